@@ -1,0 +1,100 @@
+"""What every command has in common: help, one line for an error, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Triptych
+from triptych import __version__
+from triptych.cli import main as command_line
+from triptych.cli.main import command_names, main
+from triptych.core.errors import TriptychError
+
+
+def test_without_a_command_help_is_shown(triptych: Triptych) -> None:
+    shown = triptych()
+    assert "train" in shown.stdout + shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_the_version_is_printed_alone(triptych: Triptych) -> None:
+    assert triptych("--version").stdout == f"{__version__}\n"
+
+
+def test_every_command_has_help_with_a_sentence(triptych: Triptych) -> None:
+    names = command_names()
+    assert {"train", "eval", "chat", "report", "list", "data"} <= set(names)
+    for name in names:
+        shown = triptych(name, "--help")
+        assert shown.returncode == 0, shown.stderr
+        assert "." in shown.stdout.split("Options")[0], name
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(triptych: Triptych) -> None:
+    refused = triptych("trian")
+    assert refused.returncode == 2
+    assert "Did you mean 'train'?" in refused.stderr
+
+
+def test_an_error_of_the_users_is_one_line_on_stderr_and_exit_code_2(triptych: Triptych) -> None:
+    refused = triptych("data", "check", "mantsi:nowhere.json")
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("error: no format is called 'mantsi'. Did you mean 'mantis'?")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_a_message_of_several_lines_becomes_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise TriptychError("row 3:\nwrong [bold]role[/bold]")
+
+    monkeypatch.setattr(command_line, "build_app", lambda: fail)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "error: row 3: wrong [bold]role[/bold]\n"
+
+
+def test_a_folder_that_may_not_be_written_is_an_error_of_the_users(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise PermissionError(13, "Permission denied", "/runs/demo")
+
+    monkeypatch.setattr(command_line, "build_app", lambda: fail)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "error: /runs/demo: Permission denied.\n"
+
+
+def test_an_error_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise AssertionError("an invariant of ours")
+
+    monkeypatch.setattr(command_line, "build_app", lambda: fail)
+    with pytest.raises(AssertionError, match="an invariant of ours"):
+        main()
+
+
+def test_an_interrupted_command_leaves_with_130_and_no_traceback(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never.json")  # reading it waits for ever
+    program = [sys.executable, "-m", "triptych", "data", "stats", "messages:never.json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Opening the other end returns when the command has opened its own: then it is under way.
+    with (
+        subprocess.Popen(program, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process,
+        (tmp_path / "never.json").open("w"),
+    ):
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said

@@ -1,0 +1,144 @@
+"""Files are whole or as they were; records survive a torn last line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.core.errors import ConfigError, DataError, NotFoundError
+from triptych.core.files import append_json_line, cache_folder, read_json_lines, sha256_of, write_atomically
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+RECORDS = st.lists(st.dictionaries(st.text(), VALUES | st.lists(VALUES)), max_size=5)
+
+
+def test_the_cache_folder_is_where_the_variable_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "a" / "b"))
+    assert cache_folder() == tmp_path / "a" / "b"
+    assert cache_folder().is_dir()
+
+
+def test_without_the_variable_the_cache_folder_is_under_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRIPTYCH_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "triptych"
+
+
+def test_a_cache_folder_that_cannot_be_is_an_error_that_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match="TRIPTYCH_CACHE"):
+        cache_folder()
+
+
+@pytest.mark.parametrize("data", ["", "Grüße, 世界\r\n", b"\x00\xff"])
+def test_a_file_holds_exactly_what_was_written(tmp_path: Path, data: str | bytes) -> None:
+    path = tmp_path / "new" / "file"
+    write_atomically(path, "before")
+    write_atomically(path, data)
+    assert path.read_bytes() == (data.encode() if isinstance(data, str) else data)
+    assert [file.name for file in path.parent.iterdir()] == ["file"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_crumbs(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "lone surrogate \ud800")
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="folder"):
+        write_atomically(tmp_path / "folder", "a folder cannot be replaced by a file")
+    assert path.read_text() == "old"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_written_file_has_the_rights_that_any_new_file_has(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    write_atomically(tmp_path / "ours", "")
+    rights = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "ours")]
+    assert rights[0] == rights[1]
+
+
+@given(records=RECORDS)
+def test_records_come_back_as_they_were_appended(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, bool | int | float | str | None]]
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "records.jsonl"
+    for record in records:
+        append_json_line(path, record)
+    assert (list(read_json_lines(path)) if records else []) == records
+
+
+@given(keep=st.integers(min_value=0, max_value=60))
+def test_wherever_a_writer_is_killed_whole_records_stay_and_the_next_goes_on_a_line_of_its_own(
+    tmp_path_factory: pytest.TempPathFactory, keep: int
+) -> None:
+    path = tmp_path_factory.mktemp("torn") / "records.jsonl"
+    for number in range(5):
+        append_json_line(path, {"number": number})
+    whole = path.read_bytes()[:keep]
+    path.write_bytes(whole)
+    left = [{"number": number} for number in range(whole.count(b"\n"))]
+    assert list(read_json_lines(path)) == left
+    append_json_line(path, {"after": True})
+    assert list(read_json_lines(path)) == [*left, {"after": True}]
+
+
+def test_a_torn_line_longer_than_one_read_is_cut_whole(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_json_line(path, {"first": 1})
+    with path.open("ab") as file:
+        file.write(b"x" * (3 << 20))
+    append_json_line(path, {"second": 2})
+    assert list(read_json_lines(path)) == [{"first": 1}, {"second": 2}]
+
+
+def test_a_line_that_is_no_json_is_named_by_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text('{"a": 1}\n\n{"b": oops}\n')
+    lines = read_json_lines(path)
+    assert next(lines) == {"a": 1}
+    with pytest.raises(DataError, match=r"records\.jsonl: line 3: not JSON"):
+        next(lines)
+
+
+def test_a_line_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    path.write_text("[1, 2]\n")
+    with pytest.raises(DataError, match=r"line 1: expected a JSON object \{\.\.\.\}, found list"):
+        list(read_json_lines(path))
+
+
+def test_reading_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"gone\.jsonl: no such file"):
+        list(read_json_lines(tmp_path / "gone.jsonl"))
+
+
+def test_a_record_with_nan_is_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    with pytest.raises(ValueError, match="JSON compliant"):
+        append_json_line(path, {"loss": float("nan")})
+    assert not path.exists()
+
+
+def test_records_are_plain_json_lines_for_other_programs(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    append_json_line(path, {"text": "zwei\nZeilen – ü"})
+    assert [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] == [
+        {"text": "zwei\nZeilen – ü"}
+    ]
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, (1 << 20) - 1, (1 << 20) + 1])
+def test_the_digest_is_that_of_all_bytes(tmp_path: Path, size_bytes: int) -> None:
+    content = bytes(range(256)) * (size_bytes // 256 + 1)
+    (tmp_path / "file").write_bytes(content[:size_bytes])
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(content[:size_bytes]).hexdigest()

@@ -1,0 +1,148 @@
+"""The tables of cases that define what a reply is worth."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.core.errors import DataError
+from triptych.core.records import Example, Text, Turn
+from triptych.evaluate.scorers import choose, correct, is_answered, normalise, reference_label
+
+OPTIONS = ("the dog", "the hot dog", "image 2", "neither")
+
+
+def question(reference: str, options: list[str] | None = None) -> Example:
+    turns = (Turn("user", (Text("?"),)), Turn("assistant", (Text(reference),)))
+    return Example("q", turns, facts={"choice": True, "options": list(options)} if options else {})
+
+
+@pytest.mark.parametrize(
+    ("reply", "reference"),
+    [
+        ("dog", "the dog"),
+        ("The Dog.", "the dog"),
+        ("  it's a dog! ", "the dog"),
+        ("It is in image 2.", "image 2"),
+        ("image two", "image 2"),
+        ("There are three", "3"),
+        ("Yes.", "yes"),
+        ("The answer is the top-left tile", "the top left tile"),
+        ("dog, cat and owl", "the dog, the cat, the owl"),
+        ("3.5", "3.5"),
+        ("ＤＯＧ", "dog"),
+        ("CAFÉ", "café"),
+    ],
+)
+def test_a_reply_that_says_the_same_is_right(reply: str, reference: str) -> None:
+    assert correct(question(reference), reply) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reply", "reference"),
+    [
+        ("dogs", "the dog"),
+        ("hot dog", "dog"),
+        ("the dog and the cat", "the dog"),
+        ("image 12", "image 2"),
+        ("image 2", "frame 2"),
+        ("no", "yes"),
+        ("35", "3.5"),
+        ("not the dog", "the dog"),
+        ("owl, cat, dog", "dog, cat, owl"),
+        ("", "the dog"),
+        ("...", "the dog"),
+    ],
+)
+def test_a_reply_that_says_something_else_is_wrong(reply: str, reference: str) -> None:
+    assert correct(question(reference), reply) == 0.0
+
+
+@pytest.mark.parametrize("reply", ["", "  \n", "...", "?!"])
+def test_a_reply_without_a_word_is_unanswered(reply: str) -> None:
+    assert not is_answered(question("the dog"), reply)
+
+
+def test_an_answer_of_frame_words_only_is_still_an_answer() -> None:
+    assert normalise("It is there") == "it is there"
+    assert normalise("The") == "the"
+
+
+@pytest.mark.parametrize(
+    ("reply", "position"),
+    [
+        ("B", 1),
+        ("b", 1),
+        ("(b)", 1),
+        ("B.", 1),
+        ("B) the hot dog", 1),
+        ("B: it is the hot dog, I think", 1),
+        ("**B**", 1),
+        ("Answer: C", 2),
+        ("The correct answer is (C).", 2),
+        ("Option D", 3),
+        ("C\nbecause of the colours", 2),
+        ("the dog", 0),
+        ("dog", 0),
+        ("hot dog", 1),
+        ("a dog", 0),
+        ("A dog", 0),
+        ("A", 0),
+        ("It is the second image, Image 2.", 2),
+        ("I see a hot dog there", 1),
+        ("I think that it is (C)", 2),
+        ("so the answer is C", 2),
+        ("Neither!", 3),
+        ("not the dog but image 2", 2),
+    ],
+)
+def test_a_choice_is_read_by_letter_or_by_words(reply: str, position: int) -> None:
+    assert choose(OPTIONS, reply) == position
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "E",
+        "the cat",
+        "the dog or image 2",
+        "B) image 2",
+        "(A) or (B)",
+        "not the dog",
+        "either",
+        "I cannot see it",
+        "doghouse",
+    ],
+)
+def test_a_choice_of_nothing_or_of_two_things_is_unanswered(reply: str) -> None:
+    assert choose(OPTIONS, reply) is None
+
+
+def test_a_choice_scores_by_its_option_whichever_way_the_reference_is_written() -> None:
+    for reference in ("the hot dog", "B", "(B) the hot dog"):
+        asked = question(reference, list(OPTIONS))
+        assert correct(asked, "b") == correct(asked, "Hot dog") == 1.0
+        assert correct(asked, "the dog") == correct(asked, "the cat") == 0.0
+        assert is_answered(asked, "the dog")
+        assert not is_answered(asked, "the cat")
+        assert reference_label(asked) == 1
+
+
+def test_a_reference_that_is_no_option_is_a_fault_of_the_data() -> None:
+    with pytest.raises(DataError, match="none of the options"):
+        correct(question("the cat", list(OPTIONS)), "A")
+
+
+@given(st.permutations(["the red cup", "the cup", "a spoon", "yes", "image 3"]), st.integers(0, 4))
+def test_every_option_is_recognised_by_its_own_words_and_letter(options: list[str], position: int) -> None:
+    assert choose(options, options[position]) == position
+    assert choose(options, f"I would say it is {options[position]}.") == position
+    assert choose(options, "ABCDE"[position]) == position
+
+
+@given(st.text(max_size=40))
+def test_reading_any_text_twice_says_what_reading_it_once_says(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+    assert choose(OPTIONS, text) in (None, 0, 1, 2, 3)

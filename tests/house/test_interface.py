@@ -1,0 +1,94 @@
+"""What others build on is frozen here: a change of it is a change of this file, made on purpose."""
+
+from __future__ import annotations
+
+import typer
+
+import triptych
+from triptych.cli.main import build_app, command_names
+
+NAMES = {
+    "Answer",
+    "Benchmark",
+    "CannedResponder",
+    "Example",
+    "Family",
+    "FeatureStore",
+    "Format",
+    "ImageRef",
+    "LocalResponder",
+    "Model",
+    "Recipe",
+    "Refused",
+    "Responder",
+    "Template",
+    "Text",
+    "TriptychError",
+    "Turn",
+    "load_config",
+    "load_examples",
+    "load_image",
+    "open_model",
+    "read_source",
+    "render",
+}
+
+COMMANDS = {
+    "chat": ["MODEL", "IMAGE"],
+    "data check": ["SOURCE", "--headers", "--json", "--strict"],
+    "data convert": ["SOURCE", "DST"],
+    "data show": ["SOURCE", "--html", "--id", "--model", "--row"],
+    "data stats": ["SOURCE", "--json"],
+    "demo": ["--recipe", "--run"],
+    "eval": ["MODEL", "BENCHMARK", "--blind", "--data", "--limit", "--out"],
+    "list": ["KIND"],
+    "report": ["RUN"],
+    "train": ["RECIPE", "KEY=VALUE", "--run"],
+}
+
+
+def test_the_public_names_are_these() -> None:
+    offered = {name for name in dir(triptych) if not name.startswith("_")}
+    modules = {"annotations", "importlib", "TYPE_CHECKING"}
+    rooms = {"cli", "core", "data", "evaluate", "infer", "models", "serve", "starter", "train"}
+    assert offered - modules - rooms == NAMES
+
+
+def test_every_public_name_is_there_and_explains_itself() -> None:
+    for name in NAMES:
+        thing = getattr(triptych, name)
+        assert thing.__doc__, name
+        assert thing.__name__ == name
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    assert not hasattr(triptych, "train_everything")
+
+
+def test_the_commands_and_their_options_are_these() -> None:
+    assert _commands() == COMMANDS
+
+
+def test_help_lists_every_command_of_the_folder() -> None:
+    group = typer.main.get_command(build_app())
+    assert list(group.commands) == command_names()
+
+
+def _commands() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    waiting = [("", typer.main.get_command(build_app()))]
+    while waiting:
+        name, command = waiting.pop()
+        if commands := getattr(command, "commands", None):
+            waiting += [(f"{name} {inner}".strip(), each) for inner, each in commands.items()]
+            continue
+        arguments = [_argument(param) for param in command.params if param.param_type_name == "argument"]
+        options = sorted(param.opts[0] for param in command.params if param.param_type_name == "option")
+        found[name] = [*arguments, *options]
+    return dict(sorted(found.items()))
+
+
+def _argument(param: object) -> str:
+    metavar = getattr(param, "metavar", None)
+    name = metavar if isinstance(metavar, str) else str(getattr(param, "name", "")).upper()
+    return "KIND" if "|" in name else name.strip("[].")

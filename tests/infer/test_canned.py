@@ -1,0 +1,60 @@
+"""Canned replies are a responder like any other."""
+
+from __future__ import annotations
+
+import pytest
+
+from triptych.core.errors import DataError
+from triptych.core.records import Answer, Example, Text, Turn, text_of
+from triptych.infer.canned import CannedResponder
+from triptych.infer.responder import Failed, Responder, Speaker
+
+
+def ask(name: str) -> Example:
+    return Example(name, (Turn("user", (Text(f"What is {name}?"),)),))
+
+
+def test_a_reply_is_what_was_written_down_for_the_id() -> None:
+    responder: Responder = CannedResponder({"a": "one", "b": "two words"})
+    found = list(responder.answer([ask("b"), ask("a")]))
+    assert [(answer.id, answer.text) for answer in found if isinstance(answer, Answer)] == [
+        ("b", "two words"),
+        ("a", "one"),
+    ]
+
+
+def test_an_id_without_a_reply_fails_and_the_others_are_answered() -> None:
+    first, second = CannedResponder({"a": "one"}).answer([ask("z"), ask("a")])
+    assert isinstance(first, Failed)
+    assert "'z'" in first.reason
+    assert isinstance(second, Answer)
+
+
+def test_a_function_answers_what_it_sees() -> None:
+    responder = CannedResponder(lambda question: text_of(question.turns[-1]).upper(), name="loud")
+    (answer,) = responder.answer([ask("a")])
+    assert isinstance(answer, Answer)
+    assert answer.text == "WHAT IS A?"
+
+
+def test_a_reply_is_cut_at_the_most_words() -> None:
+    (answer,) = CannedResponder({"a": "one  two\nthree"}).answer([ask("a")], max_tokens=2)
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.tokens_out) == ("one  two", 2)
+
+
+@pytest.mark.parametrize("reply", ["", " ", "one", " one  two \n", "one\n\ntwo"])
+def test_the_pieces_of_a_stream_join_to_the_reply(reply: str) -> None:
+    speaker: Speaker = CannedResponder({"a": reply})
+    assert "".join(speaker.stream(ask("a"), max_tokens=99)) == reply
+
+
+def test_a_conversation_that_ends_in_a_reply_is_no_question() -> None:
+    done = Example("a", (*ask("a").turns, Turn("assistant", (Text("b"),))))
+    with pytest.raises(DataError, match="user turn"):
+        list(CannedResponder({"a": "one"}).stream(done, max_tokens=9))
+
+
+def test_other_replies_have_another_fingerprint() -> None:
+    one, other = CannedResponder({"a": "one"}), CannedResponder({"a": "two"})
+    assert one.fingerprint == CannedResponder({"a": "one"}).fingerprint != other.fingerprint

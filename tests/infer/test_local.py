@@ -1,0 +1,182 @@
+"""A local model's replies: the same alone and in company, and what happens to questions that cannot be asked."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from triptych.core.errors import DataError, ModelError
+from triptych.core.records import Answer, Example, ImageRef, Text, Turn
+from triptych.data.images import load_image
+from triptych.data.template import Encoded, render
+from triptych.infer.local import LocalResponder, plan_batches, whole_letters
+from triptych.infer.responder import Failed
+from triptych.models.families.tiny import tiny
+from triptych.models.features import FeatureStore
+
+WORDS = ("what", "is", "the", "second", "picture", "and", "older", "than", "that", "one", "over", "there", "not")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[ImageRef]:
+    folder = tmp_path_factory.mktemp("pictures")
+    found = []
+    for number, colour in enumerate(("red", "navy", "olive", "white", "teal")):
+        path = folder / f"{colour}.png"
+        Image.radial_gradient("L").resize((40 + number, 40)).convert("RGB").point(lambda v: v // 2).save(path)
+        with Image.open(path) as gradient:
+            Image.blend(gradient, Image.new("RGB", gradient.size, colour), 0.5).save(path)
+        found.append(ImageRef(str(path)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def responder() -> LocalResponder:
+    model = tiny(3)
+    return LocalResponder(model, features=FeatureStore(model), batch_tokens=1200, name="tiny")
+
+
+def questions(pictures: list[ImageRef], count: int = 12) -> list[Example]:
+    rng = random.Random(5)
+    made = []
+    for number in range(count):
+        parts: list[Text | ImageRef] = []
+        for picture in rng.sample(pictures, rng.randint(0, 4)):
+            parts += [Text(" ".join(rng.choices(WORDS, k=rng.randint(1, 6))) + " "), picture]
+        made.append(Example(f"q{number}", (Turn("user", (*parts, Text("?"))),)))
+    return made
+
+
+def texts(found: list[Answer | Failed]) -> dict[str, str]:
+    return {answer.id: answer.text for answer in found if isinstance(answer, Answer)}
+
+
+def test_answers_in_batches_are_those_of_one_at_a_time(responder: LocalResponder, pictures: list[ImageRef]) -> None:
+    asked = questions(pictures)
+    together = texts(list(responder.answer(asked, max_tokens=24)))
+    alone: dict[str, str] = {}
+    for question in asked:
+        alone |= texts(list(responder.answer([question], max_tokens=24)))
+    assert together == alone
+    assert len(set(together.values())) > len(asked) // 2, "replies that are all alike would prove nothing"
+
+
+def test_answers_are_those_of_transformers_own_generate(responder: LocalResponder, pictures: list[ImageRef]) -> None:
+    model = responder.model
+    for question in questions(pictures, 4):
+        encoded = render(
+            question,
+            model.template,
+            tokenizer=model.tokenizer,
+            image_token_id=model.image_token_id,
+            count_image_tokens=model.count_image_tokens,
+            open_reply=True,
+        )
+        shown = [slot.image for slot in encoded.slots]
+        pixels = [model.pixels(load_image(image)) for image in shown]
+        ids = torch.tensor([encoded.ids])
+        seen = {"pixel_values": torch.stack(pixels)} if pixels else {}
+        generated = model.network.generate(  # type: ignore[operator]
+            input_ids=ids,
+            **seen,
+            do_sample=False,
+            max_new_tokens=16,
+            eos_token_id=model.tokenizer.eos_token_id,
+            pad_token_id=model.tokenizer.pad_token_id,
+        )
+        expected = model.tokenizer.decode(generated[0, len(encoded.ids) :], skip_special_tokens=True)
+        (answer,) = responder.answer([question], max_tokens=16)
+        assert isinstance(answer, Answer)
+        assert answer.text == expected
+        assert answer.tokens_in == len(encoded.ids)
+
+
+def test_a_streamed_reply_is_the_answer(responder: LocalResponder, pictures: list[ImageRef]) -> None:
+    for question in questions(pictures, 6):
+        pieces = list(responder.stream(question, max_tokens=24))
+        (answer,) = responder.answer([question], max_tokens=24)
+        assert isinstance(answer, Answer)
+        assert "".join(pieces) == answer.text
+
+
+def test_a_letter_of_several_tokens_is_streamed_whole() -> None:
+    said = "naïve – 日本語 🎉!"
+    bytes_so_far = [said.encode()[:length] for length in range(1, len(said.encode()) + 1)]
+    assert list(whole_letters(part.decode(errors="replace") for part in bytes_so_far)) == list(said)
+
+
+def test_a_letter_that_never_ends_is_streamed_last() -> None:
+    assert list(whole_letters(["a", "a\ufffd", "a\ufffd"])) == ["a", "\ufffd"]
+    assert list(whole_letters([])) == list(whole_letters([""])) == []
+
+
+def test_a_stream_can_be_left(responder: LocalResponder, pictures: list[ImageRef]) -> None:
+    question = questions(pictures, 1)[0]
+    whole = "".join(responder.stream(question, max_tokens=24))
+    begun = next(responder.stream(question, max_tokens=24))
+    assert whole.startswith(begun)
+    assert "".join(responder.stream(question, max_tokens=24)) == whole
+
+
+def test_every_question_is_answered_once_whatever_the_batches(pictures: list[ImageRef]) -> None:
+    model = tiny(3)
+    for budget in (1, 300, 100_000):
+        responder = LocalResponder(model, features=FeatureStore(model), batch_tokens=budget, name="tiny")
+        found = [answer.id for answer in responder.answer(questions(pictures), max_tokens=3)]
+        assert sorted(found) == sorted(question.id for question in questions(pictures))
+
+
+def test_a_broken_picture_fails_its_own_question_only(responder: LocalResponder, pictures: list[ImageRef]) -> None:
+    torn = Path(pictures[0].source).with_name("torn.png")
+    torn.write_bytes(Path(pictures[0].source).read_bytes()[:200])
+    broken = Example("broken", (Turn("user", (ImageRef(str(torn)), Text("?"))),))
+    gone = Example("gone", (Turn("user", (ImageRef(str(torn.with_name("gone.png"))), Text("?"))),))
+    asked = questions(pictures, 4)
+    found = {answer.id: answer for answer in responder.answer([broken, gone, *asked], max_tokens=4)}
+    for name in ("broken", "gone"):
+        failed = found.pop(name)
+        assert isinstance(failed, Failed)
+        assert "torn.png" in failed.reason or "gone.png" in failed.reason
+    assert texts(list(found.values())) == texts(list(responder.answer(asked, max_tokens=4)))
+
+
+def test_a_question_that_is_too_long_fails_and_says_by_how_much(responder: LocalResponder) -> None:
+    long = Example("long", (Turn("user", (Text("word " * 600),)),))
+    (failed,) = responder.answer([long])
+    assert isinstance(failed, Failed)
+    assert "2048" in failed.reason
+    with pytest.raises(ModelError, match="2048"):
+        next(responder.stream(long, max_tokens=8))
+
+
+def test_a_conversation_that_ends_in_a_reply_is_no_question(responder: LocalResponder) -> None:
+    done = Example("done", (Turn("user", (Text("Hello"),)), Turn("assistant", (Text("Hi"),))))
+    (failed,) = responder.answer([done])
+    assert isinstance(failed, Failed)
+    with pytest.raises(DataError, match="end in a user turn"):
+        next(responder.stream(done, max_tokens=8))
+
+
+def test_the_fingerprint_follows_the_weights() -> None:
+    def fingerprint(seed: int, nudge: float) -> str:
+        model = tiny(seed)
+        with torch.no_grad():
+            next(model.parts()["language"].parameters()).view(-1)[7] += nudge
+        return LocalResponder(model, features=FeatureStore(model), name="tiny").fingerprint
+
+    assert fingerprint(1, 0.0) == fingerprint(1, 0.0)
+    assert len({fingerprint(1, 0.0), fingerprint(2, 0.0), fingerprint(1, 1e-3)}) == 3
+
+
+def test_batches_keep_within_the_budget_and_lose_nothing() -> None:
+    rng = random.Random(2)
+    prompts = [Encoded(str(number), (1,) * rng.randint(1, 90), (), ()) for number in range(60)]
+    batches = list(plan_batches(prompts, budget=200, reply=10))
+    for batch in batches:
+        assert len(batch) * (max(len(prompt.ids) for prompt in batch) + 10) <= 200 or len(batch) == 1
+    assert sorted(prompt.id for batch in batches for prompt in batch) == sorted(prompt.id for prompt in prompts)
+    assert len(batches) < 40

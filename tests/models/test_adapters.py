@@ -1,0 +1,169 @@
+"""An adapter learns beside frozen weights and disappears into them without a trace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
+from triptych.core.errors import ModelError
+from triptych.core.records import ImageRef
+from triptych.data.batch import Batch, collate
+from triptych.models.adapters import AdapterPlan, adapter_state, add_adapter, load_adapter, merge
+from triptych.models.families.tiny import tiny
+from triptych.models.family import Model
+
+PLAN = AdapterPlan(rank=4, alpha=8, targets="all-linear", dropout=0.0, seed=3)
+LINEAR = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageRef, ...]:
+    return draw_pictures(tmp_path_factory.mktemp("pictures"), 2)
+
+
+def test_a_new_adapter_changes_nothing(pictures: tuple[ImageRef, ...]) -> None:
+    model = tiny(0)
+    batch = _batch(model, pictures)
+    with torch.no_grad():
+        before = logits_of(model, batch)
+        add_adapter(model, PLAN)
+        assert torch.equal(logits_of(model, batch), before)
+
+
+def test_only_the_adapter_learns_in_the_language_model(pictures: tuple[ImageRef, ...]) -> None:
+    model = tiny(0)
+    add_adapter(model, PLAN)
+    trained = {name for name, weight in model.parts()["language"].named_parameters() if weight.requires_grad}
+    assert trained == set(adapter_state(model))
+    assert all(weight.requires_grad for weight in model.parts()["projector"].parameters())
+    logits_of(model, _batch(model, pictures)).sum().backward()
+    assert all(weight.grad is not None for weight in adapter_state(model).values())
+
+
+def test_all_linear_means_every_linear_layer_of_the_body_and_never_the_head() -> None:
+    model = tiny(0)
+    add_adapter(model, PLAN)
+    adapted = {name.partition(".lora_")[0] for name in adapter_state(model)}
+    assert adapted == {
+        f"model.layers.{layer}.{'mlp' if name in {'gate_proj', 'up_proj', 'down_proj'} else 'self_attn'}.{name}"
+        for layer in range(2)
+        for name in LINEAR
+    }
+
+
+def test_targets_and_layers_may_be_chosen() -> None:
+    model = tiny(0)
+    add_adapter(model, replace(PLAN, targets=["q_proj", "v_proj"], layers=[1]))
+    adapted = {name.partition(".lora_")[0] for name in adapter_state(model)}
+    assert adapted == {"model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (replace(PLAN, targets=["c_attn"]), "no linear layer 'c_attn'; there are"),
+        (replace(PLAN, layers=[0, 2]), "no layer 2; the last is 1"),
+    ],
+)
+def test_a_target_that_is_not_there_is_refused(plan: AdapterPlan, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        add_adapter(tiny(0), plan)
+
+
+def test_a_second_adapter_is_refused() -> None:
+    model = tiny(0)
+    add_adapter(model, PLAN)
+    with pytest.raises(ModelError, match="an adapter already; merge it first"):
+        add_adapter(model, PLAN)
+
+
+def test_the_first_weights_are_the_seeds_and_nobody_elses_random_numbers_move() -> None:
+    one, same, other = tiny(0), tiny(0), tiny(0)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    add_adapter(one, PLAN)
+    assert torch.equal(torch.rand(1), expected)
+    add_adapter(same, PLAN)
+    add_adapter(other, replace(PLAN, seed=4))
+    assert all(torch.equal(weight, adapter_state(same)[name]) for name, weight in adapter_state(one).items())
+    assert not all(torch.equal(weight, adapter_state(other)[name]) for name, weight in adapter_state(one).items())
+
+
+@pytest.mark.parametrize("tower", ["vit", "convolutional"])
+def test_a_merged_model_answers_as_the_adapter_did(tower: str, pictures: tuple[ImageRef, ...], tmp_path: Path) -> None:
+    model = tiny(0, tower=tower)
+    names = list(model.network.state_dict())
+    untuned = logits_of(model, _batch(model, pictures))
+    _tune(model)
+    batch = _batch(model, pictures)
+    with torch.no_grad():
+        tuned = logits_of(model, batch)
+        assert not torch.allclose(tuned, untuned, atol=0.1)
+        assert merge(model) is model
+        assert torch.allclose(logits_of(model, batch), tuned, atol=1e-5)
+        assert list(model.network.state_dict()) == names
+        assert adapter_state(model) == {}
+        model.save(tmp_path / "merged")
+        plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").eval()
+        plain_logits = plain(input_ids=batch.ids_BT, pixel_values=pixels_of(model, batch.images)).logits
+        assert torch.allclose(plain_logits, tuned, atol=1e-5)
+
+
+def test_a_merged_model_may_have_another_adapter() -> None:
+    model = tiny(0)
+    _tune(model)
+    merge(model)
+    add_adapter(model, PLAN)
+    assert adapter_state(model)
+
+
+def test_a_model_with_an_adapter_is_not_saved_as_a_plain_one(tmp_path: Path) -> None:
+    model = tiny(0)
+    add_adapter(model, PLAN)
+    with pytest.raises(ModelError, match="not merged"):
+        model.save(tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapters_state_restores_it(pictures: tuple[ImageRef, ...]) -> None:
+    model, later = tiny(0), tiny(0)
+    _tune(model)
+    kept = {name: weight.detach().clone() for name, weight in adapter_state(model).items()}
+    add_adapter(later, replace(PLAN, seed=99))
+    load_adapter(later, kept)
+    batch = _batch(model, pictures)
+    with torch.no_grad():
+        assert torch.equal(logits_of(later, batch), logits_of(model, batch))
+    add_adapter(other := tiny(0), replace(PLAN, rank=2))
+    with pytest.raises(ModelError, match="does not fit"):
+        load_adapter(other, kept)
+
+
+def test_dropout_is_only_for_training(pictures: tuple[ImageRef, ...]) -> None:
+    model = tiny(0)
+    _tune(model, replace(PLAN, dropout=0.5))
+    batch = _batch(model, pictures)
+    with torch.no_grad():
+        assert torch.equal(logits_of(model, batch), logits_of(model, batch))
+        model.network.train()
+        assert not torch.equal(logits_of(model, batch), logits_of(model, batch))
+
+
+def _tune(model: Model, plan: AdapterPlan = PLAN) -> None:
+    """Give the adapter weights as if it had learnt."""
+    add_adapter(model, plan)
+    model.network.eval()
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in adapter_state(model).values():
+            weight.copy_(0.2 * torch.randn(weight.shape, generator=random))
+
+
+def _batch(model: Model, pictures: tuple[ImageRef, ...]) -> Batch:
+    return collate([[encoded(model, ask("a", "Is ", *pictures, " alike?", reply="no"))]], pad_id=0)

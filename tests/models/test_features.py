@@ -1,0 +1,201 @@
+"""Each distinct picture is encoded once, however often, in whatever order and in however many runs it is asked for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tests.models.pictures import draw_pictures, pixels_of
+from triptych.core.errors import DataError, ModelError
+from triptych.core.records import ImageRef
+from triptych.models import features
+from triptych.models.families.llava import LlavaModel
+from triptych.models.families.tiny import tiny
+from triptych.models.features import FeatureStore
+
+
+class Counted(LlavaModel):
+    """A toy model that counts the pictures its tower is shown."""
+
+    seen = 0
+
+    def encode(self, pixels_NCHW: Tensor) -> Tensor:
+        self.seen += len(pixels_NCHW)
+        return super().encode(pixels_NCHW)
+
+
+def test_a_store_gives_what_the_tower_gives_in_the_order_asked_for(tmp_path: Path) -> None:
+    model, pictures = _counted(), draw_pictures(tmp_path, 3)
+    expected = model.encode(pixels_of(model, pictures))
+    asked = [2, 0, 1, 0]
+    for folder in (None, tmp_path / "kept"):
+        got = FeatureStore(model, folder).features([pictures[at] for at in asked])
+        assert torch.allclose(got, expected[asked], atol=1e-6)
+        assert got.dtype == torch.float32
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_picture_is_encoded_once_over_several_calls(tmp_path: Path, on_disk: bool) -> None:
+    model, pictures = _counted(), draw_pictures(tmp_path, 3)
+    store = FeatureStore(model, tmp_path / "kept" if on_disk else None)
+    first = store.features([pictures[0], pictures[1], pictures[0]])
+    assert model.seen == 2
+    again = store.features([*pictures, pictures[1]])
+    assert model.seen == 3
+    assert torch.equal(again[[0, 1]], first[:2])
+
+
+def test_the_same_picture_under_another_name_is_encoded_once(tmp_path: Path) -> None:
+    model, pictures = _counted(), draw_pictures(tmp_path, 1)
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(Path(pictures[0].source).read_bytes())
+    FeatureStore(model).features([pictures[0], ImageRef(str(copy))])
+    assert model.seen == 1
+
+
+def test_a_folder_outlives_the_run(tmp_path: Path) -> None:
+    model, pictures = _counted(), draw_pictures(tmp_path, 3)
+    first = FeatureStore(model, tmp_path / "kept").features(pictures)
+    later = _counted()
+    again = FeatureStore(later, tmp_path / "kept").features(pictures[::-1])
+    assert later.seen == 0
+    assert torch.equal(again, first.flip(0))
+
+
+def test_a_changed_picture_is_encoded_again(tmp_path: Path) -> None:
+    model, pictures = _counted(), draw_pictures(tmp_path, 2)
+    store = FeatureStore(model, tmp_path / "kept")
+    before = store.features(pictures)
+    Image.new("RGB", (50, 40), (250, 10, 10)).save(pictures[0].source)
+    after = store.features([replace(image, size=None) for image in pictures])
+    assert model.seen == 3
+    assert not torch.equal(after[0], before[0])
+    assert torch.equal(after[1], before[1])
+
+
+def test_another_box_is_another_picture(tmp_path: Path) -> None:
+    model, (picture,) = _counted(), draw_pictures(tmp_path, 1)
+    left, right = ImageRef(picture.source, box=(0, 0, 20, 30)), ImageRef(picture.source, box=(20, 0, 40, 30))
+    got = FeatureStore(model).features([left, right, picture])
+    assert model.seen == 3
+    assert len({tuple(row.flatten().tolist()) for row in got}) == 3
+
+
+def test_another_tower_shares_nothing(tmp_path: Path) -> None:
+    pictures = draw_pictures(tmp_path, 2)
+    FeatureStore(_counted(seed=0), tmp_path / "kept").features(pictures)
+    other = _counted(seed=1)
+    FeatureStore(other, tmp_path / "kept").features(pictures)
+    assert other.seen == 2
+
+
+def test_a_tower_that_was_trained_meanwhile_is_asked_again(tmp_path: Path) -> None:
+    model, pictures = _counted(), draw_pictures(tmp_path, 2)
+    store = FeatureStore(model)
+    before = store.features(pictures)
+    with torch.no_grad():
+        next(model.parts()["vision"].parameters()).add_(1.0)
+    assert not torch.equal(store.features(pictures), before)
+    assert model.seen == 4
+
+
+def test_a_tower_in_training_is_refused(tmp_path: Path) -> None:
+    model = _counted()
+    model.parts()["vision"].requires_grad_(True)
+    with pytest.raises(ModelError, match="the tower is being trained"):
+        FeatureStore(model).features(draw_pictures(tmp_path, 1))
+
+
+def test_no_pictures_have_no_features() -> None:
+    model = _counted()
+    assert FeatureStore(model).features([]).shape == (0, *model.feature_shape())
+
+
+def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png"):
+        FeatureStore(_counted()).features([ImageRef(str(tmp_path / "gone.png"))])
+
+
+def test_progress_counts_what_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "CHUNK_IMAGES", 2)
+    model, pictures = _counted(), draw_pictures(tmp_path, 5)
+    store, said = FeatureStore(model, tmp_path / "kept"), []
+    expected = model.encode(pixels_of(model, pictures))
+    got = store.features([*pictures, pictures[0]], progress=lambda done, total: said.append((done, total)))
+    assert said == [(2, 5), (4, 5), (5, 5)]
+    assert torch.allclose(got, torch.cat([expected, expected[:1]]), atol=1e-6)
+    store.features(pictures, progress=lambda done, total: said.append((done, total)))
+    assert len(said) == 3
+
+
+def test_a_broken_picture_loses_no_chunk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "CHUNK_IMAGES", 2)
+    pictures = draw_pictures(tmp_path, 4)
+    Path(pictures[3].source).write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"0-3\.png"):
+        FeatureStore(_counted(), tmp_path / "kept").features(pictures)
+    later = _counted()
+    FeatureStore(later, tmp_path / "kept").features(pictures[:3])
+    assert later.seen == 1
+
+
+def test_a_torn_file_is_never_taken_as_whole(tmp_path: Path) -> None:
+    pictures = draw_pictures(tmp_path, 3)
+    expected = FeatureStore(_counted(), tmp_path / "kept").features(pictures)
+    (file,) = (tmp_path / "kept").rglob("*.safetensors")
+    whole = file.read_bytes()
+    for size in (0, 7, 40, len(whole) - 1):
+        file.write_bytes(whole[:size])
+        model = _counted()
+        assert torch.equal(FeatureStore(model, tmp_path / "kept").features(pictures), expected)
+        assert model.seen == 3
+
+
+def test_a_kill_leaves_whole_files_only(tmp_path: Path) -> None:
+    pictures = draw_pictures(tmp_path, 40)
+    worker = multiprocessing.get_context("fork").Process(target=_encode_forever, args=(tmp_path / "kept", pictures))
+    worker.start()
+    assert worker.pid is not None
+    while len(list((tmp_path / "kept").rglob("*.safetensors"))) < 5 and worker.is_alive():
+        time.sleep(0.005)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    kept = len(list((tmp_path / "kept").rglob("*.safetensors")))
+    model = _counted()
+    got = FeatureStore(model, tmp_path / "kept").features(pictures)
+    assert model.seen == 40 - kept
+    assert torch.allclose(got, model.encode(pixels_of(model, pictures)), atol=1e-5)
+
+
+def test_a_folder_keeps_memory_for_an_index_only(tmp_path: Path) -> None:
+    store = FeatureStore(_counted(), tmp_path / "kept")
+    store.features(draw_pictures(tmp_path, 3))
+    held = [value for kept in vars(store).values() if isinstance(kept, dict) for value in kept.values()]
+    assert len(held) == 6
+    assert not any(isinstance(value, Tensor) for value in held)
+
+
+def _encode_forever(folder: Path, pictures: tuple[ImageRef, ...]) -> None:
+    torch.set_num_threads(1)
+    features.CHUNK_IMAGES = 1
+    FeatureStore(_counted(), folder).features(pictures, progress=lambda done, total: time.sleep(0.02))
+
+
+def _counted(seed: int = 0) -> Counted:
+    made = tiny(seed)
+    made.parts()["vision"].requires_grad_(False)
+    model = Counted(
+        made.network, made.tokenizer, processor=made.processor, template=made.template, sources=made.sources
+    )
+    model.feature_shape()
+    model.seen = 0
+    return model

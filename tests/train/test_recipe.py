@@ -1,0 +1,99 @@
+"""Recipes: complete when saved, refused in one line when wrong, and a run folder belongs to one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.train.runs import recipe_text, toy_recipe
+from triptych.core.config import Length, parse_config
+from triptych.core.errors import ConfigError, RunError
+from triptych.train.recipe import RECIPE, Recipe, Tune, claim_run, load_recipe, resolve
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text(recipe_text(tmp_path, align=True))
+    return path
+
+
+def test_a_saved_recipe_is_complete_and_reads_back_equal(file: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(file)
+    claim_run(recipe, tmp_path / "run")
+    text = (tmp_path / "run" / RECIPE).read_text()
+    for default in ("ridge: 0.01", "forward_tokens: 320", "train: frozen", "template: chatml", "projector: linear"):
+        assert default in text
+    assert resolve(parse_config(text, model=Recipe, file="saved")) == recipe
+
+
+def test_an_override_reaches_a_stage_by_its_name(file: Path) -> None:
+    stage = load_recipe(file, ["stages.tune.length=200 steps", "stages.tune.parts.language.rank=2"]).stages[1]
+    assert isinstance(stage, Tune)
+    assert stage.length == Length(200, "steps")
+    assert stage.parts.language.train == "lora"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stages.tune.lenght=1 epoch", "unknown key. Did you mean 'length'?"),
+        ("stages.align.length=1 epoch", "stages.align.length: unknown key"),
+        ("stages.tune.kind=tuna", "stages.tune: "),
+        ("stages.tune.step_tokens=300", "step_tokens must be a multiple of pack_tokens (160), found 300"),
+        ("stages.tune.forward_tokens=480", "forward_tokens must be at most step_tokens (320)"),
+        ("stages.tune.length=0 steps", "length must be more than zero, found '0 steps'"),
+        ("stages.tune.data=[]", "stages.tune.data: "),
+        ("stages.tune.data.0.source=nocolon", "stages.tune.data.0.source: "),
+        ("stages.tune.parts.language.rank=0", "stages.tune.parts.language.rank: should be greater than or equal to 1"),
+        ("stages.tune.parts.language.rate=.inf", "stages.tune.parts.language.rate: "),
+        ("stages.tune.parts={}", "every part is frozen"),
+        ("stages.tune.parts.projector.train=lora", "stages.tune.parts.projector"),
+        ("stages.align.name=tune", "two stages are called 'tune'"),
+        ("model.open=runs/x/model", "give either parts (a new model) or open (a finished one)"),
+        ("name=a/b", "name: "),
+        ("seed=-1", "seed: "),
+    ],
+)
+def test_a_wrong_recipe_is_refused_in_one_line(file: Path, override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(file, [override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_opened_model_says_its_family_itself(file: Path) -> None:
+    with pytest.raises(ConfigError, match="family and template are the opened model's own"):
+        load_recipe(file, ["model.parts=null", "model.open=runs/x/model"])
+    recipe = load_recipe(file, ["model={open: runs/x/model}"])
+    assert recipe.model.family is None
+
+
+def test_a_run_folder_of_the_same_recipe_is_taken_up(tmp_path: Path) -> None:
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+
+
+def test_a_run_folder_of_another_recipe_is_refused_naming_the_key(tmp_path: Path) -> None:
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    other = toy_recipe(tmp_path, ("rank: 4", "rank: 2"))
+    with pytest.raises(RunError) as caught:
+        claim_run(other, tmp_path / "run")
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'} belongs to another recipe: stages.tune.parts.language.rank is 4 there, 2 here. Use another"
+        f" name, or delete {tmp_path / 'run' / 'checkpoints'} and {tmp_path / 'run' / RECIPE} to begin anew."
+    )
+
+
+def test_a_run_folder_whose_recipe_is_unreadable_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / RECIPE).write_text("name: [")
+    with pytest.raises(RunError, match="its recipe cannot be read"):
+        claim_run(toy_recipe(tmp_path), tmp_path / "run")
+
+
+def test_checkpoints_without_a_recipe_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"holds checkpoints but no recipe\.yaml"):
+        claim_run(toy_recipe(tmp_path), tmp_path / "run")

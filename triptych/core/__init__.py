@@ -1,0 +1,1 @@
+"""Words that every room uses: records, errors, files, config, plug-ins, logs. No torch, no transformers."""

@@ -1,0 +1,285 @@
+"""Recipes and other settings: YAML -> one strict, frozen tree of pydantic models, with ``key.path=value`` overrides.
+
+Not a second command line and not a language: no includes, no interpolation, no class paths. Unknown keys are refused,
+and every error is one line that names the file (or the override) and the key.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
+
+from triptych.core.errors import ConfigError, NotFoundError
+from triptych.core.records import Json
+
+C = TypeVar("C", bound=BaseModel)
+Unit = Literal["steps", "tokens", "epochs"]
+Loc = tuple[str | int, ...]
+KEY = re.compile(r"[A-Za-z_0-9-]+(\.[A-Za-z_0-9-]+)*")
+
+
+class Settings(BaseModel):
+    """Base of every node of a config tree: frozen, strict types, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long something lasts, with its unit: ``500 steps``, ``2e6 tokens``, ``1 epoch``, ``0.5 epochs``."""
+
+    amount: float
+    """Zero or more; whole for steps and tokens."""
+    unit: Unit
+
+    @classmethod
+    def parse(cls, text: object) -> Length:
+        """Return the length that ``text`` says.
+
+        Raises:
+            ValueError: no number with a unit; the message says what is expected.
+        """
+        words = text.split() if isinstance(text, str) else []
+        unit = words[1] if len(words) == 2 else ""
+        unit = unit if unit.endswith("s") else unit + "s"
+        try:
+            amount = float(words[0].replace("_", "")) if words else math.nan
+        except ValueError:
+            amount = math.nan
+        if unit not in get_args(Unit) or not 0 <= amount < math.inf:
+            raise ValueError(f"expected a length like '500 steps', '2e6 tokens' or '1 epoch', found {text!r}")
+        if unit != "epochs" and amount != int(amount):
+            raise ValueError(f"expected a whole number of {unit}, found {text!r}")
+        return cls(amount, unit)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        number = str(int(self.amount)) if self.amount == int(self.amount) else repr(self.amount)
+        return f"{number} {self.unit[:-1] if self.amount == 1 else self.unit}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let a config node hold a Length: read from its text, written as its text."""
+        written = core_schema.plain_serializer_function_ser_schema(str)
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, Length) else cls.parse(value), serialization=written
+        )
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), *, model: type[C]) -> C:
+    """Return the tree that a YAML file and overrides describe.
+
+    Args:
+        path: a YAML file, a mapping at its top.
+        overrides: ``key.path=value``; values are YAML; an item of a list is addressed by its number or its ``name``.
+        model: the root of the tree.
+
+    Raises:
+        NotFoundError: no such file.
+        ConfigError: not YAML, an unknown key, a wrong type or value; one line with file and key.
+    """
+    tree = _read_yaml(path)
+    touched = [_apply(tree, override) for override in overrides]
+    return _validate(tree, model=model, file=str(path), touched=touched)
+
+
+def parse_config(text: str, *, model: type[C], file: str) -> C:
+    """Return the tree that YAML text describes; ``file`` is its name in messages. Raises like `load_config`."""
+    return _validate(_parse_yaml(text, file=file), model=model, file=file, touched=[])
+
+
+def dump_config(config: BaseModel) -> str:
+    """Return the complete tree as YAML, defaults included; `parse_config` gives an equal tree back."""
+    tree = config.model_dump(mode="json")
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+
+
+def first_difference(here: Json, there: Json, *, path: str = "") -> str | None:
+    """Return ``key.path is A there, B here`` for the first place where two trees differ, or None."""
+    if isinstance(here, dict) and isinstance(there, dict):
+        for key in [*there, *(key for key in here if key not in there)]:
+            inner = f"{path}.{key}" if path else key
+            if key not in here or key not in there:
+                return f"{inner} is only {'there' if key in there else 'here'}"
+            if found := first_difference(here[key], there[key], path=inner):
+                return found
+        return None
+    if isinstance(here, list) and isinstance(there, list) and len(here) == len(there):
+        for index, (ours, theirs) in enumerate(zip(here, there, strict=True)):
+            if found := first_difference(ours, theirs, path=f"{path}.{_item_label(theirs, index)}"):
+                return found
+        return None
+    # Exact, as 1 and True and 1.0 are not the same setting.
+    same = type(here) is type(there) and here == there
+    return None if same else f"{path} is {_shown(there)} there, {_shown(here)} here"
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads ``1e-3`` as a number, as YAML 1.2 does, and refuses a key said twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is no text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} said twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _parse_yaml(text: str, *, file: str) -> Json:
+    try:
+        # A SafeLoader: the subclass only adds a number's spelling and refuses keys.
+        tree: Json = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error).replace("\n", " ")
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(f"{file}: {where}not YAML: {problem}") from None
+    return tree
+
+
+def _read_yaml(path: Path) -> dict[str, Json]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such recipe file. Give the path of a .yaml file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    tree = _parse_yaml(text, file=str(path))
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected 'key: value' lines, found {_shown(tree)}")
+    return tree
+
+
+def _apply(tree: dict[str, Json], override: str) -> str:
+    """Set one override in the tree; return its key path."""
+    key, equals, value = override.partition("=")
+    key = key.strip()
+    if not equals or not KEY.fullmatch(key):
+        raise ConfigError(f"override {override!r}: expected key.path=value, e.g. stages.tune.length='200 steps'")
+    *parents, last = key.split(".")
+    node: Json = tree
+    for depth, name in enumerate(parents):
+        here = ".".join(parents[:depth])
+        if isinstance(node, dict):
+            if node.get(name) is None:
+                node[name] = {}
+            node = node[name]
+        elif isinstance(node, list):
+            node = node[_index_of(node, name, override=override, path=here)]
+        else:
+            raise ConfigError(f"override {override!r}: {here} is {_shown(node)} and has no keys inside")
+    parsed = _parse_yaml(value, file=f"override {override!r}")
+    if isinstance(node, dict):
+        node[last] = parsed
+    elif isinstance(node, list):
+        node[_index_of(node, last, override=override, path=".".join(parents))] = parsed
+    else:
+        raise ConfigError(f"override {override!r}: {'.'.join(parents)} is {_shown(node)} and has no keys inside")
+    return key
+
+
+def _index_of(items: list[Json], name: str, *, override: str, path: str) -> int:
+    labels = [_item_label(item, index) for index, item in enumerate(items)]
+    if name in labels:
+        return labels.index(name)
+    if name.isdecimal() and int(name) < len(items):
+        return int(name)
+    hint = _nearest(name, labels)
+    raise ConfigError(f"override {override!r}: {path} has no item {name!r}.{hint} There are: {', '.join(labels)}.")
+
+
+def _item_label(item: Json, index: int) -> str:
+    name = item.get("name") if isinstance(item, dict) else None
+    return name if isinstance(name, str) else str(index)
+
+
+def _validate(tree: Json, *, model: type[C], file: str, touched: Sequence[str]) -> C:
+    try:
+        # As JSON: there pydantic's strict mode lets a list be a tuple, which a YAML file cannot say otherwise.
+        return model.model_validate_json(json.dumps(tree))
+    except TypeError as error:
+        raise ConfigError(f"{file}: a value is neither text, number, list nor mapping (quote dates): {error}") from None
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        path, message = _describe(problems[0], tree=tree, model=model)
+        said = next((key for key in touched if path == key or path.startswith(f"{key}.")), None)
+        more = f" ({len(problems) - 1} more after this)" if len(problems) > 1 else ""
+        where = f"override {said}" if said else file
+        raise ConfigError(f"{where}: {path + ': ' if path else ''}{message}{more}") from None
+
+
+def _describe(problem: ErrorDetails, *, tree: Json, model: type[BaseModel]) -> tuple[str, str]:
+    """Return the key path as a person would write it, and what is wrong there."""
+    loc, names = problem["loc"], []
+    node = tree
+    for depth, step in enumerate(loc):
+        if isinstance(step, int) and isinstance(node, list):
+            node = node[step]
+            names.append(_item_label(node, step))
+        elif isinstance(node, dict) and step in node:
+            node = node[str(step)]
+            names.append(str(step))
+        elif depth == len(loc) - 1 and problem["type"] == "missing":
+            names.append(str(step))
+        # Anything else is the tag of a union: not a key.
+    path = ".".join(names)
+    found = "" if problem["type"] in ("missing", "extra_forbidden", "value_error") else f", found {_shown(node)}"
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_known_keys(model, loc[:-1]))
+        return path, f"unknown key.{_nearest(str(loc[-1]), known)} There are: {', '.join(known)}."
+    if problem["type"] == "missing":
+        return path, "is missing and has no default"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return path, message.replace("\n", " ") + found
+
+
+def _known_keys(model: type[BaseModel], loc: Loc) -> set[str]:
+    """Return the keys that the node at ``loc`` knows; ``loc`` may hold item numbers and tags of unions."""
+    nodes = [model]
+    for step in loc:
+        inner = [
+            found
+            for node in nodes
+            if step in node.model_fields
+            for found in _models_in(node.model_fields[str(step)].annotation)
+        ]
+        tagged = [node for node in nodes if any(step in get_args(f.annotation) for f in node.model_fields.values())]
+        nodes = inner or tagged or nodes
+    return {key for node in nodes for key in node.model_fields}
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _shown(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,31 @@
+"""What a user can act on, as exceptions. Not for our own invariants: those are ``assert``.
+
+Each message is one line: what is wrong, where (file, row, id, key), what to do. ``cli/main.py`` prints it
+without a traceback and exits with 2. Each kind also is the built-in error that it replaces.
+"""
+
+from __future__ import annotations
+
+
+class TriptychError(Exception):
+    """Base of all errors that a user can act on."""
+
+
+class DataError(TriptychError, ValueError):
+    """A row, file or picture is not what its format promises."""
+
+
+class ConfigError(TriptychError, ValueError):
+    """A recipe or an override is wrong: unknown key, wrong type, impossible value."""
+
+
+class ModelError(TriptychError, ValueError):
+    """Weights, parts or a checkpoint do not fit together, or are not there."""
+
+
+class NotFoundError(TriptychError, LookupError):
+    """A name is no plug-in, or a path is not there."""
+
+
+class RunError(TriptychError, RuntimeError):
+    """A run cannot go on: NaN loss, a foreign run folder, a torn checkpoint, a full disk."""

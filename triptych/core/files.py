@@ -1,0 +1,117 @@
+"""Files as the house writes and reads them: whole or not at all, one JSON record a line, a cache folder.
+
+Not about what is in them: formats live in ``data/formats``. A reader never sees half a file that was written here,
+whenever the writer was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from triptych.core.errors import ConfigError, DataError, NotFoundError
+from triptych.core.records import Json
+
+CACHE_VARIABLE = "TRIPTYCH_CACHE"
+CHUNK_BYTES = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: ``$TRIPTYCH_CACHE``, else ``~/.cache/triptych``. Created.
+
+    Raises:
+        ConfigError: the folder cannot be made, e.g. a file has its name.
+    """
+    folder = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "triptych").expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError(
+            f"{folder}: cannot make the cache folder ({reason}). Set {CACHE_VARIABLE} to a folder."
+        ) from None
+    return folder
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write ``data`` (text as UTF-8) so that ``path`` holds all of it or what it held before. Makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    # In the same folder: a rename is atomic only within one file system. A name of its own: two may write at once.
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def append_json_line(path: Path, record: Mapping[str, Json]) -> None:
+    """Add one record as one line of JSON, in one write. A torn last line of a killed writer is cut off first."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        _cut_torn_line(path, size_bytes=file.tell())
+        file.write(line)
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Json]]:
+    """Yield the records of a JSON Lines file; blank lines are skipped.
+
+    A last line without its newline was torn when its writer was killed: it is left out, whatever it says.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: a line is not a JSON object; the message names file and line.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file.") from None
+    with file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            if line.strip():
+                yield _record(line, where=f"{path}: line {number}")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _record(line: bytes, *, where: str) -> dict[str, Json]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON ({error}). Mend the line or delete it.") from None
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: expected a JSON object {{...}}, found {type(record).__name__}.")
+    return record
+
+
+def _cut_torn_line(path: Path, *, size_bytes: int) -> None:
+    with path.open("r+b") as file:
+        end = size_bytes
+        while end > 0:
+            start = max(0, end - CHUNK_BYTES)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size_bytes:
+            file.truncate(end)

@@ -1,0 +1,125 @@
+"""Packs of encoded conversations -> one rectangle of tensors, and the mask that keeps neighbours apart.
+
+Not the model's side: where images' tokens go is said by ``slots``, their pixels come later. A pack is one row;
+its conversations stand one after another and must not see each other (``segments_BT``, ``block_mask``).
+
+Shapes: B rows, T tokens a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from triptych.core.errors import DataError
+from triptych.core.records import ImageRef
+from triptych.data.template import Encoded
+
+IGNORE = -100
+"""Label of a position where nothing is learnt."""
+
+PADDING = -1
+"""Segment of a position that belongs to no conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSlot:
+    """Where one image's tokens stand: positions [start, stop) of a row."""
+
+    row: int
+    start: int
+    stop: int
+    image: int
+    """Index into ``Batch.images``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Conversations of a step, ready for a model. All tensors are int64 on the CPU."""
+
+    ids_BT: Tensor
+    labels_BT: Tensor
+    """The ids where they are trained, else IGNORE; unshifted, as Hugging Face has them. The first token of a
+    conversation is never trained: nothing stands before it from which it could be told."""
+    positions_BT: Tensor
+    """Restart at 0 for each conversation; 0 in padding."""
+    segments_BT: Tensor
+    """Number of the conversation in its row, from 0; PADDING where there is none."""
+    slots: tuple[BatchSlot, ...]
+    """By row, then by position."""
+    images: tuple[ImageRef, ...]
+    """The step's distinct images, in order of first use."""
+    example_ids: tuple[str, ...]
+    """By row, then by position."""
+    trained_tokens: int
+    """Labels that are not IGNORE."""
+    tokens: int
+    """Positions that are not padding."""
+
+
+def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | None = None) -> Batch:
+    """Lay each pack into one row, its conversations one after another, padded on the right.
+
+    Args:
+        packs: at least one; each holds the conversations of one row.
+        pad_id: the id that fills rows up.
+        width: tokens of a row; None: those of the longest pack.
+
+    Raises:
+        DataError: a pack is longer than ``width``.
+    """
+    lengths = [sum(len(encoded.ids) for encoded in pack) for pack in packs]
+    longest = max(lengths)
+    if width is None:
+        width = longest
+    if longest > width:
+        first = packs[lengths.index(longest)][0].id
+        raise DataError(f"the pack of example {first!r} has {longest} tokens, a row {width}: raise pack_tokens.")
+    shape = (len(packs), width)
+    ids_BT = torch.full(shape, pad_id)
+    labels_BT = torch.full(shape, IGNORE)
+    positions_BT = torch.zeros(shape, dtype=torch.int64)
+    segments_BT = torch.full(shape, PADDING)
+    slots: list[BatchSlot] = []
+    images: dict[ImageRef, int] = {}
+    for row, pack in enumerate(packs):
+        start = 0
+        for segment, encoded in enumerate(pack):
+            here = slice(start, start + len(encoded.ids))
+            ids = torch.tensor(encoded.ids, dtype=torch.int64)
+            learnt = torch.tensor(encoded.trained, dtype=torch.bool)
+            learnt[:1] = False
+            ids_BT[row, here] = ids
+            labels_BT[row, here] = ids.where(learnt, IGNORE)
+            positions_BT[row, here] = torch.arange(len(ids))
+            segments_BT[row, here] = segment
+            for slot in encoded.slots:
+                image = images.setdefault(slot.image, len(images))
+                slots.append(BatchSlot(row, start + slot.start, start + slot.stop, image))
+            start = here.stop
+    return Batch(
+        ids_BT=ids_BT,
+        labels_BT=labels_BT,
+        positions_BT=positions_BT,
+        segments_BT=segments_BT,
+        slots=tuple(slots),
+        images=tuple(images),
+        example_ids=tuple(encoded.id for pack in packs for encoded in pack),
+        trained_tokens=int((labels_BT != IGNORE).sum()),
+        tokens=sum(lengths),
+    )
+
+
+def block_mask(segments_BT: Tensor) -> Tensor:
+    """Return who may look at whom, bool [B, 1, T, T]; True at [b, 0, i, j] when i may look at j.
+
+    A token sees itself and what stands before it in its own conversation. A padding position sees only itself,
+    so that no row of a softmax is empty.
+    """
+    same_BTT = segments_BT[:, :, None] == segments_BT[:, None, :]
+    real_BT1 = (segments_BT != PADDING)[:, :, None]
+    itself_TT = torch.eye(segments_BT.shape[1], dtype=torch.bool, device=segments_BT.device)
+    return ((same_BTT & real_BT1).tril() | itself_TT)[:, None]

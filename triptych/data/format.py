@@ -1,0 +1,195 @@
+"""The contract of ``formats/``: a layout on disk, read and written as Examples. A source is ``FORMAT:PATH#key=value``.
+
+Not a layout itself: each is one file in ``formats/``, with one constant ``FORMAT``. Invariants: every row of a file
+becomes exactly one Example or one Refused; a bad row never stops the others; nothing is replaced or guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.plugins import find
+from triptych.core.records import Example, ImageRef, Part, Turn
+from triptych.data.images import ImageError, Size, measure, whole_size
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that is not used, and why."""
+
+    where: str
+    """``train.json: row 3 (id 'x')``; rows are counted from 0, in JSON Lines with its blank lines."""
+    reason: str
+    """Short and countable: ``image file missing``, ``more marks than images``, ``wrong role order``, ``bad row``..."""
+    message: str
+    """One full line: where, what is wrong, what to do."""
+
+
+class RowError(DataError):
+    """One row cannot be used. The message says what is wrong and what to do; a reader adds where."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """Short and countable."""
+
+
+Reader = Callable[[Path], Iterator[Example | Refused]]
+Writer = Callable[[Iterable[Example], Path], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One layout on disk."""
+
+    read: Reader
+    """Yields each row as an Example or a Refused. Raises DataError when the file as a whole cannot be read."""
+    write: Writer | None
+    """Writes Examples and returns their number; None: the layout is only read. DataError names the row that does not
+    fit the layout; the file is then as it was before."""
+    about: str
+    """One line for people."""
+    configure: Callable[[Mapping[str, str]], Reader] | None = None
+    """Returns the reader for a source's ``#key=value`` options; ConfigError when it does not know one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All rows of a source."""
+
+    examples: tuple[Example, ...]
+    refused: tuple[Refused, ...]
+
+
+_OPTION = re.compile(r"#([a-z_]+)=([^#]*)$")
+
+
+def split_source(source: str) -> tuple[str, Path]:
+    """Return the format's name and the path of ``FORMAT:PATH#key=value#key=value``.
+
+    Raises:
+        ConfigError: it has no format or no path.
+    """
+    name, path, _ = _split(source)
+    return name, path
+
+
+def options_of(source: str) -> dict[str, str]:
+    """Return the ``#key=value`` options at the end of a source, e.g. ``{"limit": "10"}``."""
+    return _split(source)[2]
+
+
+def read_source(source: str) -> Iterator[Example | Refused]:
+    """Yield the rows of a source, in its order. Image sizes are not looked at: ``load_examples`` and ``check`` do.
+
+    The option ``limit=N`` keeps the first N rows of any format; other options are the format's own.
+
+    Raises:
+        ConfigError: the source or an option is malformed.
+        NotFoundError: no such format.
+        DataError: the file as a whole cannot be read.
+    """
+    name, path, options = _split(source)
+    plugin = find("format", name, Format)
+    limit = _limit(options.pop("limit", None), source)
+    if not options:
+        read = plugin.read
+    elif plugin.configure is not None:
+        read = plugin.configure(options)
+    else:
+        raise ConfigError(f"{source!r}: format {name} has no option {min(options)!r}, only limit. Leave it out.")
+    if not path.exists():
+        raise DataError(f"{path}: no such file. Give an existing one after {name!r} and a colon.")
+    return islice(read(path), limit)
+
+
+def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_images: bool = True) -> Loaded:
+    """Read a whole source.
+
+    Args:
+        source: ``FORMAT:PATH``.
+        on_bad: ``raise``: stop at the first bad row; ``refuse``: go on and return it with its reason.
+        verify_images: look into each image's header: a broken one refuses its row, and each ImageRef gets its size.
+
+    Raises:
+        DataError: the file as a whole cannot be read; or a bad row, under ``raise``.
+    """
+    examples: list[Example] = []
+    refused: list[Refused] = []
+    sizes: dict[str, Size | ImageError] = {}
+    for row in read_source(source):
+        seen = measured(row, sizes) if verify_images and isinstance(row, Example) else row
+        if isinstance(seen, Example):
+            examples.append(seen)
+        elif on_bad == "raise":
+            raise DataError(seen.message)
+        else:
+            refused.append(seen)
+    return Loaded(tuple(examples), tuple(refused))
+
+
+def measured(example: Example, sizes: dict[str, Size | ImageError]) -> Example | Refused:
+    """Return the example with the size of every image, or its refusal when an image cannot be read.
+
+    Args:
+        example: from a reader.
+        sizes: what is known of files by path; grows, so that a file's header is read once.
+    """
+    try:
+        return _with_sizes(example, sizes)
+    except ImageError as error:
+        return refusal(example, error.reason, str(error))
+
+
+def refusal(example: Example, reason: str, message: str) -> Refused:
+    """Return the refusal of a row that was read but cannot be used."""
+    where = f"{example.origin} (id {example.id!r})"
+    return Refused(where, reason, f"{where}: {message}")
+
+
+def _with_sizes(example: Example, sizes: dict[str, Size | ImageError]) -> Example:
+    def sized(part: Part) -> Part:
+        return _sized(part, sizes) if isinstance(part, ImageRef) else part
+
+    turns = tuple(Turn(turn.role, tuple(map(sized, turn.parts))) for turn in example.turns)
+    shown = tuple(_with_sizes(demonstration, sizes) for demonstration in example.demonstrations)
+    return replace(example, turns=turns, demonstrations=shown)
+
+
+def _sized(image: ImageRef, sizes: dict[str, Size | ImageError]) -> ImageRef:
+    if image.source not in sizes:
+        try:
+            sizes[image.source] = whole_size(image.source)
+        except ImageError as error:
+            sizes[image.source] = error
+    known = sizes[image.source]
+    if isinstance(known, ImageError):
+        raise known
+    return measure(image, whole=known)
+
+
+def _split(source: str) -> tuple[str, Path, dict[str, str]]:
+    name, colon, rest = source.partition(":")
+    options: dict[str, str] = {}
+    while option := _OPTION.search(rest):
+        if option[1] in options:
+            raise ConfigError(f"{source!r}: option {option[1]!r} is given twice. Leave one out.")
+        options[option[1]] = option[2]
+        rest = rest[: option.start()]
+    if not (name and colon and rest):
+        raise ConfigError(f"{source!r} is no source: write FORMAT:PATH, e.g. messages:data/train.jsonl.")
+    return name, Path(rest).expanduser(), options
+
+
+def _limit(value: str | None, source: str) -> int | None:
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal()):
+        raise ConfigError(f"{source!r}: limit is a number of rows, e.g. #limit=100, found {value!r}.")
+    return int(value)

@@ -1,0 +1,1 @@
+"""One file = one layout on disk. The contract is ``triptych/data/format.py``."""

@@ -1,0 +1,1 @@
+"""Questions, scores with intervals, reports."""

@@ -1,0 +1,1 @@
+"""One file = one benchmark. The contract is ``triptych/evaluate/benchmark.py``."""

@@ -1,0 +1,32 @@
+"""NLVR: is this human-written sentence true of these three drawn boxes? Dev: 989 sentences, 55% true; chance 0.5.
+
+Source: Suhr et al. 2017, "A Corpus of Natural Language for Visual Reasoning", github.com/lil-lab/nlvr. The path is
+that of the format ``nlvr``, with its options: ``nlvr_dev#directories=4-5``. Each
+sentence is asked with one of the six published orders of its boxes: this is an accuracy over sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from triptych.core.records import Example
+from triptych.data.format import Refused, read_source
+from triptych.evaluate import scorers
+from triptych.evaluate.benchmark import Benchmark, chance_of
+
+
+def questions(path: Path) -> Iterator[Example | Refused]:
+    """Yield one question a sentence, as a choice between true and false."""
+    for row in read_source(f"nlvr:{path}"):
+        yield row if isinstance(row, Refused) else replace(row, facts={**row.facts, "choice": True})
+
+
+BENCHMARK = Benchmark(
+    questions=questions,
+    score=scorers.correct,
+    chance=chance_of,
+    cite="Suhr, Lewis, Yeh, Artzi 2017 (ACL), CC-BY-4.0",
+    about="human-written statements about three drawn boxes, true or false",
+)

@@ -1,0 +1,151 @@
+"""How a reply becomes a score: deterministic rules, never a guess, no model.
+
+Two kinds of question. Free-form: the reply must equal the reference after `normalise`. Multiple choice
+(``facts["choice"]``): `choose` reads which option the reply names, by its letter or by its words; a reply that names
+none, or several, is *unanswered*, which scores 0 and is counted apart. The tables of cases in
+tests/evaluate/test_scorers.py are the reference.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Hashable, Sequence
+
+from triptych.core.errors import DataError
+from triptych.core.records import Example, text_of
+
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
+_NOWHERE = {"a", "an", "the", "and"}
+"""Words that never change an answer; "and" as it joins a list like a comma does."""
+_OUTER = {"answer", "are", "at", "in", "is", "it", "its", "on", "that", "theres", "there", "these", "they", "this"}
+"""Words that frame an answer ("it is in image 2") and are taken off its ends."""
+
+_STATED = r"(?:(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:answer|option|choice)\s*(?:is\b|[:=])?\s*)"
+_LEADING_LETTER = re.compile(rf"^\W*(?i:{_STATED})?[\W_]*([A-Z])(?:[).:,\]*\"']|\s*$|\s*\n)")
+_ONLY_LETTER = re.compile(r"^\W*([a-zA-Z])\W*$")
+_INNER_LETTER = re.compile(r"\(([A-Z])\)|(?i:\b(?:answer|option|choice)(?:\s+is|:)?)\s+([A-Z])\b")
+
+
+def correct(question: Example, reply: str) -> float:
+    """Return 1.0 when the reply gives the reference, else 0.0; the rule is the question's own (see the file's head)."""
+    if not is_answered(question, reply):
+        return 0.0
+    if not is_choice(question):
+        return float(normalise(reply) == normalise(reference_of(question)))
+    return float(choose(options_of(question), reply) == _reference_option(question))
+
+
+def is_answered(question: Example, reply: str) -> bool:
+    """Return whether there is something to score: any word, or for a choice exactly one of its options."""
+    if is_choice(question):
+        return choose(options_of(question), reply) is not None
+    return bool(normalise(reply))
+
+
+def reference_label(question: Example) -> Hashable:
+    """Return what a guesser who always says the same would have to say: the option's position, else the words."""
+    return _reference_option(question) if is_choice(question) else normalise(reference_of(question))
+
+
+def reference_of(question: Example) -> str:
+    """Return the reference reply: the words of the last turn.
+
+    Raises:
+        DataError: the last turn is not the assistant's.
+    """
+    if not question.turns or question.turns[-1].role != "assistant":
+        raise DataError(f"{question.origin or question.id}: a benchmark question must end in the reference reply.")
+    return text_of(question.turns[-1])
+
+
+def is_choice(question: Example) -> bool:
+    """Return whether the question lists options of which one is right."""
+    return question.facts.get("choice") is True
+
+
+def options_of(question: Example) -> tuple[str, ...]:
+    """Return the options of a multiple-choice question, in order.
+
+    Raises:
+        DataError: ``facts["options"]`` is not a list of at least two texts.
+    """
+    options = question.facts.get("options")
+    if not isinstance(options, list) or len(options) < 2:
+        raise DataError(f"{question.origin or question.id}: facts.options must list two or more texts: {options!r}.")
+    return tuple(str(option) for option in options)
+
+
+def normalise(text: str) -> str:
+    """Return what of a short answer counts: words in lower case, numbers as digits, without articles and frame.
+
+    >>> normalise("It is in the Second  image, and frame two!")
+    'second image frame 2'
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    plain = unicodedata.normalize("NFKC", folded).replace("’", "").replace("'", "")
+    words = [_DIGITS.get(word, word) for word in re.findall(r"\d+(?:[.,]\d+)*|[^\W_\d]+", plain)]
+    kept = [word for word in words if word not in _NOWHERE]
+    first, last = 0, len(kept)
+    while first < last and kept[first] in _OUTER:
+        first += 1
+    while last > first and kept[last - 1] in _OUTER:
+        last -= 1
+    return " ".join(kept[first:last] or kept or words)
+
+
+def choose(options: Sequence[str], reply: str) -> int | None:
+    """Return the position of the option that the reply names, None when it names none or contradicts itself.
+
+    In order: a reply that is one option's words; a letter alone or at the start ("B", "(B) the dog", "Answer: B");
+    an option's words anywhere, the longer option where one contains the other; a letter in brackets or after
+    "answer" inside a sentence.
+    """
+    said = normalise(reply)
+    if not said:
+        return None
+    names = [normalise(option) for option in options]
+    if names.count(said) == 1:
+        return names.index(said)
+    stated = _ONLY_LETTER.match(reply) or _LEADING_LETTER.match(reply)
+    letter = _position(stated.group(1), options) if stated else None
+    if stated and letter is not None:
+        rest = reply[stated.end() :]
+        named = _named(names, rest) or _lettered(options, rest) or {letter}
+        return letter if letter in named else None
+    named = _named(names, reply)
+    if named:
+        return named.pop() if len(named) == 1 else None
+    lettered = _lettered(options, reply)
+    return lettered.pop() if len(lettered) == 1 else None
+
+
+def _reference_option(question: Example) -> int:
+    position = choose(options_of(question), reference_of(question))
+    if position is None:
+        raise DataError(f"{question.origin or question.id}: the reference names none of the options, or several.")
+    return position
+
+
+def _position(letter: str, options: Sequence[str]) -> int | None:
+    position = ord(letter.upper()) - ord("A")
+    return position if position < len(options) else None
+
+
+def _lettered(options: Sequence[str], text: str) -> set[int]:
+    found = (_position(match[1] or match[2], options) for match in _INNER_LETTER.finditer(text))
+    return {position for position in found if position is not None}
+
+
+def _named(names: Sequence[str], text: str) -> set[int]:
+    """Return the options whose words stand in the text; not inside a longer option's, and not after "not"."""
+    words = f" {normalise(text)} "
+    found = set()
+    for position in sorted(range(len(names)), key=lambda at: -len(names[at])):
+        name = f" {names[position]} "
+        words = words.replace(f" not{name}", " | ")
+        if names[position] and name in words:
+            found.add(position)
+            words = words.replace(name, " | ")
+    return found

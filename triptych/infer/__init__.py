@@ -1,0 +1,1 @@
+"""Anything that answers: a local model, an endpoint, canned replies."""

@@ -1,0 +1,177 @@
+"""A model in this process as a responder: greedy replies, in batches for evaluation, piece by piece for a chat.
+
+Not a server. Questions are sorted by length, so that a batch pads little. A reply does not depend on what else is in
+its batch (tests/infer/test_local.py).
+
+Shapes: B rows, T positions, H hidden size, N images, P feature positions and K tokens an image, C
+channels of the tower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from triptych.core.errors import DataError, ModelError
+from triptych.core.records import Answer, Example, ImageRef, Turn
+from triptych.data.batch import Batch, collate
+from triptych.data.images import measure
+from triptych.data.template import Encoded, parse_reply, render, stop_id
+from triptych.infer.greedy import Spoken, speak
+from triptych.infer.responder import Failed, as_question
+from triptych.models.family import Model
+from triptych.models.features import FeatureStore
+
+_CUT_LETTER = "\N{REPLACEMENT CHARACTER}"
+
+
+class LocalResponder:
+    """Answers with an opened model. Its state is the model and the features of images it has seen."""
+
+    def __init__(self, model: Model, *, features: FeatureStore, batch_tokens: int = 4096, name: str) -> None:
+        """Take the model over: it is switched to evaluation, and nothing of it is trained from here on.
+
+        Args:
+            model: an opened model.
+            features: encodes each distinct image once.
+            batch_tokens: most positions, padding and replies included, of one batch; bounds the memory. A question
+                that is longer is asked alone.
+            name: what reports call it.
+        """
+        self.model = model
+        self.features = features
+        self.batch_tokens = batch_tokens
+        self.name = name
+        self._stop = stop_id(model.template, model.tokenizer)
+        self._longest = int(model.network.config.get_text_config().max_position_embeddings)
+        model.network.train(False)
+        model.network.requires_grad_(False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of every weight, the preprocessing and the template: 16 hexadecimal digits."""
+        digest = hashlib.sha256(f"{self.model.fingerprint()} {self.model.template!r}".encode())
+        for name, weight in sorted(self.model.network.state_dict().items()):
+            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
+
+    def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer | Failed]:
+        """Yield the answers batch by batch, the longest questions first: too little memory shows at once."""
+        prompts: list[Encoded] = []
+        for question in questions:
+            try:
+                prompts.append(self._prompt(question, max_tokens))
+            except (DataError, ModelError) as error:
+                yield Failed(question.id, str(error))
+        for batch in plan_batches(prompts, budget=self.batch_tokens, reply=max_tokens):
+            yield from self._answer_batch(batch, max_tokens)
+
+    def stream(self, question: Example, *, max_tokens: int) -> Iterator[str]:
+        """Yield the reply in pieces as it is generated; leave the iterator to stop it."""
+        steps = self._speak([self._prompt(question, max_tokens)], max_tokens)
+        ids = accumulate(step.ids for step in steps)  # of one row: every token so far
+        yield from whole_letters(self._words(so_far) for so_far in ids)
+
+    def _prompt(self, question: Example, max_tokens: int) -> Encoded:
+        model = self.model
+        encoded = render(
+            _measured(as_question(question)),
+            model.template,
+            tokenizer=model.tokenizer,
+            image_token_id=model.image_token_id,
+            count_image_tokens=model.count_image_tokens,
+            open_reply=True,
+        )
+        if len(encoded.ids) + max_tokens > self._longest:
+            raise ModelError(
+                f"{question.origin or question.id}: {len(encoded.ids)} tokens and a reply of {max_tokens} are more than"
+                f" the model's {self._longest}. Ask with fewer images or fewer turns."
+            )
+        return encoded
+
+    def _answer_batch(self, batch: Sequence[Encoded], max_tokens: int) -> Iterator[Answer | Failed]:
+        replies: list[list[int]] = [[] for _ in batch]
+        try:
+            for step in self._speak(batch, max_tokens):
+                for row, token in zip(step.rows, step.ids, strict=True):
+                    replies[row].append(token)
+        except DataError as error:
+            if len(batch) == 1:
+                yield Failed(batch[0].id, str(error))
+                return
+            for encoded in batch:  # one picture cannot be read: one by one shows whose it is
+                yield from self._answer_batch([encoded], max_tokens)
+            return
+        for encoded, ids in zip(batch, replies, strict=True):
+            yield Answer(encoded.id, self._words(ids), tokens_in=len(encoded.ids), tokens_out=len(ids))
+
+    def _words(self, ids: Sequence[int]) -> str:
+        return parse_reply(ids, self.model.template, tokenizer=self.model.tokenizer)
+
+    def _speak(self, batch: Sequence[Encoded], max_tokens: int) -> Iterator[Spoken]:
+        right = collate([[encoded] for encoded in batch], pad_id=self._stop)
+        # Outside of inference mode: the store keeps features, and others may train on them.
+        features_NPC = self.features.features(right.images) if right.images else None
+        embeds_BTH, mask_BT = self._embed(batch, right, features_NPC)
+        return speak(self.model.network, embeds_BTH, mask_BT=mask_BT, stop=self._stop, max_tokens=max_tokens)
+
+    @torch.inference_mode()
+    def _embed(self, batch: Sequence[Encoded], right: Batch, features_NPC: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return embeds_BTH of the prompts, padded on the left, and mask_BT, 1 where there is a prompt."""
+        model = self.model
+        width = right.ids_BT.shape[1]
+        shifts = [width - len(encoded.ids) for encoded in batch]
+        ids_BT = torch.stack([ids_T.roll(shift) for ids_T, shift in zip(right.ids_BT, shifts, strict=True)])
+        mask_BT = (torch.arange(width) >= torch.tensor(shifts)[:, None]).long()
+        slots = [replace(it, start=it.start + shifts[it.row], stop=it.stop + shifts[it.row]) for it in right.slots]
+        tokens_NKH = None if features_NPC is None else model.project(features_NPC)
+        return model.embed(ids_BT.to(model.device), slots, tokens_NKH), mask_BT.to(model.device)
+
+
+def plan_batches(prompts: Sequence[Encoded], *, budget: int, reply: int) -> Iterator[list[Encoded]]:
+    """Yield every prompt once, in batches of similar length, the longest first.
+
+    Args:
+        prompts: in any order.
+        budget: most positions of a batch: rows times (longest prompt + reply). A longer prompt is alone.
+        reply: positions kept free for each reply.
+    """
+    batch: list[Encoded] = []
+    for prompt in sorted(prompts, key=lambda prompt: -len(prompt.ids)):
+        if batch and (len(batch) + 1) * (len(batch[0].ids) + reply) > budget:
+            yield batch
+            batch = []
+        batch.append(prompt)
+    if batch:
+        yield batch
+
+
+def whole_letters(decoded: Iterable[str]) -> Iterator[str]:
+    """Yield what each longer text adds to the one before, in pieces that never hold part of a letter.
+
+    A letter may be cut between two tokens; what is decoded by then ends in a replacement character.
+    """
+    said = text = ""
+    for text in decoded:
+        if len(text) > len(said) and not text.endswith(_CUT_LETTER):
+            yield text[len(said) :]
+            said = text
+    if len(text) > len(said):
+        yield text[len(said) :]
+
+
+def _measured(question: Example) -> Example:
+    """Return the question with the size of every image, which some models count tokens by."""
+    turns = tuple(
+        Turn(turn.role, tuple(measure(part) if isinstance(part, ImageRef) else part for part in turn.parts))
+        for turn in question.turns
+    )
+    shown = tuple(_measured(demonstration) for demonstration in question.demonstrations)
+    return replace(question, turns=turns, demonstrations=shown)

@@ -1,0 +1,70 @@
+"""The contract of everything that answers: a local model, an endpoint, canned replies.
+
+Evaluation, a generator's teacher, a judge, the chat and a server take a Responder and know nothing of networks.
+A question is an Example that ends in a user turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from triptych.core.errors import DataError
+from triptych.core.records import Answer, Example
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A question that got no answer: a picture that cannot be read, a prompt that is too long. Never a wrong answer."""
+
+    id: str
+    """The Example's id."""
+    reason: str
+    """One line for people: what is wrong, where, what to do."""
+
+
+class Responder(Protocol):
+    """Anything that answers questions."""
+
+    @property
+    def name(self) -> str:
+        """What people call it, in reports."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What its answers depend on besides the question: weights, template, settings. Equal means: same answers."""
+
+    def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer | Failed]:
+        """Answer every question exactly once, in any order, as soon as each is known.
+
+        Args:
+            questions: Examples that end in a user turn, with distinct ids.
+            max_tokens: most tokens of one reply.
+        """
+
+
+class Speaker(Protocol):
+    """A responder that also speaks a reply as it comes, for a chat."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def stream(self, question: Example, *, max_tokens: int) -> Iterator[str]:
+        """Yield the reply in pieces that join to the text `answer` would give.
+
+        Raises:
+            DataError, ModelError: the question cannot be asked; nothing has been yielded then.
+        """
+
+
+def as_question(example: Example) -> Example:
+    """Return the example itself.
+
+    Raises:
+        DataError: it does not end in a user turn, so there is nothing to answer.
+    """
+    if not example.turns or example.turns[-1].role != "user":
+        raise DataError(f"{example.origin or example.id}: a question must end in a user turn; drop the turns after it.")
+    return example

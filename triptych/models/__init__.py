@@ -1,0 +1,1 @@
+"""Networks: families adapt transformers classes; parts, projector alignment, adapters, feature cache."""

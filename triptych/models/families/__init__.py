@@ -1,0 +1,1 @@
+"""One file = one model family. The contract is ``triptych/models/family.py``."""

@@ -1,0 +1,237 @@
+"""Find and load what a model is put together from: a vision tower, its picture preparation, a language model.
+
+Not how they are joined: that is a family's. A part is named by a folder, a hub id or ``starter:NAME``; all three end
+as an ordinary Hugging Face folder. Its licence is what its model card (README.md) declares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from huggingface_hub import metadata_load, snapshot_download
+from PIL import Image
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CLIPImageProcessorPil,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from triptych.core.errors import ModelError, NotFoundError
+from triptych.core.files import sha256_of
+from triptych.starter import weights
+
+STARTER = "starter:"
+FACTS = "part.json"
+"""What a starter part says of itself."""
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
+
+
+class ImageProcessor(Protocol):
+    """What is used of an image processor of transformers."""
+
+    def __call__(self, images: Image.Image, *, return_tensors: str) -> dict[str, Tensor]:
+        """Return ``pixel_values`` [1, C, H, W]."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the settings."""
+
+    def to_json_string(self) -> str:
+        """Return the settings as JSON, sorted."""
+
+    def save_pretrained(self, save_directory: Path) -> object:
+        """Write preprocessor_config.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a part came from."""
+
+    name: str
+    """As a recipe names it: a folder, a hub id, ``starter:NAME``."""
+    origin: str
+    """Where its authors published it, as far as the part says so itself."""
+    licence: str
+    """What the part declares; ``unknown`` where it does not."""
+    sha256: str
+    """Of its weight file; of the files' sums where there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """A loaded tower and how it wants its pictures."""
+
+    tower: PreTrainedModel
+    processor: ImageProcessor
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A loaded causal language model and its tokenizer."""
+
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def locate(name: str, *, image_tokens: int | None = None) -> Path:
+    """Return the folder of a part or model, fetched first where it is on the hub.
+
+    Args:
+        name: a folder, a hub id or ``starter:NAME``.
+        image_tokens: tokens an image costs, for a starter tower that lets one choose.
+
+    Raises:
+        NotFoundError: nothing is there.
+    """
+    if name.startswith(STARTER):
+        if image_tokens is None:
+            return weights.folder(name.removeprefix(STARTER))
+        return weights.folder(name.removeprefix(STARTER), image_tokens=image_tokens)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise NotFoundError(f"{name}: the folder holds no config.json, so it is no Hugging Face model.")
+        return folder
+    if not HUB_ID.fullmatch(name):
+        raise NotFoundError(f"{name}: no such folder. Give a folder, a hub id (OWNER/NAME) or {STARTER}NAME.")
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise NotFoundError(f"{name}: no such folder, and the model hub did not give it: {reason}") from error
+
+
+def provenance(name: str, folder: Path) -> Provenance:
+    """Return where a part came from: what its ``part.json`` says, else its model card and its weight files."""
+    if (folder / FACTS).is_file():
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        return Provenance(name, origin=facts["source"], licence=facts["licence"], sha256=facts["sha256"])
+    card = folder / "README.md"
+    declared = (metadata_load(card) if card.is_file() else None) or {}
+    digests = [sha256_of(path) for path in sorted(folder.glob("*.safetensors"))]
+    sha256 = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+    return Provenance(name, origin="", licence=str(declared.get("license", "unknown")), sha256=sha256)
+
+
+def load_vision(folder: Path) -> Vision:
+    """Open a vision tower, float32, and its image processor; of a two-tower model (CLIP, SigLIP) the one that sees.
+
+    Raises:
+        ModelError: no model of transformers, weights are missing, or no preprocessor_config.json.
+    """
+    with clear_errors(folder, "a vision tower"):
+        config = AutoConfig.from_pretrained(folder)
+        config = getattr(config, "vision_config", config)
+        with torch.random.fork_rng(devices=[]):
+            # A pooler is no part of what the language model sees. Where it is missing, it is at least always the same.
+            torch.manual_seed(0)
+            tower = load_network(
+                partial(AutoModel.from_pretrained, config=config, dtype=torch.float32), folder, "pooler"
+            )
+        return Vision(tower, see_whole_pictures(load_image_processor(folder)))
+
+
+def load_image_processor(folder: Path) -> ImageProcessor:
+    """Open an image processor of transformers, always in its Pillow version: the same pixels on every machine."""
+    with clear_errors(folder, "an image processor (preprocessor_config.json)"):
+        return cast(ImageProcessor, AutoImageProcessor.from_pretrained(folder, backend="pil"))
+
+
+def load_language(folder: Path) -> Language:
+    """Open a causal language model, float32, and its tokenizer.
+
+    Raises:
+        ModelError: no causal language model of transformers, weights are missing, or no tokenizer.
+    """
+    with clear_errors(folder, "a causal language model"):
+        network = load_network(partial(AutoModelForCausalLM.from_pretrained, dtype=torch.float32), folder)
+        return Language(network, AutoTokenizer.from_pretrained(folder))
+
+
+def load_network(open_network: Callable[..., object], folder: Path, spare: str | None = None) -> PreTrainedModel:
+    """Open a network in evaluation mode, with all of its weights: transformers would make up those that are missing.
+
+    Args:
+        open_network: a ``from_pretrained`` of transformers.
+        folder: where it is.
+        spare: what is in the names of weights that may be missing.
+
+    Raises:
+        ModelError: weights are missing.
+    """
+    opened = open_network(folder, output_loading_info=True)
+    network, report = cast(tuple[PreTrainedModel, Mapping[str, set[str]]], opened)
+    if missing := {name for name in report["missing_keys"] if spare is None or spare not in name}:
+        raise ModelError(f"{folder}: {len(missing)} weights are missing, the first is {min(missing)!r}.")
+    network.eval()
+    return network
+
+
+def see_whole_pictures(processor: ImageProcessor) -> ImageProcessor:
+    """Return a processor that squeezes a picture to the tower's size where this one would cut off its sides.
+
+    A crop loses what a question may be about, silently. Size, mean, deviation and filter stay the tower's.
+    """
+    settings = processor.to_dict()
+    size = settings.get("size")
+    if not settings.get("do_center_crop") and isinstance(size, dict) and {"height", "width"} <= set(size):
+        return processor
+    height, width = blank_pixels(processor).shape[-2:]
+    kept = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "resample")
+    return cast(
+        ImageProcessor,
+        CLIPImageProcessorPil.from_dict(
+            {name: settings[name] for name in kept if name in settings}
+            | {"size": {"height": height, "width": width}, "do_resize": True, "do_center_crop": False}
+            | {"do_convert_rgb": True}
+        ),
+    )
+
+
+def blank_pixels(processor: ImageProcessor, width: int = 64, height: int = 64) -> Tensor:
+    """Return pixels [1, C, H, W] of a grey picture: what the tower is asked with to learn its shapes."""
+    grey = Image.fromarray(np.full((height, width, 3), 127, dtype=np.uint8))
+    return processor(grey, return_tensors="pt")["pixel_values"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing its own progress bars."""
+    drawing = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawing:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def clear_errors(folder: Path, what: str) -> Iterator[None]:
+    """Turn what transformers raises for a wrong or incomplete folder into one line."""
+    try:
+        with quiet():
+            yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        if isinstance(error, ModelError):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"{folder} cannot be opened as {what}: {reason}") from error

@@ -1,0 +1,1 @@
+"""One loop: recipes, stages, loss, optimizer, checkpoints, meters."""

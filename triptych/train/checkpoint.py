@@ -1,0 +1,161 @@
+"""Checkpoints of a run: ``checkpoints/STAGE-STEP/``, whole or not there, whenever the process is killed.
+
+Not a finished model: only what a stage trains (safetensors), the optimizer's state, and where it stood. A checkpoint
+counts when its marker ``complete`` lists the sha256 of its other files and they agree; anything else is ignored.
+Random states are not in it: each step seeds anew (``determinism.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from triptych.core.errors import RunError
+from triptych.core.files import sha256_of
+from triptych.core.log import say
+
+FOLDER = "checkpoints"
+MARKER = "complete"
+POSITION = "position.json"
+WEIGHTS = "weights.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+PART = ".part"
+"""Ending of a checkpoint that is being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run stood."""
+
+    stage: str
+    step: int
+    """Optimizer steps that are done; 1 when a closed-form stage is done."""
+    finished: bool
+    """Whether the stage is done."""
+    plan: str
+    """Digest of what the stage learns from; another one, another run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What is kept of a stage so far."""
+
+    position: Position
+    weights: Mapping[str, Tensor]
+    """What the stage trains, by part and name."""
+    optimizer: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A whole checkpoint on disk."""
+
+    folder: Path
+    position: Position
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the trained weights by part and name."""
+        return load_file(self.folder / WEIGHTS)
+
+    def optimizer(self) -> dict[str, Tensor]:
+        """Return the optimizer's state; empty after a closed-form stage."""
+        return load_file(self.folder / OPTIMIZER)
+
+
+def save_checkpoint(run: Path, outcome: Outcome) -> Path:
+    """Write a checkpoint so that it is there as a whole or not at all; return its folder.
+
+    Raises:
+        RunError: it cannot be written (a full disk); what was there before is untouched.
+    """
+    position = outcome.position
+    folder = run / FOLDER / f"{position.stage}-{position.step}"
+    part = folder.with_name(folder.name + PART)
+    try:
+        _remove(part)
+        part.mkdir(parents=True)
+        for name, tensors in ((WEIGHTS, outcome.weights), (OPTIMIZER, outcome.optimizer)):
+            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, part / name)
+        (part / POSITION).write_text(json.dumps(asdict(position), indent=2) + "\n", encoding="utf-8")
+        digests = {name: sha256_of(part / name) for name in (WEIGHTS, OPTIMIZER, POSITION)}
+        (part / MARKER).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+        for path in part.iterdir():
+            flush(path)
+        flush(part)
+        _remove(folder)  # a torn one: a whole one would have been taken up, and its step not be done again
+        part.rename(folder)
+        flush(folder.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        last = latest_checkpoint(run, position.stage)
+        good = f"the last good checkpoint is {last.folder}" if last else "there is no earlier checkpoint"
+        raise RunError(
+            f"{folder}: the checkpoint cannot be written ({error}); {good}."
+            " Make room, then give the same command again."
+        ) from error
+    return folder
+
+
+def latest_checkpoint(run: Path, stage: str) -> Checkpoint | None:
+    """Return the whole checkpoint of a stage with the most steps, or None. A torn one is said and passed over."""
+    for step, folder in sorted(_folders(run, stage), reverse=True):
+        problem = _problem(folder)
+        if problem is None:
+            position = Position(**json.loads((folder / POSITION).read_text(encoding="utf-8")))
+            assert (position.stage, position.step) == (stage, step), f"{folder} holds {position}"
+            return Checkpoint(folder, position)
+        say(f"{folder}: {problem}; this checkpoint is not used")
+    return None
+
+
+def prune_checkpoints(run: Path, stage: str, *, keep: int) -> None:
+    """Delete all but the ``keep`` latest checkpoints of a stage, and what a killed writer left."""
+    for _, folder in sorted(_folders(run, stage), reverse=True)[keep:]:
+        _remove(folder)
+    for part in (run / FOLDER).glob(f"{stage}-*{PART}"):
+        _remove(part)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk, so that it outlives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _folders(run: Path, stage: str) -> Iterator[tuple[int, Path]]:
+    for folder in (run / FOLDER).glob(f"{stage}-*"):
+        step = folder.name.removeprefix(f"{stage}-")
+        if step.isdecimal() and folder.is_dir():
+            yield int(step), folder
+
+
+def _problem(folder: Path) -> str | None:
+    marker = folder / MARKER
+    if not marker.is_file():
+        return f"it has no file {MARKER!r}"
+    try:
+        digests = json.loads(marker.read_text(encoding="utf-8"))
+        for name in (WEIGHTS, OPTIMIZER, POSITION):
+            if sha256_of(folder / name) != digests[name]:
+                return f"{name} is not what was written"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"it is torn ({type(error).__name__}: {error})"
+    return None
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, its marker first: a deletion that is killed leaves nothing that looks whole."""
+    if folder.exists():
+        (folder / MARKER).unlink(missing_ok=True)
+        shutil.rmtree(folder)

@@ -1,0 +1,131 @@
+"""The closed-form stage: one pass over captioned pictures, one solve, and the projector speaks the words' language.
+
+Not the mathematics (``models/align.py``): here are the data, the features, what is reported and what is kept.
+
+Shapes: N captions, P feature positions an image, C channels of the tower, H hidden size, M distinct captions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from triptych.core.files import append_json_line
+from triptych.core.log import progress, say
+from triptych.core.records import Example, ImageRef, images_of, text_of
+from triptych.data.format import Refused, refusal
+from triptych.models.align import fit, target_embedding
+from triptych.models.family import Model
+from triptych.models.features import FeatureStore
+from triptych.train.checkpoint import Outcome, Position
+from triptych.train.meters import METRICS, rewind_records
+from triptych.train.prepare import image_key, prepare
+from triptych.train.recipe import ClosedForm
+from triptych.train.stop import Stop
+
+CHUNK = 64
+"""Pictures at once."""
+CHECKED = 10_000
+"""Captions on which the fit is reported: the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One picture and the words that its features are to become."""
+
+    image: ImageRef
+    text: str
+
+
+def align(model: Model, stage: ClosedForm, *, run: Path, later: Sequence[str], stop: Stop) -> Outcome:
+    """Set the model's projector to the ridge regression of captions' embeddings on pictures' features.
+
+    Args:
+        model: its projector is overwritten.
+        stage: captioned pictures, and the strength of the ridge.
+        run: the run's folder.
+        later: stages after this one, whose records are dropped.
+        stop: is asked after each chunk of pictures.
+
+    Raises:
+        DataError: the data cannot be used.
+        ModelError: the projector is not linear.
+        RunError: a stop was asked for.
+    """
+    rewind_records(run / METRICS, stage.name, step=0, later=later)
+    model.network.requires_grad_(False)
+    captions = prepare(stage, caption_of, run=run)
+    store = FeatureStore(model, run / "features")
+    words = {text: target_embedding(model, text) for text in dict.fromkeys(caption.text for caption in captions)}
+    with progress(f"{stage.name}: pictures", len(captions)) as advance:
+
+        def chunks() -> Iterator[tuple[Tensor, Tensor]]:
+            for chunk in _chunks(captions):
+                targets_NH = torch.stack([words[caption.text] for caption in chunk])
+                yield store.features([caption.image for caption in chunk]), targets_NH
+                advance(len(chunk))
+                stop.check(f"within stage {stage.name!r}; the pictures that are encoded are kept")
+
+        fit(model, chunks(), ridge=stage.ridge)
+    explained, nearest = _quality(model, captions[:CHECKED], store, words)
+    say(
+        f"{stage.name}: {len(captions)} pictures, {len(words)} distinct captions; explained variance {explained:.3f},"
+        f" nearest name right for {nearest:.1%}"
+    )
+    record = {"images": len(captions), "captions": len(words), "explained_variance": explained}
+    append_json_line(run / METRICS, {"stage": stage.name, "step": 1, **record, "nearest_name_accuracy": nearest})
+    weights = {f"projector.{name}": weight for name, weight in model.parts()["projector"].named_parameters()}
+    return Outcome(Position(stage.name, 1, finished=True, plan=_digest(captions)), weights, {})
+
+
+def caption_of(example: Example) -> Caption | Refused:
+    """Return the one picture and the one reply of an example, or its refusal."""
+    images = images_of(example)
+    replies = [text_of(turn).strip() for turn in example.turns if turn.role == "assistant"]
+    if len(images) != 1 or len(replies) != 1:
+        found = f"found {len(images)} images and {len(replies)} replies"
+        return refusal(example, "not one image and one reply", f"alignment needs one of each, {found}: leave it out.")
+    if not replies[0]:
+        return refusal(example, "empty reply", "its reply has no words: give the caption.")
+    return Caption(images[0], replies[0])
+
+
+def _quality(
+    model: Model, captions: Sequence[Caption], store: FeatureStore, words: dict[str, Tensor]
+) -> tuple[float, float]:
+    """Return the share of the targets' variance that is explained, and how often the nearest caption is the right one.
+
+    Nearest by cosine, around the mean of the captions; a picture's tokens are averaged.
+    """
+    number = {text: at for at, text in enumerate(dict.fromkeys(caption.text for caption in captions))}
+    names_MH = torch.stack([words[text] for text in number])
+    mean_H = names_MH.mean(dim=0)
+    directions_MH = normalize(names_MH - mean_H, dim=-1)
+    targets_N = torch.tensor([number[caption.text] for caption in captions], device=names_MH.device)
+    center_H = names_MH[targets_N].mean(dim=0)
+    residual = total = right = 0.0
+    for start, chunk in zip(range(0, len(captions), CHUNK), _chunks(captions), strict=True):
+        with torch.no_grad():
+            tokens_NPH = model.project(store.features([caption.image for caption in chunk]).to(names_MH.device))
+        wanted_N = targets_N[start : start + len(chunk)]
+        residual += float((names_MH[wanted_N][:, None] - tokens_NPH).double().square().sum())
+        total += float((names_MH[wanted_N] - center_H).double().square().sum()) * tokens_NPH.shape[1]
+        found_N = (normalize(tokens_NPH.mean(dim=1) - mean_H, dim=-1) @ directions_MH.T).argmax(dim=-1)
+        right += float((found_N == wanted_N).sum())
+    return 1 - residual / total if total else 0.0, right / len(captions)
+
+
+def _chunks(captions: Sequence[Caption]) -> Iterator[Sequence[Caption]]:
+    for start in range(0, len(captions), CHUNK):
+        yield captions[start : start + CHUNK]
+
+
+def _digest(captions: Sequence[Caption]) -> str:
+    rows = [(caption.text, *image_key(caption.image)) for caption in captions]
+    return hashlib.sha256(repr(rows).encode("utf-8")).hexdigest()

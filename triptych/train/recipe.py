@@ -1,0 +1,227 @@
+"""A recipe: the typed tree of one training run, complete with every default, saved with the run.
+
+Not code: a variant is another YAML file, or an override of a key. A run folder belongs to one recipe; that, with a plan
+of steps that is a pure function of it, is what makes going on after a crash safe.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from triptych.core.config import Length, Settings, dump_config, first_difference, load_config, parse_config
+from triptych.core.errors import ConfigError, RunError
+from triptych.core.files import write_atomically
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Tokens = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+RECIPE = "recipe.yaml"
+
+
+class Source(Settings):
+    """One data set."""
+
+    source: Annotated[str, Field(pattern=r"^[^:]+:.+$")]
+    """``FORMAT:PATH``; a format is a file in ``triptych/data/formats``."""
+
+
+class Parts(Settings):
+    """What a new model is put together from; each a folder, a hub id or ``starter:NAME``."""
+
+    vision: str
+    language: str
+    image_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens an image costs, where the tower lets one choose; null: what the tower gives."""
+    projector: Literal["linear", "mlp"] = "linear"
+
+
+class ModelPlan(Settings):
+    """The model a run starts from: put together from parts, or opened."""
+
+    family: str | None = None
+    """With ``parts``: a file in ``triptych/models/families``; null: llava. An opened model says it itself."""
+    open: str | None = None
+    """A folder or hub id of a finished checkpoint, instead of ``parts``."""
+    parts: Parts | None = None
+    template: str | None = None
+    """With ``parts``: name of the chat template; null: chatml. An opened model says it itself."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ModelPlan:
+        if (self.open is None) == (self.parts is None):
+            raise ValueError("give either parts (a new model) or open (a finished one), not both and not neither")
+        if self.open is not None and (self.family or self.template):
+            raise ValueError("family and template are the opened model's own: leave them out beside open")
+        return self
+
+
+class Frozen(Settings):
+    """A part that does not move."""
+
+    train: Literal["frozen"] = "frozen"
+
+
+class Full(Settings):
+    """A part of which every weight moves."""
+
+    train: Literal["full"]
+    rate: Rate
+    """Learning rate at its highest."""
+
+
+class Lora(Settings):
+    """A part that moves by low-rank adapters (Hu et al. 2021, arXiv:2106.09685), merged into it at the stage's end."""
+
+    train: Literal["lora"]
+    rate: Rate
+    """Learning rate at its highest."""
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[int, Field(ge=1)]
+    """The adapter counts alpha / rank times."""
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Names of the linear layers, e.g. ``[q_proj, v_proj]``."""
+    dropout: Fraction = 0.0
+
+
+class PartPlans(Settings):
+    """What each part does in a stage."""
+
+    vision: Annotated[Frozen | Full, Field(discriminator="train")] = Frozen()
+    projector: Annotated[Frozen | Full, Field(discriminator="train")] = Frozen()
+    language: Annotated[Frozen | Full | Lora, Field(discriminator="train")] = Frozen()
+
+    def items(self) -> tuple[tuple[str, Frozen | Full | Lora], ...]:
+        """Return (part, plan) pairs, in the order of the forward pass."""
+        return (("vision", self.vision), ("projector", self.projector), ("language", self.language))
+
+
+class Stage(Settings):
+    """What every stage has."""
+
+    name: Name
+    """Name of its checkpoints and its records in metrics.jsonl."""
+    data: Annotated[tuple[Source, ...], Field(min_length=1)]
+    on_bad: Literal["raise", "refuse"] = "raise"
+    """What to do with a row that cannot be used: stop, or leave it out, count it and write it to ledger.jsonl."""
+
+
+class ClosedForm(Stage):
+    """Align the projector with the words of captions in one pass: ridge regression, no gradient."""
+
+    kind: Literal["closed_form"]
+    ridge: Annotated[float, Field(gt=0)] = 0.01
+    """Strength of the ridge, relative to the mean variance of a feature."""
+
+
+class Tune(Stage):
+    """Learn replies by gradient."""
+
+    kind: Literal["tune"]
+    length: Length
+    """``N steps``, ``N tokens`` or ``N epochs``."""
+    pack_tokens: Tokens
+    """Tokens of a row, into which whole examples are packed; a longer example is refused."""
+    step_tokens: Tokens
+    """Tokens of an optimizer step: a multiple of pack_tokens."""
+    forward_tokens: Tokens | None = None
+    """Tokens that go through the network at once: a multiple of pack_tokens; null: all of the step. Lower it when
+    memory runs out: the result is the same."""
+    parts: PartPlans
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Length = Length(0, "steps")
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of a step's gradient, over all parts."""
+    decay: Annotated[float, Field(ge=0)] = 0.0
+    """Weight decay of matrices; vectors (biases, norms) never decay."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    """Of AdamW. 0.98 forgets a gradient's size in 50 steps: runs here are short."""
+    checkpoint_every: Length = Length(100, "steps")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Tune:
+        if all(isinstance(plan, Frozen) for _, plan in self.parts.items()):
+            raise ValueError(
+                "parts: every part is frozen, nothing would be learnt; give one train: full or train: lora"
+            )
+        for key in ("step_tokens", "forward_tokens"):
+            tokens = getattr(self, key)
+            if tokens is not None and tokens % self.pack_tokens:
+                raise ValueError(f"{key} must be a multiple of pack_tokens ({self.pack_tokens}), found {tokens}")
+        if self.forward_tokens is not None and self.forward_tokens > self.step_tokens:
+            raise ValueError(f"forward_tokens must be at most step_tokens ({self.step_tokens})")
+        for key in ("length", "checkpoint_every"):
+            if getattr(self, key).amount == 0:
+                raise ValueError(f"{key} must be more than zero, found '{getattr(self, key)}'")
+        return self
+
+
+StagePlan = Annotated[ClosedForm | Tune, Field(discriminator="kind")]
+
+
+class Recipe(Settings):
+    """One training run."""
+
+    name: Name
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: ModelPlan
+    stages: Annotated[tuple[StagePlan, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _stages_have_names_of_their_own(self) -> Recipe:
+        names = [stage.name for stage in self.stages]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two stages are called {twice!r}: give each its own name")
+        return self
+
+
+def load_recipe(path: Path, overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
+    """Return the complete recipe of a YAML file and ``key.path=value`` overrides.
+
+    Raises:
+        NotFoundError, ConfigError: as `core.config.load_config`.
+    """
+    return resolve(load_config(path, overrides, model=Recipe))
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """Return the recipe with the defaults that depend on other keys filled in."""
+    model, stages = recipe.model, []
+    if model.parts is not None:
+        model = model.model_copy(update={"family": model.family or "llava", "template": model.template or "chatml"})
+    for stage in recipe.stages:
+        missing = isinstance(stage, Tune) and stage.forward_tokens is None
+        stages.append(stage.model_copy(update={"forward_tokens": stage.step_tokens}) if missing else stage)  # type: ignore[union-attr]
+    return recipe.model_copy(update={"model": model, "stages": tuple(stages)})
+
+
+def claim_run(recipe: Recipe, run: Path) -> None:
+    """Make ``run`` this recipe's folder: write recipe.yaml there, or find the same one.
+
+    Raises:
+        RunError: the folder belongs to another recipe; the message names the first key that differs.
+    """
+    path = run / RECIPE
+    if path.exists():
+        difference = _difference(recipe, path)
+        if difference is not None:
+            raise RunError(
+                f"{run} belongs to another recipe: {difference}. Use another name, or delete {run / 'checkpoints'}"
+                f" and {path} to begin anew."
+            )
+    elif (run / "checkpoints").exists():
+        raise RunError(f"{run} holds checkpoints but no {RECIPE}. Use another name, or delete {run / 'checkpoints'}.")
+    else:
+        write_atomically(path, dump_config(recipe))
+
+
+def _difference(recipe: Recipe, path: Path) -> str | None:
+    try:
+        there = resolve(parse_config(path.read_text(encoding="utf-8"), model=Recipe, file=str(path)))
+    except (ConfigError, UnicodeDecodeError) as error:
+        return f"its recipe cannot be read ({error})"
+    return first_difference(recipe.model_dump(mode="json"), there.model_dump(mode="json"))
