@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The version that is tested. Alone and first, so that nothing else decides which torch it is.
 TORCH ?= torch==2.13.0
-# Two processes of one thread each: faster than one of two, and no more than a small machine has.
+# Two processes of one thread each: faster than one of two. A file stays in one process, as its tests share models.
 JOBS ?= 2
 ARGS ?=
 
@@ -44,7 +44,7 @@ demo: install
 	@$(BIN)/triptych demo
 
 test: install
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: install
 	@$(BIN)/ruff check .

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from triptych.cli.main import main
+
 Triptych = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +34,25 @@ def triptych(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Triptych:
     """Run ``triptych ARGUMENTS...`` in an empty folder."""
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
     return partial(run_triptych, tmp_path)
+
+
+@pytest.fixture
+def triptych_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Triptych:
+    """Run ``triptych ARGUMENTS...`` in a folder in this process: for many runs that all need torch."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("TRIPTYCH_CACHE", str(folder / "cache"))
+        monkeypatch.setattr(sys, "argv", ["triptych", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        code = left.value.code if isinstance(left.value.code, int) else 0
+        return subprocess.CompletedProcess(list(arguments), code, said.out, said.err)
+
+    return run
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import run_triptych
+from tests.cli.conftest import Triptych, run_triptych
 from tests.train.runs import RECIPE, write_tune
 
 QUESTIONS = 12
@@ -50,34 +50,34 @@ def test_a_run_holds_its_resolved_recipe_with_the_overrides(trained: Path) -> No
     assert "seed: 1" in recipe
 
 
-def test_the_same_command_again_has_nothing_to_do(trained: Path) -> None:
-    again = run_triptych(trained, "train", "toy.yaml", "stages.tune.length=3 steps", "seed=1")
+def test_the_same_command_again_has_nothing_to_do(trained: Path, triptych_here: Triptych) -> None:
+    again = triptych_here(trained, "train", "toy.yaml", "stages.tune.length=3 steps", "seed=1")
     assert again.returncode == 0
     assert "nothing to do" in again.stderr
 
 
-def test_another_recipe_may_not_take_over_the_run(trained: Path) -> None:
-    refused = run_triptych(trained, "train", "toy.yaml", "seed=2")
+def test_another_recipe_may_not_take_over_the_run(trained: Path, triptych_here: Triptych) -> None:
+    refused = triptych_here(trained, "train", "toy.yaml", "seed=2")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: runs/toy belongs to another recipe")
 
 
-def test_a_wrong_override_is_told_with_the_nearest_key(trained: Path) -> None:
-    refused = run_triptych(trained, "train", "toy.yaml", "stages.tune.lenght=3 steps")
+def test_a_wrong_override_is_told_with_the_nearest_key(trained: Path, triptych_here: Triptych) -> None:
+    refused = triptych_here(trained, "train", "toy.yaml", "stages.tune.lenght=3 steps")
     assert refused.returncode == 2
     assert "lenght" in refused.stderr
     assert "Did you mean 'length'?" in refused.stderr
     assert refused.stderr.count("\n") == 1
 
 
-def test_a_recipe_that_is_not_there_is_an_error(trained: Path) -> None:
-    refused = run_triptych(trained, "train", "gone.yaml")
+def test_a_recipe_that_is_not_there_is_an_error(trained: Path, triptych_here: Triptych) -> None:
+    refused = triptych_here(trained, "train", "gone.yaml")
     assert refused.returncode == 2
     assert "gone.yaml: no such recipe file" in refused.stderr
 
 
-def test_show_with_a_model_tells_what_images_cost_and_what_is_learnt(trained: Path) -> None:
-    shown = run_triptych(
+def test_show_with_a_model_tells_what_images_cost_and_what_is_learnt(trained: Path, triptych_here: Triptych) -> None:
+    shown = triptych_here(
         trained, "data", "show", "messages:tune.jsonl", "--id", "row-1", "--model", "runs/toy/model"
     ).stdout
     assert ", 4 tokens]" in shown
@@ -85,8 +85,8 @@ def test_show_with_a_model_tells_what_images_cost_and_what_is_learnt(trained: Pa
     assert " image tokens, " in shown
 
 
-def test_eval_prints_score_interval_and_chance_and_keeps_the_answers(trained: Path) -> None:
-    measured = run_triptych(trained, "eval", "runs/toy/model", "storyboard", "--limit", "8")
+def test_eval_prints_score_interval_and_chance_and_keeps_the_answers(trained: Path, triptych_here: Triptych) -> None:
+    measured = triptych_here(trained, "eval", "runs/toy/model", "storyboard", "--limit", "8")
     assert measured.returncode == 0, measured.stderr
     heading, everything, *_ = measured.stdout.splitlines()
     assert heading.split() == ["score", "95%", "interval", "chance", "n"]
@@ -96,21 +96,37 @@ def test_eval_prints_score_interval_and_chance_and_keeps_the_answers(trained: Pa
     assert f"{result['score']:.3f}" == everything.split()[1]
 
 
-def test_a_blind_eval_is_kept_apart(trained: Path) -> None:
-    measured = run_triptych(trained, "eval", "runs/toy/model", "storyboard", "--blind", "--limit", "4", "--out", "b")
+def test_a_blind_eval_is_kept_apart(trained: Path, triptych_here: Triptych) -> None:
+    measured = triptych_here(trained, "eval", "runs/toy/model", "storyboard", "--blind", "--limit", "4", "--out", "b")
     assert measured.returncode == 0, measured.stderr
     assert json.loads((trained / "b" / "result.json").read_text())["blind"] is True
     lines = [json.loads(line) for line in (trained / "b" / "answers.jsonl").read_text().splitlines()]
     assert [line["images"] for line in lines] == [[]] * 4
 
 
-def test_eval_without_questions_says_how_to_name_them(trained: Path) -> None:
-    refused = run_triptych(trained, "eval", "elsewhere/model", "nlvr")
+def test_eval_without_questions_says_how_to_name_them(trained: Path, triptych_here: Triptych) -> None:
+    refused = triptych_here(trained, "eval", "elsewhere/model", "nlvr")
     assert refused.returncode == 2
     assert "--data PATH" in refused.stderr
 
 
-def test_eval_of_a_model_that_is_not_there_says_so(trained: Path) -> None:
-    refused = run_triptych(trained, "eval", "runs/toy/modle", "storyboard")
+def test_eval_of_a_model_that_is_not_there_says_so(trained: Path, triptych_here: Triptych) -> None:
+    refused = triptych_here(trained, "eval", "runs/toy/modle", "storyboard")
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1].startswith("error: runs/toy/modle")
+
+
+def test_report_writes_one_page_about_the_run_and_prints_where(trained: Path, triptych_here: Triptych) -> None:
+    measured = triptych_here(trained, "eval", "runs/toy/model", "storyboard", "--limit", "4")
+    assert measured.returncode == 0, measured.stderr
+    written = triptych_here(trained, "report", "runs/toy")
+    assert written.returncode == 0, written.stderr
+    page = trained / written.stdout.strip()
+    assert page == trained / "runs" / "toy" / "report.html"
+    assert "storyboard" in page.read_text(encoding="utf-8").lower()
+
+
+def test_report_of_a_run_that_is_not_there_is_an_error(trained: Path, triptych_here: Triptych) -> None:
+    refused = triptych_here(trained, "report", "runs/gone")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: runs/gone: no such run")

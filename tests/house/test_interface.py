@@ -43,6 +43,8 @@ COMMANDS = {
     "eval": ["MODEL", "BENCHMARK", "--blind", "--data", "--limit", "--out"],
     "list": ["KIND"],
     "report": ["RUN"],
+    "starter draw": ["FOLDER", "--questions", "--seed", "--tune"],
+    "starter weights": ["NAME", "--image-tokens"],
     "train": ["RECIPE", "KEY=VALUE", "--run"],
 }
 

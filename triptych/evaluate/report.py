@@ -15,7 +15,6 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from triptych.core.errors import NotFoundError
 from triptych.core.files import write_atomically
@@ -133,7 +132,7 @@ def render_report(run: Gathered, *, examples: int) -> str:
         run=run,
         benchmarks=[(name, tuple(_parts(evaluations))) for name, evaluations in by_benchmark],
         cards=[(name, *_cards(evaluations, examples)) for name, evaluations in by_benchmark],
-        losses=Markup(losses),  # our own drawing; matplotlib escapes the words in it
+        losses=losses,
         seconds=sum(cost.wall_s for cost in run.costs),
         longest_s=max((cost.wall_s for cost in run.costs), default=0.0),
     )

@@ -213,7 +213,8 @@ def _list_images(chat: Chat, out: Callable[[str], None]) -> None:
     for number, image in enumerate(chat.images, start=1):
         width, height = image.size or (0, 0)
         waits = " (with the next message)" if image in chat.now.waiting else ""
-        out(f"image {number}: {os.path.relpath(image.source)}, {width}x{height}{waits}\n")
+        near = os.path.relpath(image.source)
+        out(f"image {number}: {image.source if near.startswith('..') else near}, {width}x{height}{waits}\n")
 
 
 def _paths(rest: str) -> list[str]:

@@ -19,7 +19,7 @@ import yaml
 
 from triptych.core.records import Example, ImageRef, Json, Text, Turn
 from triptych.starter.icons import Thing, vocabulary
-from triptych.starter.questions import FOLLOW_UPS, KINDS, SKILLS, Asked, Scene, join_words, list_all, said
+from triptych.starter.questions import FOLLOW_UPS, KINDS, SKILLS, Asked, Scene, join_words, list_all
 from triptych.starter.scenes import SCENARIOS, SIZES, Story, draw_portrait, draw_story, name_images
 
 Phrasing = Literal["tuned", "held_out"]
@@ -81,7 +81,7 @@ def _portraits(folder: Path, count: int, rng: Random) -> list[Example]:
         for number in range(count):
             name = f"{thing.word}-{number}"
             image = draw_portrait(thing, folder / f"{name}.png", rng)
-            turns = (Turn("user", (image,)), Turn("assistant", (Text(said(thing)),)))
+            turns = (Turn("user", (image,)), Turn("assistant", (Text(thing.word),)))
             examples.append(Example(f"align-{name}", turns, origin="storyboard"))
     return examples
 

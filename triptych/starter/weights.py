@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,7 +64,8 @@ def folder(name: str, *, image_tokens: int = 1) -> Path:
     done.parent.mkdir(parents=True, exist_ok=True)
     making = Path(mkdtemp(dir=done.parent, prefix=f".{done.name}-"))
     try:
-        part.convert(source, making, image_tokens)
+        with _quiet():
+            part.convert(source, making, image_tokens)
         facts = {
             "name": name,
             "source": part.source,
@@ -81,6 +83,22 @@ def folder(name: str, *, image_tokens: int = 1) -> Path:
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return done
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' own bars and advice out of a conversion: it is one step of somebody else's bar."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _source_file(name: str, part: Part) -> Path:
@@ -111,7 +129,7 @@ def _convert_language(source: Path, target: Path, image_tokens: int) -> None:
 
 def _convert_tower(source: Path, target: Path, image_tokens: int) -> None:
     import torch
-    from transformers import SiglipImageProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     from triptych.starter.lite0 import AVERAGINGS, IMAGE_PX, build_tower
 
@@ -119,7 +137,7 @@ def _convert_tower(source: Path, target: Path, image_tokens: int) -> None:
         raise ModelError(f"image_tokens is {image_tokens}; the starter tower gives {sorted(AVERAGINGS)} an image")
     state = torch.load(source, map_location="cpu", weights_only=True)
     build_tower(state, image_tokens=image_tokens).save_pretrained(target)
-    SiglipImageProcessor(
+    SiglipImageProcessorPil(
         size={"height": IMAGE_PX, "width": IMAGE_PX}, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
     ).save_pretrained(target)
 
