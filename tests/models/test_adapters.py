@@ -58,7 +58,7 @@ def test_all_linear_means_every_linear_layer_of_the_body_and_never_the_head() ->
 
 def test_targets_and_layers_may_be_chosen() -> None:
     model = tiny(0)
-    add_adapter(model, replace(PLAN, targets=["q_proj", "v_proj"], layers=[1]))
+    add_adapter(model, replace(PLAN, targets=["q_proj", "v_proj"], from_layer=1))
     adapted = {name.partition(".lora_")[0] for name in adapter_state(model)}
     assert adapted == {"model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"}
 
@@ -67,7 +67,7 @@ def test_targets_and_layers_may_be_chosen() -> None:
     ("plan", "said"),
     [
         (replace(PLAN, targets=["c_attn"]), "no linear layer 'c_attn'; there are"),
-        (replace(PLAN, layers=[0, 2]), "no layer 2; the last is 1"),
+        (replace(PLAN, from_layer=2), "no layer 2; the last is 1"),
     ],
 )
 def test_a_target_that_is_not_there_is_refused(plan: AdapterPlan, said: str) -> None:

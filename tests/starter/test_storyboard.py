@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_conversations_have_2_to_8_images_in_front_and_in_mid_sentence_and_sever
     assert max(counts) == 8
     assert any(isinstance(example.turns[0].parts[0], ImageRef) for example in examples)
     assert any(isinstance(example.turns[0].parts[0], Text) for example in examples)
-    assert {len(example.turns) for example in parts["tune"]} >= {6, 8}
+    assert {len(example.turns) for example in parts["tune"]} >= {8, 10}
     assert {len(example.turns) for example in parts["held_in"]} == {2, 4}
 
 
@@ -97,13 +98,13 @@ def guess_first_option(example: Example) -> str:
 
 def guess_last_mentioned_thing(example: Example) -> str:
     words = question_of(example).replace(",", " ").replace(".", " ").replace("?", " ").replace(":", " ").split()
-    things = [b for a, b in zip(words, words[1:], strict=False) if a == "the"]
+    things = [b for a, b in pairwise(words) if a == "the"]
     return f"the {things[-1]}" if things else ""
 
 
 def guess_first_mentioned_thing(example: Example) -> str:
     words = question_of(example).replace(",", " ").replace(".", " ").replace("?", " ").replace(":", " ").split()
-    things = [b for a, b in zip(words, words[1:], strict=False) if a == "the"]
+    things = [b for a, b in pairwise(words) if a == "the"]
     return f"the {things[0]}" if things else ""
 
 
@@ -137,11 +138,7 @@ def test_no_simple_guess_beats_chance(parts: dict[str, list[Example]], kind: str
 
 def test_a_guesser_that_learns_from_the_words_alone_stays_near_chance(parts: dict[str, list[Example]]) -> None:
     """The nearest tuning question by words gives its answer; on held-in questions that is no better than chance."""
-    known = [
-        (set(text_of(example.turns[0]).split()), answer)
-        for example in parts["tune"]
-        if (answer := str(example.facts["answer"]))
-    ]
+    known = [(set(text_of(example.turns[0]).split()), text_of(example.turns[1])) for example in parts["tune"]]
     asked = [example for example in parts["held_in"] if len(example.turns) == 2]
     hits = 0
     for example in asked:

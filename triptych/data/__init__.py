@@ -1,1 +1,1 @@
-"""From files to batches: formats, images, checks, templates, plans, packs. Knows no model: what it needs of one is handed in."""
+"""From files to batches: formats, images, checks, templates, plans, packs. No model: what is needed is handed in."""

@@ -37,8 +37,8 @@ class AdapterPlan:
     dropout: float
     seed: int
     """Of the adapter's first weights."""
-    layers: Sequence[int] | None = None
-    """Numbers of the layers that gain one; None: all."""
+    from_layer: int = 0
+    """First layer that gains one; those below need no backward pass. 0: all."""
 
 
 def add_adapter(model: Model, plan: AdapterPlan) -> None:
@@ -109,12 +109,10 @@ def _targets(model: Model, language: nn.Module, plan: AdapterPlan) -> list[str]:
         if unknown := sorted(set(plan.targets) - known):
             raise ModelError(f"the language model has no linear layer {unknown[0]!r}; there are {sorted(known)}.")
         linear = [name for name in linear if name.rpartition(".")[2] in plan.targets]
-    if plan.layers is None:
-        return linear
     numbers = {name: _layer(name) for name in linear}
-    if absent := sorted(set(plan.layers) - set(numbers.values())):
-        raise ModelError(f"the language model has no layer {absent[0]}; the last is {max(numbers.values())}.")
-    return [name for name in linear if numbers[name] in plan.layers]
+    if plan.from_layer > max(numbers.values()) and plan.from_layer > 0:
+        raise ModelError(f"the language model has no layer {plan.from_layer}; the last is {max(numbers.values())}.")
+    return [name for name in linear if plan.from_layer == 0 or numbers[name] >= plan.from_layer]
 
 
 def _layer(name: str) -> int:

@@ -56,7 +56,7 @@ def build_tower(state: Mapping[str, Tensor], *, image_tokens: int) -> EfficientN
         expand_ratios=[1, 6, 6, 6, 6, 6, 6] + [2] * averagings,
     )
     config.hidden_size = CHANNELS  # what multimodal classes ask of any tower
-    tower = EfficientNetModel(config).eval()
+    tower: EfficientNetModel = EfficientNetModel(config).eval()
     weights = _neutral_gates(tower) | _converted(state)
     for number in range(averagings):
         weights |= _averaging_block(f"encoder.blocks.{_BLOCKS + number}", config.batch_norm_eps)

@@ -222,8 +222,8 @@ FOLLOW_UPS: dict[Arrange, tuple[str, ...]] = {
 
 
 def list_all(scene: Scene) -> str:
-    """Return what each image shows, in order: the densest thing to learn from a story."""
-    return ", ".join(f"{name}: {said(thing)}" for name, thing in zip(scene.names, scene.things, strict=True))
+    """Return what the images show, in order: the densest thing to learn from a story."""
+    return ", ".join(said(thing) for thing in scene.things)
 
 
 def join_words(words: Sequence[str], last: str) -> str:

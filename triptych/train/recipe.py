@@ -85,6 +85,9 @@ class Lora(Settings):
     """The adapter counts alpha / rank times."""
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     """Names of the linear layers, e.g. ``[q_proj, v_proj]``."""
+    from_layer: Annotated[int, Field(ge=0)] = 0
+    """First layer of the stack that gains an adapter. Layers below it need no backward pass, which saves their share
+    of a step's time."""
     dropout: Fraction = 0.0
 
 

@@ -37,6 +37,7 @@ def release_parts(model: Model, plans: PartPlans, *, seed: int) -> dict[str, nn.
                 alpha=plan.alpha,
                 targets=plan.targets,
                 dropout=plan.dropout,
+                from_layer=plan.from_layer,
                 seed=derive_seed(seed, part, "adapter"),
             )
             add_adapter(model, chosen)
