@@ -146,3 +146,23 @@ def test_every_option_is_recognised_by_its_own_words_and_letter(options: list[st
 def test_reading_any_text_twice_says_what_reading_it_once_says(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
     assert choose(OPTIONS, text) in (None, 0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("reply", "score", "answered"),
+    [
+        ("the pig", 1.0, True),
+        ("The image 1 is a pig, of course", 1.0, True),
+        ("a dog", 0.0, True),
+        ("a pig or a dog", 0.0, False),
+        ("an animal", 0.0, False),
+        ("", 0.0, False),
+    ],
+)
+def test_an_answer_of_a_known_set_may_stand_in_a_sentence_but_not_beside_another(
+    reply: str, score: float, answered: bool
+) -> None:
+    plain = question("the pig")
+    asked = Example("q", plain.turns, facts={"choice": False, "answers": ["the pig", "the dog", "the hot dog"]})
+    assert correct(asked, reply) == score
+    assert is_answered(asked, reply) == answered

@@ -149,6 +149,15 @@ def test_a_guesser_that_learns_from_the_words_alone_stays_near_chance(parts: dic
     assert hits / len(asked) < chance + 0.05
 
 
+def test_every_question_has_its_answer_among_those_that_are_possible(parts: dict[str, list[Example]]) -> None:
+    free = [example for example in parts["held_in"] + parts["held_out"] if not example.facts["choice"]]
+    for example in free:
+        answers = example.facts["answers"]
+        assert isinstance(answers, list)
+        assert answers.count(answer_of(example)) == 1
+        assert example.facts["chance"] == 1 / len(answers)
+
+
 def test_every_question_has_its_answer_among_its_options(parts: dict[str, list[Example]]) -> None:
     chosen = [example for name in ("held_in", "held_out") for example in parts[name] if example.facts["choice"]]
     assert len(chosen) > 50

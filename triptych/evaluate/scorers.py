@@ -1,9 +1,10 @@
 """How a reply becomes a score: deterministic rules, never a guess, no model.
 
-Two kinds of question. Free-form: the reply must equal the reference after `normalise`. Multiple choice
-(``facts["choice"]``): `choose` reads which option the reply names, by its letter or by its words; a reply that names
-none, or several, is *unanswered*, which scores 0 and is counted apart. The tables of cases in
-tests/evaluate/test_scorers.py are the reference.
+Three kinds of question. Free-form: the reply must equal the reference after `normalise`. Free-form with a known set
+of answers (``facts["answers"]``): the reply must name the reference and no other of them, in whatever sentence.
+Multiple choice (``facts["choice"]``): `choose` reads which option the reply names, by its letter or by its words.
+In the last two a reply that names none, or several, is *unanswered*, which scores 0 and is counted apart.
+The tables of cases in tests/evaluate/test_scorers.py are the reference.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ def correct(question: Example, reply: str) -> float:
     """Return 1.0 when the reply gives the reference, else 0.0; the rule is the question's own (see the file's head)."""
     if not is_answered(question, reply):
         return 0.0
+    if answers := _answers_of(question):
+        return float(_only_named(answers, reply) == _only_named(answers, reference_of(question)))
     if not is_choice(question):
         return float(normalise(reply) == normalise(reference_of(question)))
     return float(choose(options_of(question), reply) == _reference_option(question))
 
 
 def is_answered(question: Example, reply: str) -> bool:
-    """Return whether there is something to score: any word, or for a choice exactly one of its options."""
+    """Return whether there is something to score: any word, or exactly one of the known answers or options."""
+    if answers := _answers_of(question):
+        return _only_named(answers, reply) is not None
     if is_choice(question):
         return choose(options_of(question), reply) is not None
     return bool(normalise(reply))
@@ -119,6 +124,16 @@ def choose(options: Sequence[str], reply: str) -> int | None:
         return named.pop() if len(named) == 1 else None
     lettered = _lettered(options, reply)
     return lettered.pop() if len(lettered) == 1 else None
+
+
+def _answers_of(question: Example) -> tuple[str, ...]:
+    answers = question.facts.get("answers")
+    return tuple(map(str, answers)) if isinstance(answers, list) and not is_choice(question) else ()
+
+
+def _only_named(answers: Sequence[str], text: str) -> int | None:
+    named = _named([normalise(answer) for answer in answers], text)
+    return named.pop() if len(named) == 1 else None
 
 
 def _reference_option(question: Example) -> int:

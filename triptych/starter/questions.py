@@ -7,7 +7,7 @@ The phrases stand in ``phrases.yaml``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -33,8 +33,13 @@ class Asked:
     """What is to be said: ``the dog``, ``image 2``, ``yes``, ``3``."""
     rivals: tuple[str, ...]
     """Wrong answers of the same sort that the words make as likely as the right one; offered as choices."""
-    chance: float
-    """Probability that a guess which knows the question but not the images is right."""
+    possible: tuple[str, ...]
+    """Every answer that the words allow, the right one included, all equally likely to somebody who cannot see."""
+
+    @property
+    def chance(self) -> float:
+        """Return the probability that a guess which knows the question but not the images is right."""
+        return 1 / len(self.possible)
 
 
 Arrange = Callable[[Sequence[Thing], int, Random], tuple[Thing, ...]]
@@ -71,6 +76,10 @@ def said(thing: Thing) -> str:
     return f"the {thing.word}"
 
 
+def _all_said(things: Iterable[Thing]) -> tuple[str, ...]:
+    return tuple(said(thing) for thing in things)
+
+
 def _distinct(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ...]:
     return pick_things(pool, count, rng)
 
@@ -101,25 +110,26 @@ def _repeated(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ..
 def _ask_name(scene: Scene, rng: Random) -> Asked:
     place = rng.randrange(scene.start, len(scene.things))
     rivals = tuple({said(thing): None for thing in scene.things if thing != scene.things[place]})
-    return Asked({"a": scene.names[place]}, said(scene.things[place]), rivals, 1 / len(scene.pool))
+    return Asked({"a": scene.names[place]}, said(scene.things[place]), rivals, _all_said(scene.pool))
 
 
 def _ask_where(scene: Scene, rng: Random) -> Asked:
     once = [i for i in range(scene.start, len(scene.things)) if scene.things.count(scene.things[i]) == 1]
     place = rng.choice(once)
-    return Asked({"x": scene.things[place].word}, scene.names[place], (), 1 / (len(scene.things) - scene.start))
+    return Asked({"x": scene.things[place].word}, scene.names[place], (), scene.names[scene.start :])
 
 
 def _ask_match(scene: Scene, rng: Random) -> Asked:
     pair = [i for i, thing in enumerate(scene.things) if scene.things.count(thing) == 2]
     rng.shuffle(pair)
-    return Asked({"a": scene.names[pair[0]]}, scene.names[pair[1]], (), 1 / (len(scene.things) - 1))
+    others = tuple(name for name in scene.names if name != scene.names[pair[0]])
+    return Asked({"a": scene.names[pair[0]]}, scene.names[pair[1]], (), others)
 
 
 def _ask_twice(scene: Scene, rng: Random) -> Asked:
     twin = next(thing for thing in scene.things if scene.things.count(thing) == 2)
     rivals = tuple({said(thing): None for thing in scene.things if thing != twin})
-    return Asked({}, said(twin), rivals, 1 / len(scene.pool))
+    return Asked({}, said(twin), rivals, _all_said(scene.pool))
 
 
 def _ask_same(scene: Scene, rng: Random) -> Asked:
@@ -129,7 +139,7 @@ def _ask_same(scene: Scene, rng: Random) -> Asked:
         pair[1] = rng.choice([i for i, thing in enumerate(scene.things) if thing != scene.things[pair[0]]])
     rng.shuffle(pair)
     words = {"a": scene.names[pair[0]], "b": scene.names[pair[1]]}
-    return Asked(words, "yes" if alike else "no", (), 0.5)
+    return Asked(words, "yes" if alike else "no", (), ("yes", "no"))
 
 
 def _lone(scene: Scene, rng: Random) -> int:
@@ -145,13 +155,14 @@ def _ask_category(scene: Scene, rng: Random) -> Asked:
     alike = [thing for thing in scene.pool if thing.category == category]
     rivals = [said(thing) for thing in alike if thing != scene.things[place]]
     rng.shuffle(rivals)
-    return Asked({"c": CATEGORY_WORDS[category]}, said(scene.things[place]), tuple(rivals), 1 / len(alike))
+    words = {"c": CATEGORY_WORDS[category]}
+    return Asked(words, said(scene.things[place]), tuple(rivals), _all_said(alike))
 
 
 def _ask_category_where(scene: Scene, rng: Random) -> Asked:
     place = _lone(scene, rng)
     words = {"c": CATEGORY_WORDS[scene.things[place].category]}
-    return Asked(words, scene.names[place], (), 1 / len(scene.things))
+    return Asked(words, scene.names[place], (), scene.names)
 
 
 def _ask_missing(scene: Scene, rng: Random) -> Asked:
@@ -159,13 +170,13 @@ def _ask_missing(scene: Scene, rng: Random) -> Asked:
     shown = rng.sample(scene.things, min(len(scene.things), 3))
     expected = [said(thing) for thing in (*shown, absent)]
     rng.shuffle(expected)
-    return Asked({"list": join_words(expected, "and")}, said(absent), (), 1 / len(expected))
+    return Asked({"list": join_words(expected, "and")}, said(absent), (), tuple(expected))
 
 
 def _ask_count(scene: Scene, rng: Random) -> Asked:
     often = max(scene.things, key=scene.things.count)
     times = scene.things.count(often)
-    return Asked({"x": often.word}, str(times), (), 1 / min(len(scene.things), 4))
+    return Asked({"x": often.word}, str(times), (), tuple(map(str, range(1, min(len(scene.things), 4) + 1))))
 
 
 def _ask_after(scene: Scene, rng: Random) -> Asked:
@@ -180,18 +191,19 @@ def _ask_before(scene: Scene, rng: Random) -> Asked:
 
 def _neighbour(scene: Scene, place: int, other: int) -> Asked:
     rivals = tuple(said(thing) for i, thing in enumerate(scene.things) if i not in (place, other))
-    return Asked({"x": scene.things[place].word}, said(scene.things[other]), rivals, 1 / len(scene.pool))
+    return Asked({"x": scene.things[place].word}, said(scene.things[other]), rivals, _all_said(scene.pool))
 
 
 def _ask_first(scene: Scene, rng: Random) -> Asked:
     one, other = rng.sample(range(len(scene.things)), 2)
     words = {"x": scene.things[one].word, "y": scene.things[other].word}
-    return Asked(words, said(scene.things[min(one, other)]), (), 0.5)
+    both = (said(scene.things[one]), said(scene.things[other]))
+    return Asked(words, said(scene.things[min(one, other)]), (), both)
 
 
 def _ask_last(scene: Scene, rng: Random) -> Asked:
     rivals = tuple(said(thing) for thing in scene.things[:-1])
-    return Asked({}, said(scene.things[-1]), rivals, 1 / len(scene.pool))
+    return Asked({}, said(scene.things[-1]), rivals, _all_said(scene.pool))
 
 
 KINDS: dict[str, Kind] = {

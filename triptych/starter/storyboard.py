@@ -141,8 +141,9 @@ class _Writer:
             "options": list(options),
             "choice": bool(options),
             "chance": 1 / len(options) if options else asked.chance,
-            "answer": asked.answer,
         }
+        if not options and not follow_ups:
+            facts["answers"] = list(asked.possible)
         return Example(self.name, tuple(turns), origin="storyboard", skills=(KINDS[kind].skill,), facts=facts)
 
     def _images_of_first_turn(self, kind: str, scenario: str, count: int) -> int:
