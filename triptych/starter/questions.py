@@ -234,8 +234,8 @@ FOLLOW_UPS: dict[Arrange, tuple[str, ...]] = {
 
 
 def list_all(scene: Scene) -> str:
-    """Return what the images show, in order: the densest thing to learn from a story."""
-    return ", ".join(said(thing) for thing in scene.things)
+    """Return what each image shows, in order: the densest thing to learn from a story, and it binds names to places."""
+    return ", ".join(f"{name}: {said(thing)}" for name, thing in zip(scene.names, scene.things, strict=True))
 
 
 def join_words(words: Sequence[str], last: str) -> str:

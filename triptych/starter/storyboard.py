@@ -37,10 +37,10 @@ _LATE_SCENARIOS = ("images", "frames")
 class Sizes:
     """How much of each part to draw."""
 
-    portraits: int = 8
+    portraits: int = 10
     """Pictures of each thing alone, for alignment."""
-    tune: int = 900
-    """Conversations, of up to three questions each and a listing of all images."""
+    tune: int = 640
+    """Conversations, of up to four questions each and a listing of all images."""
     held_in: int = 320
     """Questions with things and phrases of tuning, in new pictures."""
     held_out: int = 320
@@ -69,7 +69,7 @@ def draw_storyboard(folder: Path, *, seed: int, sizes: Sizes) -> dict[str, list[
     tuned, held_out = split_things(seed)
     return {
         "align": _portraits(folder / "align", sizes.portraits, Random(f"{seed}-align")),
-        "tune": _part(folder, "tune", sizes.tune, pool=tuned, phrasing="tuned", follow_ups=2, seed=seed),
+        "tune": _part(folder, "tune", sizes.tune, pool=tuned, phrasing="tuned", follow_ups=3, seed=seed),
         "held_in": _part(folder, "held_in", sizes.held_in, pool=tuned, phrasing="tuned", seed=seed),
         "held_out": _part(folder, "held_out", sizes.held_out, pool=held_out, phrasing="held_out", seed=seed),
     }
