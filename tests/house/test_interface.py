@@ -39,7 +39,7 @@ COMMANDS = {
     "data convert": ["SOURCE", "DST"],
     "data show": ["SOURCE", "--html", "--id", "--model", "--row"],
     "data stats": ["SOURCE", "--json"],
-    "demo": ["--recipe", "--run"],
+    "demo": [],
     "eval": ["MODEL", "BENCHMARK", "--blind", "--data", "--limit", "--out"],
     "list": ["KIND"],
     "report": ["RUN"],

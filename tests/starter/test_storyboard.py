@@ -6,14 +6,17 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
+import yaml
 from PIL import Image
 
 from triptych.core.records import Example, ImageRef, Text, images_of, text_of
-from triptych.starter.questions import KINDS, SKILLS
+from triptych.starter.questions import ALSO, CATEGORY_WORDS, KINDS, SKILLS, Scene, said
 from triptych.starter.scenes import SCENARIOS
 from triptych.starter.storyboard import Sizes, draw_storyboard, split_things
 
@@ -77,8 +80,10 @@ def test_held_out_questions_show_things_and_phrases_that_tuning_never_saw(parts:
     assert not set(tuned) & set(held_out)
     said = " ".join(text_of(turn) for example in parts["tune"] for turn in example.turns).split()
     assert not set(held_out) & {word.strip(".,:?") for word in said}
-    seen = {question_of(example) for example in parts["tune"]}
-    assert not seen & {question_of(example) for example in parts["held_out"]}
+    words = yaml.safe_load(resources.files("triptych.starter").joinpath("phrases.yaml").read_text("utf-8"))
+    tables = [words["more"], words["choices"], *words["openings"].values(), *words["questions"].values()]
+    for table in tables:
+        assert not {str(phrase) for phrase in table["tuned"]} & {str(phrase) for phrase in table["held_out"]}
 
 
 def test_tiles_of_a_large_picture_are_boxes_of_one_file(parts: dict[str, list[Example]]) -> None:
@@ -88,6 +93,25 @@ def test_tiles_of_a_large_picture_are_boxes_of_one_file(parts: dict[str, list[Ex
     with Image.open(images[0].source) as picture:
         area = sum((r - left) * (b - top) for left, top, r, b in (image.box for image in images if image.box))
         assert area == picture.width * picture.height
+
+
+def test_a_question_about_a_category_shows_one_thing_that_fits() -> None:
+    pool = split_things(3)[0]
+    for seed in range(300):
+        kind = KINDS["category"]
+        scene = Scene(kind.arrange(pool, 5, Random(seed)), ("a", "b", "c", "d", "e"), pool)
+        asked = kind.ask(scene, Random(seed))
+        category = next(name for name, words in CATEGORY_WORDS.items() if words == asked.words["c"])
+        fits = [t for t in scene.things if t.category == category or t.word in ALSO.get(category, ())]
+        assert [said(thing) for thing in fits] == [asked.answer]
+
+
+def test_a_late_question_offers_nothing_that_was_talked_about_before() -> None:
+    pool = split_things(3)[0]
+    scene = Scene(pool[:5], ("1", "2", "3", "4", "5"), pool, start=3)
+    for seed in range(50):
+        asked = KINDS["name"].ask(scene, Random(seed))
+        assert not {said(thing) for thing in pool[:3]} & {asked.answer, *asked.rivals}
 
 
 def guess_first_option(example: Example) -> str:

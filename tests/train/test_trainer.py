@@ -46,6 +46,9 @@ def test_a_run_leaves_records_of_every_step_and_stage(tmp_path: Path) -> None:
         "images", "memory_gib", "packing_fill", "wall_s",
     } <= set(steps[0])  # fmt: skip
     assert (run / "recipe.yaml").exists()
+    (run / "model").rename(run / "gone")  # as if killed before the model was saved: hooks are told again
+    train(toy_recipe(tmp_path, align=True), run=run, hooks=hooks)
+    assert [name for name, _ in stages] == ["align", "tune"] * 2
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["align-1", "tune-6"]
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from triptych.core.records import Json
 
@@ -19,61 +17,80 @@ if TYPE_CHECKING:
     from triptych.models.family import Model
     from triptych.train.recipe import Recipe
 
+RECIPE = Path("recipes/demo.yaml")
+RUN = Path("runs/demo")
+"""Where the recipe looks for its data, so it is no option."""
 PARTS = ("held_in", "held_out")
 CONDITIONS = ("blind", "untuned", "tuned")
-METRICS = "metrics.jsonl"
 UNTUNED = "untuned"
 """Folder of the model as it is before tuning: put together and aligned."""
-REPLY_TOKENS = 8
+REPLY_TOKENS = 16
+"""Enough for the longest answer and a sentence around it."""
 
 
-def run(
-    recipe: Annotated[Path, typer.Option(help="The recipe to run.")] = Path("recipes/demo.yaml"),
-    folder: Annotated[Path, typer.Option("--run", help="The run's folder.")] = Path("runs/demo"),
-) -> None:
-    """Draw data, put a model together, align, tune, measure, report: about ten minutes on two cores."""
+def run() -> None:
+    """Draw data, put a model together, align, tune, measure, report: about a quarter of an hour on two cores."""
     from rich.console import Console
 
-    from triptych.cli.starter import write_storyboard
     from triptych.core.files import write_atomically
     from triptych.core.log import measured, say
+    from triptych.evaluate.report import write_report
     from triptych.evaluate.summary import summarise_conditions, table_of_conditions
-    from triptych.starter.storyboard import Sizes
+    from triptych.train.meters import METRICS
     from triptych.train.recipe import load_recipe
 
-    plan = load_recipe(recipe)
-    data, metrics = folder / "data", folder / METRICS
-    if not (data / "held_out.jsonl").is_file():
-        say("Drawing Storyboard: pictures, and questions with known answers")
-        with measured("draw", metrics):
-            write_storyboard(data, seed=plan.seed, sizes=Sizes())
-    model = _train(plan, folder)
-    results = _measure(folder, model)
+    plan = load_recipe(RECIPE)
+    metrics = RUN / METRICS
+    draw_once(RUN / "data", seed=plan.seed, metrics=metrics)
+    model = _train(plan)
+    results = _measure(model, metrics)
     with measured("report", metrics):
-        from triptych.evaluate.report import write_report
-
-        page = write_report(folder)
+        page = write_report(RUN)
     summary = summarise_conditions(results) | stage_costs(metrics)
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_atomically(RUN / "summary.json", json.dumps(summary, indent=1) + "\n")
     Console().print(table_of_conditions(results, conditions=CONDITIONS, parts=PARTS))
     say(f"Report: {page}")
     say(f"Talk to it: .venv/bin/triptych chat {model} IMAGE IMAGE ...")
 
 
-def _train(plan: Recipe, folder: Path) -> Path:
+def draw_once(data: Path, *, seed: int, metrics: Path) -> None:
+    """Draw Storyboard into ``data`` unless the same is there.
+
+    Raises:
+        RunError: what is there was drawn by another version, or from another seed.
+    """
+    from triptych.cli.starter import write_storyboard
+    from triptych.core.errors import RunError
+    from triptych.core.files import write_atomically
+    from triptych.core.log import measured, say
+    from triptych.starter.storyboard import Sizes, describe_storyboard
+
+    note = data / "drawn.json"
+    wanted = json.dumps(describe_storyboard(seed=seed, sizes=Sizes()), indent=1) + "\n"
+    if note.is_file():
+        if note.read_text(encoding="utf-8") != wanted:
+            raise RunError(f"{data} was drawn from another seed or by another version. Delete {RUN} to begin anew.")
+        return
+    say("Drawing Storyboard: pictures, and questions with known answers")
+    with measured("draw", metrics):
+        write_storyboard(data, seed=seed, sizes=Sizes())
+    write_atomically(note, wanted)
+
+
+def _train(plan: Recipe) -> Path:
     from triptych.train.recipe import ClosedForm
     from triptych.train.trainer import Hooks, train
 
     aligned = [stage.name for stage in plan.stages if isinstance(stage, ClosedForm)]
 
     def keep_untuned(stage: str, model: Model) -> None:
-        if stage == aligned[-1]:
-            model.save(folder / UNTUNED)
+        if stage == aligned[-1] and not (RUN / UNTUNED).is_dir():
+            model.save(RUN / UNTUNED)
 
-    return train(plan, run=folder, hooks=Hooks(after_stage=keep_untuned))
+    return train(plan, run=RUN, hooks=Hooks(after_stage=keep_untuned))
 
 
-def _measure(folder: Path, model: Path) -> dict[tuple[str, str], Result]:
+def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:
     """Ask every question of both parts under all three conditions."""
     from triptych.core.log import measured
     from triptych.core.plugins import find
@@ -85,18 +102,17 @@ def _measure(folder: Path, model: Path) -> dict[tuple[str, str], Result]:
 
     storyboard = find("benchmark", "storyboard", Benchmark)
     results: dict[tuple[str, str], Result] = {}
-    for source in (folder / UNTUNED, model):
-        opened = open_model(source)
-        features = FeatureStore(opened, folder / "features")
-        responder = LocalResponder(opened, features=features, name="tuned" if source == model else "untuned")
-        for condition in ("tuned", "blind") if source == model else ("untuned",):
-            with measured(f"measure-{condition}", folder / METRICS):
+    for name, folder, conditions in (("untuned", RUN / UNTUNED, ("untuned",)), ("tuned", model, ("tuned", "blind"))):
+        opened = open_model(folder)
+        responder = LocalResponder(opened, features=FeatureStore(opened, RUN / "features"), name=name)
+        for condition in conditions:
+            with measured(f"measure-{condition}", metrics):
                 for part in PARTS:
                     results[condition, part] = evaluate(
                         storyboard,
-                        folder / "data" / f"{part}.jsonl",
+                        RUN / "data" / f"{part}.jsonl",
                         responder,
-                        folder=folder / "evals" / f"storyboard-{part}-{condition}",
+                        folder=RUN / "evals" / f"storyboard-{part}-{condition}",
                         blind=condition == "blind",
                         max_tokens=REPLY_TOKENS,
                     )
@@ -104,13 +120,14 @@ def _measure(folder: Path, model: Path) -> dict[tuple[str, str], Result]:
 
 
 def stage_costs(metrics: Path) -> dict[str, Json]:
-    """Return ``wall_s`` and ``peak_gib`` by stage; of a stage that ran twice, the last."""
+    """Return ``wall_s`` and ``peak_gib`` by stage; a stage in several pieces adds up their time, and keeps its peak."""
     from triptych.core.files import read_json_lines
 
-    wall_s: dict[str, Json] = {}
-    peak_gib: dict[str, Json] = {}
+    wall_s: dict[str, float] = {}
+    peak_gib: dict[str, float] = {}
     for record in read_json_lines(metrics):
         if "peak_gib" in record and "step" not in record:
-            stage, wall, peak = str(record["stage"]), record["wall_s"], record["peak_gib"]
-            wall_s[stage], peak_gib[stage] = wall, peak
-    return {"wall_s": wall_s, "peak_gib": peak_gib}
+            stage, wall, peak = str(record["stage"]), float(str(record["wall_s"])), float(str(record["peak_gib"]))
+            wall_s[stage] = round(wall_s.get(stage, 0.0) + wall, 3)
+            peak_gib[stage] = max(peak_gib.get(stage, 0.0), peak)
+    return {"wall_s": dict(wall_s), "peak_gib": dict(peak_gib)}

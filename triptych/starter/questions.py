@@ -22,6 +22,15 @@ CATEGORY_WORDS = {
     "clothing": "something to wear",
 }
 
+ALSO = {
+    "food": {"chicken", "cow", "crab", "deer", "duck", "fish", "goat", "lobster", "octopus", "pig", "rabbit", "shark"}
+    | {"sheep", "snail", "squid", "turkey", "turtle"},
+    "clothing": {"umbrella", "watch"},
+    "tool": {"anchor", "battery", "camera", "computer", "mirror", "pencil", "phone", "printer", "umbrella", "watch"},
+    "vehicle": {"balloon", "parachute", "wheel"},
+}
+"""Things of other categories that somebody might count too: a question about a category never shows them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -93,7 +102,7 @@ def _with_pair(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, .
 
 def _one_of_category(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ...]:
     category = rng.choice(sorted(CATEGORY_WORDS))
-    others = [thing for thing in pool if thing.category != category]
+    others = [thing for thing in pool if thing.category != category and thing.word not in ALSO.get(category, ())]
     things = [*pick_things(others, count - 1, rng), rng.choice([thing for thing in pool if thing.category == category])]
     rng.shuffle(things)
     return tuple(things)
@@ -109,8 +118,20 @@ def _repeated(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ..
 
 def _ask_name(scene: Scene, rng: Random) -> Asked:
     place = rng.randrange(scene.start, len(scene.things))
-    rivals = tuple({said(thing): None for thing in scene.things if thing != scene.things[place]})
+    rivals = _rivals_of_name(scene, place, rng)
     return Asked({"a": scene.names[place]}, said(scene.things[place]), rivals, _all_said(scene.pool))
+
+
+def _rivals_of_name(scene: Scene, place: int, rng: Random) -> tuple[str, ...]:
+    """Return the other things of the question's own images.
+
+    Things of earlier turns would be no rivals, as the talk about them tells where they are; others stand in for them.
+    """
+    rivals = {said(thing): None for thing in scene.things[scene.start :] if thing != scene.things[place]}
+    if scene.start:
+        unseen = [thing for thing in scene.pool if thing not in scene.things]
+        rivals |= {said(thing): None for thing in rng.sample(unseen, 2)}
+    return tuple(rivals)
 
 
 def _ask_where(scene: Scene, rng: Random) -> Asked:
@@ -145,7 +166,13 @@ def _ask_same(scene: Scene, rng: Random) -> Asked:
 def _lone(scene: Scene, rng: Random) -> int:
     """Return the place of a thing that is alone in its category."""
     categories = [thing.category for thing in scene.things]
-    lone = [i for i, name in enumerate(categories) if name in CATEGORY_WORDS and categories.count(name) == 1]
+    lone = [
+        i
+        for i, name in enumerate(categories)
+        if name in CATEGORY_WORDS
+        and categories.count(name) == 1
+        and not any(thing.word in ALSO.get(name, ()) for thing in scene.things)
+    ]
     return rng.choice(lone)
 
 

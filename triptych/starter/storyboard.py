@@ -7,8 +7,9 @@ seed. Held-out questions show things that tuning never showed, in phrases that t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -37,13 +38,13 @@ _LATE_SCENARIOS = ("images", "frames")
 class Sizes:
     """How much of each part to draw."""
 
-    portraits: int = 10
+    portraits: int = 8
     """Pictures of each thing alone, for alignment."""
     tune: int = 640
     """Conversations, of up to four questions each and a listing of all images."""
-    held_in: int = 320
+    held_in: int = 352
     """Questions with things and phrases of tuning, in new pictures."""
-    held_out: int = 320
+    held_out: int = 352
     """Questions with things and phrases that tuning never saw."""
 
 
@@ -59,6 +60,14 @@ def split_things(seed: int) -> tuple[tuple[Thing, ...], tuple[Thing, ...]]:
         held_out += things[:cut]
         tuned += things[cut:]
     return tuple(tuned), tuple(held_out)
+
+
+def describe_storyboard(*, seed: int, sizes: Sizes) -> dict[str, Json]:
+    """Return what the drawn data follow from: seed, sizes, and a digest of the words, the questions and the drawing."""
+    folder = resources.files("triptych.starter")
+    sources = ("vocabulary.yaml", "phrases.yaml", "questions.py", "scenes.py", "storyboard.py")
+    text = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in sources)
+    return {"seed": seed, "digest": hashlib.sha256(text.encode()).hexdigest()[:16], "sizes": {**asdict(sizes)}}
 
 
 def draw_storyboard(folder: Path, *, seed: int, sizes: Sizes) -> dict[str, list[Example]]:

@@ -202,8 +202,8 @@ def resolve(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"model": model, "stages": tuple(stages)})
 
 
-def claim_run(recipe: Recipe, run: Path) -> None:
-    """Make ``run`` this recipe's folder: write recipe.yaml there, or find the same one.
+def claim_run(recipe: Recipe, run: Path) -> bool:
+    """Make ``run`` this recipe's folder: write recipe.yaml there, or find the same one. Return whether it is new.
 
     Raises:
         RunError: the folder belongs to another recipe; the message names the first key that differs.
@@ -220,6 +220,8 @@ def claim_run(recipe: Recipe, run: Path) -> None:
         raise RunError(f"{run} holds checkpoints but no {RECIPE}. Use another name, or delete {run / 'checkpoints'}.")
     else:
         write_atomically(path, dump_config(recipe))
+        return True
+    return False
 
 
 def _difference(recipe: Recipe, path: Path) -> str | None:

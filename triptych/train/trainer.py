@@ -35,7 +35,8 @@ class Hooks:
 
     after_step: Callable[[StepReport], None] | None = None
     after_stage: Callable[[str, Model], None] | None = None
-    """Is given the stage's name and the model, adapters merged; not for a stage that an earlier start finished."""
+    """Is given the stage's name and the model, adapters merged; also for a stage that an earlier start finished, as
+    that one may have been killed before its hook was done."""
 
 
 def train(recipe: Recipe, *, run: Path, hooks: Hooks | None = None) -> Path:
@@ -53,8 +54,9 @@ def train(recipe: Recipe, *, run: Path, hooks: Hooks | None = None) -> Path:
             asked for.
     """
     recipe, hooks = resolve(recipe), hooks or Hooks()
-    claim_run(recipe, run)
     finished = run / MODEL
+    if claim_run(recipe, run):
+        shutil.rmtree(finished, ignore_errors=True)  # an earlier recipe's
     if finished.is_dir() and _finished(run, recipe.stages[-1].name):
         say(f"{recipe.name}: nothing to do, {finished} is there")
         return finished
@@ -105,6 +107,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, *, run: Path, hooks: Ho
     if last := _finished(run, stage.name):
         _put_back(model, stage, last, seed=seed)
         prune_checkpoints(run, stage.name, keep=1)
+        _tell(hooks, stage.name, model)
         return
     later = [each.name for each in recipe.stages[index + 1 :]]
     with measured(stage.name, run / METRICS):
@@ -117,9 +120,13 @@ def _run_stage(model: Model, recipe: Recipe, index: int, *, run: Path, hooks: Ho
     save_checkpoint(run, outcome)
     prune_checkpoints(run, stage.name, keep=1)
     settle_parts(model)
-    if hooks.after_stage is not None:
-        hooks.after_stage(stage.name, model)
+    _tell(hooks, stage.name, model)
     stop.check(f"after stage {stage.name!r}, which is done")
+
+
+def _tell(hooks: Hooks, stage: str, model: Model) -> None:
+    if hooks.after_stage is not None:
+        hooks.after_stage(stage, model)
 
 
 def _finished(run: Path, stage: str) -> Checkpoint | None:

@@ -79,6 +79,7 @@ def _example(row: dict[str, Json], folder: ImageFolder, split: str, permutation:
         "scenario": "images",
         "kind": "true_or_false",
         "split": split,
+        "story": statement,
         "directory": directory,
         "identifier": identifier,
         "options": list(OPTIONS),
