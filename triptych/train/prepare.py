@@ -101,8 +101,9 @@ def digest_of(encoded: Iterable[Encoded]) -> str:
 
 
 def image_key(image: ImageRef) -> tuple[object, ...]:
-    """Return what tells an image from others wherever the data set lies: file name, size and box."""
-    return Path(image.source).name, image.size, image.box
+    """Return what tells an image from others wherever the data set lies: file name, length in bytes, size and box."""
+    path = Path(image.source)
+    return path.name, path.stat().st_size, image.size, image.box
 
 
 def count_reasons(refused: list[Refused]) -> dict[str, int]:
