@@ -1,8 +1,10 @@
-"""NLVR: is this human-written sentence true of these three drawn boxes? Dev: 989 sentences, 55% true; chance 0.5.
+"""NLVR: is this human-written statement true of these three drawn boxes? Dev: 989 pairs, 55% true; chance 0.5.
 
 Source: Suhr et al. 2017, "A Corpus of Natural Language for Visual Reasoning", github.com/lil-lab/nlvr. The path is
-that of the format ``nlvr``, with its options: ``nlvr_dev#directories=4-5``. Each
-sentence is asked with one of the six published orders of its boxes: this is an accuracy over sentences.
+that of the format ``nlvr``, with its options: ``nlvr_dev#directories=4-5``. Each statement is asked of each of its
+pictures, in one of the six published orders of the boxes: an accuracy over pairs. A statement stands with up to four
+pictures, so pairs of one statement are no independent questions: ``facts["story"]`` is the statement, and intervals
+are clustered by it.
 """
 
 from __future__ import annotations
