@@ -26,11 +26,6 @@ def summarise_conditions(results: Results) -> dict[str, Json]:
     return dict(summary)
 
 
-def beats(better: Score, worse: Score) -> bool:
-    """Say whether the intervals do not overlap, in the right order."""
-    return better.low > worse.high
-
-
 def table_of_conditions(results: Results, *, conditions: Iterable[str], parts: Iterable[str]) -> Table:
     """Return scores in percent with 95% intervals: a row a condition; below, a row a skill of the last condition."""
     conditions, parts = tuple(conditions), tuple(parts)
