@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.core.errors import ConfigError, DataError, NotFoundError
-from triptych.core.files import append_json_line, cache_folder, read_json_lines, sha256_of, write_atomically
+from triptych.core.errors import ConfigError, DataError, NotFoundError, RunError
+from triptych.core.files import (
+    append_json_line,
+    cache_folder,
+    only_one,
+    part_folder,
+    read_json_lines,
+    replace_folder,
+    sha256_of,
+    write_atomically,
+)
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 RECORDS = st.lists(st.dictionaries(st.text(), VALUES | st.lists(VALUES)), max_size=5)
@@ -142,3 +154,36 @@ def test_the_digest_is_that_of_all_bytes(tmp_path: Path, size_bytes: int) -> Non
     content = bytes(range(256)) * (size_bytes // 256 + 1)
     (tmp_path / "file").write_bytes(content[:size_bytes])
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content[:size_bytes]).hexdigest()
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for content in ("old", "new"):
+        work = part_folder(folder)
+        (work / f"{content}.json").write_text(content)
+        replace_folder(folder, work)
+        (folder / "notes.txt").write_text("a person's")
+    assert sorted(path.name for path in folder.iterdir()) == ["new.json", "notes.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+    stale = part_folder(tmp_path / "model")
+    other = part_folder(tmp_path / "another")
+    fresh = part_folder(tmp_path / "model")
+    assert (stale.exists(), other.exists(), fresh.exists()) == (False, True, True)
+
+
+def test_one_process_at_a_time_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    lock = tmp_path / "run" / ".lock"
+    hold = "import sys, time; from pathlib import Path; from triptych.core.files import only_one\n"
+    hold += "with only_one(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(lock)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match=f"process {holder.pid} works in this folder"), only_one(lock):
+            pass
+        holder.kill()
+        holder.wait()
+    with only_one(lock):
+        assert lock.read_text() == f"{os.getpid()}\n"

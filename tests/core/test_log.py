@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from triptych.core.errors import RunError
 from triptych.core.files import read_json_lines
-from triptych.core.log import measured, progress, say
+from triptych.core.log import logged, measured, progress, say
 
 MIB = 1 << 20
 
@@ -74,3 +75,19 @@ def test_a_stage_that_fails_leaves_no_record(tmp_path: Path) -> None:
 def _number(value: object) -> float:
     assert isinstance(value, int | float)
     return float(value)
+
+
+def test_what_is_said_during_a_run_stands_in_its_log_with_the_error_that_ended_it(tmp_path: Path) -> None:
+    log = tmp_path / "run" / "log.txt"
+
+    def run() -> None:
+        with logged(log):
+            say("step 1")
+            raise RunError("the end")
+
+    with pytest.raises(RunError, match="the end"):
+        run()
+    say("not of this run")
+    lines = log.read_text().splitlines()
+    assert [line.partition(" ")[2] for line in lines] == ["step 1", "RunError: the end"]
+    assert all(line.startswith("20") and "+00:00 " in line for line in lines)

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.core.errors import DataError
-from triptych.core.records import Example, Text, Turn
+from triptych.core.records import Example, Json, Text, Turn
 from triptych.evaluate.scorers import choose, correct, is_answered, normalise, reference_label
 
 OPTIONS = ("the dog", "the hot dog", "image 2", "neither")
 
 
 def question(reference: str, options: list[str] | None = None) -> Example:
-    turns = (Turn("user", (Text("?"),)), Turn("assistant", (Text(reference),)))
+    turns = (Turn("user", (Text("Which one? (A) to (D)"),)), Turn("assistant", (Text(reference),)))
     return Example("q", turns, facts={"choice": True, "options": list(options)} if options else {})
 
 
@@ -166,3 +166,41 @@ def test_an_answer_of_a_known_set_may_stand_in_a_sentence_but_not_beside_another
     asked = Example("q", plain.turns, facts={"choice": False, "answers": ["the pig", "the dog", "the hot dog"]})
     assert correct(asked, reply) == score
     assert is_answered(asked, reply) == answered
+
+
+def known(reference: str, *answers: str) -> Example:
+    turns = (Turn("user", (Text("?"),)), Turn("assistant", (Text(reference),)))
+    return Example("q", turns, facts={"answers": list(answers)})
+
+
+@pytest.mark.parametrize(
+    ("reply", "right", "answered"),
+    [
+        ("2", True, True),
+        ("There are two, in image 1 and image 3.", True, True),
+        ("image 2", False, False),
+        ("Image 2 and frame 1 show it", False, False),
+        ("3", False, True),
+    ],
+)
+def test_the_number_of_an_image_is_no_count(reply: str, right: bool, answered: bool) -> None:
+    asked = known("2", "1", "2", "3")
+    assert (correct(asked, reply) == 1.0, is_answered(asked, reply)) == (right, answered)
+
+
+def test_the_number_of_an_image_is_an_answer_where_images_are_asked_for() -> None:
+    assert correct(known("image 2", "image 1", "image 2"), "It is in image 2.") == 1.0
+
+
+@pytest.mark.parametrize("reply", ["There is no way to tell", "No idea", "I am not sure, yes or no", "I can't say no"])
+def test_a_reply_that_declines_is_no_no(reply: str) -> None:
+    assert not is_answered(known("no", "yes", "no"), reply)
+
+
+def test_a_letter_counts_only_where_the_question_shows_letters() -> None:
+    reference = Turn("assistant", (Text("false"),))
+    facts: dict[str, Json] = {"choice": True, "options": ["true", "false"]}
+    plain = Example("q", (Turn("user", (Text("Is it true or false?"),)), reference), facts=facts)
+    shown = Example("q", (Turn("user", (Text("True?\n(A) true\n(B) false"),)), reference), facts=facts)
+    assert (is_answered(plain, "B"), correct(plain, "False.")) == (False, 1.0)
+    assert correct(shown, "B") == 1.0

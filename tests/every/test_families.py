@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
 from triptych.core import plugins
 from triptych.core.records import Example, ImageRef, Text, Turn, images_of
-from triptych.data.batch import IGNORE, Batch, BatchSlot, block_mask, collate
+from triptych.data.batch import IGNORE, Batch, BatchSlot, collate
 from triptych.models.family import Family, Model, open_model
 
 FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
@@ -130,9 +130,10 @@ def test_the_mask_alone_keeps_neighbours_apart(model: Model, examples: list[Exam
     embeds_BTH = model.embed(batch.ids_BT, batch.slots, None)
     other_BTH = embeds_BTH.clone()
     other_BTH[:, :start] = 1.0
-    mask = block_mask(batch.segments_BT)
+    segments_BT = batch.segments_BT
     with torch.no_grad():
-        before, after = (model.hidden(each, mask=mask, positions_BT=None) for each in (embeds_BTH, other_BTH))
+        before = model.hidden(embeds_BTH, segments_BT=segments_BT, positions_BT=None)
+        after = model.hidden(other_BTH, segments_BT=segments_BT, positions_BT=None)
     assert torch.equal(before[:, start:], after[:, start:])
     assert not torch.allclose(before[:, :start], after[:, :start], atol=1e-2)
 
@@ -288,7 +289,7 @@ def _greedy(model: Model, batch: Batch, pixels_NCHW: Tensor, *, limit: int) -> l
     stop = model.tokenizer.convert_tokens_to_ids(model.template.stop)
     while len(said) < limit and stop not in said:
         embeds_BTH = model.embed(ids_BT, slots, tokens_NKH)
-        hidden_BTH = model.hidden(embeds_BTH, mask=None, positions_BT=None)
+        hidden_BTH = model.hidden(embeds_BTH, segments_BT=None, positions_BT=None)
         said.append(int(model.head(hidden_BTH[:, -1]).argmax()))
         ids_BT = torch.cat([ids_BT, torch.tensor([[said[-1]]])], dim=1)
     return said

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
-from triptych.data.batch import Batch, block_mask
+from triptych.data.batch import Batch
 from triptych.data.images import load_image, measure
 from triptych.data.template import Encoded, render
 from triptych.models.family import Model
@@ -57,5 +57,5 @@ def logits_of(model: Model, batch: Batch) -> Tensor:
     """Return logits_BTV by the pieces of ``Model``, conversations kept apart."""
     tokens_NKH = model.project(model.encode(pixels_of(model, batch.images))) if batch.images else None
     embeds_BTH = model.embed(batch.ids_BT, batch.slots, tokens_NKH)
-    hidden_BTH = model.hidden(embeds_BTH, mask=block_mask(batch.segments_BT), positions_BT=batch.positions_BT)
+    hidden_BTH = model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT)
     return model.head(hidden_BTH)

@@ -27,7 +27,7 @@ from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels
 from tests.models.published import BODY, LANGUAGES, TOWERS, save_language, save_tower
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.records import ImageRef
-from triptych.data.batch import collate
+from triptych.data.batch import PADDING, collate
 from triptych.models.family import Model, PartsPlan, assemble, open_model
 
 PLAN = PartsPlan(vision="", language="", projector="mlp", image_tokens=None, template="chatml", seed=0)
@@ -166,10 +166,10 @@ def test_packs_longer_than_a_sliding_window_are_refused(clip: Path, tmp_path: Pa
         return MistralForCausalLM(MistralConfig(**BODY, num_key_value_heads=2, vocab_size=size, sliding_window=8))
 
     model = _with_language(clip, save_language(tmp_path / "language", mistral))
-    mask = torch.ones(1, 1, 9, 9, dtype=torch.bool).tril()
+    segments_BT = torch.zeros(1, 9, dtype=torch.int64)
     with pytest.raises(ModelError, match="rows of 9 tokens are longer than the model's window, 8"):
-        model.hidden(torch.zeros(1, 9, 48), mask=mask, positions_BT=None)
-    assert model.hidden(torch.zeros(1, 8, 48), mask=mask[..., :8, :8], positions_BT=None).shape == (1, 8, 48)
+        model.hidden(torch.zeros(1, 9, 48), segments_BT=segments_BT, positions_BT=None)
+    assert model.hidden(torch.zeros(1, 8, 48), segments_BT=segments_BT[:, :8], positions_BT=None).shape == (1, 8, 48)
 
 
 def test_eager_attention_honours_the_mask_too(clip: Path, llama: Path, pictures: tuple[ImageRef, ...]) -> None:
@@ -178,9 +178,10 @@ def test_eager_attention_honours_the_mask_too(clip: Path, llama: Path, pictures:
         encoded(model, ask(name, "Is ", image, "?", reply="no")) for name, image in zip("abc", pictures, strict=True)
     ]
     batch = collate([pack, pack[:1]], pad_id=0)
-    expected = logits_of(model, batch)
+    real_BT = batch.segments_BT != PADDING
+    expected = logits_of(model, batch)[real_BT]
     model.network.set_attn_implementation("eager")
-    assert torch.allclose(logits_of(model, batch), expected, atol=1e-4)
+    assert torch.allclose(logits_of(model, batch)[real_BT], expected, atol=1e-4)
 
 
 def test_an_announced_number_of_image_tokens_is_checked(clip: Path, llama: Path) -> None:

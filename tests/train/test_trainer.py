@@ -13,7 +13,7 @@ from tests.train.runs import toy_recipe
 from triptych.core.config import parse_config
 from triptych.core.errors import RunError
 from triptych.core.files import read_json_lines
-from triptych.data.batch import Batch, block_mask, collate
+from triptych.data.batch import Batch, collate
 from triptych.data.images import load_image
 from triptych.models.family import Model
 from triptych.train.meters import StepReport, rewind_records
@@ -81,8 +81,7 @@ def logits_of(model: Model, batch: Batch) -> torch.Tensor:
     pixels_NCHW = torch.stack([model.pixels(load_image(image)) for image in batch.images])
     with torch.no_grad():
         embeds_BTH = model.embed(batch.ids_BT, batch.slots, model.project(model.encode(pixels_NCHW)))
-        mask = block_mask(batch.segments_BT)
-        return model.head(model.hidden(embeds_BTH, mask=mask, positions_BT=batch.positions_BT))
+        return model.head(model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT))
 
 
 def test_the_merged_weights_hold_what_the_adapter_learnt(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from tests.train.runs import toy_recipe
 from triptych.core.config import Length
 from triptych.core.errors import RunError
-from triptych.data.batch import IGNORE, block_mask, collate
+from triptych.data.batch import IGNORE, collate
 from triptych.data.images import load_image
 from triptych.models.family import Model
 from triptych.train.recipe import Full, Recipe, Tune
@@ -67,8 +67,8 @@ def test_a_steps_loss_is_the_cross_entropy_of_all_its_supervised_tokens(tmp_path
         pixels_NCHW = torch.stack([model.pixels(load_image(image)) for image in batch.images])
         tokens_NKH = model.project(model.encode(pixels_NCHW))
         embeds_BTH = model.embed(batch.ids_BT, batch.slots, tokens_NKH)
-        mask = block_mask(batch.segments_BT)
-        logits_BTV = model.head(model.hidden(embeds_BTH, mask=mask, positions_BT=batch.positions_BT))
+        hidden_BTH = model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT)
+        logits_BTV = model.head(hidden_BTH)
     expected = cross_entropy(logits_BTV[:, :-1].flatten(0, 1), batch.labels_BT[:, 1:].flatten(), ignore_index=IGNORE)
     report = train_step(work, 0)
     assert report.loss_nats == pytest.approx(expected.item(), rel=1e-5)

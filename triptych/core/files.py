@@ -6,14 +6,18 @@ whenever the writer was killed.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from triptych.core.errors import ConfigError, DataError, NotFoundError
+from triptych.core.errors import ConfigError, DataError, NotFoundError, RunError
 from triptych.core.records import Json
 
 CACHE_VARIABLE = "TRIPTYCH_CACHE"
@@ -51,6 +55,57 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_folder(folder: Path) -> Path:
+    """Return a new empty folder beside ``folder``, to be filled and then given to `replace_folder`.
+
+    What killed writers of the same folder left there is swept away.
+    """
+    for stale in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(stale, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Give ``new``, beside it, the name of ``folder``. What an old folder of that name held is deleted.
+
+    A reader finds the old one, the new one, or between two renames none; never a mixture. Of the old one, text files
+    that the new one lacks (``*.md``, ``*.txt``: what a person put there) are kept.
+    """
+    if folder.exists():
+        for path in folder.iterdir():
+            if path.suffix in {".md", ".txt"} and not (new / path.name).exists():
+                shutil.copy2(path, new / path.name)
+        old = new.with_name(f"{new.name.removesuffix('.part')}-old.part")
+        folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old)
+    else:
+        new.rename(folder)
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` while the block runs; the system lets go of it when the process dies, however.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunError(
+                f"{path.parent}: process {file.read().strip() or '?'} works in this folder. Wait until it is done, or"
+                " use another folder."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def append_json_line(path: Path, record: Mapping[str, Json]) -> None:

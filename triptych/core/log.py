@@ -1,7 +1,7 @@
 """What a person and a run folder see of the work: a line, a progress bar, the cost of a stage.
 
-All of it goes to stderr, so that stdout stays a command's result. Not a logger with levels: what matters is said,
-the rest is in ``metrics.jsonl``.
+All of it goes to stderr, so that stdout stays a command's result; while a run goes on, what is said also goes to its
+``log.txt``. Not a logger with levels: what matters is said, the rest is in ``metrics.jsonl``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from triptych.core.errors import TriptychError
 from triptych.core.files import append_json_line
 from triptych.core.records import Json
 
@@ -26,9 +28,32 @@ PLAIN_EVERY_S = 10.0
 STATUS = Path("/proc/self/status")
 
 
+_logs: list[Path] = []
+"""Where else what is said goes: the log files of the runs under way, innermost last."""
+
+
 def say(message: str) -> None:
     """Print one line to stderr, as it is: no markup is read into it, no line is broken."""
     _console().print(message, markup=False, highlight=False, soft_wrap=True)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    for path in _logs:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(f"{now} {message}\n")
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Append what is said while the block runs to a file too, with the time, and the error of ours that ends it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _logs.append(path)
+    try:
+        yield
+    except TriptychError as error:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {type(error).__name__}: {error}\n")
+        raise
+    finally:
+        _logs.remove(path)
 
 
 @contextmanager

@@ -96,6 +96,13 @@ class Encoded:
     """Whether the token at this position is to be learnt (as the answer to all before it)."""
     slots: tuple[Slot, ...]
     """One per image, in reading order; never trained, never overlapping."""
+    origin: str = ""
+    """Where the Example was read, for messages to people."""
+
+    @property
+    def images(self) -> tuple[ImageRef, ...]:
+        """Its pictures, in reading order."""
+        return tuple(slot.image for slot in self.slots)
 
 
 CHATML = Template(
@@ -176,7 +183,7 @@ def render(
                 )
         ids += new
         trained += [learnt] * len(new)
-    return Encoded(id=example.id, ids=tuple(ids), trained=tuple(trained), slots=tuple(slots))
+    return Encoded(example.id, tuple(ids), tuple(trained), tuple(slots), example.origin)
 
 
 def stop_id(template: Template, tokenizer: PreTrainedTokenizerBase) -> int:

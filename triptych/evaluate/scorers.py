@@ -2,7 +2,8 @@
 
 Three kinds of question. Free-form: the reply must equal the reference after `normalise`. Free-form with a known set
 of answers (``facts["answers"]``): the reply must name the reference and no other of them, in whatever sentence.
-Multiple choice (``facts["choice"]``): `choose` reads which option the reply names, by its letter or by its words.
+Multiple choice (``facts["choice"]``): `choose` reads which option the reply names, by its words, or by its letter
+where the question shows letters.
 In the last two a reply that names none, or several, is *unanswered*, which scores 0 and is counted apart.
 The tables of cases in tests/evaluate/test_scorers.py are the reference.
 """
@@ -26,6 +27,12 @@ _OUTER = {"answer", "are", "at", "in", "is", "it", "its", "on", "that", "theres"
 _STATED = r"(?:(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:answer|option|choice)\s*(?:is\b|[:=])?\s*)"
 _LEADING_LETTER = re.compile(rf"^\W*(?i:{_STATED})?[\W_]*([A-Z])(?:[).:,\]*\"']|\s*$|\s*\n)")
 _ONLY_LETTER = re.compile(r"^\W*([a-zA-Z])\W*$")
+_SHOWN_LETTER = re.compile(r"(?:^|[\s(\[])A\s?[).:\]]|\b(?i:letter)\b")
+"""How a question shows its options' letters: ``A.``, ``(A)``, ``A:``; or it asks for the letter."""
+_REFERRED = re.compile(r"\b(image|picture|photo|frame|view|tile|box|panel|option|number) (\d+)\b")
+"""In normalised words: a number that names an image and counts nothing."""
+_DECLINED = re.compile(r"\b(no (way|idea|clue|telling|means)|not (sure|certain|clear|possible|enough)|cannot|cant)\b")
+"""In normalised words: the reply says that it does not answer."""
 _INNER_LETTER = re.compile(r"\(([A-Z])\)|(?i:\b(?:answer|option|choice)(?:\s+is|:)?)\s+([A-Z])\b")
 
 
@@ -37,7 +44,7 @@ def correct(question: Example, reply: str) -> float:
         return float(_only_named(answers, reply) == _only_named(answers, reference_of(question)))
     if not is_choice(question):
         return float(normalise(reply) == normalise(reference_of(question)))
-    return float(choose(options_of(question), reply) == _reference_option(question))
+    return float(_chosen(question, reply) == _reference_option(question))
 
 
 def is_answered(question: Example, reply: str) -> bool:
@@ -45,7 +52,7 @@ def is_answered(question: Example, reply: str) -> bool:
     if answers := _answers_of(question):
         return _only_named(answers, reply) is not None
     if is_choice(question):
-        return choose(options_of(question), reply) is not None
+        return _chosen(question, reply) is not None
     return bool(normalise(reply))
 
 
@@ -100,12 +107,17 @@ def normalise(text: str) -> str:
     return " ".join(kept[first:last] or kept or words)
 
 
-def choose(options: Sequence[str], reply: str) -> int | None:
+def shows_letters(question: Example) -> bool:
+    """Return whether the question shows letters for its options; where it shows none, ``A`` is no answer."""
+    return any(turn.role == "user" and _SHOWN_LETTER.search(text_of(turn)) for turn in question.turns)
+
+
+def choose(options: Sequence[str], reply: str, *, letters: bool = True) -> int | None:
     """Return the position of the option that the reply names, None when it names none or contradicts itself.
 
     In order: a reply that is one option's words; a letter alone or at the start ("B", "(B) the dog", "Answer: B");
     an option's words anywhere, the longer option where one contains the other; a letter in brackets or after
-    "answer" inside a sentence.
+    "answer" inside a sentence. Letters count only where the question showed them (``letters``).
     """
     said = normalise(reply)
     if not said:
@@ -113,7 +125,7 @@ def choose(options: Sequence[str], reply: str) -> int | None:
     names = [normalise(option) for option in options]
     if names.count(said) == 1:
         return names.index(said)
-    stated = _ONLY_LETTER.match(reply) or _LEADING_LETTER.match(reply)
+    stated = (_ONLY_LETTER.match(reply) or _LEADING_LETTER.match(reply)) if letters else None
     letter = _position(stated.group(1), options) if stated else None
     if stated and letter is not None:
         rest = reply[stated.end() :]
@@ -122,7 +134,7 @@ def choose(options: Sequence[str], reply: str) -> int | None:
     named = _named(names, reply)
     if named:
         return named.pop() if len(named) == 1 else None
-    lettered = _lettered(options, reply)
+    lettered = _lettered(options, reply) if letters else set()
     return lettered.pop() if len(lettered) == 1 else None
 
 
@@ -131,8 +143,17 @@ def _answers_of(question: Example) -> tuple[str, ...]:
     return tuple(map(str, answers)) if isinstance(answers, list) and not is_choice(question) else ()
 
 
+def _chosen(question: Example, reply: str) -> int | None:
+    return choose(options_of(question), reply, letters=shows_letters(question))
+
+
 def _only_named(answers: Sequence[str], text: str) -> int | None:
-    named = _named([normalise(answer) for answer in answers], text)
+    names = [normalise(answer) for answer in answers]
+    if _DECLINED.search(normalise(text)) and not any(_DECLINED.search(name) for name in names):
+        return None
+    if all(name.isdecimal() for name in names):  # counts: "image 2" is no two
+        text = _REFERRED.sub(" | ", normalise(text))
+    named = _named(names, text)
     return named.pop() if len(named) == 1 else None
 
 

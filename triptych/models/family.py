@@ -80,12 +80,13 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def hidden(self, embeds_BTH: Tensor, *, mask: Tensor | None, positions_BT: Tensor | None) -> Tensor:
+    def hidden(self, embeds_BTH: Tensor, *, segments_BT: Tensor | None, positions_BT: Tensor | None) -> Tensor:
         """Return the language model's last hidden_BTH, before the head.
 
         Args:
             embeds_BTH: from ``embed``.
-            mask: bool [B, 1, T, T], True where a row may look (``data.batch.block_mask``); None: causal.
+            segments_BT: number of each token's conversation (``Batch.segments_BT``), beyond which nobody looks; None:
+                a row is one conversation.
             positions_BT: int64, restarting at 0 for each example; None: counted from 0.
         """
 

@@ -21,10 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from triptych.core.errors import DataError, ModelError
+from triptych.core.errors import ModelError
 from triptych.core.files import sha256_of, write_atomically
 from triptych.core.records import ImageRef
-from triptych.data.images import load_image
+from triptych.data.images import ImageError, load_image
 from triptych.models.family import Model
 
 CHUNK_IMAGES = 64
@@ -55,7 +55,7 @@ class FeatureStore:
             progress: called with (encoded, to encode) after every chunk of pictures that were not known.
 
         Raises:
-            DataError: a picture cannot be read; the message names it.
+            ImageError: a picture cannot be read; the message names it; a DataError.
             ModelError: the tower is being trained.
         """
         if any(weight.requires_grad for weight in self._model.parts()["vision"].parameters()):
@@ -122,7 +122,8 @@ class FeatureStore:
             if seen not in self._hashes:
                 self._hashes[seen] = sha256_of(path)
         except OSError as error:
-            raise DataError(f"{image.source}: the picture cannot be read ({error.strerror}).") from error
+            said = f"{image.source}: the picture cannot be read ({error.strerror}). Put it back or leave the row out."
+            raise ImageError("image file missing", said) from error
         box = "" if image.box is None else ":" + ",".join(str(edge) for edge in image.box)
         return self._hashes[seen] + box
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from triptych.core.errors import DataError
 from triptych.core.files import append_json_line
-from triptych.core.log import progress, say
+from triptych.core.log import say
 from triptych.core.records import Example, ImageRef, images_of, text_of
 from triptych.data.format import Refused, refusal
 from triptych.models.align import fit, target_embedding
@@ -25,9 +26,10 @@ from triptych.models.family import Model
 from triptych.models.features import FeatureStore
 from triptych.train.checkpoint import Outcome, Position
 from triptych.train.meters import METRICS, rewind_records
-from triptych.train.prepare import image_key, prepare
+from triptych.train.prepare import LEDGER, image_key, prepare
 from triptych.train.recipe import ClosedForm
 from triptych.train.stop import Stop
+from triptych.train.torn import read_ahead
 
 CHUNK = 64
 """Pictures at once."""
@@ -39,8 +41,15 @@ CHECKED = 10_000
 class Caption:
     """One picture and the words that its features are to become."""
 
+    id: str
     image: ImageRef
     text: str
+    origin: str = ""
+
+    @property
+    def images(self) -> tuple[ImageRef]:
+        """Its one picture."""
+        return (self.image,)
 
 
 def align(model: Model, stage: ClosedForm, *, run: Path, later: Sequence[str], stop: Stop) -> Outcome:
@@ -62,17 +71,18 @@ def align(model: Model, stage: ClosedForm, *, run: Path, later: Sequence[str], s
     model.network.requires_grad_(False)
     captions = prepare(stage, caption_of, run=run)
     store = FeatureStore(model, run / "features")
+    torn = read_ahead(captions, store.features, label=stage.name, stop=stop)
+    captions = list(torn.keep(captions, stage, run=run))
+    if not captions:
+        raise DataError(f"stage {stage.name!r}: no picture of its data can be read; see {run / LEDGER}.")
     words = {text: target_embedding(model, text) for text in dict.fromkeys(caption.text for caption in captions)}
-    with progress(f"{stage.name}: pictures", len(captions)) as advance:
 
-        def chunks() -> Iterator[tuple[Tensor, Tensor]]:
-            for chunk in _chunks(captions):
-                targets_NH = torch.stack([words[caption.text] for caption in chunk])
-                yield store.features([caption.image for caption in chunk]), targets_NH
-                advance(len(chunk))
-                stop.check(f"within stage {stage.name!r}; the pictures that are encoded are kept")
+    def chunks() -> Iterator[tuple[Tensor, Tensor]]:
+        for chunk in _chunks(captions):
+            targets_NH = torch.stack([words[caption.text] for caption in chunk])
+            yield store.features([caption.image for caption in chunk]), targets_NH
 
-        fit(model, chunks(), ridge=stage.ridge)
+    fit(model, chunks(), ridge=stage.ridge)
     explained, nearest = _quality(model, captions[:CHECKED], store, words)
     say(
         f"{stage.name}: {len(captions)} pictures, {len(words)} distinct captions; explained variance {explained:.3f},"
@@ -93,7 +103,7 @@ def caption_of(example: Example) -> Caption | Refused:
         return refusal(example, "not one image and one reply", f"alignment needs one of each, {found}: leave it out.")
     if not replies[0]:
         return refusal(example, "empty reply", "its reply has no words: give the caption.")
-    return Caption(images[0], replies[0])
+    return Caption(example.id, images[0], replies[0], example.origin)
 
 
 def _quality(

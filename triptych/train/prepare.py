@@ -111,6 +111,11 @@ def count_reasons(refused: list[Refused]) -> dict[str, int]:
     return dict(Counter(row.reason for row in refused).most_common())
 
 
+def read_ledger(path: Path, stage: str) -> list[dict[str, Json]]:
+    """Return a stage's records of the ledger."""
+    return [record for record in read_json_lines(path) if record.get("stage") == stage]
+
+
 def write_ledger(path: Path, stage: str, records: list[dict[str, Json]]) -> None:
     """Put a stage's records into the ledger in place of those it has there: a resumed run reads its data again."""
     others = [record for record in read_json_lines(path) if record.get("stage") != stage] if path.exists() else []

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from triptych.core.log import measured, say
+from triptych.core.files import only_one
+from triptych.core.log import logged, measured, say
 from triptych.models.family import Model, PartsPlan, assemble, open_model
 from triptych.train.checkpoint import Checkpoint, Outcome, latest_checkpoint, prune_checkpoints, save_checkpoint
 from triptych.train.closed_form import align
@@ -27,6 +28,8 @@ from triptych.train.tune import tune
 
 MODEL = "model"
 """Folder of the finished model in the run's."""
+LOCK = ".lock"
+LOG = "log.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,14 @@ def train(recipe: Recipe, *, run: Path, hooks: Hooks | None = None) -> Path:
     Raises:
         NotFoundError, ModelError: the model cannot be put together or opened.
         DataError: the data cannot be used.
-        RunError: the folder is another recipe's, the loss is not finite, a checkpoint cannot be written, a stop was
-            asked for.
+        RunError: the folder is another recipe's or another process works in it, the loss is not finite, a checkpoint
+            cannot be written, a stop was asked for.
     """
-    recipe, hooks = resolve(recipe), hooks or Hooks()
+    with only_one(run / LOCK), logged(run / LOG):
+        return _train(resolve(recipe), run=run, hooks=hooks or Hooks())
+
+
+def _train(recipe: Recipe, *, run: Path, hooks: Hooks) -> Path:
     finished = run / MODEL
     if claim_run(recipe, run):
         shutil.rmtree(finished, ignore_errors=True)  # an earlier recipe's

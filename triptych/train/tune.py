@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,16 +21,16 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from triptych.core.config import Length
-from triptych.core.errors import RunError
+from triptych.core.errors import DataError, RunError
 from triptych.core.files import append_json_line
 from triptych.core.log import progress, say
 from triptych.core.records import ImageRef
-from triptych.data.batch import Batch, block_mask, collate
+from triptych.data.batch import Batch, collate
 from triptych.data.images import load_image
 from triptych.data.loader import Step, StepPlan, plan_steps
 from triptych.data.template import Encoded
 from triptych.models.family import Model
-from triptych.models.features import CHUNK_IMAGES, FeatureStore
+from triptych.models.features import FeatureStore
 from triptych.train.checkpoint import Outcome, Position, latest_checkpoint, prune_checkpoints, save_checkpoint
 from triptych.train.determinism import derive_seed, seed_everything
 from triptych.train.loss import supervised_loss
@@ -43,10 +43,11 @@ from triptych.train.optim import (
     schedule_factor,
     set_rates,
 )
-from triptych.train.prepare import digest_of, prepare, render_for
+from triptych.train.prepare import LEDGER, digest_of, prepare, render_for
 from triptych.train.recipe import Frozen, Tune
 from triptych.train.release import load_weights, release_parts
 from triptych.train.stop import Stop
+from triptych.train.torn import Torn, read_ahead
 
 KEEP = 2
 """Checkpoints of a running stage that stay."""
@@ -74,6 +75,8 @@ class TuneRun:
     optimizer: AdamW
     features: FeatureStore | None
     """None: the tower is trained, so every picture is encoded each time."""
+    torn: Torn = field(default_factory=Torn)
+    """Pictures that cannot be read. A conversation with one is left out of its pack."""
 
 
 def tune(
@@ -97,7 +100,8 @@ def tune(
     work = start(model, stage, run=run, seed=seed)
     done = _take_up(work)
     rewind_records(run / METRICS, stage.name, step=done, later=later)
-    _encode_ahead(work, done, stop)
+    if work.features is not None and done < work.total:
+        work = _encode_ahead(work, work.features, stop)
     every = max(1, steps_in(stage.checkpoint_every, work.plan, work.encoded))
     with progress(f"{stage.name} after step {done}" if done else stage.name, work.total - done) as advance:
         for number in range(done, work.total):
@@ -194,13 +198,22 @@ def train_step(work: TuneRun, number: int) -> StepReport:
 
 
 def _batches(work: TuneRun, step: Step) -> Iterator[Batch]:
-    """Yield the step's packs as micro-batches that go through the network at once."""
+    """Yield the step's packs as micro-batches that go through the network at once, without what cannot be read."""
     stage = work.stage
     rows = (stage.forward_tokens or stage.step_tokens) // stage.pack_tokens
     pad_id = work.model.tokenizer.pad_token_id
     for first in range(0, len(step.packs), rows):
-        packs = [[work.encoded[index] for index in pack] for pack in step.packs[first : first + rows]]
-        yield collate(packs, pad_id=pad_id if isinstance(pad_id, int) else 0)
+        packs = [_readable(work, pack) for pack in step.packs[first : first + rows]]
+        if packs := [pack for pack in packs if pack]:
+            yield collate(packs, pad_id=pad_id if isinstance(pad_id, int) else 0)
+
+
+def _readable(work: TuneRun, pack: Sequence[int]) -> list[Encoded]:
+    encoded = [work.encoded[index] for index in pack]
+    if work.features is None:  # nobody has seen these pixels yet
+        for each in encoded:
+            work.torn.look(each.images, lambda images: [load_image(image) for image in images])
+    return list(work.torn.keep(encoded, work.stage, run=work.run))
 
 
 def _learn(work: TuneRun, batch: Batch, *, step_tokens: int) -> float:
@@ -208,7 +221,7 @@ def _learn(work: TuneRun, batch: Batch, *, step_tokens: int) -> float:
     model = work.model
     tokens_NKH = model.project(_features(work, batch.images)) if batch.images else None
     embeds_BTH = model.embed(batch.ids_BT, batch.slots, tokens_NKH)
-    hidden_BTH = model.hidden(embeds_BTH, mask=block_mask(batch.segments_BT), positions_BT=batch.positions_BT)
+    hidden_BTH = model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT)
     loss = supervised_loss(model, hidden_BTH, batch.labels_BT.to(hidden_BTH.device), step_tokens=step_tokens)
     if loss.requires_grad:  # not where only tower or projector learn, and there is no picture
         loss.backward()
@@ -222,21 +235,17 @@ def _features(work: TuneRun, images: Sequence[ImageRef]) -> Tensor:
     return work.model.encode(pixels_NCHW)
 
 
-def _encode_ahead(work: TuneRun, done: int, stop: Stop) -> None:
+def _encode_ahead(work: TuneRun, features: FeatureStore, stop: Stop) -> TuneRun:
     """Encode every picture of the stage's steps before the first of them, in an order that no restart changes.
 
     The bits of a picture's features may depend on which others the tower saw beside it.
     """
-    if work.features is None or done == work.total:
-        return
-    used = (index for n in range(work.total) for pack in work.plan.step(n).packs for index in pack)
-    images = list(dict.fromkeys(slot.image for index in dict.fromkeys(used) for slot in work.encoded[index].slots))
-    with progress(f"{work.stage.name}: pictures", len(images)) as advance:
-        for first in range(0, len(images), CHUNK_IMAGES):
-            chunk = images[first : first + CHUNK_IMAGES]
-            work.features.features(chunk)
-            advance(len(chunk))
-            stop.check(f"while it encoded the pictures of stage {work.stage.name!r}; those done are kept")
+    used = dict.fromkeys(index for n in range(work.total) for pack in work.plan.step(n).packs for index in pack)
+    rows = [work.encoded[index] for index in used]
+    torn = read_ahead(rows, features.features, label=work.stage.name, stop=stop)
+    if not list(torn.keep(rows, work.stage, run=work.run)):
+        raise DataError(f"stage {work.stage.name!r}: every conversation has a torn picture; see {work.run / LEDGER}.")
+    return replace(work, torn=torn)
 
 
 def _take_up(work: TuneRun) -> int:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
@@ -31,10 +30,12 @@ from transformers import (
 )
 
 from triptych.core.errors import ModelError
+from triptych.core.files import part_folder, replace_folder
 from triptych.core.records import ImageRef
-from triptych.data.batch import BatchSlot
+from triptych.data.batch import BatchSlot, block_mask
 from triptych.data.template import TEMPLATES, Template
 from triptych.models import parts, toys
+from triptych.models.attention import agrees, attending_segments, segments_of
 from triptych.models.family import Family, Model, PartsPlan
 from triptych.models.join import ACTIVATION, join, whole_processor
 from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
@@ -67,6 +68,7 @@ class LlavaModel(Model):
         self.processor = processor
         self.sources = dict(sources)
         self._hashed: tuple[tuple[tuple[int, int], ...], str] | None = None
+        self._segments_agree: bool | None = None
 
     @property
     def _tower(self) -> nn.Module:
@@ -129,25 +131,44 @@ class LlavaModel(Model):
         ids_BT = ids_BT.to(self.device)
         return splice(table(ids_BT), ids_BT == self.image_token_id, slots, tokens_NKH)
 
-    def hidden(self, embeds_BTH: Tensor, *, mask: Tensor | None, positions_BT: Tensor | None) -> Tensor:
+    def hidden(self, embeds_BTH: Tensor, *, segments_BT: Tensor | None, positions_BT: Tensor | None) -> Tensor:
         """Return hidden_BTH after the body's last norm."""
         text = self.network.config.text_config
         window = getattr(text, "sliding_window", None)
-        if mask is not None and window is not None and embeds_BTH.shape[1] > window:
+        if segments_BT is not None and window is not None and embeds_BTH.shape[1] > window:
             raise ModelError(f"rows of {embeds_BTH.shape[1]} tokens are longer than the model's window, {window}.")
-        if mask is not None:
-            mask = mask.to(self.device)
-        if mask is not None and text._attn_implementation == "eager":
+        positions_BT = None if positions_BT is None else positions_BT.to(self.device)
+        if segments_BT is None:
+            return self._run_body(embeds_BTH, positions_BT, None)
+        if self._by_segments(embeds_BTH):
+            with attending_segments(text):
+                return self._run_body(embeds_BTH, positions_BT, None, segments=segments_of(segments_BT))
+        mask = block_mask(segments_BT).to(self.device)
+        if text._attn_implementation == "eager":
             # There the mask is added to the scores instead of asked.
             lowest = torch.finfo(embeds_BTH.dtype).min
             mask = torch.zeros(mask.shape, dtype=embeds_BTH.dtype, device=mask.device).masked_fill(~mask, lowest)
+        return self._run_body(embeds_BTH, positions_BT, mask)
+
+    def _run_body(
+        self, embeds_BTH: Tensor, positions_BT: Tensor | None, attention_mask: Tensor | None, **more: object
+    ) -> Tensor:
         hidden_BTH: Tensor = self._body(
-            inputs_embeds=embeds_BTH,
-            attention_mask=mask,
-            position_ids=None if positions_BT is None else positions_BT.to(self.device),
-            use_cache=False,
+            inputs_embeds=embeds_BTH, attention_mask=attention_mask, position_ids=positions_BT, use_cache=False, **more
         ).last_hidden_state
         return hidden_BTH
+
+    def _by_segments(self, embeds_BTH: Tensor) -> bool:
+        """Return whether conversations are attended one by one: on a CPU, where that computes the same."""
+        text = self.network.config.text_config
+        if self.device.type != "cpu" or text._attn_implementation != "sdpa":
+            return False
+        if self._segments_agree is None:
+            training = self._body.training
+            self._body.eval()  # dropout would differ
+            self._segments_agree = agrees(self._run_body, text, like=embeds_BTH)
+            self._body.train(training)
+        return self._segments_agree
 
     def head(self, hidden_NH: Tensor) -> Tensor:
         """Return logits_NV."""
@@ -203,9 +224,11 @@ class LlavaModel(Model):
         """Write the Hugging Face folder, with what ``AutoProcessor`` needs and a ``triptych.json``."""
         if any("lora_" in name for name, _ in self.network.named_parameters()):
             raise ModelError(f"{folder}: an adapter is not merged yet; merge it, or save its state alone.")
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+            raise ModelError(f"{folder} holds other things than a model. Save to another folder, or empty it.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Beside the folder first: whoever is killed while writing leaves no half model under the folder's name.
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        work = part_folder(folder)
         try:
             with parts.quiet():
                 self.network.save_pretrained(work)
@@ -222,11 +245,7 @@ class LlavaModel(Model):
             }
             (work / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
             work.chmod(0o755)
-            if folder.is_dir():
-                for path in sorted(work.iterdir()):
-                    path.replace(folder / path.name)
-            else:
-                work.rename(folder)
+            replace_folder(folder, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

@@ -1,0 +1,139 @@
+"""Pictures that turn out to be torn when their pixels are read: their rows are refused then, by name, never replaced.
+
+Not the check of headers, which ``data.format.load_examples`` does before: a header says nothing of a file that ends
+early. The plan of steps stays as it is, so a torn picture moves no other conversation to another step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from triptych.core.errors import DataError
+from triptych.core.log import progress, say
+from triptych.core.records import ImageRef, Json
+from triptych.data.format import Refused, split_source
+from triptych.data.images import ImageError
+from triptych.models.features import CHUNK_IMAGES
+from triptych.train.prepare import LEDGER, count_reasons, read_ledger, write_ledger
+from triptych.train.recipe import Stage
+from triptych.train.stop import Stop
+
+
+class Row(Protocol):
+    """What a stage learns from: a conversation or a caption."""
+
+    @property
+    def id(self) -> str:
+        """The Example's id."""
+
+    @property
+    def origin(self) -> str:
+        """Where it was read."""
+
+    @property
+    def images(self) -> Sequence[ImageRef]:
+        """Its pictures."""
+
+
+R = TypeVar("R", bound=Row)
+
+
+def read_ahead(rows: Iterable[R], read: Callable[[Sequence[ImageRef]], object], *, label: str, stop: Stop) -> Torn:
+    """Read every distinct picture of the rows once, in an order that no restart changes; return those that are torn.
+
+    Args:
+        rows: what a stage learns from.
+        read: encodes a chunk of pictures, or decodes it; raises ImageError where one is torn.
+        label: of the progress bar.
+        stop: is asked after each chunk.
+    """
+    images = list(dict.fromkeys(image for row in rows for image in row.images))
+    torn = Torn()
+    with progress(f"{label}: pictures", len(images)) as advance:
+        for first in range(0, len(images), CHUNK_IMAGES):
+            chunk = images[first : first + CHUNK_IMAGES]
+            torn.look(chunk, read)
+            advance(len(chunk))
+            stop.check(f"while it read the pictures of stage {label!r}; those done are kept")
+    return torn
+
+
+class Torn:
+    """The pictures that cannot be read. State: these, and those that are known to be whole."""
+
+    def __init__(self) -> None:
+        self._problems: dict[ImageRef, ImageError] = {}
+        self._whole: set[ImageRef] = set()
+
+    def look(self, images: Sequence[ImageRef], read: Callable[[Sequence[ImageRef]], object]) -> None:
+        """Read pictures that nobody has looked at yet."""
+        unknown = [image for image in images if image not in self._whole and image not in self._problems]
+        if not unknown:
+            return
+        try:
+            read(unknown)
+        except ImageError as error:
+            if len(unknown) == 1:
+                self._problems[unknown[0]] = error
+                return
+            for image in unknown:  # one by one shows which
+                self.look([image], read)
+        else:
+            self._whole.update(unknown)
+
+    def problem(self, row: Row) -> Refused | None:
+        """Return why a row cannot be used; None where all its pictures are whole, or nobody has looked."""
+        for image in row.images:
+            if error := self._problems.get(image):
+                where = f"{row.origin} (id {row.id!r})"
+                return Refused(where, error.reason, f"{where}: {error}")
+        return None
+
+    def keep(self, rows: Iterable[R], stage: Stage, *, run: Path) -> Iterator[R]:
+        """Yield the rows whose pictures are whole; put the others into the run's ledger.
+
+        Raises:
+            DataError: there is one, under ``on_bad: raise``; the message names its row.
+        """
+        refused: list[Refused] = []
+        for row in rows:
+            found = self.problem(row)
+            if found is None:
+                yield row
+            elif stage.on_bad == "raise":
+                raise DataError(found.message)
+            else:
+                refused.append(found)
+        if refused:
+            enter(refused, stage, run=run)
+
+
+def enter(refused: Sequence[Refused], stage: Stage, *, run: Path) -> None:
+    """Move rows from used to refused in the run's ledger; those that stand there already stay as they are."""
+    records = read_ledger(run / LEDGER, stage.name)
+    known = {record.get("where") for record in records}
+    new = [row for row in refused if row.where not in known]
+    if not new:
+        return
+    write_ledger(run / LEDGER, stage.name, list(_entered(records, new, stage.name)))
+    reasons = ", ".join(f"{number} {reason}" for reason, number in count_reasons(new).items())
+    say(f"{stage.name}: {len(new)} rows refused when their pictures were read ({reasons}); see {run / LEDGER}")
+
+
+def _entered(records: list[dict[str, Json]], new: Sequence[Refused], stage: str) -> Iterator[dict[str, Json]]:
+    """Yield the records with the new refusals in front of the sum of their source."""
+    waiting = list(new)
+    for record in records:
+        if "all" not in record:
+            yield record
+            continue
+        file = split_source(str(record["source"]))[1]  # or a folder: a row's place begins with it
+        here = [row for row in waiting if row.where.startswith(str(file))]
+        waiting = [row for row in waiting if row not in here]
+        place: dict[str, Json] = {"stage": stage, "source": record["source"]}
+        yield from ({**place, "where": row.where, "reason": row.reason, "message": row.message} for row in here)
+        used, refused = int(str(record["used"])), int(str(record["refused"]))
+        yield {**place, "all": record["all"], "used": used - len(here), "refused": refused + len(here)}
+    assert not waiting, f"{waiting[0].where} is of no source of the stage"
