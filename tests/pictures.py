@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from triptych.core.records import Example, ImageRef, Part, Turn
+from triptych.core.records import Example, ImageRef, Part, Turn, VideoRef
+from triptych.data.media.locate import read_bytes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -33,12 +34,22 @@ def real_data(name: str) -> Path:
 
 
 def bare(example: Example) -> Example:
-    """Return the example as any copy of it must be: images by content, origin and sizes unknown."""
+    """Return the example as any copy of it must be: images and videos by content, origin and sizes unknown."""
 
     def part(said: Part) -> Part:
-        if not isinstance(said, ImageRef):
-            return said
-        return ImageRef(hashlib.sha256(Path(said.source).read_bytes()).hexdigest(), box=said.box)
+        if isinstance(said, ImageRef):
+            return replace(said, source=hashlib.sha256(read_bytes(said.source)).hexdigest(), size=None)
+        return VideoRef(_digest(Path(said.source))) if isinstance(said, VideoRef) else said
 
     turns = tuple(Turn(turn.role, tuple(map(part, turn.parts))) for turn in example.turns)
     return replace(example, origin="", turns=turns, demonstrations=tuple(map(bare, example.demonstrations)))
+
+
+def _digest(path: Path) -> str:
+    """Return the content of a video's file, or of its folder of frames."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(file.name.encode() if path.is_dir() else b"")
+        whole.update(file.read_bytes())
+    return whole.hexdigest()

@@ -26,8 +26,12 @@ SENTENCES = (
 )
 
 
-def toy_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE of about 400 tokens in SmolLM2's manner; the same one each time."""
+def toy_tokenizer(*more: str) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE of about 400 tokens in SmolLM2's manner; the same one each time.
+
+    Args:
+        more: special tokens that it holds besides ``SPECIAL``.
+    """
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -43,7 +47,7 @@ def toy_tokenizer() -> PreTrainedTokenizerFast:
         bos_token="<|im_start|>",
         eos_token="<|im_end|>",
         pad_token="<|im_end|>",
-        additional_special_tokens=["<image>"],
+        additional_special_tokens=["<image>", *more],
     )
 
 

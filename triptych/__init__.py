@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from triptych.data.format import Refused as Refused
     from triptych.data.format import load_examples as load_examples
     from triptych.data.format import read_source as read_source
-    from triptych.data.images import load_image as load_image
+    from triptych.data.media.images import load_image as load_image
     from triptych.data.template import Template as Template
     from triptych.data.template import render as render
     from triptych.evaluate.benchmark import Benchmark as Benchmark
@@ -47,7 +47,7 @@ _HOMES = {
     "Refused": "data.format",
     "load_examples": "data.format",
     "read_source": "data.format",
-    "load_image": "data.images",
+    "load_image": "data.media.images",
     "Template": "data.template",
     "render": "data.template",
     "Benchmark": "evaluate.benchmark",

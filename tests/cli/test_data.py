@@ -135,3 +135,29 @@ def test_convert_to_a_format_that_is_only_read_says_so(triptych: Triptych, chats
     refused = triptych("data", "convert", chats, "nlvr:new")
     assert refused.returncode == 2
     assert "can only be read" in refused.stderr
+
+
+def test_convert_stops_at_a_row_that_cannot_be_said_unless_it_may_skip_it(triptych: Triptych, tmp_path: Path) -> None:
+    rows = [_said(f"{number}", "What is <image>?" if number % 2 else "Hello") for number in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stopped = triptych("data", "convert", "messages:rows.jsonl", "sharegpt:new.json")
+    assert stopped.returncode == 2
+    assert "new.json: row 1 (id '1') cannot be written: its words hold a literal <image>" in stopped.stderr
+    assert not (tmp_path / "new.json").exists()
+    skipped = triptych("data", "convert", "--skip", "messages:rows.jsonl", "sharegpt:new.json")
+    assert skipped.returncode == 0, skipped.stderr
+    assert skipped.stderr.count("left out: ") == 10
+    assert "and 5 more" in skipped.stderr
+    assert "new.json: 15 rows, 15 left out that sharegpt cannot say" in skipped.stderr
+    assert len(json.loads((tmp_path / "new.json").read_text())) == 15
+
+
+def test_convert_takes_no_reading_options_for_the_new_file(triptych: Triptych, chats: str) -> None:
+    refused = triptych("data", "convert", chats, "messages:new.jsonl#limit=3")
+    assert refused.returncode == 2
+    assert "'limit' is an option of reading" in refused.stderr
+
+
+def _said(identity: str, question: str) -> dict[str, object]:
+    said = [{"role": "user", "content": question}, {"role": "assistant", "content": "So."}]
+    return {"id": identity, "messages": said}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Triptych
 from triptych.core.plugins import names
+from triptych.data.hub.catalogue import select
 
 
 @pytest.mark.parametrize(
-    ("kind", "drawer"), [("formats", "format"), ("families", "family"), ("benchmarks", "benchmark")]
+    ("kind", "drawer"),
+    [
+        ("formats", "format"),
+        ("templates", "template"),
+        ("transforms", "transform"),
+        ("families", "family"),
+        ("benchmarks", "benchmark"),
+    ],
 )
 def test_each_plugin_is_listed_with_what_it_says_of_itself(triptych: Triptych, kind: str, drawer: str) -> None:
     heading, *lines = triptych("list", kind).stdout.splitlines()
@@ -35,7 +44,7 @@ def test_recipes_of_the_working_folder_are_listed_with_their_first_comment(tript
 def test_all_kinds_are_listed_when_none_is_named(triptych: Triptych) -> None:
     shown = triptych("list").stdout
     headings = [line.partition(":")[0] for line in shown.splitlines() if not line.startswith(" ")]
-    assert headings == ["formats", "families", "benchmarks", "recipes"]
+    assert headings == ["formats", "templates", "transforms", "families", "benchmarks", "datasets", "recipes"]
     assert "recipes: none here" in shown
 
 
@@ -43,3 +52,55 @@ def test_a_kind_that_there_is_not_is_answered_with_those_there_are(triptych: Tri
     refused = triptych("list", "formts")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: no kind is called 'formts'. Did you mean 'formats'? There are: formats, ")
+
+
+def test_data_sets_are_a_table_of_those_that_are_asked_for(triptych: Triptych) -> None:
+    lines = triptych("list", "datasets", "--suite", "mantis", "--skill", "temporal").stdout.splitlines()
+    assert lines[0].split()[:2] == ["name", "examples"]
+    rows = {line.split()[0]: line.split()[1] for line in lines if line.startswith(" mantis-")}
+    assert rows == {"mantis-vist": "6,661", "mantis-nextqa": "3,870", "mantis-star": "3,032"}
+    assert lines[-1] == "3 data sets, of which triptych data get NAME fetches 3; --json tells all."
+
+
+def test_every_data_set_is_in_the_table_and_unknown_is_written(triptych: Triptych) -> None:
+    shown = triptych("list", "datasets").stdout
+    names_shown = [line.split()[0] for line in shown.splitlines() if line.startswith(" ")]
+    assert [each.name for each in select() if each.name not in names_shown] == []
+    (row,) = [line for line in shown.splitlines() if line.startswith(" mimicit-lacr-i2i ")]
+    assert row.split()[1] == "unknown"
+
+
+def test_tasks_are_found_by_their_words(triptych: Triptych) -> None:
+    shown = triptych("list", "datasets", "--task", "puzzle").stdout
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith(" m")] == ["m4-raven"]
+    assert triptych("list", "datasets", "--task", "nonesuch").stdout.startswith("0 data sets")
+
+
+def test_json_tells_every_fact_with_its_source(triptych: Triptych) -> None:
+    (suite,) = json.loads(triptych("list", "datasets", "--suite", "m4", "--task", "Puzzle", "--json").stdout)
+    (raven,) = suite["datasets"]
+    (count,) = raven["examples"]
+    assert (raven["name"], count["count"], suite["sources"][count["by"]][:16]) == (
+        "m4-raven",
+        35_000,
+        "arXiv:2407.07895",
+    )
+    assert raven["licence"]["is"] == "CC-BY-4.0"
+
+
+def test_json_tells_plugins_too(triptych: Triptych) -> None:
+    assert sorted(json.loads(triptych("list", "formats", "--json").stdout)["formats"]) == names("format")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["datasets", "--skill", "swimming"], "error: no data set here has the skill 'swimming'. There are: "),
+        (["datasets", "--suite", "m5"], "error: no suite is called 'm5'. There are: benchmarks, "),
+        (["formats", "--skill", "temporal"], "error: --skill chooses data sets. Write: triptych list datasets --skill"),
+    ],
+)
+def test_a_filter_that_fits_nothing_says_what_would(triptych: Triptych, arguments: list[str], told: str) -> None:
+    refused = triptych("list", *arguments)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(told)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.pictures import draw, real_data
 from triptych.core.errors import DataError
 from triptych.core.records import Json
-from triptych.data.check import check, stats
+from triptych.data.trust.check import check
+from triptych.data.trust.stats import stats
 
 
 def row(name: str, *images: str, reply: str = "Yes.", **others: Json) -> dict[str, Json]:
@@ -60,6 +61,7 @@ def test_images_left_out_swapped_or_broken_are_refused_by_row(tmp_path: Path) ->
             "empty reply": 1,
             "bad row": 1,
         },
+        "warnings": {},
     }
     messages = [refused.message for refused in report.refusals]
     assert [number for number in range(1, 7) if f"rows.jsonl: row {number}" in messages[number - 1]] == [
@@ -156,6 +158,7 @@ def test_the_real_conversations_are_all_used() -> None:
         "images": 377,
         "videos": 0,
         "reasons": {},
+        "warnings": {},
     }
     assert stats(source).images_per_example == {2: 23, 3: 24, 4: 22, 5: 15, 6: 16}
 
@@ -163,3 +166,18 @@ def test_the_real_conversations_are_all_used() -> None:
 def test_the_real_statements_are_all_used() -> None:
     report = check([f"nlvr:{real_data('nlvr_dev')}"])
     assert (report.used, report.refused, report.images) == (989, 0, 2967)
+
+
+def test_the_real_frames_are_all_used_and_alike_only_within_their_rows() -> None:
+    source = f"mantis_classification:{real_data('mantis_examples')}/classification/train.json#limit=20"
+    report = check([source], decode=True)
+    assert (report.used, report.refused, report.warnings) == (20, 0, {})
+    assert report.images >= 20 * 8
+
+
+def test_each_missing_real_video_is_named() -> None:
+    report = check([f"mantis_video:{real_data('mantis_examples')}/chat_video/train.json"])
+    assert (report.used, report.refused, report.videos) == (3, 17, 3)
+    assert report.reasons == {"video file missing": 17}
+    assert all(".mp4" in refused.message for refused in report.refusals)
+    assert len({refused.message for refused in report.refusals}) == 17

@@ -114,7 +114,6 @@ def test_images_stand_where_their_marks_stand(format_name: str, folder: Path) ->
         (asked("<image>", image="pictures/gone.png"), "image file missing"),
         (asked("<image>", image="pictures"), "image file missing"),
         (asked("<image>", image=""), "image file missing"),
-        (asked("<image>", image="http://example.com/a.png"), "image file missing"),
         (asked("<image>", image="pictures/\0.png"), "image file missing"),
         (asked("<image>", image="x" * 5000), "image file missing"),
         (asked("<image>", image="../secret.png"), "path leaves the data folder"),
@@ -122,7 +121,6 @@ def test_images_stand_where_their_marks_stand(format_name: str, folder: Path) ->
         (asked("<image>", image="pictures/../../secret.png"), "path leaves the data folder"),
         (asked("<image>", image=[3]), "bad row"),
         (asked("Hello", "  \n"), "empty reply"),
-        (asked("Hello", video="a.mp4"), "bad row"),
         (asked("half \ud800 a pair"), "bad row"),
         ({"id": "x", "conversations": []}, "no assistant turn"),
         ({"id": "x", "conversations": [{"from": "human", "value": "a"}]}, "no assistant turn"),
@@ -199,6 +197,12 @@ def test_mantis_puts_missing_marks_in_front_of_the_first_user_turn(folder: Path)
 def test_mantis_refuses_two_names_for_one_thing(folder: Path) -> None:
     row = asked("<image>", image="pictures/a.png", images=["pictures/b.png"])
     assert "both 'image' and 'images'" in refused("mantis", folder, row).message
+
+
+def test_mantis_says_where_a_video_row_belongs_and_fetches_nothing(folder: Path) -> None:
+    assert "Read the file as mantis_video" in refused("mantis", folder, asked("Hello", video="a.mp4")).message
+    found = refused("mantis", folder, asked("<image>", image="http://example.com/a.png"))
+    assert (found.reason, "#urls=allow" in found.message) == ("url not allowed", True)
 
 
 def test_mantis_reads_the_real_conversations() -> None:

@@ -16,7 +16,7 @@ from PIL import Image, features
 from tests.pictures import draw
 from triptych.core.errors import DataError
 from triptych.core.records import ImageRef
-from triptych.data.images import MAX_PIXELS, ImageError, load_image, measure, whole_size
+from triptych.data.media.images import MAX_PIXELS, ImageError, load_image, measure, whole_size
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -123,6 +123,56 @@ def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
     assert max(green, blue) < 15
 
 
+def test_a_printers_jpeg_has_its_inks_inverted_as_adobe_writes_them(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (255, 0, 0, 0)).save(tmp_path / "print.jpg", quality=100)
+    assert b"Adobe" in (tmp_path / "print.jpg").read_bytes()
+    Image.new("CMYK", (8, 8), (255, 0, 0, 0)).save(tmp_path / "print.tif")
+    for name in ("print.jpg", "print.tif"):
+        red, green, blue = load_image(ImageRef(str(tmp_path / name))).getpixel((4, 4))  # type: ignore[misc]
+        assert red < 15
+        assert min(green, blue) > 240
+
+
+def test_a_palette_without_transparency_keeps_all_its_colours(tmp_path: Path) -> None:
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([1, 2, 3, 250, 251, 252])
+    picture.putpixel((1, 0), 1)
+    for name in ("a.png", "a.gif", "a.bmp"):
+        picture.save(tmp_path / name)
+        pixels = load_image(ImageRef(str(tmp_path / name)))
+        assert [pixels.getpixel((at, 0)) for at in (0, 1)] == [(1, 2, 3), (250, 251, 252)]
+
+
+def test_a_palettes_half_transparent_colour_is_mixed_with_white(tmp_path: Path) -> None:
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.putpixel((1, 0), 1)
+    picture.save(tmp_path / "a.png", transparency=bytes([128, 0]))
+    pixels = load_image(ImageRef(str(tmp_path / "a.png")))
+    assert [pixels.getpixel((at, 0)) for at in (0, 1)] == [(255, 127, 127), WHITE]
+
+
+@pytest.mark.parametrize(
+    ("colour_type", "values", "extra", "shown"),
+    [
+        (0, [0x12FF, 0x8000], b"", [(0x12,) * 3, (0x80,) * 3]),
+        (0, [0x12FF, 0x8000], b"\x12\xff", [WHITE, (0x80,) * 3]),
+        (2, [0x12FF, 0x8000, 0xFFFF, 0, 0xFF, 0x100], b"", [(0x12, 0x80, 0xFF), (0, 0, 1)]),
+        (4, [0x12FF, 0xFFFF, 0x8000, 0], b"", [(0x12,) * 3, WHITE]),
+        (6, [0xFFFF, 0, 0, 0xFFFF, 0xFFFF, 0, 0, 0], b"", [RED, WHITE]),
+    ],
+)
+def test_sixteen_bits_of_each_kind_of_png_show_their_high_bytes(
+    colour_type: int, values: list[int], extra: bytes, shown: list[tuple[int, int, int]], tmp_path: Path
+) -> None:
+    row = b"\0" + struct.pack(f">{len(values)}H", *values)
+    head = struct.pack(">IIBBBBB", 2, 1, 16, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", head), *([(b"tRNS", extra)] if extra else []), (b"IDAT", zlib.compress(row)), (b"IEND", b"")]
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
+    pixels = load_image(ImageRef(str(tmp_path / "deep.png")))
+    assert [pixels.getpixel((at, 0)) for at in (0, 1)] == shown
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_an_animation_is_its_first_frame(suffix: str, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (6, 6), colour) for colour in ("red", "lime", "blue")]
@@ -144,6 +194,42 @@ def test_a_box_is_cut_out_of_the_upright_picture(tmp_path: Path) -> None:
     pixels = load_image(top)
     assert pixels.size == (20, 20)
     assert pixels.getcolors() == [(400, RED)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".gif", ".webp"])
+def test_a_side_of_one_pixel_is_no_trouble(suffix: str, size: tuple[int, int], tmp_path: Path) -> None:
+    image = draw(tmp_path / f"thin{suffix}", size=size)
+    assert measure(image).size == load_image(image).size == size
+    wide = ImageRef(image.source, resize=(7, 3))
+    assert measure(wide).size == load_image(wide).size == (7, 3)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    width=st.integers(1, 80), height=st.integers(1, 80), boxed=st.booleans(), suffix=st.sampled_from([".jpg", ".png"])
+)
+def test_a_resized_picture_is_its_box_scaled_from_all_pixels(
+    width: int, height: int, boxed: bool, suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"noise{suffix}"
+    if not path.exists():
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)).save(path)
+    box = (10, 20, 70, 60) if boxed else None
+    image = ImageRef(str(path), box=box, resize=(width, height))
+    whole = load_image(ImageRef(str(path), box=box))
+    assert measure(image).size == (width, height)
+    assert load_image(image).tobytes() == whole.resize((width, height), Image.Resampling.BICUBIC).tobytes()
+    assert measure(image, whole=(90, 60)) == measure(image)
+
+
+@pytest.mark.parametrize("resize", [(0, 5), (5, 0), (-1, 5), (100_000, 100_000)])
+def test_an_impossible_resize_is_refused_before_anything_is_made(resize: tuple[int, int], tmp_path: Path) -> None:
+    image = ImageRef(draw(tmp_path / "a.png").source, resize=resize)
+    for look in (measure, load_image):
+        with pytest.raises(ImageError) as caught:
+            look(image)
+        assert caught.value.reason == "resize impossible"
 
 
 @pytest.mark.parametrize("box", [(0, 0, 33, 24), (-1, 0, 8, 8), (8, 0, 8, 8), (8, 8, 4, 12), (0, 20, 8, 25)])
@@ -219,6 +305,10 @@ def test_any_damage_gives_a_picture_of_the_told_size_or_a_refusal(
 
 def png_header(width: int, height: int) -> bytes:
     """Return the start of a PNG that claims this size."""
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
-    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", b"")
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a PNG's chunk."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.core.errors import ConfigError, DataError
-from triptych.data.loader import Step, StepPlan, plan_steps
+from triptych.data.plan.loader import Step, StepPlan, plan_steps
 
 many_lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
 capacities = st.integers(50, 200)

@@ -13,7 +13,7 @@ from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, images_of, text_of
 from triptych.data.format import Refused, load_examples, read_source
 from triptych.data.formats import nlvr
-from triptych.data.images import load_image
+from triptych.data.media.images import load_image
 
 
 @pytest.fixture

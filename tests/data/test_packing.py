@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.core.errors import DataError
-from triptych.data.packing import pack
+from triptych.data.plan.packing import pack
 
 CAPACITY = 64
 

@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from tests.pictures import draw
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.show import THUMBNAIL_PX, Words, pieces_of, show_html, show_terminal
-from triptych.data.template import CHATML, Encoded, render
+from triptych.data.template import Encoded, render
+from triptych.data.templates.chatml import TEMPLATE as CHATML
 
 TOKENS_AN_IMAGE = 16
 

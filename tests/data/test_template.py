@@ -21,8 +21,10 @@ from tests.toys import (
 )
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Example, Part, Text, Turn, VideoRef
-from triptych.data.parse import parse
-from triptych.data.template import CHATML, PLAIN, TEMPLATES, Around, parse_reply, render, stop_id
+from triptych.data.template import Around, find_template, parse_reply, render, stop_id
+from triptych.data.templates.chatml import TEMPLATE as CHATML
+from triptych.data.templates.plain import TEMPLATE as PLAIN
+from triptych.data.text.parse import parse
 
 IMAGES = toy_images(4)
 
@@ -198,5 +200,85 @@ def test_foreign_ids_are_not_parsed(tokenizer: PreTrainedTokenizerBase) -> None:
         parse(encoded, CHATML, tokenizer=tokenizer)
 
 
-def test_templates_are_found_by_name() -> None:
-    assert dict(TEMPLATES) == {"chatml": CHATML, "plain": PLAIN}
+# What published templates train and where they put images. Their ids and masks on real rows are in test_golden.py.
+
+TOLD = talk(("user", [IMAGES[0], IMAGES[1], "Alike?"]), ("assistant", "Yes."), ("user", "Sure?"), ("assistant", "No."))
+OTTER = ("<|endofchunk|>", "<answer>", "<end_of_utterance>", "<fake_token_around_image>", "</s>", "<s>")
+
+
+def written(name: str, example: Example = TOLD) -> tuple[str, str]:
+    """Return what a template writes, and of that what it trains."""
+    tokenizer = toy_tokenizer(*OTTER)
+    encoded = encode(example, find_template(name), tokenizer, cost=lambda image: 1)
+    return text_of(encoded.ids, tokenizer), trained_text(encoded, tokenizer)
+
+
+def test_a_published_header_is_trained_with_its_reply_and_a_clean_one_is_not() -> None:
+    assert written("mantis_mllava_v1")[1] == "ASSISTANT: Yes.</s>ASSISTANT: No.</s>"
+    assert written("mantis_mllava_v1_clean")[1] == " Yes.</s> No.</s>"
+    assert written("mantis_idefics_2")[1] == "\nAssistant:Yes.<end_of_utterance>\nAssistant:No.<end_of_utterance>"
+
+
+def test_one_mark_stands_between_two_images_of_idefics() -> None:
+    mark = "<fake_token_around_image>"
+    assert f"User:{mark}<image>{mark}<image>{mark}Alike?<end_of_utterance>" in written("mantis_idefics_2")[0]
+
+
+def test_otter_has_images_before_the_header_and_trains_answers_and_the_end() -> None:
+    text, trained = written("otter_simple")
+    assert text == (
+        "<|im_start|><image><image>User:Alike? GPT:<answer>Yes.<|endofchunk|>User:Sure? GPT:<answer>No.<|endofchunk|>"
+        "<|im_end|>"
+    )
+    assert trained == "Yes.<|endofchunk|>No.<|endofchunk|><|im_end|>"
+    shown = replace(TOLD, demonstrations=(talk(("user", [IMAGES[2], "A?"]), ("assistant", "Cat.")),))
+    text, trained = written("otter", shown)
+    assert text.startswith("<|im_start|><image>User: A? GPT:<answer> Cat.<|endofchunk|><image><image>User: Alike?")
+    assert trained.startswith(" Cat.<|endofchunk|> Yes.")
+
+
+def test_an_image_that_comes_after_words_stays_behind_otters_header() -> None:
+    late = talk(("user", [IMAGES[0], "Is this like ", IMAGES[1], "?"]), ("assistant", "Yes."))
+    assert "<|im_start|><image>User:Is this like <image>? GPT:" in written("otter_simple", late)[0]
+
+
+def test_llama_2_says_the_system_turn_inside_the_first_turn_of_the_user() -> None:
+    told = replace(TOLD, turns=(*talk(("system", "Be brief.")).turns, *TOLD.turns))
+    text, trained = written("llama_2", told)
+    assert text == (
+        "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n<image><image>Alike? [/INST] Yes. </s>"
+        "<s>[INST] Sure? [/INST] No. </s>"
+    )
+    assert trained == " Yes. </s> No. </s>"
+
+
+def test_single_tokens_of_a_published_mask_are_trained_wherever_they_stand() -> None:
+    text, trained = written("llava_qwen_1_5", talk(("user", ["One\ntwo?", IMAGES[0]]), ("assistant", "Yes.")))
+    user = "<|im_start|>user\n<image>\nOne\ntwo?<|im_end|>\n"
+    assert user in text  # the only image has moved in front
+    assert trained == "<|im_start|>\n<|im_end|>\n<|im_start|>\n\n\n<|im_end|>\n<|im_start|>assistant\nYes.<|im_end|>\n"
+
+
+def test_captions_of_mantis_have_all_images_in_front_and_the_first_reply() -> None:
+    late = replace(TOLD, turns=(*TOLD.turns[:2], *talk(("user", ["And ", IMAGES[2]]), ("assistant", "Cow.")).turns))
+    wrapped = " ".join(f"(image {number}: <Image><image></Image>)" for number in (1, 2, 3))
+    assert written("mantis_plain", late) == (
+        f"<|im_start|>{wrapped} Yes.\n",
+        f"<|im_start|>{wrapped} Yes.\n".replace("<image>", ""),
+    )
+    assert written("mantis_plain_clean", late) == (f"<|im_start|>{wrapped} Yes.\n", " Yes.\n")
+
+
+def test_fuyu_counts_images_from_nought() -> None:
+    tokenizer = toy_tokenizer("<0x04>", "|ENDOFTEXT|", "<s>")
+    text = text_of(encode(TOLD, find_template("mantis_fuyu"), tokenizer, cost=lambda image: 1).ids, tokenizer)
+    assert "USER: image 0: <image><s>image 1: <image><s>Alike?<0x04>ASSISTANT: Yes.|ENDOFTEXT|USER: Sure?" in text
+
+
+def test_a_tokenizer_without_names_for_its_ends_writes_none() -> None:
+    tokenizer = toy_tokenizer("<|endofchunk|>", "<answer>")
+    tokenizer.bos_token = tokenizer.eos_token = None
+    ids = encode(TOLD, find_template("otter"), tokenizer, cost=lambda image: 1).ids
+    text = text_of(ids, tokenizer)
+    assert text.startswith("<image><image>User: ")
+    assert text.endswith("No.<|endofchunk|>")

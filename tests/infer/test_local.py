@@ -11,7 +11,7 @@ from PIL import Image
 
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
-from triptych.data.images import load_image
+from triptych.data.media.images import load_image
 from triptych.data.template import Encoded, render
 from triptych.infer.local import LocalResponder, plan_batches, whole_letters
 from triptych.infer.responder import Failed

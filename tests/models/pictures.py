@@ -12,7 +12,7 @@ from torch import Tensor
 
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
 from triptych.data.batch import Batch
-from triptych.data.images import load_image, measure
+from triptych.data.media.images import load_image, measure
 from triptych.data.template import Encoded, render
 from triptych.models.family import Model
 

@@ -34,7 +34,7 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from triptych.data.template import CHATML
+from triptych.data.templates.chatml import TEMPLATE as CHATML
 from triptych.models import toys
 
 SIZE = {"height": 32, "width": 32}

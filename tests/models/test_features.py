@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,33 @@ def test_another_box_is_another_picture(tmp_path: Path) -> None:
     got = FeatureStore(model).features([left, right, picture])
     assert model.seen == 3
     assert len({tuple(row.flatten().tolist()) for row in got}) == 3
+
+
+def test_another_resize_is_another_picture(tmp_path: Path) -> None:
+    model, (picture,) = _counted(), draw_pictures(tmp_path, 1)
+    box = (0, 0, 20, 30)
+    asked = [
+        replace(picture, resize=(9, 9)),
+        replace(picture, resize=(9, 30)),
+        replace(picture, box=box, resize=(9, 9)),
+    ]
+    FeatureStore(model).features([*asked, picture, *asked])
+    assert model.seen == 4
+
+
+def test_a_picture_in_a_zip_is_the_file_of_the_same_content(tmp_path: Path) -> None:
+    model, (first, second) = _counted(), draw_pictures(tmp_path, 2)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(first.source, "a.png")
+    packed = ImageRef(f"{tmp_path / 'a.zip'}!/a.png")
+    store = FeatureStore(model)
+    got = store.features([first, second, packed])
+    assert model.seen == 2
+    assert torch.equal(got[0], got[2])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(second.source, "a.png")
+    assert torch.equal(store.features([packed])[0], got[1])
+    assert model.seen == 2
 
 
 def test_another_tower_shares_nothing(tmp_path: Path) -> None:

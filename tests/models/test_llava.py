@@ -14,7 +14,7 @@ from tests.models.published import release
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.records import ImageRef
 from triptych.data.batch import collate
-from triptych.data.template import CHATML
+from triptych.data.templates.chatml import TEMPLATE as CHATML
 from triptych.models.family import open_model
 
 

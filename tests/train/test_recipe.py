@@ -50,6 +50,14 @@ def test_an_override_reaches_a_stage_by_its_name(file: Path) -> None:
         ("stages.tune.parts.language.rate=.inf", "stages.tune.parts.language.rate: "),
         ("stages.tune.parts={}", "every part is frozen"),
         ("stages.tune.parts.projector.train=lora", "stages.tune.parts.projector"),
+        ("stages.tune.data.0.weight=0", "stages.tune.data.0.weight: should be greater than 0"),
+        ("stages.tune.data.0.limit=0", "stages.tune.data.0.limit: should be greater than or equal to 1"),
+        ("stages.tune.data.0.transforms=[{kind: nothing}]", "stages.tune.data.0.transforms.0: "),
+        ("stages.align.data.0.budget={}", "a closed_form stage counts no tokens"),
+        ("stages.tune.mixing=root", "stages.tune.mixing"),
+        ("stages.tune.mixing=0.5", "stages.tune.mixing"),
+        ("stages.tune.budget.overlong=cut", "stages.tune.budget.overlong: "),
+        ("stages.tune.workers=-1", "stages.tune.workers: should be greater than or equal to 0"),
         ("stages.align.name=tune", "two stages are called 'tune'"),
         ("model.open=runs/x/model", "give either parts (a new model) or open (a finished one)"),
         ("name=a/b", "name: "),
@@ -61,6 +69,28 @@ def test_a_wrong_recipe_is_refused_in_one_line(file: Path, override: str, messag
         load_recipe(file, [override])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_done_to_data_is_saved_with_the_recipe(file: Path, tmp_path: Path) -> None:
+    entry = "{source: messages:a.jsonl, weight: 0.5, limit: 10, transforms: [{kind: number_images}]}"
+    recipe = load_recipe(file, [f"stages.tune.data=[{entry}]", "stages.tune.mixing=3", "stages.tune.budget={}"])
+    claim_run(recipe, tmp_path / "run")
+    text = (tmp_path / "run" / RECIPE).read_text()
+    assert "kind: number_images" in text
+    assert "overlong: refuse" in text
+    assert resolve(parse_config(text, model=Recipe, file="saved")) == recipe
+
+
+def test_a_run_of_the_first_release_is_taken_up(file: Path, tmp_path: Path) -> None:
+    """Its recipe.yaml says nothing of the keys that came later: they have their defaults."""
+    recipe = load_recipe(file)
+    claim_run(recipe, tmp_path / "run")
+    path = tmp_path / "run" / RECIPE
+    later = ("weight:", "limit:", "transforms:", "mixing:", "budget:", "in_memory_rows:", "balance:", "workers:")
+    kept = [line for line in path.read_text().splitlines() if not line.strip(" -").startswith(later)]
+    assert len(kept) == len(path.read_text().splitlines()) - 14
+    path.write_text("\n".join(kept) + "\n")
+    assert not claim_run(recipe, tmp_path / "run")
 
 
 def test_an_opened_model_says_its_family_itself(file: Path) -> None:

@@ -14,7 +14,7 @@ from triptych.core.config import parse_config
 from triptych.core.errors import RunError
 from triptych.core.files import read_json_lines
 from triptych.data.batch import Batch, collate
-from triptych.data.images import load_image
+from triptych.data.media.images import load_image
 from triptych.models.family import Model
 from triptych.train.meters import StepReport, rewind_records
 from triptych.train.recipe import Recipe, Tune, resolve

@@ -14,11 +14,12 @@ from tests.train.runs import toy_recipe
 from triptych.core.config import Length
 from triptych.core.errors import RunError
 from triptych.data.batch import IGNORE, collate
-from triptych.data.images import load_image
+from triptych.data.media.images import load_image
 from triptych.models.family import Model
+from triptych.train.pace import steps_in
 from triptych.train.recipe import Full, Recipe, Tune
 from triptych.train.trainer import start_model
-from triptych.train.tune import TuneRun, start, steps_in, train_step
+from triptych.train.tune import TuneRun, start, train_step
 
 FULL = [
     ("language: {train: lora, rate: 1e-2, rank: 4, alpha: 8, dropout: 0.1}", "language: {train: full, rate: 1e-3}"),
@@ -171,7 +172,7 @@ def test_lengths_are_counted_in_steps_tokens_and_epochs(tmp_path: Path) -> None:
     first = plan.steps_per_epoch(0)
 
     def steps(text: str) -> int:
-        return steps_in(Length.parse(text), plan, encoded)
+        return steps_in(Length.parse(text), plan)
 
     def tokens_of(number: int) -> int:
         return sum(len(encoded[index].ids) for pack in plan.step(number).packs for index in pack)

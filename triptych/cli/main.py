@@ -55,7 +55,7 @@ def build_app() -> typer.Typer:
 
 def command_names() -> list[str]:
     """Return the files beside this one, in the order of help."""
-    names = {module.name for module in pkgutil.iter_modules(cli.__path__)} - {"main"}
+    names = {module.name for module in pkgutil.iter_modules(cli.__path__) if not module.ispkg} - {"main"}
     return [name for name in ORDER if name in names] + sorted(names.difference(ORDER))
 
 

@@ -17,8 +17,10 @@ T = TypeVar("T")
 
 DRAWERS = {
     "format": "triptych.data.formats",
+    "template": "triptych.data.templates",
     "family": "triptych.models.families",
     "benchmark": "triptych.evaluate.benchmarks",
+    "transform": "triptych.data.transforms",
 }
 
 

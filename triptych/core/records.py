@@ -7,8 +7,8 @@ An image may be referred to more than once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -28,11 +28,14 @@ class ImageRef:
     """Where an image's bytes are, not the pixels themselves."""
 
     source: str
-    """Absolute path of the picture's file."""
+    """Locator of the picture's bytes (``data/media/locate.py``): mostly the absolute path of its file, else a member of
+    an archive, base64 text in a file or a frame of a video."""
     size: tuple[int, int] | None = None
-    """(width, height) in pixels after EXIF rotation and crop; None until somebody has looked."""
+    """(width, height) in pixels after EXIF rotation, crop and resize; None until somebody has looked."""
     box: Box | None = None
     """(left, top, right, bottom) in pixels of the part that is meant: a tile, one of three boxes. None: all of it."""
+    resize: tuple[int, int] | None = None
+    """(width, height) in pixels that it, or its box, is scaled to (bicubic) before a model sees it. None: as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,23 @@ class Answer:
 def images_of(example: Example) -> tuple[ImageRef, ...]:
     """Return every image reference in reading order, demonstrations first, repeats kept."""
     return tuple(part for part in parts_of(example) if isinstance(part, ImageRef))
+
+
+def videos_of(example: Example) -> tuple[VideoRef, ...]:
+    """Return every video reference in reading order, demonstrations first, repeats kept."""
+    return tuple(part for part in parts_of(example) if isinstance(part, VideoRef))
+
+
+def replace_parts(example: Example, change: Callable[[Part], Sequence[Part]]) -> Example:
+    """Return the example with each part of it, and of its demonstrations, replaced by what ``change`` gives for it.
+
+    Called in reading order, demonstrations first. No parts for one leaves it out; turns stay, even empty ones.
+    """
+    shown = tuple(replace_parts(each, change) for each in example.demonstrations)
+    turns = tuple(
+        replace(turn, parts=tuple(new for part in turn.parts for new in change(part))) for turn in example.turns
+    )
+    return replace(example, demonstrations=shown, turns=turns)
 
 
 def parts_of(example: Example) -> Iterator[Part]:

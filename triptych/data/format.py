@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.plugins import find
 from triptych.core.records import Example, ImageRef, Part, Turn
-from triptych.data.images import ImageError, Size, measure, whole_size
+from triptych.data.media.images import ImageError, Size, measure, whole_size
+
+if TYPE_CHECKING:
+    from triptych.data.disk.json_rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class RowError(DataError):
 
 Reader = Callable[[Path], Iterator[Example | Refused]]
 Writer = Callable[[Iterable[Example], Path], int]
+Trait = Literal["chat", "images", "boxes", "videos", "demonstrations", "labels", "facts", "marks"]
+"""Of an Example: turns of words in any number; images anywhere; a part or another size of a picture; videos anywhere;
+demonstrations; labels; skills and facts; words with a literal ``<image>`` or ``<video>``."""
+RowReader = Callable[["Row"], Example | Refused]
+"""Turns one row of a file into its Example, without the rows around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,24 @@ class Format:
     """One line for people."""
     configure: Callable[[Mapping[str, str]], Reader] | None = None
     """Returns the reader for a source's ``#key=value`` options; ConfigError when it does not know one of them."""
+    each: Callable[[Path, Mapping[str, str]], RowReader | None] | None = None
+    """(path, options) -> what turns one row of that JSON list or JSON Lines file into its Example, so that rows can be
+    read at random. None: this file, or this layout, is read as a stream only. ConfigError as ``configure``."""
+    endings: tuple[str, ...] = (".jsonl", ".json")
+    """Of the files that it writes, or reads where it does not write."""
+    cannot: frozenset[Trait] = frozenset()
+    """What of an Example the layout has no words for. Writing an Example that has it is refused, never cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """A source whose rows can be read at random: ``json_rows`` knows where each row is and reads it."""
+
+    path: Path
+    """A JSON list or JSON Lines."""
+    read: RowReader
+    limit: int | None
+    """Only the first so many rows belong to the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +121,24 @@ def read_source(source: str) -> Iterator[Example | Refused]:
         NotFoundError: no such format.
         DataError: the file as a whole cannot be read.
     """
-    name, path, options = _split(source)
-    plugin = find("format", name, Format)
-    limit = _limit(options.pop("limit", None), source)
-    if not options:
-        read = plugin.read
-    elif plugin.configure is not None:
-        read = plugin.configure(options)
-    else:
-        raise ConfigError(f"{source!r}: format {name} has no option {min(options)!r}, only limit. Leave it out.")
-    if not path.exists():
-        raise DataError(f"{path}: no such file. Give an existing one after {name!r} and a colon.")
+    plugin, path, options, limit = _opened(source)
+    read = plugin.configure(options) if options and plugin.configure else plugin.read
+    _check_exists(path, source)
     return islice(read(path), limit)
+
+
+def random_rows(source: str) -> RowSource | None:
+    """Return how to read the rows of a source at random; None where it is read as a stream only.
+
+    Raises:
+        ConfigError, NotFoundError, DataError: as ``read_source``.
+    """
+    plugin, path, options, limit = _opened(source)
+    if plugin.each is None:
+        return None
+    _check_exists(path, source)
+    read = plugin.each(path, options)
+    return None if read is None else RowSource(path, read, limit)
 
 
 def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_images: bool = True) -> Loaded:
@@ -185,6 +217,23 @@ def _split(source: str) -> tuple[str, Path, dict[str, str]]:
     if not (name and colon and rest):
         raise ConfigError(f"{source!r} is no source: write FORMAT:PATH, e.g. messages:data/train.jsonl.")
     return name, Path(rest).expanduser(), options
+
+
+def _opened(source: str) -> tuple[Format, Path, dict[str, str], int | None]:
+    """Return the format, the path, the format's own options and the limit."""
+    name, path, options = _split(source)
+    plugin = find("format", name, Format)
+    limit = _limit(options.pop("limit", None), source)
+    if options and plugin.configure is None:
+        raise ConfigError(f"{source!r}: format {name} has no option {min(options)!r}, only limit. Leave it out.")
+    return plugin, path, options, limit
+
+
+def _check_exists(path: Path, source: str) -> None:
+    # A pattern of shards, train-{00000..00012}.tar, names several files: its reader says which is missing.
+    if not path.exists() and "{" not in path.name:
+        name = source.partition(":")[0]
+        raise DataError(f"{path}: no such file. Give an existing one after {name!r} and a colon.")
 
 
 def _limit(value: str | None, source: str) -> int | None:

@@ -23,7 +23,8 @@ from rich.panel import Panel
 from rich.text import Text as Line
 
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
-from triptych.data.images import ImageError, load_image, measure
+from triptych.data.media.images import ImageError, load_image, measure
+from triptych.data.media.locate import name_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -214,7 +215,7 @@ class _Pictures:
             known = image
         size = f"{known.size[0]}x{known.size[1]}" if known.size else "?"
         data, problem = self._thumbnail(image) if self._pixels else ("", "")
-        return Picture(self.count, Path(image.source).name, size, tokens, image, data, problem)
+        return Picture(self.count, name_of(image.source), size, tokens, image, data, problem)
 
     def _thumbnail(self, image: ImageRef) -> tuple[str, str]:
         if image not in self._made:

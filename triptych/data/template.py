@@ -1,16 +1,17 @@
-"""Conversation -> token ids, loss mask and image slots, born together in one pass.
+"""The contract of ``templates/``: conversation -> token ids, loss mask and image slots, born together in one pass.
 
 Not a chunk of strings searched for separators afterwards: a ``Template`` says what stands around each turn, ``render``
 lays pieces (special token | words | image) in reading order, and each piece knows whether it is trained. Trained are
-the assistant's words and the stop token, nothing else.
+the assistant's words and the stop token; more where a published template says so (``Template.also_trained``).
 
-Invariants, tested in ``tests/data/test_template_properties.py``:
+Invariants, tested in ``tests/data/test_template_properties.py`` over every template; a template's file says which of
+them its published form cannot keep:
 
 1. The ids equal those of the Hugging Face chat template ``template.jinja``, tokenised as one string. The exceptions: a
    cut is forced between header and reply and between reply and stop, so a reply that starts with white space (or, where
    the stop is plain text, ends with it), or that has a numbered image inside, may be cut in other places than there.
 2. The training render of turns 1..k starts with the generation prompt of turns 1..k-1.
-3. ``parse(render(m)) == m`` (``data/parse.py``), and ``parse_reply`` of a reply's ids is its words, as far as the
+3. ``parse(render(m)) == m`` (``data/text/parse.py``), and ``parse_reply`` of a reply's ids is its words, as far as the
    tokenizer can write them: SmolLM2 drops control characters such as U+0004.
 4. The prompt of turn k is a prefix of the prompt of turn k+1.
 
@@ -19,19 +20,27 @@ A literal ``<image>`` or ``<|im_end|>`` in what people say is text and never bec
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
 
 from triptych.core.errors import DataError, ModelError
-from triptych.core.records import Example, ImageRef, Role, Text, Turn, VideoRef
-from triptych.data.jinja import write_jinja
+from triptych.core.plugins import find, names
+from triptych.core.records import Example, ImageRef, Role
+from triptych.data.format import Refused, refusal
+from triptych.data.text.jinja import write_jinja
+from triptych.data.text.pieces import LEARNT, SHOWN, Piece, pieces_of
+from triptych.data.text.spelling import Spelling, spelling_of, words_of
+from triptych.data.text.tokenise import tokeniser_of
 
 if TYPE_CHECKING:  # a tokenizer is handed in; reading data loads no transformers
     from transformers import PreTrainedTokenizerBase
+
+RENDERED_AT_ONCE = 256
+"""Conversations whose words go through the tokenizer in one call."""
+
+Trainable = Literal["begin", "demonstrations", "end", "header", "wrappers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +65,39 @@ class Template:
     """Ends an assistant's reply and is trained; one token of the tokenizer, usually a special one."""
     lead: str = ""
     """Stands before a reply's words and is trained with them: the space after ``ASSISTANT:``, part of a word."""
+    tail: str = ""
+    """Stands between a reply's words and the stop, and is trained with them."""
     begin: str = ""
-    """Stands before everything, e.g. ``<s>``."""
+    """Stands before everything, e.g. ``<s>``. ``{bos}`` is what the tokenizer calls its beginning, if it has one."""
+    end: str = ""
+    """Stands after everything, but for an open reply. ``{eos}`` is what the tokenizer calls its end, if it has one."""
     default_system: str = ""
     """Said by a system turn in front when the conversation has none; empty: then there is no system turn."""
+    after_system: str | None = None
+    """The header of a user's turn right after the system turn. None: as everywhere."""
     image_before: str = ""
-    """Stands before each image; ``{k}`` is the image's number in the conversation, from 1."""
+    """Stands before each image; ``{k}`` is the image's number in the conversation."""
     image_after: str = ""
+    image_between: str | None = None
+    """Stands between two images with no words between them, in place of the first's ``image_after`` and the second's
+    ``image_before``; ``{k}`` is the second's number. None: those two."""
+    first_number: int = 1
+    images_apart: bool = False
+    """What stands around images is tokenised by itself, not with the words next to it."""
+    images_lead: bool = False
+    """Images that a user's turn begins with stand before its header."""
     images_only: bool = False
     """Leave system turns and the user's words out: the prompt of a caption is its images."""
+    first_reply_only: bool = False
+    """With ``images_only``: all images in front, then the words of the first reply and nothing more."""
+    one_image_first: bool = False
+    """Move a turn's only image in front of its words, as ``data/text/turns.py`` says."""
+    also_trained: tuple[Trainable, ...] = ()
+    """What a published mask trains besides replies and their stops. ``header``: that of replies. ``wrappers``: what
+    stands around images in a reply, and with ``images_only`` around all. ``begin``, ``end``: those strings.
+    ``demonstrations``: replies in demonstrations."""
+    trained_tokens: tuple[str, ...] = ()
+    """Single tokens that a published mask trains wherever they stand, in users' turns too."""
 
     @property
     def jinja(self) -> str:
@@ -105,29 +138,20 @@ class Encoded:
         return tuple(slot.image for slot in self.slots)
 
 
-CHATML = Template(
-    name="chatml",
-    system=Around("<|im_start|>system\n", "<|im_end|>\n"),
-    user=Around("<|im_start|>user\n", "<|im_end|>\n"),
-    assistant=Around("<|im_start|>assistant\n", "\n"),
-    stop="<|im_end|>",
-)
-"""OpenAI's ChatML as SmolLM2 and Qwen speak it, without a default system turn."""
+def find_template(name: str) -> Template:
+    """Return the template of a file in ``templates/``, or of a dotted module. Raises NotFoundError."""
+    return find("template", name, Template)
 
-PLAIN = Template(
-    name="plain",
-    system=Around("", ""),
-    user=Around("", ""),
-    assistant=Around("", ""),
-    stop="\n",
-    images_only=True,
-)
-"""Stage-1 captions: the images, then the caption and a line end. A reply that is generated ends with its first line.
 
-Source: ``conv_plain`` of LLaVA (arXiv:2304.08485); unlike there, only the caption is trained.
-"""
+def template_names() -> list[str]:
+    """Return the names of all templates, sorted."""
+    return names("template")
 
-TEMPLATES: Mapping[str, Template] = MappingProxyType({template.name: template for template in (CHATML, PLAIN)})
+
+def template_of_jinja(jinja: str) -> Template | None:
+    """Return the template that writes this chat template, with the plainest mask of those that do; None: nobody."""
+    writers = [template for template in map(find_template, template_names()) if template.jinja == jinja]
+    return min(writers, key=lambda each: len(each.also_trained) + len(each.trained_tokens), default=None)
 
 
 def render(
@@ -157,33 +181,43 @@ def render(
         DataError: a video; a system turn in a demonstration; ``open_reply`` after an assistant's turn.
         ModelError: the tokenizer lacks the template's stop token.
     """
-    pieces = _pieces(example, template, spelling_of(template, tokenizer))
-    if open_reply:
-        if example.turns and example.turns[-1].role == "assistant":
-            raise DataError(f"example {example.id!r} ends with an assistant turn: leave it out to ask for a reply.")
-        pieces.spelled(template.assistant.before)
-    said = list(dict.fromkeys(piece.text for piece in pieces.pieces if isinstance(piece, _Words)))
-    ids_of = dict(zip(said, _tokenise(said, tokenizer), strict=True))
-    ids: list[int] = []
-    trained: list[bool] = []
-    slots: list[Slot] = []
-    for piece in pieces.pieces:
-        if isinstance(piece, ImageRef):
-            new = [image_token_id] * count_image_tokens(piece)
-            assert new, f"{piece.source} costs no tokens"
-            slots.append(Slot(len(ids), len(ids) + len(new), piece))
-            learnt = False
-        else:
-            new = ids_of[piece.text] if isinstance(piece, _Words) else [piece.id]
-            learnt = piece.reply and (train_demonstrations or not piece.shown)
-            if isinstance(piece, _Words) and image_token_id in new:
-                raise ModelError(
-                    f"the tokenizer reads a literal image token in words of example {example.id!r} as an image: "
-                    "add its image token as a special token (AddedToken(special=True))."
-                )
-        ids += new
-        trained += [learnt] * len(new)
-    return Encoded(example.id, tuple(ids), tuple(trained), tuple(slots), example.origin)
+    if open_reply and example.turns and example.turns[-1].role == "assistant":
+        raise DataError(f"example {example.id!r} ends with an assistant turn: leave it out to ask for a reply.")
+    spelling = spelling_of(template, tokenizer)
+    pieces = pieces_of(example, template, spelling, open_reply=open_reply)
+    said = list(dict.fromkeys(what for what, _ in pieces if isinstance(what, str)))
+    ids_of = dict(zip(said, tokeniser_of(tokenizer).ids(said), strict=True))
+    learnt = {LEARNT, SHOWN} if train_demonstrations else {LEARNT}
+    rendering = _Rendering(spelling, image_token_id, count_image_tokens, learnt)
+    return rendering.encoded(example, pieces, ids_of)
+
+
+def render_many(
+    examples: Iterable[Example | Refused],
+    template: Template,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    image_token_id: int,
+    count_image_tokens: Callable[[ImageRef], int],
+    train_demonstrations: bool = False,
+) -> Iterator[Encoded | Refused]:
+    """Yield each conversation as ``render`` gives it, in order; many go through the tokenizer at once.
+
+    One that cannot be rendered is refused as ``cannot be rendered``; what was refused before is passed on.
+
+    Raises:
+        ModelError: as ``render``.
+    """
+    spelling, tokeniser = spelling_of(template, tokenizer), tokeniser_of(tokenizer)
+    learnt = {LEARNT, SHOWN} if train_demonstrations else {LEARNT}
+    rendering = _Rendering(spelling, image_token_id, count_image_tokens, learnt)
+    rows = iter(examples)
+    while chunk := list(islice(rows, RENDERED_AT_ONCE)):
+        laid = [_laid(row, template, spelling) for row in chunk]
+        said = {what for row in laid if not isinstance(row, Refused) for what, _ in row[1] if isinstance(what, str)}
+        texts = list(said)
+        ids_of = dict(zip(texts, tokeniser.ids(texts), strict=True))
+        yield from (row if isinstance(row, Refused) else rendering.encoded(*row, ids_of) for row in laid)
 
 
 def stop_id(template: Template, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -192,14 +226,7 @@ def stop_id(template: Template, tokenizer: PreTrainedTokenizerBase) -> int:
     Raises:
         ModelError: the template's stop is no single token of this tokenizer.
     """
-    added = tokenizer.get_added_vocab()
-    ids = [added[template.stop]] if template.stop in added else _tokenise([template.stop], tokenizer)[0]
-    if len(ids) != 1:
-        raise ModelError(
-            f"template {template.name!r} ends a reply with {template.stop!r}, which is {len(ids)} tokens of this "
-            "tokenizer instead of one: choose another template, or add the token to the tokenizer."
-        )
-    return ids[0]
+    return spelling_of(template, tokenizer).stop
 
 
 def parse_reply(ids: Sequence[int], template: Template, *, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -207,133 +234,50 @@ def parse_reply(ids: Sequence[int], template: Template, *, tokenizer: PreTrained
     spelling = spelling_of(template, tokenizer)
     said = ids[: ids.index(spelling.stop)] if spelling.stop in ids else ids
     words = words_of(said, tokenizer).removeprefix(template.lead)
-    return words.partition(template.stop)[0] if spelling.stop_is_text else words
+    words = words.partition(template.stop)[0] if spelling.stop_is_text else words
+    return words.removesuffix(template.tail)
 
 
-# Pieces: what a conversation is before its words are tokenised.
+def _laid(row: Example | Refused, template: Template, spelling: Spelling) -> tuple[Example, list[Piece]] | Refused:
+    if isinstance(row, Refused):
+        return row
+    try:
+        return row, pieces_of(row, template, spelling)
+    except DataError as error:
+        return refusal(row, "cannot be rendered", str(error))
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
-    text: str
-    reply: bool
-    shown: bool
-    """Belongs to a demonstration."""
+class _Rendering:
+    """Pieces -> Encoded."""
 
+    spelling: Spelling
+    image_token_id: int
+    count_image_tokens: Callable[[ImageRef], int]
+    learnt: set[int]
+    """Kinds of pieces that are trained."""
 
-@dataclass(frozen=True, slots=True)
-class _Special:
-    id: int
-    reply: bool = False
-    shown: bool = False
-
-
-class Spelling(NamedTuple):
-    """How a tokenizer writes a template's own strings."""
-
-    spans: Mapping[str, tuple[str | int, ...]]
-    """Each string cut at the tokenizer's added tokens: plain text and ids."""
-    stop: int
-    stop_is_text: bool
-    """Then what people say may look like a stop."""
-
-
-class _Pieces:
-    """Pieces in reading order. Adjacent words of one kind are joined, so that BPE sees them as one string."""
-
-    def __init__(self, spelling: Spelling) -> None:
-        self.spelling = spelling
-        self.pieces: list[_Words | _Special | ImageRef] = []
-
-    def words(self, text: str, *, reply: bool = False, shown: bool = False) -> None:
-        last = self.pieces[-1] if self.pieces else None
-        if isinstance(last, _Words) and (last.reply, last.shown) == (reply, shown):
-            self.pieces[-1] = _Words(last.text + text, reply, shown)
-        elif text:
-            self.pieces.append(_Words(text, reply, shown))
-
-    def spelled(self, text: str, number: int = 0) -> None:
-        for span in self.spelling.spans[text]:
-            if isinstance(span, int):
-                self.pieces.append(_Special(span))
-            else:
-                self.words(span.replace("{k}", str(number)) if number else span)
-
-
-def _pieces(example: Example, template: Template, spelling: Spelling) -> _Pieces:
-    """Lay out the conversation. ``shown`` marks what a reply in a demonstration says."""
-    pieces = _Pieces(spelling)
-    pieces.spelled(template.begin)
-    images = 0
-    for turn, shown in _turns(example, template):
-        around, reply = template.around(turn.role), turn.role == "assistant"
-        pieces.spelled(around.before)
-        if reply:
-            pieces.words(template.lead, reply=True, shown=shown)
-        for part in turn.parts:
-            if isinstance(part, VideoRef):
-                raise DataError(f"example {example.id!r} holds the video {part.source}: cut it into frames first.")
-            if isinstance(part, ImageRef):
-                images += 1
-                pieces.spelled(template.image_before, images)
-                pieces.pieces.append(part)
-                pieces.spelled(template.image_after, images)
-            elif reply or not template.images_only:
-                pieces.words(part.text, reply=reply, shown=reply and shown)
-        if reply:
-            pieces.pieces.append(_Special(spelling.stop, reply=True, shown=shown))
-        pieces.spelled(around.after)
-    return pieces
-
-
-def _turns(example: Example, template: Template) -> Iterator[tuple[Turn, bool]]:
-    """Yield each turn that is rendered and whether it belongs to a demonstration: system, demonstrations, the rest."""
-    own = example.turns
-    system, rest = (own[:1], own[1:]) if own and own[0].role == "system" else ((), own)
-    if not system and template.default_system:
-        system = (Turn("system", (Text(template.default_system),)),)
-    if not template.images_only:
-        yield from ((turn, False) for turn in system)
-    for turn in _shown(example):
-        if turn.role == "system":
-            raise DataError(f"a demonstration of example {example.id!r} has a system turn: give it to the example.")
-        yield turn, True
-    yield from ((turn, False) for turn in rest if not (template.images_only and turn.role == "system"))
-
-
-def _shown(example: Example) -> Iterator[Turn]:
-    for demonstration in example.demonstrations:
-        yield from _shown(demonstration)
-        yield from demonstration.turns
-
-
-def spelling_of(template: Template, tokenizer: PreTrainedTokenizerBase) -> Spelling:
-    """Return how the tokenizer writes the template; raises ModelError as ``stop_id``."""
-    return _spelling(template, tokenizer, len(tokenizer))
-
-
-@lru_cache(maxsize=64)
-def _spelling(template: Template, tokenizer: PreTrainedTokenizerBase, _size: int) -> Spelling:
-    """Cut the template's strings at added tokens. A tokenizer that has grown since is asked again."""
-    added = tokenizer.get_added_vocab()
-    cut = re.compile("(" + "|".join(re.escape(token) for token in sorted(added, key=len, reverse=True)) + ")")
-    strings = {template.begin, template.lead, template.image_before, template.image_after}
-    for around in (template.system, template.user, template.assistant):
-        strings |= {around.before, around.after}
-    spans = {text: tuple(added.get(span, span) for span in cut.split(text) if span) for text in strings}
-    return Spelling(spans, stop_id(template, tokenizer), stop_is_text=template.stop not in added)
-
-
-def _tokenise(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """Return the ids of plain words: no token is special in there, and none is added around them."""
-    if not texts:
-        return []
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return ids
-
-
-def words_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return what ids say, exactly; special tokens say nothing."""
-    text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    assert isinstance(text, str)
-    return text
+    def encoded(self, example: Example, pieces: list[Piece], ids_of: dict[str, list[int]]) -> Encoded:
+        """Return the example's tokens; ``ids_of`` has those of every piece of words."""
+        everywhere = self.spelling.trained
+        ids: list[int] = []
+        trained: list[bool] = []
+        slots: list[Slot] = []
+        for what, kind in pieces:
+            if isinstance(what, ImageRef):
+                cost = self.count_image_tokens(what)
+                assert cost > 0, f"{what.source} costs no tokens"
+                slots.append(Slot(len(ids), len(ids) + cost, what))
+                ids += [self.image_token_id] * cost
+                trained += [False] * cost
+                continue
+            new = ids_of[what] if isinstance(what, str) else [what]
+            if isinstance(what, str) and self.image_token_id in new:
+                raise ModelError(
+                    f"the tokenizer reads a literal image token in words of example {example.id!r} as an image: "
+                    "add its image token as a special token (AddedToken(special=True))."
+                )
+            ids += new
+            is_learnt = kind in self.learnt
+            trained += [is_learnt or each in everywhere for each in new] if everywhere else [is_learnt] * len(new)
+        return Encoded(example.id, tuple(ids), tuple(trained), tuple(slots), example.origin)

@@ -11,12 +11,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from triptych.core.errors import DataError
-from triptych.core.files import read_json_lines, sha256_of
-from triptych.core.records import Example, ImageRef, Json
+from triptych.core.files import read_json_lines
+from triptych.core.records import Example, ImageRef, Json, VideoRef
+from triptych.data.disk.rows import keyed, listed, words
 from triptych.data.formats import messages
-from triptych.data.rows import box_of, keyed, listed, words
+from triptych.data.media.locate import ImageError, digest_of
 
 ANSWERS = "answers.jsonl"
 
@@ -46,17 +48,23 @@ class Keys:
 
     def of(self, question: Example) -> str:
         """Return the key of a question as it is asked: id, words, the bytes of its pictures, who answers and how."""
-        row, images = messages.row_of(question)
+        row, images, videos = messages.row_of(question)
         row.pop("skills", None)
         row.pop("facts", None)  # they are not asked
-        pictures: list[Json] = [[self._digest(image.source), list(image.box or ())] for image in images]
-        shown = json.dumps([row, pictures, *self._asker], sort_keys=True, ensure_ascii=False)
+        pictures: list[Json] = [
+            [self._digest(image.source), list(image.box or ()), *((list(image.resize),) if image.resize else ())]
+            for image in images
+        ]
+        films: list[Json] = [[self._digest(video.source) for video in videos]] if videos else []
+        shown = json.dumps([row, pictures, *films, *self._asker], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(shown.encode()).hexdigest()[:32]
 
     def _digest(self, source: str) -> str:
         if source not in self._digests:
-            path = Path(source)
-            self._digests[source] = sha256_of(path) if path.is_file() else f"missing {source}"
+            try:
+                self._digests[source] = digest_of(source)
+            except ImageError:
+                self._digests[source] = f"missing {source}"
         return self._digests[source]
 
 
@@ -67,8 +75,9 @@ def line_to_json(line: Line) -> dict[str, Json]:
         record["failed"] = line.failed
     else:
         record |= {"reply": line.reply, "tokens_in": line.tokens_in, "tokens_out": line.tokens_out}
-    row, images = messages.row_of(line.question)
-    return {**record, "question": row, "images": [_image_to_json(image) for image in images]}
+    row, images, videos = messages.row_of(line.question)
+    record |= {"question": row, "images": [_image_to_json(image) for image in images]}
+    return {**record, "videos": [video.source for video in videos]} if videos else record
 
 
 def read_lines(path: Path) -> dict[str, Line]:
@@ -91,10 +100,11 @@ def read_lines(path: Path) -> dict[str, Line]:
 
 
 def _line(record: dict[str, Json], origin: str) -> Line:
-    images = [_image(keyed(image, "an image")) for image in listed(record["images"], "images")]
+    question = keyed(record["question"], "question")
+    media: dict[str, Json] = {"images": listed(record["images"], "images"), "videos": record.get("videos")}
     return Line(
         key=words(record["key"], "key"),
-        question=messages.example_of(keyed(record["question"], "question"), images, origin),
+        question=messages.example_of({**question, **media}, _Named(), origin),
         responder=words(record["responder"], "responder"),
         reply=words(record.get("reply", ""), "reply"),
         failed=words(record.get("failed", ""), "failed"),
@@ -104,11 +114,23 @@ def _line(record: dict[str, Json], origin: str) -> Line:
 
 
 def _image_to_json(image: ImageRef) -> dict[str, Json]:
-    return {"path": image.source, **({"box": list(image.box)} if image.box else {})}
+    return {
+        "path": image.source,
+        **({"box": list(image.box)} if image.box else {}),
+        **({"resize": list(image.resize)} if image.resize else {}),
+    }
 
 
-def _image(value: dict[str, Json]) -> ImageRef:
-    return ImageRef(words(value.get("path"), "an image's path"), box=box_of(value.get("box")))
+class _Named:
+    """Media as a line names them, be they there or not: it is all that ``messages`` asks of a finder."""
+
+    def image(self, entry: object) -> ImageRef:
+        """Return the image at a path, or in an object with one."""
+        return ImageRef(words(entry.get("path") if isinstance(entry, dict) else cast("Json", entry), "an image's path"))
+
+    def video(self, entry: object) -> VideoRef:
+        """Return the video at a path."""
+        return VideoRef(words(cast("Json", entry), "a video's path"))
 
 
 def _count(value: Json) -> int:

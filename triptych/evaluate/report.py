@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from triptych.core.errors import NotFoundError
 from triptych.core.files import write_atomically
 from triptych.core.records import ImageRef, Text, VideoRef
-from triptych.data.images import ImageError, load_image
+from triptych.data.media.images import ImageError, load_image
 from triptych.evaluate.benchmark import fact
 from triptych.evaluate.gather import MODEL, Evaluation, Gathered, Item, gather
 from triptych.evaluate.scorers import reference_of

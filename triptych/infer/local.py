@@ -21,7 +21,7 @@ from torch import Tensor
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, ImageRef, Turn
 from triptych.data.batch import Batch, collate
-from triptych.data.images import measure
+from triptych.data.media.images import measure
 from triptych.data.template import Encoded, parse_reply, render, stop_id
 from triptych.infer.greedy import Spoken, speak
 from triptych.infer.responder import Failed, as_question

@@ -143,3 +143,54 @@ def agrees(body: Body, text: PreTrainedConfig, *, like: Tensor) -> bool:
         return False  # it does not take what it does not know: then the mask is right
     wanted = body(embeds_BTH, positions_BT, mask)[real_BT]
     return bool((ours - wanted).abs().max() <= CLOSE * wanted.abs().max())
+
+
+class PackAttention:
+    """How one language model attends within packs. State: whether it computes the same by segments, once known."""
+
+    def __init__(self, body: nn.Module, text: PreTrainedConfig) -> None:
+        """Take a language model without its head, and its configuration."""
+        self._body = body
+        self._text = text
+        self._agrees: bool | None = None
+
+    def hidden(self, embeds_BTH: Tensor, segments_BT: Tensor | None, positions_BT: Tensor | None) -> Tensor:
+        """Return hidden_BTH: ``Model.hidden``, for any body of transformers.
+
+        Raises:
+            ModelError: rows are longer than the model's window, which no mask here respects.
+        """
+        window = getattr(self._text, "sliding_window", None)
+        if segments_BT is not None and window is not None and embeds_BTH.shape[1] > window:
+            raise ModelError(f"rows of {embeds_BTH.shape[1]} tokens are longer than the model's window, {window}.")
+        positions_BT = None if positions_BT is None else positions_BT.to(embeds_BTH.device)
+        if segments_BT is None:
+            return self._run(embeds_BTH, positions_BT, None)
+        if self._by_segments(embeds_BTH):
+            with attending_segments(self._text):
+                return self._run(embeds_BTH, positions_BT, None, segments=segments_of(segments_BT))
+        mask = block_mask(segments_BT).to(embeds_BTH.device)
+        if self._text._attn_implementation == "eager":
+            # There the mask is added to the scores instead of asked.
+            lowest = torch.finfo(embeds_BTH.dtype).min
+            mask = torch.zeros(mask.shape, dtype=embeds_BTH.dtype, device=mask.device).masked_fill(~mask, lowest)
+        return self._run(embeds_BTH, positions_BT, mask)
+
+    def _run(
+        self, embeds_BTH: Tensor, positions_BT: Tensor | None, attention_mask: Tensor | None, **more: object
+    ) -> Tensor:
+        hidden_BTH: Tensor = self._body(
+            inputs_embeds=embeds_BTH, attention_mask=attention_mask, position_ids=positions_BT, use_cache=False, **more
+        ).last_hidden_state
+        return hidden_BTH
+
+    def _by_segments(self, embeds_BTH: Tensor) -> bool:
+        """Return whether conversations are attended one by one: on a CPU, where that computes the same."""
+        if embeds_BTH.device.type != "cpu" or self._text._attn_implementation != "sdpa":
+            return False
+        if self._agrees is None:
+            training = self._body.training
+            self._body.eval()  # dropout would differ
+            self._agrees = agrees(self._run, self._text, like=embeds_BTH)
+            self._body.train(training)
+        return self._agrees

@@ -23,6 +23,8 @@ from triptych.core import plugins
 from triptych.core.errors import ModelError
 from triptych.core.records import ImageRef
 from triptych.data.batch import BatchSlot
+from triptych.data.plan.costs import Cost, Fixed
+from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template
 from triptych.models.parts import locate
 
@@ -51,6 +53,16 @@ class Model(ABC):
     @abstractmethod
     def count_image_tokens(self, image: ImageRef) -> int:
         """Return K, exactly, without looking at a pixel."""
+
+    @property
+    def cost(self) -> Cost:
+        """What images cost, as a value. A family whose images cost by their sizes says so itself."""
+        return Fixed(self.count_image_tokens(ImageRef("")))
+
+    @property
+    def rendering(self) -> Rendering:
+        """How conversations become its tokens: values, without its weights."""
+        return Rendering(self.template, self.tokenizer, self.image_token_id, self.cost)
 
     @abstractmethod
     def feature_shape(self) -> tuple[int, int]:
@@ -147,6 +159,8 @@ class Family:
     assemble: Callable[[PartsPlan], Model]
     open: Callable[[Path], Model]
     """From an ordinary Hugging Face folder."""
+    outline: Callable[[PartsPlan | Path], Rendering] | None = None
+    """``assemble(plan).rendering`` or ``open(folder).rendering`` without loading weights; None: it cannot."""
     samples: Mapping[str, Callable[[int], Model]] = field(default_factory=dict)
     """Toy models with random weights from a seed; the tests in ``tests/every`` run over them."""
 
@@ -158,6 +172,31 @@ def open_model(path: str | Path) -> Model:
         NotFoundError: nothing is there.
         ModelError: no family opens that ``model_type``.
     """
+    folder, family = _family_of(path)
+    return family.open(folder)
+
+
+def outline_model(path: str | Path) -> Rendering:
+    """Return how conversations become a finished model's tokens, without its weights where its family can do without.
+
+    Raises:
+        NotFoundError, ModelError: as ``open_model``.
+    """
+    folder, family = _family_of(path)
+    return family.open(folder).rendering if family.outline is None else family.outline(folder)
+
+
+def outline_parts(family: str, plan: PartsPlan) -> Rendering:
+    """Return how conversations become the tokens of a new model, without weights where its family can do without.
+
+    Raises:
+        NotFoundError, ModelError: as ``assemble``.
+    """
+    found = plugins.find("family", family, Family)
+    return found.assemble(plan).rendering if found.outline is None else found.outline(plan)
+
+
+def _family_of(path: str | Path) -> tuple[Path, Family]:
     folder = locate(str(path))
     try:
         model_type = AutoConfig.from_pretrained(folder).model_type
@@ -168,7 +207,7 @@ def open_model(path: str | Path) -> Model:
     for name in plugins.names("family"):
         family = plugins.find("family", name, Family)
         if model_type in family.model_types:
-            return family.open(folder)
+            return folder, family
         known.extend(family.model_types)
     raise ModelError(f"{path}: no family opens model_type {model_type!r}; there are: {', '.join(sorted(known))}.")
 

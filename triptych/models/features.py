@@ -1,7 +1,7 @@
 """Features of pictures, encoded once by the frozen tower and kept: in memory, or in a folder across runs.
 
-Not for a tower that trains: its features change with every step. A picture is known by its file's content and its box,
-a tower by its fingerprint; a changed picture or a changed tower is encoded anew. One file holds one chunk and is
+Not for a tower that trains: its features change with every step. A picture is known by its content, box and resize, a
+tower by its fingerprint; a changed picture or a changed tower is encoded anew. One file holds one chunk and is
 written whole or not at all, so a killed run loses the chunk it was at, nothing else.
 
 Shapes: N images, P feature positions an image, C channels of the tower.
@@ -22,9 +22,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from triptych.core.errors import ModelError
-from triptych.core.files import sha256_of, write_atomically
+from triptych.core.files import write_atomically
 from triptych.core.records import ImageRef
-from triptych.data.images import ImageError, load_image
+from triptych.data.media.images import load_image
+from triptych.data.media.locate import digest_of, stamp_of
 from triptych.models.family import Model
 
 CHUNK_IMAGES = 64
@@ -33,7 +34,7 @@ CHUNK_IMAGES = 64
 OPEN_FILES = 128
 
 Key = str
-"""Of a picture: sha256 of its file, and its box."""
+"""Of a picture: what tells its content (of a file, its sha256), its box, and what it is resized to."""
 
 
 class FeatureStore:
@@ -115,17 +116,13 @@ class FeatureStore:
         return self._folder / self._fingerprint[:16]
 
     def _key(self, image: ImageRef) -> Key:
-        path = Path(image.source)
-        try:
-            state = path.stat()
-            seen = (image.source, state.st_mtime_ns, state.st_size)
-            if seen not in self._hashes:
-                self._hashes[seen] = sha256_of(path)
-        except OSError as error:
-            said = f"{image.source}: the picture cannot be read ({error.strerror}). Put it back or leave the row out."
-            raise ImageError("image file missing", said) from error
+        _, size_bytes, mtime_ns = stamp_of(image.source)
+        seen = (image.source, mtime_ns, size_bytes)
+        if seen not in self._hashes:
+            self._hashes[seen] = digest_of(image.source)
         box = "" if image.box is None else ":" + ",".join(str(edge) for edge in image.box)
-        return self._hashes[seen] + box
+        resize = "" if image.resize is None else f":{image.resize[0]}x{image.resize[1]}"
+        return self._hashes[seen] + box + resize
 
 
 class _Opened(Protocol):

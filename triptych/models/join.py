@@ -27,8 +27,8 @@ from transformers import (
 )
 
 from triptych.core.errors import ModelError
-from triptych.data.jinja import IMAGE_MARK
 from triptych.data.template import Template, stop_id
+from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models.family import Projector
 from triptych.models.parts import ImageProcessor, Language, Vision, blank_pixels
 
@@ -62,7 +62,7 @@ def look(vision: Vision) -> Sight:
     Raises:
         ModelError: neither a map nor a row of tokens.
     """
-    pixels_NCHW = blank_pixels(vision.processor)
+    pixels_NCHW = blank_pixels(vision.processor).to(vision.tower.device)
     with torch.no_grad():
         last = vision.tower.eval()(pixels_NCHW).last_hidden_state
     if last.dim() == 4:
@@ -134,14 +134,8 @@ def add_image_token(language: Language, template: Template) -> int:
     """
     tokenizer, network = language.tokenizer, language.network
     known = len(tokenizer)
-    stop = stop_id(template, tokenizer)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(stop)
-    tokenizer.chat_template = template.jinja
     had = IMAGE_MARK in tokenizer.get_added_vocab()
-    if not had:
-        tokenizer.add_tokens([AddedToken(IMAGE_MARK, special=True, normalized=False)], special_tokens=True)
-    image_token_id: int = tokenizer.get_added_vocab()[IMAGE_MARK]
+    image_token_id = teach_tokenizer(tokenizer, template)
     if had:
         return image_token_id
     if image_token_id >= _table(network).num_embeddings:
@@ -149,6 +143,22 @@ def add_image_token(language: Language, template: Template) -> int:
     with torch.no_grad():
         for weight in (_table(network).weight, _head(network).weight):
             weight[image_token_id] = weight[:known].mean(dim=0)
+    return image_token_id
+
+
+def teach_tokenizer(tokenizer: PreTrainedTokenizerBase, template: Template) -> int:
+    """Give the tokenizer the image token and the chat template; return the token's id.
+
+    Raises:
+        ModelError: the template's stop is no single token of this tokenizer.
+    """
+    stop = stop_id(template, tokenizer)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(stop)
+    tokenizer.chat_template = template.jinja
+    if IMAGE_MARK not in tokenizer.get_added_vocab():
+        tokenizer.add_tokens([AddedToken(IMAGE_MARK, special=True, normalized=False)], special_tokens=True)
+    image_token_id: int = tokenizer.get_added_vocab()[IMAGE_MARK]
     return image_token_id
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from triptych.core.errors import DataError, TriptychError
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
-from triptych.data.images import load_image, measure
+from triptych.data.media.images import load_image, measure
 from triptych.infer.responder import Speaker
 
 HELP = """\

@@ -25,8 +25,9 @@ from triptych.models.align import fit, target_embedding
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
 from triptych.train.checkpoint import Outcome, Position
+from triptych.train.ledger import LEDGER
 from triptych.train.meters import METRICS, rewind_records
-from triptych.train.prepare import LEDGER, image_key, prepare
+from triptych.train.prepare import image_key, prepare
 from triptych.train.recipe import ClosedForm
 from triptych.train.stop import Stop
 from triptych.train.torn import read_ahead
@@ -52,13 +53,14 @@ class Caption:
         return (self.image,)
 
 
-def align(model: Model, stage: ClosedForm, *, run: Path, later: Sequence[str], stop: Stop) -> Outcome:
+def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Sequence[str], stop: Stop) -> Outcome:
     """Set the model's projector to the ridge regression of captions' embeddings on pictures' features.
 
     Args:
         model: its projector is overwritten.
         stage: captioned pictures, and the strength of the ridge.
         run: the run's folder.
+        seed: of this stage.
         later: stages after this one, whose records are dropped.
         stop: is asked after each chunk of pictures.
 
@@ -69,7 +71,7 @@ def align(model: Model, stage: ClosedForm, *, run: Path, later: Sequence[str], s
     """
     rewind_records(run / METRICS, stage.name, step=0, later=later)
     model.network.requires_grad_(False)
-    captions = prepare(stage, caption_of, run=run)
+    captions = prepare(stage, caption_of, run=run, seed=seed)
     store = FeatureStore(model, run / "features")
     torn = read_ahead(captions, store.features, label=stage.name, stop=stop)
     captions = list(torn.keep(captions, stage, run=run))

@@ -47,10 +47,11 @@ def make_optimizer(
     return AdamW(groups, betas=betas, fused=True)
 
 
-def schedule_factor(step: int, *, total: int, warmup: int, schedule: Schedule) -> float:
+def schedule_factor(step: float, *, total: float, warmup: float, schedule: Schedule) -> float:
     """Return what rates are multiplied by in step ``step`` of ``total``, from 0: up in a line, then down to zero.
 
-    The first step of a warm-up and the last step of a descent still move: neither factor is 0.
+    The first step of a warm-up and the last step of a descent still move: neither factor is 0. All three may be counted
+    in rows or tokens instead.
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)

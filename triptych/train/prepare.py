@@ -1,94 +1,165 @@
-"""Sources of a stage -> encoded conversations, and the ledger of every row that is not used.
+"""Sources of a stage -> rows in memory, and the ledger of every row that is not used as it is.
 
-Not the order of steps (``data.loader``). Used + refused = all rows, for each source; nothing is shortened, shrunk or
-replaced. Everything is read and rendered before the first step, so that the plan of all steps is known from the start.
+Not the order of steps (``data.loader``), and not for many rows: those are read as they come (``material.py``). Here all
+is read and rendered before the first step, so that a bad row is told at the start.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from triptych.core.errors import DataError
-from triptych.core.files import read_json_lines, write_atomically
 from triptych.core.log import progress, say
 from triptych.core.records import Example, ImageRef, Json
-from triptych.data.format import Refused, load_examples, refusal
-from triptych.data.template import Encoded, render
-from triptych.models.family import Model
+from triptych.data.format import Refused
+from triptych.data.media.locate import bytes_of, name_of
+from triptych.data.plan.corpora import Corpora, ask_always
+from triptych.data.plan.corpus import open_corpus
+from triptych.data.plan.mixture import Mixture, mix
+from triptych.data.plan.reader import Read, Reader
+from triptych.data.plan.rendering import too_long
+from triptych.data.template import Encoded
+from triptych.train.determinism import derive_seed
+from triptych.train.ledger import LEDGER, act_record, count_reasons, refusal_record, sum_record, write_ledger
 from triptych.train.recipe import Stage
 
-LEDGER = "ledger.jsonl"
-TOO_LONG = "longer than pack_tokens"
+CHUNK_ROWS = 512
 
 T = TypeVar("T")
 
 
-def prepare(stage: Stage, use: Callable[[Example], T | Refused], *, run: Path) -> list[T]:
-    """Read and count all sources of a stage; write its part of the ledger; return what is used, in order.
+@dataclass(frozen=True, slots=True)
+class Taken(Generic[T]):
+    """What a stage takes of a row."""
+
+    row: T | Refused
+    read: Read | None = None
+    """What the budget did to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered(Generic[T]):
+    """The rows of a stage that can be used."""
+
+    rows: list[T]
+    numbers: list[int]
+    """Of each, among the rows of all sources."""
+    mixture: Mixture
+    """Of places in ``rows``."""
+
+
+def open_sources(stage: Stage, *, seed: int) -> Corpora:
+    """Open the sources of a stage, transformed.
 
     Args:
-        stage: its sources, and what to do with a bad row.
-        use: turns a good row into what the stage learns from, or refuses it.
+        stage: its data.
+        seed: of the stage.
+    """
+    return Corpora(
+        [
+            open_corpus(entry.source, steps=entry.transforms, seed=derive_seed(seed, "transforms", number))
+            for number, entry in enumerate(stage.data)
+        ]
+    )
+
+
+def mixture_of(stage: Stage, rows: Sequence[int], *, seed: int) -> Mixture:
+    """Return what epochs of a stage take of its sources, which have so many rows."""
+    return mix(
+        rows,
+        weights=[entry.weight for entry in stage.data],
+        limits=[entry.limit for entry in stage.data],
+        balance=stage.mixing,
+        seed=derive_seed(seed, "mixture"),
+    )
+
+
+def gather(
+    stage: Stage, corpora: Corpora, take: Callable[[Sequence[int]], Iterable[Taken[T]]], *, run: Path, seed: int
+) -> Gathered[T]:
+    """Read all rows of a stage; write its part of the ledger; return what is used, in order.
+
+    Args:
+        stage: what to do with a bad row.
+        corpora: its sources.
+        take: turns rows, by number, into what the stage learns from, or refuses them.
         run: folder of the run, for ledger.jsonl.
+        seed: of the stage.
 
     Raises:
         DataError: a source cannot be read; a bad or refused row under ``on_bad: raise``; no row is left.
     """
-    used: list[T] = []
+    rows: list[T] = []
+    numbers: list[int] = []
+    used: list[int] = []
     ledger: list[dict[str, Json]] = []
-    for source in stage.data:
-        before = len(used)
-        loaded = load_examples(source.source, on_bad=stage.on_bad)
-        refused = list(loaded.refused)
-        with progress(f"{stage.name}: reading", len(loaded.examples)) as advance:
-            for example in loaded.examples:
-                row = use(example)
-                if not isinstance(row, Refused):
-                    used.append(row)
-                elif stage.on_bad == "raise":
-                    raise DataError(row.message)
-                else:
-                    refused.append(row)
-                advance(1)
-        ledger += _records(stage.name, source.source, used=len(used) - before, refused=refused)
+    for corpus, (start, stop) in zip(corpora.sources, pairwise(corpora.starts), strict=True):
+        before, counts, refused = len(rows), Counter[str](), list[Refused]()
+        with progress(f"{stage.name}: reading", stop - start) as advance:
+            for first in range(start, stop, CHUNK_ROWS):
+                chunk = range(first, min(first + CHUNK_ROWS, stop))
+                for number, taken in zip(chunk, take(chunk), strict=True):
+                    if isinstance(taken.row, Refused):
+                        if stage.on_bad == "raise":
+                            raise DataError(taken.row.message)
+                        refused.append(taken.row)
+                        ledger.append(refusal_record(stage.name, corpus.source, taken.row))
+                        counts["refused"] += 1
+                        continue
+                    rows.append(taken.row)
+                    numbers.append(number)
+                    read = taken.read
+                    counts[(read.act if read else "") or "used"] += 1
+                    if read and read.act and isinstance(read.row, Encoded):
+                        ledger.append(act_record(stage.name, corpus.source, read.row, read))
+                advance(len(chunk))
+        used.append(len(rows) - before)
+        ledger.append(sum_record(stage.name, corpus.source, counts))
         if refused:
-            reasons = ", ".join(f"{number} {reason}" for reason, number in count_reasons(refused).items())
-            say(f"{stage.name}: {source.source}: {len(refused)} rows refused ({reasons}); see {run / LEDGER}")
+            reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(refused).items())
+            say(f"{stage.name}: {corpus.source}: {len(refused)} rows refused ({reasons}); see {run / LEDGER}")
     write_ledger(run / LEDGER, stage.name, ledger)
-    if not used:
+    if not rows:
         raise DataError(f"stage {stage.name!r}: no row of its data can be used; the reasons are in {run / LEDGER}.")
-    return used
+    return Gathered(rows, numbers, mixture_of(stage, used, seed=seed))
 
 
-def render_for(model: Model, *, pack_tokens: int) -> Callable[[Example], Encoded | Refused]:
-    """Return the function that turns an example into tokens for a model, and refuses what a pack cannot hold."""
+def prepare(stage: Stage, use: Callable[[Example], T | Refused], *, run: Path, seed: int) -> list[T]:
+    """Return what a stage that goes over its data once learns from; see ``gather``.
 
-    def use(example: Example) -> Encoded | Refused:
-        try:
-            encoded = render(
-                example,
-                model.template,
-                tokenizer=model.tokenizer,
-                image_token_id=model.image_token_id,
-                count_image_tokens=model.count_image_tokens,
-            )
-        except DataError as error:
-            return refusal(example, "cannot be rendered", str(error))
-        if len(encoded.ids) > pack_tokens:
-            advice = (
-                f"it has {len(encoded.ids)} tokens, pack_tokens is {pack_tokens}: raise pack_tokens, or shorten it."
-            )
-            return refusal(example, TOO_LONG, advice)
-        if not any(encoded.trained[1:]):
-            return refusal(example, "no assistant turn", "it has no reply to learn: give it an assistant turn.")
-        return encoded
+    Args:
+        stage: its sources.
+        use: turns a good row into what the stage learns from, or refuses it.
+        run: folder of the run.
+        seed: of the stage.
+    """
+    corpora = open_sources(stage, seed=seed)
 
-    return use
+    def take(rows: Sequence[int]) -> Iterable[Taken[T]]:
+        for example in corpora.examples(rows, ask_always):
+            yield Taken(example if isinstance(example, Refused) else use(example))
+
+    gathered = gather(stage, corpora, take, run=run, seed=seed)
+    return [gathered.rows[place] for place in gathered.mixture.epoch(0).tolist()]
+
+
+def prepare_encoded(stage: Stage, reader: Reader, *, pack_tokens: int, run: Path, seed: int) -> Gathered[Encoded]:
+    """Return the rows of a stage as tokens, without those that no pack can hold; see ``gather``."""
+
+    def take(rows: Sequence[int]) -> Iterable[Taken[Encoded]]:
+        for read in reader.read_many(rows):
+            if isinstance(read.row, Encoded) and len(read.row.ids) > pack_tokens:
+                yield Taken(too_long(read.row, pack_tokens=pack_tokens))
+            else:
+                yield Taken(read.row, read)
+
+    return gather(stage, reader.corpora, take, run=run, seed=seed)
 
 
 def digest_of(encoded: Iterable[Encoded]) -> str:
@@ -101,30 +172,6 @@ def digest_of(encoded: Iterable[Encoded]) -> str:
 
 
 def image_key(image: ImageRef) -> tuple[object, ...]:
-    """Return what tells an image from others wherever the data set lies: file name, length in bytes, size and box."""
-    path = Path(image.source)
-    return path.name, path.stat().st_size, image.size, image.box
-
-
-def count_reasons(refused: list[Refused]) -> dict[str, int]:
-    """Return how often each reason stands there, the most frequent first."""
-    return dict(Counter(row.reason for row in refused).most_common())
-
-
-def read_ledger(path: Path, stage: str) -> list[dict[str, Json]]:
-    """Return a stage's records of the ledger."""
-    return [record for record in read_json_lines(path) if record.get("stage") == stage]
-
-
-def write_ledger(path: Path, stage: str, records: list[dict[str, Json]]) -> None:
-    """Put a stage's records into the ledger in place of those it has there: a resumed run reads its data again."""
-    others = [record for record in read_json_lines(path) if record.get("stage") != stage] if path.exists() else []
-    lines = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in [*others, *records])
-    write_atomically(path, "".join(lines))
-
-
-def _records(stage: str, source: str, *, used: int, refused: list[Refused]) -> Iterator[dict[str, Json]]:
-    place: Mapping[str, Json] = {"stage": stage, "source": source}
-    for row in refused:
-        yield {**place, "where": row.where, "reason": row.reason, "message": row.message}
-    yield {**place, "all": used + len(refused), "used": used, "refused": len(refused)}
+    """Return what tells an image from others wherever the data set lies: name, length in bytes, size, box, resize."""
+    place = (name_of(image.source), bytes_of(image.source), image.size, image.box)
+    return place if image.resize is None else (*place, image.resize)

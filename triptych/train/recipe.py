@@ -14,6 +14,8 @@ from pydantic import Field, model_validator
 from triptych.core.config import Length, Settings, dump_config, first_difference, load_config, parse_config
 from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import write_atomically
+from triptych.core.records import Json
+from triptych.data.transform import TransformPlan
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Tokens = Annotated[int, Field(ge=1)]
@@ -23,11 +25,32 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 RECIPE = "recipe.yaml"
 
 
+class Limits(Settings):
+    """What an example may cost. Its images are shrunk together first; none is cut or parted from its words."""
+
+    image_tokens: Tokens | None = None
+    """Most tokens of one image; null: as many as it has."""
+    images_tokens: Tokens | None = None
+    """Most tokens of all images of an example together."""
+    example_tokens: Tokens | None = None
+    """Most tokens of an example; null: pack_tokens."""
+    least_side_px: Annotated[int, Field(ge=1)] = 56
+    """No image is shrunk to a shorter side than this."""
+
+
 class Source(Settings):
     """One data set."""
 
     source: Annotated[str, Field(pattern=r"^[^:]+:.+$")]
     """``FORMAT:PATH``; a format is a file in ``triptych/data/formats``."""
+    transforms: tuple[TransformPlan, ...] = ()
+    """What is done to its rows, in order: ``[{kind: in_front}, ...]``; files in ``triptych/data/transforms``."""
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """How often an epoch has each of its rows: 0.5 is a half and in the next epoch the other half, 2 is all twice."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Most rows that an epoch takes, before the weight; other rows in each epoch. null: all."""
+    budget: Limits | None = None
+    """What its examples may cost, within the stage's budget."""
 
 
 class Parts(Settings):
@@ -109,6 +132,9 @@ class Stage(Settings):
     name: Name
     """Name of its checkpoints and its records in metrics.jsonl."""
     data: Annotated[tuple[Source, ...], Field(min_length=1)]
+    mixing: Literal["weights", "sqrt", "mantis"] | Annotated[float, Field(ge=1, allow_inf_nan=False)] = "weights"
+    """Shares of the sources in an epoch: by their sizes, the roots of these, as Mantis had it, or at a temperature T by
+    size^(1/T). Weights count on top."""
     on_bad: Literal["raise", "refuse"] = "raise"
     """What to do with a row that cannot be used: stop, or leave it out, count it and write it to ledger.jsonl."""
 
@@ -119,6 +145,19 @@ class ClosedForm(Stage):
     kind: Literal["closed_form"]
     ridge: Annotated[float, Field(gt=0)] = 0.01
     """Strength of the ridge, relative to the mean variance of a feature."""
+
+    @model_validator(mode="after")
+    def _counts_no_tokens(self) -> ClosedForm:
+        if any(entry.budget is not None for entry in self.data):
+            raise ValueError("data: a closed_form stage counts no tokens, so its sources have no budget; leave it out")
+        return self
+
+
+class BudgetPlan(Limits):
+    """What every example of a stage may cost."""
+
+    overlong: Literal["refuse", "shorten"] = "refuse"
+    """An example that is too long with shrunk images: leave it out, or leave out its early turns with their images."""
 
 
 class Tune(Stage):
@@ -144,6 +183,16 @@ class Tune(Stage):
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Of AdamW. 0.98 forgets a gradient's size in 50 steps: runs here are short."""
     checkpoint_every: Length = Length(100, "steps")
+    budget: BudgetPlan | None = None
+    """Bring examples that are too long within it; null: they are refused."""
+    in_memory_rows: Annotated[int, Field(ge=0)] = 20_000
+    """Sources with so many rows in all are read and rendered before the first step. Of more, rows are read as steps
+    need them: the run starts at once, and a length in epochs is counted in rows."""
+    balance: bool = False
+    """Put packs of like work into the same step, so that many GPUs wait little for each other. Steps stay in random
+    order; another setting is another order."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that read, render and decode ahead. A run may go on with another number: the stream is the same."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Tune:
@@ -229,4 +278,10 @@ def _difference(recipe: Recipe, path: Path) -> str | None:
         there = resolve(parse_config(path.read_text(encoding="utf-8"), model=Recipe, file=str(path)))
     except (ConfigError, UnicodeDecodeError) as error:
         return f"its recipe cannot be read ({error})"
-    return first_difference(recipe.model_dump(mode="json"), there.model_dump(mode="json"))
+    return first_difference(_binding(recipe), _binding(there))
+
+
+def _binding(recipe: Recipe) -> Json:
+    """Return what makes a run what it is: not by how many processes it is read."""
+    tree: dict[str, Json] = recipe.model_dump(mode="json", exclude={"stages": {"__all__": {"workers"}}})
+    return tree

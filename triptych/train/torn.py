@@ -1,7 +1,7 @@
 """Pictures that turn out to be torn when their pixels are read: their rows are refused then, by name, never replaced.
 
-Not the check of headers, which ``data.format.load_examples`` does before: a header says nothing of a file that ends
-early. The plan of steps stays as it is, so a torn picture moves no other conversation to another step.
+Not the check of headers, which is done before (``prepare.py``): a header says nothing of a file that ends early. The
+plan of steps stays as it is, so a torn picture moves no other conversation to another step.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from triptych.core.errors import DataError
 from triptych.core.log import progress, say
 from triptych.core.records import ImageRef, Json
 from triptych.data.format import Refused, split_source
-from triptych.data.images import ImageError
+from triptych.data.media.images import ImageError
 from triptych.models.features import CHUNK_IMAGES
-from triptych.train.prepare import LEDGER, count_reasons, read_ledger, write_ledger
+from triptych.train.ledger import LEDGER, count_reasons, read_ledger, refusal_record, write_ledger
 from triptych.train.recipe import Stage
 from triptych.train.stop import Stop
 
@@ -123,17 +123,22 @@ def enter(refused: Sequence[Refused], stage: Stage, *, run: Path) -> None:
 
 
 def _entered(records: list[dict[str, Json]], new: Sequence[Refused], stage: str) -> Iterator[dict[str, Json]]:
-    """Yield the records with the new refusals in front of the sum of their source."""
+    """Yield the records with the new refusals in front of the sum of their source, in place of what else was said."""
     waiting = list(new)
+    gone = {row.where for row in new}
+    acts = {str(record["where"]): str(record["act"]) for record in records if "act" in record}
     for record in records:
         if "all" not in record:
-            yield record
+            if record.get("where") not in gone:
+                yield record
             continue
         file = split_source(str(record["source"]))[1]  # or a folder: a row's place begins with it
         here = [row for row in waiting if row.where.startswith(str(file))]
         waiting = [row for row in waiting if row not in here]
-        place: dict[str, Json] = {"stage": stage, "source": record["source"]}
-        yield from ({**place, "where": row.where, "reason": row.reason, "message": row.message} for row in here)
-        used, refused = int(str(record["used"])), int(str(record["refused"]))
-        yield {**place, "all": record["all"], "used": used - len(here), "refused": refused + len(here)}
+        yield from (refusal_record(stage, str(record["source"]), row) for row in here)
+        total = dict(record)
+        for row in here:
+            for name, change in ((acts.get(row.where, "used"), -1), ("refused", 1)):
+                total[name] = int(str(total[name])) + change
+        yield total
     assert not waiting, f"{waiting[0].where} is of no source of the stage"

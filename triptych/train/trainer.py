@@ -120,7 +120,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, *, run: Path, hooks: Ho
     with measured(stage.name, run / METRICS):
         outcome: Outcome
         if isinstance(stage, ClosedForm):
-            outcome = align(model, stage, run=run, later=later, stop=stop)
+            outcome = align(model, stage, run=run, seed=seed, later=later, stop=stop)
         else:
             outcome = tune(model, stage, run=run, seed=seed, later=later, stop=stop, after_step=hooks.after_step)
     # After the stage's last record, so that whoever is killed in between writes that record again.

@@ -1,56 +1,118 @@
 """LLaVA instruction JSON: {id, image, conversations} with from/value turns, ``<image>`` marks in the text.
 
-Source: LLaVA (arXiv:2304.08485) and M4-Instruct of LLaVA-NeXT-Interleave (arXiv:2407.07895), where ``image`` may be a
-list and ``sample_id`` stands for ``id``. A list or JSON Lines. Text-only rows have no ``image``. As many marks as
-images, or the row is refused: in these files a wrong count is a defect, and there is no rule to mend it by. The other
-keys of a row (``metadata``, ``choice_list``) are its facts.
+Source: LLaVA (arXiv:2304.08485); M4-Instruct of LLaVA-NeXT-Interleave (arXiv:2407.07895), where ``image`` may be a
+list, ``sample_id`` stands for ``id``, and ``video`` is a file or a folder of frames, for *one* ``<image>`` mark each.
+Where there are images too, a video's mark is ``<video>``. A list, JSON Lines or Parquet. Text-only rows have neither.
 
-Cannot say: a box, demonstrations, labels, videos. Adjacent texts are joined. An image that is shown twice is listed
-twice.
+As many marks as images, or the row is refused: in these files a wrong count is a defect. Rows of one image without any
+mark are common, though; ``#missing_marks=front`` puts the missing marks in front of the first user turn. A mark in the
+midst of a sentence stays there: that LLaVA's own code moves a single one to the front is how it renders, not what the
+file says. Unlike there, a conversation that ``gpt`` begins is refused instead of cut, and so are swapped speakers.
+The other keys (``metadata``, ``choice_list``) are facts.
+
+Options: ``#image_dir=FOLDER`` (or a zip) and ``#video_dir=FOLDER``, where the paths begin, and what ``media`` has more.
+Cannot say: a box, demonstrations, labels. Adjacent texts are joined. An image that is shown twice is listed twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from triptych.core.records import Example, Json, Role, Turn
-from triptych.data.folder import ImageFolder, ImageShelf
-from triptych.data.format import Format, Refused
-from triptych.data.marks import check_counts, count_marks, image_names, join_others, marked, place, split_others
-from triptych.data.rows import bad, check_turns, convert, id_of, keyed, listed, role_of, words
-from triptych.data.writing import write_rows
+from triptych.core.errors import ConfigError
+from triptych.core.records import Example, ImageRef, Json, Role, Turn, VideoRef
+from triptych.data.disk.finder import MEDIA_OPTIONS, media_of
+from triptych.data.disk.marks import (
+    CANNOT,
+    MARK,
+    VIDEO_MARK,
+    check_counts,
+    count_marks,
+    image_names,
+    join_others,
+    marked,
+    marks_in_front,
+    place,
+    split_others,
+    video_names,
+)
+from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, listed, role_of, row_format, words
+from triptych.data.disk.writing import write_rows
+from triptych.data.media.folder import ImageShelf
 
-_OWN = frozenset({"id", "sample_id", "image", "conversations", "video"})
+_OWN = frozenset({"id", "image", "conversations", "video"})
+_NEVER = frozenset({"images", "videos"})
+"""Keys of other layouts: as facts they would be taken for images."""
 _SPEAKERS: dict[Role, str] = {"system": "system", "user": "human", "assistant": "gpt"}
-
-
-def read(path: Path) -> Iterator[Example | Refused]:
-    """Yield one Example or Refused per row; images lie relative to the file's folder."""
-    folder = ImageFolder(path.parent)
-    return convert(path, lambda row, origin: _example(row, folder, origin))
 
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of)
 
 
-def _example(row: dict[str, Json], folder: ImageFolder, origin: str) -> Example:
-    if row.get("video") is not None:
-        raise bad("a video is no image. Use its frames as a list under 'image'.")
-    if row.get("images") is not None:
-        raise bad("'images' is no key of this layout. Call it 'image', or read the file as mantis.")
+def example_of(
+    row: dict[str, Json],
+    find_image: Callable[[object], ImageRef],
+    find_video: Callable[[object], VideoRef],
+    origin: str,
+    *,
+    add_marks: bool = False,
+) -> Example:
+    """Return a row as an Example.
+
+    Args:
+        row: as it stands in the file.
+        find_image: what a row calls a picture -> where it is.
+        find_video: likewise for a video.
+        origin: file and row.
+        add_marks: whether missing marks are put in front of the first user turn.
+
+    Raises:
+        RowError, ImageError: the row cannot be used.
+    """
+    for key in sorted(_NEVER & row.keys()):
+        if row[key] is not None:
+            raise bad(
+                f"{key!r} is no key of this layout. Call it {key[:-1]!r}, or read the file as mantis or sharegpt."
+            )
     said = [_said(turn, number) for number, turn in enumerate(listed(row.get("conversations"), "conversations"))]
-    value = row.get("image")
-    names = value if isinstance(value, list) else [] if value is None else [value]
-    check_counts(marks=count_marks([text for _, text in said]), images=len(names))
-    unused = iter([folder.find(words(name, "an image's path")) for name in names])
-    turns = tuple(Turn(role, place(text, unused)) for role, text in said)
+    roles, texts = [role for role, _ in said], [text for _, text in said]
+    images = [find_image(entry) for entry in _entries(row, "image")]
+    videos = [find_video(entry) for entry in _entries(row, "video")]
+    texts = _as_marked(texts, images, videos)
+    if add_marks:
+        texts = _with_all_marks(roles, texts, images=len(images), videos=len(videos))
+    check_counts(marks=count_marks(texts), images=len(images))
+    if videos:
+        check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(videos), what="video")
+    more_images, more_videos = iter(images), iter(videos)
+    turns = tuple(
+        Turn(role, place(text, more_images, more_videos if videos else None))
+        for role, text in zip(roles, texts, strict=True)
+    )
     check_turns(turns)
-    skills, facts = split_others(row, _OWN)
     key = "id" if row.get("id") is not None else "sample_id"
+    skills, facts = split_others(row, _OWN | {key})
     return Example(id=id_of(row, origin, key=key), turns=turns, origin=origin, skills=skills, facts=facts)
+
+
+def row_of(example: Example, shelf: ImageShelf) -> Json:
+    """Return an Example as a row. Raises RowError and ImageError."""
+    images, videos = image_names(example, shelf), video_names(example, shelf)
+    media: dict[str, Json] = {}
+    for key, names in (("image", images), ("video", videos)):
+        if names:
+            media[key] = names[0] if len(names) == 1 else names
+    turns = [(turn.role, marked(turn, videos=bool(videos))) for turn in example.turns]
+    if videos and not images:
+        turns = [(role, text.replace(VIDEO_MARK, MARK)) for role, text in turns]
+    return {
+        "id": example.id,
+        **media,
+        "conversations": [{"from": _SPEAKERS[role], "value": text} for role, text in turns],
+        **join_others(example, _OWN | _NEVER),
+    }
 
 
 def _said(value: Json, number: int) -> tuple[Role, str]:
@@ -58,15 +120,43 @@ def _said(value: Json, number: int) -> tuple[Role, str]:
     return role_of(turn.get("from"), f"turn {number}"), words(turn.get("value"), f"what turn {number} says")
 
 
-def _row(example: Example, shelf: ImageShelf) -> Json:
-    names = image_names(example, shelf)
-    image: dict[str, Json] = {"image": names[0] if len(names) == 1 else names} if names else {}
-    return {
-        "id": example.id,
-        **image,
-        "conversations": [{"from": _SPEAKERS[turn.role], "value": marked(turn)} for turn in example.turns],
-        **join_others(example, _OWN | {"images"}),
-    }
+def _entries(row: dict[str, Json], key: str) -> list[Json]:
+    value = row.get(key)
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
-FORMAT = Format(read=read, write=write, about="LLaVA and M4-Instruct JSON: from/value turns with <image> marks")
+def _as_marked(texts: list[str], images: Sequence[ImageRef], videos: Sequence[VideoRef]) -> list[str]:
+    """Return the texts with a mark of its own for each video. Raises RowError."""
+    if not videos or count_marks(texts, VIDEO_MARK):
+        return texts
+    if not images:
+        return [text.replace(MARK, VIDEO_MARK) for text in texts]
+    if count_marks(texts) == len(images):
+        return texts
+    raise bad(f"images and videos are given, and only {MARK} marks. Write {VIDEO_MARK} where a video stands.")
+
+
+def _with_all_marks(roles: list[Role], texts: list[str], *, images: int, videos: int) -> list[str]:
+    """Return the texts with the marks that are missing in front of the first user's, images first. Raises RowError."""
+    first = roles.index("user") if "user" in roles else None
+    texts = marks_in_front(texts, first, max(0, videos - count_marks(texts, VIDEO_MARK)), VIDEO_MARK)
+    return marks_in_front(texts, first, max(0, images - count_marks(texts)))
+
+
+def _start(path: Path, options: Mapping[str, str]) -> Build:
+    if (missing := options.get("missing_marks", "front")) != "front":
+        raise ConfigError(f"missing_marks is {missing!r}: write #missing_marks=front, or leave it out to refuse.")
+    media = media_of(path, options)
+    add = "missing_marks" in options
+    return lambda row, origin: example_of(row, media.image, media.video, origin, add_marks=add)
+
+
+FORMAT = row_format(
+    _start,
+    write=write,
+    about="LLaVA and M4-Instruct JSON: from/value turns with <image> marks, images and videos",
+    options=(*MEDIA_OPTIONS, "missing_marks"),
+    cannot=CANNOT - {"videos"},
+)

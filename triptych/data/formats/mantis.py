@@ -12,53 +12,94 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from triptych.core.records import Example, Json, Role, Turn
-from triptych.data.folder import ImageFolder, ImageShelf
-from triptych.data.format import Format, Refused
-from triptych.data.marks import (
-    MARK,
+from triptych.core.records import Example, ImageRef, Json, Role, Turn
+from triptych.data.disk.finder import MEDIA_OPTIONS, media_of
+from triptych.data.disk.marks import (
+    CANNOT,
     count_marks,
     image_names,
     join_others,
     marked,
+    marks_in_front,
     place,
     refuse_surplus_marks,
     split_others,
 )
-from triptych.data.rows import bad, check_turns, convert, id_of, keyed, listed, role_of, words
-from triptych.data.writing import write_rows
+from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, listed, role_of, row_format, words
+from triptych.data.disk.writing import write_rows
+from triptych.data.media.folder import ImageShelf
 
-_OWN = frozenset({"id", "images", "image", "conversation", "conversations", "video"})
-
-
-def read(path: Path) -> Iterator[Example | Refused]:
-    """Yield one Example or Refused per row; images lie relative to the file's folder."""
-    folder = ImageFolder(path.parent)
-    return convert(path, lambda row, origin: _example(row, folder, origin))
+OWN = frozenset({"id", "images", "image", "conversation", "conversations", "video"})
+"""The layout's keys; all others are facts."""
 
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of)
 
 
-def _example(row: dict[str, Json], folder: ImageFolder, origin: str) -> Example:
+def example_of(row: dict[str, Json], find: Callable[[object], ImageRef], origin: str) -> Example:
+    """Return a chat row as an Example.
+
+    Args:
+        row: as it stands in the file.
+        find: what a row calls a picture -> where it is.
+        origin: file and row.
+
+    Raises:
+        RowError, ImageError: the row cannot be used.
+    """
     if row.get("video") is not None:
-        raise bad("a video is no chat row of images. Use its frames as images.")
-    said = [_said(turn, number) for number, turn in enumerate(listed(_one_of(row, "conversation"), "conversation"))]
-    images = [folder.find(name) for name in _names(row)]
-    marks = count_marks([text for _, text in said])
+        raise bad("a video is no chat row of images. Read the file as mantis_video.")
+    roles, texts = said_by(row)
+    images = [find(entry) for entry in image_entries(row)]
+    marks = count_marks(texts)
     refuse_surplus_marks(marks=marks, images=len(images))
-    if missing := len(images) - marks:
-        said = _with_marks_in_front(said, missing)
+    texts = marks_in_front(texts, first_user(roles), len(images) - marks)
     unused = iter(images)
-    turns = tuple(Turn(role, place(text, unused)) for role, text in said)
+    turns = tuple(Turn(role, place(text, unused)) for role, text in zip(roles, texts, strict=True))
     check_turns(turns)
-    skills, facts = split_others(row, _OWN)
+    skills, facts = split_others(row, OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
+
+
+def row_of(example: Example, shelf: ImageShelf) -> Json:
+    """Return an Example as a chat row. Raises RowError and ImageError."""
+    return {
+        "id": example.id,
+        "images": image_names(example, shelf),
+        "conversation": [{"role": turn.role, "content": marked(turn)} for turn in example.turns],
+        **join_others(example, OWN),
+    }
+
+
+def said_by(row: dict[str, Json]) -> tuple[list[Role], list[str]]:
+    """Return who speaks and what is said, turn by turn, under any of the published keys. Raises RowError."""
+    roles: list[Role] = []
+    texts: list[str] = []
+    for number, value in enumerate(listed(_one_of(row, "conversation"), "conversation")):
+        turn = keyed(value, f"turn {number}")
+        speaker = turn.get("role") if turn.get("role") is not None else turn.get("from")
+        text = next((turn[key] for key in ("content", "text", "value") if turn.get(key) is not None), None)
+        roles.append(role_of(speaker, f"turn {number}"))
+        texts.append(words(text, f"what turn {number} says"))
+    return roles, texts
+
+
+def image_entries(row: dict[str, Json]) -> list[Json]:
+    """Return what the row calls its pictures: one, or a list. Raises RowError."""
+    value = _one_of(row, "image")
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def first_user(roles: list[Role]) -> int | None:
+    """Return the number of the first turn that is the user's."""
+    return roles.index("user") if "user" in roles else None
 
 
 def _one_of(row: dict[str, Json], key: str) -> Json:
@@ -69,36 +110,15 @@ def _one_of(row: dict[str, Json], key: str) -> Json:
     return row[found[0]] if found else None
 
 
-def _said(value: Json, number: int) -> tuple[Role, str]:
-    turn = keyed(value, f"turn {number}")
-    speaker = turn.get("role") if turn.get("role") is not None else turn.get("from")
-    text = next((turn[key] for key in ("content", "text", "value") if turn.get(key) is not None), None)
-    return role_of(speaker, f"turn {number}"), words(text, f"what turn {number} says")
+def _start(path: Path, options: Mapping[str, str]) -> Build:
+    media = media_of(path, options)
+    return lambda row, origin: example_of(row, media.image, origin)
 
 
-def _names(row: dict[str, Json]) -> list[str]:
-    value = _one_of(row, "image")
-    if value is None:
-        return []
-    items = value if isinstance(value, list) else [value]
-    return [words(item.get("path") if isinstance(item, dict) else item, "an image's path") for item in items]
-
-
-def _with_marks_in_front(said: list[tuple[Role, str]], missing: int) -> list[tuple[Role, str]]:
-    first = next((number for number, (role, _) in enumerate(said) if role == "user"), None)
-    if first is None:
-        raise bad(f"{missing} images have no {MARK} mark, and there is no user turn to put them in front of.")
-    role, text = said[first]
-    return [*said[:first], (role, MARK * missing + text), *said[first + 1 :]]
-
-
-def _row(example: Example, shelf: ImageShelf) -> Json:
-    return {
-        "id": example.id,
-        "images": image_names(example, shelf),
-        "conversation": [{"role": turn.role, "content": marked(turn)} for turn in example.turns],
-        **join_others(example, _OWN),
-    }
-
-
-FORMAT = Format(read=read, write=write, about="Mantis chat JSON: images and <image> marks in a conversation")
+FORMAT = row_format(
+    _start,
+    write=write,
+    about="Mantis chat JSON: images and <image> marks in a conversation",
+    options=MEDIA_OPTIONS,
+    cannot=CANNOT,
+)

@@ -1,113 +1,179 @@
 """Messages: our own layout. OpenAI-style content parts; each image part says *which* image, so one may recur.
 
-    {"id": "x", "images": ["a.png", {"path": "b.png", "box": [0, 0, 100, 100]}],
+    {"id": "x", "images": ["a.png", {"path": "b.png", "box": [0, 0, 100, 100]}], "videos": ["c.mp4"],
      "messages": [{"role": "user", "content": [{"type": "image", "image": 0}, {"type": "text", "text": "Which?"}]},
                   {"role": "assistant", "content": "This one."}],
-     "demonstrations": [{"messages": [...]}], "labels": {"quality": 2.5}, "skills": ["temporal"], "facts": {...}}
+     "demonstrations": [{"messages": [...]}], "labels": {"quality": 2.5}, "skills": ["temporal"],
+     "source": "where it came from", "facts": {...}}
 
 JSON Lines (or a JSON list) and, where the file ends in ``.parquet``, Parquet with the pictures inside. Plain string
-content is one text; a literal ``<image>`` in it is text. Demonstrations share the row's images. Every key is known or
-the row is refused, and so is an image that nothing refers to: nothing is dropped silently. All of an Example is kept
-but its ``origin`` and the sizes of its images, which are looked at again; an empty text is no part.
+content is one text; a literal ``<image>`` in it is text. An image may also stand in its part: ``{"type": "image_url",
+"image_url": {"url": "data:image/png;base64,..."}}``; a URL is fetched only with ``#urls=allow``. Demonstrations share
+the row's images and videos. Every key is known or the row is refused, and so is an image that nothing refers to:
+nothing is dropped silently. All of an Example is kept but its ``origin`` and the sizes of its images, which are looked
+at again; an empty text is no part. ``source`` is the fact of that name.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
-from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn
-from triptych.data.folder import ImageFolder, ImageShelf
-from triptych.data.format import Format, Refused, RowError
-from triptych.data.parquet import read_parquet, write_parquet
-from triptych.data.rows import bad, box_of, check_turns, convert, id_of, keyed, listed, role_of, words
-from triptych.data.writing import write_rows
+from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
+from triptych.data.disk.finder import MEDIA_OPTIONS, Finder, media_of
+from triptych.data.disk.message_columns import FEATURES, columns_of, row_of_columns
+from triptych.data.disk.parquet import write_parquet
+from triptych.data.disk.parquet_rows import is_parquet
+from triptych.data.disk.rows import (
+    Build,
+    bad,
+    box_of,
+    check_turns,
+    id_of,
+    keyed,
+    labels_of,
+    listed,
+    role_of,
+    row_format,
+    size_of,
+    words,
+)
+from triptych.data.disk.writing import write_rows
+from triptych.data.format import RowError
+from triptych.data.media.folder import ImageShelf
 
-_CONVERSATION = frozenset({"id", "messages", "labels", "skills", "facts"})
-_OWN = _CONVERSATION | {"images", "demonstrations"}
-
-
-def read(path: Path) -> Iterator[Example | Refused]:
-    """Yield one Example or Refused per row; images lie relative to the file's folder, or inside the Parquet file."""
-    if path.suffix == ".parquet":
-        return read_parquet(path, example_of)
-    folder = ImageFolder(path.parent)
-    return convert(path, lambda row, origin: example_of(row, _images(row, folder), origin))
+M = TypeVar("M", ImageRef, VideoRef)
+_CONVERSATION = frozenset({"id", "messages", "labels", "skills", "source", "facts"})
+_OWN = _CONVERSATION | {"images", "videos", "demonstrations"}
+_PICTURE = frozenset({"path", "bytes", "url", "box", "resize"})
 
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples: Parquet with the pictures inside for ``.parquet``, a list for ``.json``, any other JSON Lines."""
-    if path.suffix == ".parquet":
-        return write_parquet(examples, path, row_of)
-    return write_rows(examples, path, _json_row)
+    if not is_parquet(path):
+        return write_rows(examples, path, lambda example, shelf: _shelved(*row_of(example), shelf, copy_images=True))
+    shelf = ImageShelf(path.parent)
+    return write_parquet(
+        examples,
+        path,
+        lambda example: columns_of(_shelved(*row_of(example), shelf, copy_images=False)),
+        features=FEATURES,
+    )
 
 
-def example_of(row: dict[str, Json], images: Sequence[ImageRef], origin: str) -> Example:
-    """Return the row as an Example; its image parts are indexes into ``images``.
+def _start(path: Path, options: Mapping[str, str]) -> Build:
+    media, as_columns = media_of(path, options), is_parquet(path)
+    return lambda row, origin: example_of(row_of_columns(row) if as_columns else row, media, origin)
+
+
+@dataclass
+class _Media:
+    """The media of one row. State: which of them something refers to."""
+
+    find: Finder
+    images: Sequence[ImageRef]
+    videos: Sequence[VideoRef]
+    used: set[tuple[str, int]] = field(default_factory=set)
+
+    def image(self, value: Json, what: str) -> ImageRef:
+        if isinstance(value, str | dict):
+            return self.find.image(value)
+        return self.images[self._index(value, len(self.images), "image", what)]
+
+    def video(self, value: Json, what: str) -> VideoRef:
+        if isinstance(value, str | dict):
+            return self.find.video(value)
+        return self.videos[self._index(value, len(self.videos), "video", what)]
+
+    def check(self) -> None:
+        """Refuse what nothing refers to."""
+        for kind, count in (("image", len(self.images)), ("video", len(self.videos))):
+            for index in range(count):
+                if (kind, index) not in self.used:
+                    raise RowError(
+                        f"more {kind}s than marks",
+                        f"nothing refers to {kind} {index} of {count}. Refer to it with a part, or drop it.",
+                    )
+
+    def _index(self, value: Json, count: int, kind: str, what: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise bad(f'a part of {what} does not say which {kind}: add "{kind}": N, counted from 0.')
+        if not 0 <= value < count:
+            raise RowError(
+                f"more marks than {kind}s",
+                f"{what} refers to {kind} {value} of {count}, counted from 0. Add it or drop the part.",
+            )
+        self.used.add((kind, value))
+        return value
+
+
+def example_of(row: dict[str, Json], find: Finder, origin: str) -> Example:
+    """Return the row as an Example.
+
+    Args:
+        row: as JSON has it.
+        find: finds its images and videos.
+        origin: file and row.
 
     Raises:
         RowError: the row is not of this layout, or images and references do not match.
+        ImageError: an image or a video is not there.
     """
     _check_keys(row, _OWN)
-    used: set[int] = set()
-    example = _conversation(row, images, used, id_of(row, origin), origin)
+    images = [_image(entry, find) for entry in _list_or_none(row.get("images"), "images")]
+    videos = [find.video(entry) for entry in _list_or_none(row.get("videos"), "videos")]
+    media = _Media(find, images, videos)
+    example = _conversation(row, media, id_of(row, origin), origin)
     shown = []
     for number, value in enumerate(_list_or_none(row.get("demonstrations"), "demonstrations")):
         demonstration = keyed(value, f"demonstration {number}")
         _check_keys(demonstration, _CONVERSATION)
         own_id = f"{example.id}/{number}" if demonstration.get("id") is None else id_of(demonstration, origin)
-        shown.append(_conversation(demonstration, images, used, own_id, origin))
-    if unused := sorted(set(range(len(images))) - used):
-        raise RowError(
-            "more images than marks",
-            f"nothing refers to image {unused[0]} of {len(images)}. Refer to it with an image part, or drop it.",
-        )
+        shown.append(_conversation(demonstration, media, own_id, origin))
+    media.check()
     return replace(example, demonstrations=tuple(shown))
 
 
-def row_of(example: Example) -> tuple[dict[str, Json], list[ImageRef]]:
-    """Return the example as a row without its ``images``, and the images that its parts are indexes into.
+def row_of(example: Example) -> tuple[dict[str, Json], list[ImageRef], list[VideoRef]]:
+    """Return the example as a row without its media, and the images and videos that its parts are indexes into.
 
     Raises:
-        RowError: it holds a video, demonstrations within demonstrations, or two labels of one name.
+        RowError: demonstrations within demonstrations, two labels of one name, or a fact that is no JSON.
     """
     images: list[ImageRef] = []
+    videos: list[VideoRef] = []
     shown: list[Json] = []
     for demonstration in example.demonstrations:
         if demonstration.demonstrations:
             raise bad("a demonstration has demonstrations of its own, which this layout cannot say.")
-        shown.append(_conversation_row(demonstration, images))
-    row = _conversation_row(example, images)
+        shown.append(_conversation_row(demonstration, images, videos))
+    row = _conversation_row(example, images, videos)
     if shown:
         row["demonstrations"] = shown
-    return row, images
+    return row, images, videos
 
 
-def _conversation(
-    row: dict[str, Json], images: Sequence[ImageRef], used: set[int], own_id: str, origin: str
-) -> Example:
+def _conversation(row: dict[str, Json], media: _Media, own_id: str, origin: str) -> Example:
     turns = []
     for number, value in enumerate(listed(row.get("messages"), "messages")):
         message = keyed(value, f"message {number}")
-        parts = _parts(message.get("content"), images, used, f"message {number}")
+        parts = _parts(message.get("content"), media, f"message {number}")
         turns.append(Turn(role_of(message.get("role"), f"message {number}"), parts))
-    check_turns(turns)
+    labels = tuple(labels_of(row.get("labels")))
+    check_turns(turns, labelled=bool(labels))
     skills = [words(skill, "a skill") for skill in _list_or_none(row.get("skills"), "skills")]
-    facts = row.get("facts")
-    return Example(
-        id=own_id,
-        turns=tuple(turns),
-        labels=tuple(_labels(row.get("labels"))),
-        origin=origin,
-        skills=tuple(skills),
-        facts={} if facts is None else keyed(facts, "facts"),
-    )
+    facts = {} if row.get("facts") is None else keyed(row["facts"], "facts")
+    if (source := row.get("source")) is not None:
+        if "source" in facts:
+            raise bad("'source' is given twice, as a key and as a fact. Leave one out.")
+        facts = {"source": words(source, "source"), **facts}
+    return Example(id=own_id, turns=tuple(turns), labels=labels, origin=origin, skills=tuple(skills), facts=facts)
 
 
-def _parts(content: Json, images: Sequence[ImageRef], used: set[int], what: str) -> tuple[Part, ...]:
+def _parts(content: Json, media: _Media, what: str) -> tuple[Part, ...]:
     if not isinstance(content, list):
         content = [{"type": "text", "text": content}]
     parts: list[Part] = []
@@ -118,39 +184,22 @@ def _parts(content: Json, images: Sequence[ImageRef], used: set[int], what: str)
                 text = words(part.get("text"), f"a text of {what}")
                 parts += [Text(text)] if text else []
             case "image":
-                index = _index(part.get("image"), len(images), what)
-                used.add(index)
-                parts.append(images[index])
+                parts.append(media.image(part.get("image"), what))
+            case "image_url":
+                url = part.get("image_url")
+                parts.append(media.find.image(url if isinstance(url, dict) else words(url, f"image_url of {what}")))
+            case "video":
+                parts.append(media.video(part.get("video"), what))
             case other:
-                raise bad(f"a part of {what} has the type {other!r}. Known are text and image.")
+                raise bad(f"a part of {what} has the type {other!r}. Known are text, image, image_url and video.")
     return tuple(parts)
 
 
-def _index(value: Json, count: int, what: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise bad(f'an image part of {what} does not say which image: add "image": N, counted from 0.')
-    if not 0 <= value < count:
-        raise RowError(
-            "more marks than images",
-            f"{what} refers to image {value} of {count}, counted from 0. Add it or drop the part.",
-        )
-    return value
-
-
-def _images(row: dict[str, Json], folder: ImageFolder) -> list[ImageRef]:
-    images = []
-    for value in _list_or_none(row.get("images"), "images"):
-        entry = value if isinstance(value, dict) else {"path": value}
-        image = folder.find(words(entry.get("path"), "an image's path"))
-        images.append(replace(image, box=box_of(entry.get("box"))))
-    return images
-
-
-def _labels(value: Json) -> Iterator[tuple[str, float]]:
-    for name, number in keyed({} if value is None else value, "labels").items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-            raise bad(f"label {name!r} is {number!r}, not a number.")
-        yield words(name, "a label's name"), float(number)
+def _image(value: Json, find: Finder) -> ImageRef:
+    if not isinstance(value, dict):
+        return find.image(value)
+    _check_keys(value, _PICTURE)
+    return replace(find.image(value), box=box_of(value.get("box")), resize=size_of(value.get("resize")))
 
 
 def _list_or_none(value: Json, what: str) -> list[Json]:
@@ -165,11 +214,12 @@ def _check_keys(row: dict[str, Json], known: frozenset[str]) -> None:
             raise bad(f"unknown key {key!r}.{hint} Known are {', '.join(sorted(known))}; other things are facts.")
 
 
-def _conversation_row(example: Example, images: list[ImageRef]) -> dict[str, Json]:
+def _conversation_row(example: Example, images: list[ImageRef], videos: list[VideoRef]) -> dict[str, Json]:
     row: dict[str, Json] = {
         "id": example.id,
         "messages": [
-            {"role": turn.role, "content": [_part_row(part, images) for part in turn.parts]} for turn in example.turns
+            {"role": turn.role, "content": [_part_row(part, images, videos) for part in turn.parts]}
+            for turn in example.turns
         ],
     }
     if example.labels:
@@ -179,29 +229,54 @@ def _conversation_row(example: Example, images: list[ImageRef]) -> dict[str, Jso
         row["labels"] = labels
     if example.skills:
         row["skills"] = list(example.skills)
-    if example.facts:
-        row["facts"] = dict(example.facts)
+    facts = dict(example.facts)
+    if isinstance(facts.get("source"), str):
+        row["source"] = facts.pop("source")
+    if facts:
+        row["facts"] = facts
     return row
 
 
-def _part_row(part: Part, images: list[ImageRef]) -> Json:
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    if not isinstance(part, ImageRef):
-        raise bad(f"this layout cannot hold the video {part.source}. Cut it into frames first.")
-    image = replace(part, size=None)
-    if image not in images:
-        images.append(image)
-    return {"type": "image", "image": images.index(image)}
+def _part_row(part: Part, images: list[ImageRef], videos: list[VideoRef]) -> Json:
+    match part:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case ImageRef():
+            return {"type": "image", "image": _place(replace(part, size=None), images)}
+        case VideoRef():
+            return {"type": "video", "video": _place(part, videos)}
 
 
-def _json_row(example: Example, shelf: ImageShelf) -> Json:
-    row, images = row_of(example)
+def _place(item: M, items: list[M]) -> int:
+    if item not in items:
+        items.append(item)
+    return items.index(item)
+
+
+def _shelved(
+    row: dict[str, Json], images: list[ImageRef], videos: list[VideoRef], shelf: ImageShelf, *, copy_images: bool
+) -> dict[str, Json]:
+    """Return the row with its media: images as paths from the written file, or where they are, for others to pack."""
     entries: list[Json] = []
     for image in images:
-        name = shelf.name(image.source)
-        entries.append(name if image.box is None else {"path": name, "box": list(image.box)})
-    return {**row, "images": entries} if entries else row
+        name = shelf.name(image.source) if copy_images else image.source
+        entry: dict[str, Json] = {"path": name}
+        if image.box is not None:
+            entry["box"] = list(image.box)
+        if image.resize is not None:
+            entry["resize"] = list(image.resize)
+        entries.append(name if copy_images and len(entry) == 1 else entry)
+    if entries:
+        row["images"] = entries
+    if videos:
+        row["videos"] = [shelf.video_name(video.source) for video in videos]
+    return row
 
 
-FORMAT = Format(read=read, write=write, about="our own: content parts that refer to images; JSON Lines or Parquet")
+FORMAT = row_format(
+    _start,
+    write=write,
+    about="our own: content parts that refer to images; JSON Lines or Parquet",
+    options=MEDIA_OPTIONS,
+    endings=(".jsonl", ".json", ".parquet"),
+)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Box, Example, Json, Part, Text, Turn
-from triptych.data.folder import ImageFolder
+from triptych.data.disk.json_rows import read_rows
+from triptych.data.disk.rows import bad, check_turns, convert_row, words
 from triptych.data.format import Format, Reader, Refused
-from triptych.data.json_rows import read_rows
-from triptych.data.rows import bad, check_turns, convert_row, words
+from triptych.data.media.folder import ImageFolder
 
 BOXES: tuple[Box, Box, Box] = ((0, 0, 100, 100), (150, 0, 250, 100), (300, 0, 400, 100))
 """Where the boxes are in a picture: 100 pixels wide, with grey bars of 50 between them."""

@@ -23,6 +23,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import (
+    AutoConfig,
     AutoModelForImageTextToText,
     AutoTokenizer,
     PreTrainedModel,
@@ -32,12 +33,14 @@ from transformers import (
 from triptych.core.errors import ModelError
 from triptych.core.files import part_folder, replace_folder
 from triptych.core.records import ImageRef
-from triptych.data.batch import BatchSlot, block_mask
-from triptych.data.template import TEMPLATES, Template
+from triptych.data.batch import BatchSlot
+from triptych.data.plan.rendering import Rendering
+from triptych.data.template import Template, find_template, template_names, template_of_jinja
 from triptych.models import parts, toys
-from triptych.models.attention import agrees, attending_segments, segments_of
+from triptych.models.attention import PackAttention
 from triptych.models.family import Family, Model, PartsPlan
 from triptych.models.join import ACTIVATION, join, whole_processor
+from triptych.models.outline import outline_parts
 from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
 from triptych.models.splice import splice
 
@@ -68,7 +71,7 @@ class LlavaModel(Model):
         self.processor = processor
         self.sources = dict(sources)
         self._hashed: tuple[tuple[tuple[int, int], ...], str] | None = None
-        self._segments_agree: bool | None = None
+        self._packs = PackAttention(self._body, network.config.text_config)
 
     @property
     def _tower(self) -> nn.Module:
@@ -133,42 +136,7 @@ class LlavaModel(Model):
 
     def hidden(self, embeds_BTH: Tensor, *, segments_BT: Tensor | None, positions_BT: Tensor | None) -> Tensor:
         """Return hidden_BTH after the body's last norm."""
-        text = self.network.config.text_config
-        window = getattr(text, "sliding_window", None)
-        if segments_BT is not None and window is not None and embeds_BTH.shape[1] > window:
-            raise ModelError(f"rows of {embeds_BTH.shape[1]} tokens are longer than the model's window, {window}.")
-        positions_BT = None if positions_BT is None else positions_BT.to(self.device)
-        if segments_BT is None:
-            return self._run_body(embeds_BTH, positions_BT, None)
-        if self._by_segments(embeds_BTH):
-            with attending_segments(text):
-                return self._run_body(embeds_BTH, positions_BT, None, segments=segments_of(segments_BT))
-        mask = block_mask(segments_BT).to(self.device)
-        if text._attn_implementation == "eager":
-            # There the mask is added to the scores instead of asked.
-            lowest = torch.finfo(embeds_BTH.dtype).min
-            mask = torch.zeros(mask.shape, dtype=embeds_BTH.dtype, device=mask.device).masked_fill(~mask, lowest)
-        return self._run_body(embeds_BTH, positions_BT, mask)
-
-    def _run_body(
-        self, embeds_BTH: Tensor, positions_BT: Tensor | None, attention_mask: Tensor | None, **more: object
-    ) -> Tensor:
-        hidden_BTH: Tensor = self._body(
-            inputs_embeds=embeds_BTH, attention_mask=attention_mask, position_ids=positions_BT, use_cache=False, **more
-        ).last_hidden_state
-        return hidden_BTH
-
-    def _by_segments(self, embeds_BTH: Tensor) -> bool:
-        """Return whether conversations are attended one by one: on a CPU, where that computes the same."""
-        text = self.network.config.text_config
-        if self.device.type != "cpu" or text._attn_implementation != "sdpa":
-            return False
-        if self._segments_agree is None:
-            training = self._body.training
-            self._body.eval()  # dropout would differ
-            self._segments_agree = agrees(self._run_body, text, like=embeds_BTH)
-            self._body.train(training)
-        return self._segments_agree
+        return self._packs.hidden(embeds_BTH, segments_BT, positions_BT)
 
     def head(self, hidden_NH: Tensor) -> Tensor:
         """Return logits_NV."""
@@ -258,9 +226,7 @@ def put_together(
     Raises:
         ModelError: the parts do not fit together, or an image costs other than the plan's tokens.
     """
-    if plan.template not in TEMPLATES:
-        raise ModelError(f"no template is called {plan.template!r}; there are: {', '.join(sorted(TEMPLATES))}.")
-    template = TEMPLATES[plan.template]
+    template = find_template(plan.template)
     network = join(vision, language, template, projector=plan.projector, seed=plan.seed)
     model = LlavaModel(network, language.tokenizer, processor=vision.processor, template=template, sources=sources)
     tokens = model.feature_shape()[0]
@@ -287,14 +253,22 @@ def assemble(plan: PartsPlan) -> Model:
     return put_together(parts.load_vision(seen), parts.load_language(spoken), plan, sources=sources)
 
 
-def open_folder(folder: Path) -> Model:
+def open_folder(folder: Path, *, weights: bool = True) -> Model:
     """Open a saved folder, ours or anybody's LLaVA, with the dtype it was saved in.
+
+    Args:
+        folder: a Hugging Face folder.
+        weights: False: shapes alone, to learn what conversations and images cost it.
 
     Raises:
         ModelError: weights are missing, or nothing says which template it was tuned with.
     """
     with parts.clear_errors(folder, "a LLaVA"):
-        network = parts.load_network(partial(AutoModelForImageTextToText.from_pretrained, dtype="auto"), folder)
+        if weights:
+            network = parts.load_network(partial(AutoModelForImageTextToText.from_pretrained, dtype="auto"), folder)
+        else:
+            with torch.device("meta"):
+                network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
         tokenizer = AutoTokenizer.from_pretrained(folder)
     note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
     return LlavaModel(
@@ -306,14 +280,22 @@ def open_folder(folder: Path) -> Model:
     )
 
 
+def outline(what: PartsPlan | Path) -> Rendering:
+    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
+    if isinstance(what, PartsPlan):
+        return outline_parts(what)
+    return open_folder(what, weights=False).rendering
+
+
 def _template(folder: Path, name: str | None, jinja: str | None) -> Template:
     """Return the template a folder was tuned with: the noted one, else the one whose chat template it carries."""
-    for template in TEMPLATES.values():
-        if name == template.name or (name is None and jinja == template.jinja):
-            return template
+    if name in template_names():
+        return find_template(name)
+    if name is None and jinja is not None and (template := template_of_jinja(jinja)):
+        return template
     what = "its chat template is none that is known" if name is None else f"template {name!r} is not known"
     raise ModelError(
-        f'{folder}: {what}. Write {{"template": NAME}} into {folder / NOTE}; there are: {", ".join(sorted(TEMPLATES))}.'
+        f'{folder}: {what}. Write {{"template": NAME}} into {folder / NOTE}; there are: {", ".join(template_names())}.'
     )
 
 
@@ -343,5 +325,6 @@ FAMILY = Family(
     model_types=("llava", "fast_vlm"),
     assemble=assemble,
     open=open_folder,
+    outline=outline,
     samples={vision: partial(_sample, vision) for vision in toys.TOWERS},
 )

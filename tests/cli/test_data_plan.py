@@ -1,0 +1,50 @@
+"""``data plan`` tells what a run will do, and the run does it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Triptych
+from tests.train.runs import recipe_text
+from triptych.core.files import read_json_lines
+from triptych.train.recipe import load_recipe
+from triptych.train.trainer import train
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "toy.yaml"
+    path.write_text(recipe_text(tmp_path, align=True).replace("length: 6 steps", "length: 1 epoch"))
+    return path
+
+
+@pytest.mark.parametrize("rows", ["20000", "0"], ids=["in memory", "as they come"])
+def test_the_plan_is_what_the_run_does(triptych_here: Triptych, recipe: Path, rows: str, tmp_path: Path) -> None:
+    override = f"stages.tune.in_memory_rows={rows}"
+    done = triptych_here(tmp_path, "data", "plan", str(recipe), override, "--json", "--steps", "2", "--ranks", "2")
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    train(load_recipe(recipe, [override]), run=tmp_path / "run")
+    steps = [
+        row for row in read_json_lines(tmp_path / "run" / "metrics.jsonl") if row["stage"] == "tune" and "step" in row
+    ]
+    assert told["steps_an_epoch"] == told["total_steps"] == len(steps)
+    assert told["tokens"] == sum(int(str(step["tokens"])) for step in steps)
+    assert told["rows"] == told["sources"][0]["used"] == 24
+    assert told["packs"] * 160 * told["fill"] == pytest.approx(told["tokens"], rel=1e-3)
+    assert [len(step) for step in told["first_steps"]] == [2, 2]
+    assert 0.5 < told["balance"] <= 1
+
+
+def test_bad_rows_are_counted_and_named(triptych_here: Triptych, recipe: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tune.jsonl"
+    path.write_text(path.read_text().replace('"role": "user"', '"role": "nobody"', 1))
+    done = triptych_here(tmp_path, "data", "plan", str(recipe))
+    assert done.returncode == 0, done.stderr
+    assert "24 rows: 23 used, 0 shrunk, 0 shortened, 1 refused" in done.stdout
+    ledger = next(line.split()[-1] for line in done.stdout.splitlines() if line.strip().startswith("not as it is"))
+    assert "nobody" in Path(ledger).read_text()

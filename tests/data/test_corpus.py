@@ -1,0 +1,154 @@
+"""A corpus gives any row of a source, exactly as reading the source from its start would."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.core.errors import DataError
+from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
+from triptych.data.disk.json_rows import read_row_at
+from triptych.data.disk.spool import read_spooled, write_spool
+from triptych.data.format import Refused, read_source
+from triptych.data.plan import corpus as corpus_file
+from triptych.data.plan.corpora import Corpora, ask_always
+from triptych.data.plan.corpus import open_corpus
+from triptych.data.transform import TransformPlan, apply
+
+texts = st.text(max_size=20)
+boxes = st.none() | st.tuples(*[st.integers(0, 99)] * 4)
+pairs = st.none() | st.tuples(st.integers(1, 99), st.integers(1, 99))
+parts = st.one_of(st.builds(Text, texts), st.builds(ImageRef, texts, pairs, boxes, pairs), st.builds(VideoRef, texts))
+turns = st.builds(Turn, st.sampled_from(["system", "user", "assistant"]), st.lists(parts, max_size=4).map(tuple))
+facts: st.SearchStrategy[dict[str, Json]] = st.dictionaries(
+    texts, st.none() | st.integers() | st.lists(texts), max_size=3
+)
+plain = st.builds(
+    Example,
+    texts,
+    st.lists(turns, max_size=3).map(tuple),
+    labels=st.lists(st.tuples(texts, st.floats(allow_nan=False)), max_size=2).map(tuple),
+    origin=texts,
+    skills=st.lists(texts, max_size=2).map(tuple),
+    facts=facts,
+)
+examples = st.builds(
+    lambda example, shown: Example(example.id, example.turns, tuple(shown), facts=example.facts),
+    plain,
+    st.lists(plain, max_size=2),
+)
+rows = st.lists(st.one_of(plain, examples, st.builds(Refused, texts, texts, texts)), max_size=5)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def write(path: Path, count: int = 20) -> str:
+    lines = []
+    for number in range(count):
+        messages = [{"role": "user", "content": f"question {number}"}, {"role": "assistant", "content": "yes"}]
+        lines.append(json.dumps({"id": f"row-{number}", "messages": messages if number % 5 else "broken"}))
+        lines += ["", "  "] if number % 3 == 0 else []
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return f"messages:{path}"
+
+
+def all_rows(source: str, *steps: TransformPlan) -> list[Example | Refused]:
+    corpus = open_corpus(source, steps=steps, seed=3)
+    return [corpus.row(number) for number in range(len(corpus))]
+
+
+@given(found=rows)
+def test_what_is_spooled_comes_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, found: list[Example | Refused]
+) -> None:
+    path = tmp_path_factory.mktemp("spool") / "rows.jsonl"
+    places = write_spool(found, path)
+    assert [read_spooled(read_row_at(path, *place[1:], number=place[0])) for place in places.tolist()] == found
+
+
+def test_rows_at_random_are_those_of_the_stream(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl")
+    assert all_rows(source) == list(read_source(source))
+    corpus = open_corpus(source)
+    assert [corpus.row(number) for number in reversed(range(20))] == list(read_source(source))[::-1]
+
+
+def test_a_list_and_a_limit_are_read_the_same(tmp_path: Path) -> None:
+    rows = [
+        json.loads(line) for line in Path(write(tmp_path / "rows.jsonl")[9:]).read_text().splitlines() if line.strip()
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows, indent=1))
+    for source in (f"messages:{tmp_path / 'rows.json'}", f"messages:{tmp_path / 'rows.jsonl'}#limit=7"):
+        assert all_rows(source) == list(read_source(source))
+    assert len(open_corpus(f"messages:{tmp_path / 'rows.jsonl'}#limit=7")) == 7
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["anew", "kept"])
+def test_a_large_file_is_looked_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path, kept: bool
+) -> None:
+    monkeypatch.setattr(corpus_file, "IN_MEMORY_BYTES", 0 if kept else 1 << 20)
+    source = write(tmp_path / "rows.jsonl")
+    first = all_rows(source)
+    assert len(list((cache / "corpus").glob("places-*"))) == (1 if kept else 0)
+    assert all_rows(source) == first == list(read_source(source))
+    write(tmp_path / "rows.jsonl", count=9)
+    assert all_rows(source) == list(read_source(source))
+    assert len(all_rows(source)) == 9
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "spooled"])
+@pytest.mark.parametrize("kind", ["merge", "number_images"])
+def test_transformed_rows_are_those_of_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path, kept: bool, kind: str
+) -> None:
+    monkeypatch.setattr(corpus_file, "IN_MEMORY_ROWS", 3 if kept else 1_000)
+    source = write(tmp_path / "rows.jsonl")
+    step = TransformPlan.parse({"kind": kind})
+    wanted = list(apply([step], read_source(source), seed=3))
+    assert all_rows(source, step) == wanted
+    assert all_rows(source, step) == wanted
+    assert len(list((cache / "corpus").glob("rows-*"))) == (1 if kept and kind == "merge" else 0)
+
+
+def test_a_corpus_goes_to_another_process_by_name(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", count=3_000)
+    sent = pickle.dumps(open_corpus(source))
+    assert len(sent) < 1_000
+    again = pickle.loads(sent)
+    assert [again.row(number) for number in (0, 2_999)] == [open_corpus(source).row(number) for number in (0, 2_999)]
+
+
+def test_a_file_that_changed_on_the_way_to_another_process_is_refused(tmp_path: Path) -> None:
+    sent = pickle.dumps(open_corpus(write(tmp_path / "rows.jsonl")))
+    write(tmp_path / "rows.jsonl", count=21)
+    with pytest.raises(DataError, match="it changed while it was used"):
+        pickle.loads(sent)
+
+
+def test_a_data_set_that_moved_is_the_same(tmp_path: Path) -> None:
+    digests = set()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        digests.add(open_corpus(write(tmp_path / name / "rows.jsonl")).digest)
+    digests_of_others = {open_corpus(write(tmp_path / "a" / "rows.jsonl", count=19)).digest}
+    assert len(digests) == 1
+    assert not digests & digests_of_others
+
+
+def test_sources_are_numbered_one_after_the_other(tmp_path: Path) -> None:
+    first, second = (open_corpus(write(tmp_path / f"{name}.jsonl", count)) for name, count in (("a", 4), ("b", 3)))
+    corpora = Corpora([first, second])
+    assert len(corpora) == 7
+    assert [corpora.place(row) for row in range(7)] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2)]
+    assert corpora.examples(range(7), ask_always) == [corpora.example(row, ask_always) for row in range(7)]
+    assert corpora.example(5, ask_always) == second.row(1)

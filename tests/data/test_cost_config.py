@@ -1,0 +1,43 @@
+"""What an image costs is read from a model's JSON, or refused where the JSON does not tell.
+
+That what is read is right, test_costs.py holds against the processors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from triptych.core.errors import ModelError
+from triptych.data.plan.cost_config import cost_of_config
+
+CLIP = {"model_type": "clip_vision_model", "image_size": 336, "patch_size": 14}
+
+
+@pytest.mark.parametrize(
+    ("config", "processor", "said"),
+    [
+        ({"model_type": "whisper"}, None, "no cost is known for model_type 'whisper'; there are: fuyu, idefics2"),
+        ({}, None, "no cost is known for model_type None"),
+        ({"model_type": "qwen2_vl"}, None, "is in its preprocessor_config.json: give that file too"),
+        ({"model_type": "llava"}, None, "vision_config is None in the model's JSON"),
+        ({"model_type": "llava", "vision_config": {**CLIP, "model_type": "pixtral"}}, None, "vision tower 'pixtral'"),
+        ({"model_type": "llava", "vision_config": {**CLIP, "image_size": "big"}}, None, "image_size is 'big'"),
+        (
+            {"model_type": "llava", "vision_config": CLIP},
+            {"size": {"shortest_edge": 9}},
+            "without a width and a height",
+        ),
+        (
+            {"model_type": "llava_next", "vision_config": CLIP, "image_grid_pinpoints": "(1x1)"},
+            None,
+            r"image_grid_pinpoints is '\(1x1\)'",
+        ),
+    ],
+)
+def test_settings_that_do_not_tell_the_cost_are_refused(
+    config: dict[str, Any], processor: dict[str, Any] | None, said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        cost_of_config(config, processor)

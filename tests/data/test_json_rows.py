@@ -1,0 +1,69 @@
+"""Rows of JSON files: where each one is, so that any one can be read without the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from triptych.core.errors import DataError
+from triptych.data.disk.json_rows import read_row_at, read_rows, row_places
+
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+words = st.text(st.characters(codec="utf-8"), max_size=20)
+rows_of_words = st.lists(st.dictionaries(words, words | st.integers() | st.lists(words), max_size=3), max_size=6)
+
+
+def read_by_place(path: Path) -> list[object]:
+    return [read_row_at(path, start, length, number=number) for number, start, length in row_places(path)]
+
+
+@in_one_folder
+@given(rows=rows_of_words, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]), mark=st.booleans())
+def test_every_row_of_a_list_is_found_at_its_place(
+    rows: list[dict[str, object]], ascii_only: bool, indent: int | None, mark: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.json"
+    text = json.dumps(rows, ensure_ascii=ascii_only, indent=indent)
+    path.write_text(text.replace("\n", "\r\n"), "utf-8-sig" if mark else "utf-8", newline="")
+    assert read_by_place(path) == list(read_rows(path))
+    assert [row.value for row in read_rows(path)] == rows
+
+
+@in_one_folder
+@given(
+    rows=rows_of_words, blank=st.sampled_from(["", " ", "\t\r"]), end=st.sampled_from(["", "\n"]), mark=st.booleans()
+)
+def test_every_line_is_found_at_its_place(
+    rows: list[dict[str, object]], blank: str, end: str, mark: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = [json.dumps(row, ensure_ascii=False) for row in [{"first": 1}, *rows]]
+    path.write_text(f"\n{blank}\n".join(lines) + end, "utf-8-sig" if mark else "utf-8", newline="")
+    found = list(read_rows(path))
+    assert read_by_place(path) == found
+    assert [row.number for row in found] == list(range(0, 2 * len(lines), 2))
+    assert [row.value for row in found[1:]] == rows
+
+
+def test_a_list_longer_than_a_chunk_has_all_its_places(tmp_path: Path) -> None:
+    rows = [{"id": number, "text": "é→" * (9000 + 17 * number)} for number in range(60)]
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+    assert path.stat().st_size > 2_500_000
+    assert read_by_place(path) == list(read_rows(path))
+
+
+def test_a_broken_line_has_a_place_and_a_broken_list_is_an_error_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b'{"a": 1}\n{"torn\n\xff\n{}\n')
+    assert [number for number, _, _ in row_places(tmp_path / "rows.jsonl")] == [0, 1, 2, 3]
+    (tmp_path / "rows.json").write_text('[{"a": 1}, {"torn')
+    places = row_places(tmp_path / "rows.json")
+    assert next(places) == (0, 1, 8)
+    with pytest.raises(DataError, match="no JSON list"):
+        next(places)
+    with pytest.raises(DataError, match=r"gone\.json: cannot be read"):
+        list(row_places(tmp_path / "gone.json"))

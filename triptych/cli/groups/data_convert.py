@@ -1,0 +1,51 @@
+"""``triptych data convert``: a source written in another layout, with its pictures beside the new file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from triptych.cli.groups.sources import Source, usable_rows
+from triptych.core.errors import ConfigError
+from triptych.core.log import say
+
+TOLD = 10
+"""Rows left out that are told one by one."""
+
+
+def convert_source(
+    source: Source,
+    to: Annotated[str, typer.Argument(metavar="DST", help="FORMAT:PATH of the new file, e.g. messages:train.jsonl.")],
+    *,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Leave out and count the rows that DST's layout cannot say; else stop there.")
+    ] = False,
+) -> None:
+    """Write the rows that can be used in another format; the pictures are copied beside the new file."""
+    from triptych.core.plugins import find
+    from triptych.data.disk.writing import LeavingOut
+    from triptych.data.format import Format, options_of, split_source
+
+    name, path = split_source(to)
+    plugin = find("format", name, Format)
+    if plugin.write is None:
+        raise ConfigError(f"format {name!r} can only be read. Convert to messages instead.")
+    if options := options_of(to):
+        raise ConfigError(f"{to!r}: {min(options)!r} is an option of reading. Leave it out of DST.")
+    if path.resolve() == split_source(source)[1].resolve():
+        raise ConfigError(f"{path} is the source itself. Write to another file.")
+    if not skip:
+        say(f"{path}: {plugin.write(usable_rows(source), path)} rows")
+        return
+    rows = LeavingOut(usable_rows(source))
+    count = plugin.write(rows, path)
+    for refused in rows.left_out[:TOLD]:
+        say(f"left out: {refused.message}")
+    if len(rows.left_out) > TOLD:
+        say(f"and {len(rows.left_out) - TOLD} more")
+    say(f"{path}: {count} rows, {len(rows.left_out)} left out that {name} cannot say")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"convert": convert_source}

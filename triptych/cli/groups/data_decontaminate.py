@@ -1,0 +1,113 @@
+"""``triptych data decontaminate``: which rows a benchmark holds too, and a copy without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from triptych.cli.groups.sources import AsJson, json_text
+from triptych.core.errors import ConfigError
+from triptych.core.log import say
+
+if TYPE_CHECKING:  # pictures are loaded when a command needs them
+    from triptych.core.records import Json
+    from triptych.data.trust.decontaminate import Found
+
+TOLD = 10
+"""Matches that are told one by one, for each kind."""
+AGAINST = "--against"
+
+
+def decontaminate_sources(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="FORMAT:PATH, one or more.")],
+    *,
+    against: Annotated[
+        list[str], typer.Option(AGAINST, metavar="SOURCE...", help="Benchmarks, FORMAT:PATH, one or more.")
+    ],
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="DST", help="FORMAT:PATH: write the rows that share nothing.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find rows whose pictures or words a benchmark has: resized, saved again, cut a little; in runs of 13 words."""
+    from triptych.data.trust.decontaminate import decontaminate
+
+    if out is not None:
+        _check_target(out, [*sources, *against])
+    found = decontaminate(sources, against)
+    if out is not None:
+        _write(out, sources, found)
+    if as_json:
+        matches: list[Json] = [
+            {"where": it.where, "theirs": it.theirs, "kind": it.kind, "message": it.message} for it in found.matches
+        ]
+        refused: list[Json] = [it.message for it in (*found.refused, *found.benchmark_refused)]
+        typer.echo(json_text({**found.as_json(), "matches": matches, "refusals": refused}))
+        return
+    for line in _lines(found):
+        typer.echo(line)
+
+
+def spread(arguments: Sequence[str]) -> list[str]:
+    """Return the command line with ``--against`` before each benchmark: ``--against A B`` says two."""
+    told: list[str] = []
+    gathering = False
+    for position, argument in enumerate(arguments):
+        before = arguments[position - 1] if position else ""
+        if argument.startswith("-"):
+            gathering = argument == AGAINST or argument.startswith(f"{AGAINST}=")
+            told.append(argument)
+        else:
+            told += [AGAINST, argument] if gathering and before != AGAINST else [argument]
+    return told
+
+
+class SpreadCommand(TyperCommand):
+    """A command whose ``--against`` takes all that follows it, up to the next option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return what typer makes of the arguments, spread."""
+        return super().parse_args(ctx, spread(args))
+
+
+def _check_target(out: str, sources: Sequence[str]) -> None:
+    from triptych.core.plugins import find
+    from triptych.data.format import Format, split_source
+
+    name, path = split_source(out)
+    if find("format", name, Format).write is None:
+        raise ConfigError(f"format {name!r} can only be read. Write messages instead.")
+    if path.resolve() in {split_source(source)[1].resolve() for source in sources}:
+        raise ConfigError(f"{path} is one of the sources. Write to another file.")
+
+
+def _write(out: str, sources: Sequence[str], found: Found) -> None:
+    from triptych.core.plugins import find
+    from triptych.data.format import Format, split_source
+    from triptych.data.trust.decontaminate import clean_rows
+
+    name, path = split_source(out)
+    write = find("format", name, Format).write
+    assert write is not None, "checked before the work began"
+    count = write(clean_rows(sources, found), path)
+    say(f"{path}: {count} rows")
+
+
+def _lines(found: Found) -> Iterator[str]:
+    yield f"{found.examples} rows: {len(found.clean)} clean, {found.shared} shared, {len(found.refused)} refused"
+    skipped = f"; {len(found.benchmark_refused)} of theirs cannot be read" if found.benchmark_refused else ""
+    yield f"compared with {found.benchmark_rows} rows of benchmarks{skipped}"
+    for kind, count in found.kinds.items():
+        note = " (short questions asked alike; not taken for shared)" if kind == "question" else ""
+        yield f"{kind}: {count} row{'' if count == 1 else 's'}{note}"
+        told = [match for match in found.matches if match.kind == kind]
+        yield from (f"  {match.message}" for match in told[:TOLD])
+        if len(told) > TOLD:
+            yield f"  and {len(told) - TOLD} more; --json lists all"
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"decontaminate": decontaminate_sources}
+CLASSES: dict[str, type[TyperCommand]] = {"decontaminate": SpreadCommand}

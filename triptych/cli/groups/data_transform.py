@@ -1,0 +1,75 @@
+"""``triptych data transform``: a source with steps applied to its rows, written as new data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triptych.cli.groups.sources import Source, measured_rows
+from triptych.core.errors import ConfigError
+from triptych.core.log import say
+
+if TYPE_CHECKING:  # pictures are loaded when a command needs them
+    from triptych.core.records import Example
+    from triptych.data.transform import TransformPlan
+
+TOLD = 10
+"""Refused rows that are told one by one."""
+
+
+def transform_source(
+    source: Source,
+    to: Annotated[str, typer.Argument(metavar="DST", help="FORMAT:PATH of the new file, e.g. messages:new.jsonl.")],
+    *,
+    steps: Annotated[
+        Path, typer.Option("--steps", metavar="FILE.yaml", help="steps: [{kind: NAME, ...settings}, ...], in order.")
+    ],
+    seed: Annotated[int, typer.Option("--seed", help="Decides, with a row's id, all that is drawn.")] = 0,
+) -> None:
+    """Write the rows that steps make of a source; the pictures are copied beside the new file."""
+    from triptych.core.config import load_config
+    from triptych.core.plugins import find
+    from triptych.data.format import Format, options_of, split_source
+    from triptych.data.transform import Steps
+
+    name, path = split_source(to)
+    write = find("format", name, Format).write
+    if write is None:
+        raise ConfigError(f"format {name!r} can only be read. Write messages instead.")
+    if options := options_of(to):
+        raise ConfigError(f"{to!r}: {min(options)!r} is an option of reading. Leave it out of DST.")
+    if path.resolve() == split_source(source)[1].resolve():
+        raise ConfigError(f"{path} is the source itself. Write to another file.")
+    plans = load_config(steps, model=Steps).steps
+    refused: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    count = write(_made(source, plans, seed, refused, left), path)
+    for reason, rows in refused.most_common():
+        say(f"refused: {reason}: {rows}")
+    for kind, rows in left.most_common():
+        say(f"{kind} left {rows} rows as they were; their notes say why")
+    say(f"{path}: {count} rows, {refused.total()} refused")
+
+
+def _made(
+    source: str, plans: tuple[TransformPlan, ...], seed: int, refused: Counter[str], left: Counter[str]
+) -> Iterator[Example]:
+    """Yield the rows that can be used; count the others, and the rows that a step could not change."""
+    from triptych.core.records import Example
+    from triptych.data.transform import apply, left_by
+
+    for row in apply(plans, measured_rows(source), seed=seed):
+        if isinstance(row, Example):
+            left.update(left_by(row))
+            yield row
+            continue
+        if refused.total() < TOLD:
+            say(f"refused: {row.message}")
+        refused[row.reason] += 1
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"transform": transform_source}

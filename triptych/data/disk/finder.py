@@ -1,0 +1,132 @@
+"""Media of a row: what it calls a picture or a video, found. A path, bytes with a path, a data URI, a URL.
+
+Not about where the name stands in a row: ``formats/`` knows. Invariants: no name leads out of its folder; nothing is
+fetched from a network unless the source says so; bytes that no file holds are kept in the cache folder.
+
+Options of a source: ``#image_dir=FOLDER`` (or a zip) and ``#video_dir=FOLDER``, where the rows' paths begin (the data
+file's own folder otherwise), ``#outside=allow`` for paths that lead out of it, and ``#urls=allow`` (``#urls=private``:
+addresses of your own network too).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+from triptych.core.errors import ConfigError
+from triptych.core.records import ImageRef, VideoRef
+from triptych.data.disk.rows import bad, words
+from triptych.data.format import RowError
+from triptych.data.media.folder import ImageFolder
+from triptych.data.media.locate import ImageError, keep_bytes
+from triptych.data.media.unpack import base64_bytes
+
+Urls = Literal["allow", "private"]
+MEDIA_OPTIONS = ("image_dir", "outside", "urls", "video_dir")
+_DATA = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+_URL = re.compile(r"https?://", re.IGNORECASE)
+
+
+class Finder(Protocol):
+    """Anything that finds what rows name: files of a folder, members of a shard."""
+
+    def image(self, entry: object) -> ImageRef:
+        """Return where a picture is. Raises RowError or ImageError."""
+
+    def video(self, entry: object) -> VideoRef:
+        """Return where a video is. Raises RowError or ImageError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Finds what the rows of one file name."""
+
+    images: ImageFolder
+    videos: ImageFolder
+    urls: Urls | None = None
+    """From where pictures may be fetched: ``allow``: public addresses; ``private``: all; None: nothing is."""
+
+    def image(self, entry: object) -> ImageRef:
+        """Return where a picture is.
+
+        Args:
+            entry: a path, a data URI, a URL, or an object with ``bytes``, ``path`` or ``url``.
+
+        Raises:
+            RowError: no such thing, or a URL where none is allowed.
+            ImageError: it is not there.
+        """
+        match entry:
+            case {"bytes": bytes(content), **rest}:
+                name = rest.get("path")
+                return ImageRef(keep_bytes(content, name if isinstance(name, str) else ""))
+            case {"bytes": str()}:
+                raise bad("an image's bytes are a text. Write a data URI, or a path, in their place.")
+            case {"path": str(name)} | {"url": str(name)} | str(name):
+                return self._named(words(name, "an image's path"))
+            case {"path": None} | {"bytes": None}:
+                raise ImageError(
+                    "image file missing", "an image has neither bytes nor a path. Add it or leave the row out."
+                )
+        raise bad("an image is neither a path nor bytes with a path. Mend the row or leave it out.")
+
+    def video(self, entry: object) -> VideoRef:
+        """Return where a video, or the folder of its frames, is. Raises RowError and ImageError as ``image``."""
+        match entry:
+            case {"path": str(name)} | str(name):
+                return self.videos.find_video(words(name, "a video's path"))
+        raise bad("a video is no path. Mend the row or leave it out.")
+
+    def _named(self, name: str) -> ImageRef:
+        if _DATA.match(name):
+            try:
+                return ImageRef(keep_bytes(base64_bytes(name.encode("utf-8"))))
+            except ValueError as error:
+                raise ImageError("image unreadable", f"a data URI is no base64 ({error}). Write it again.") from None
+        if _URL.match(name):
+            return self._fetched(name)
+        return self.images.find(name)
+
+    def _fetched(self, url: str) -> ImageRef:
+        if self.urls is None:
+            raise RowError(
+                "url not allowed",
+                f"the image {url[:200]!r} is on a network. Add #urls=allow to the source to fetch it.",
+            )
+        from triptych.core.fetch import FetchError, fetch  # Networks are for those who ask for them.
+
+        try:
+            return ImageRef(str(fetch(url, allow_private=self.urls == "private")))
+        except FetchError as error:
+            raise RowError(error.reason, str(error)) from None
+
+
+def media_of(path: Path, options: Mapping[str, str]) -> Media:
+    """Return what finds the media of a file's rows, as its source's options say.
+
+    Raises:
+        ConfigError: an option is malformed.
+    """
+    if options.get("outside", "allow") != "allow":
+        raise ConfigError(f"outside is {options['outside']!r}: write #outside=allow, or leave it out.")
+    urls = options.get("urls")
+    if urls not in (None, "allow", "private"):
+        raise ConfigError(f"urls is {urls!r}: write #urls=allow, or #urls=private for your own network too.")
+    images, videos = (_folder(path, options, key) for key in ("image_dir", "video_dir"))
+    return Media(images, videos, cast("Urls | None", urls))
+
+
+def _folder(path: Path, options: Mapping[str, str], key: str) -> ImageFolder:
+    outside = "outside" in options
+    beside = path if path.is_dir() else path.parent
+    if key not in options:
+        return ImageFolder(beside, allow_outside=outside)
+    place = Path(options[key]).expanduser()
+    if key == "image_dir" and place.suffix.lower() == ".zip" and place.is_file():
+        return ImageFolder(beside, archives=[place], allow_outside=outside)
+    if not place.is_dir():
+        raise ConfigError(f"{key} is {options[key]!r}, which is no folder. Name where the rows' paths begin.")
+    return ImageFolder(place, allow_outside=outside)

@@ -1,0 +1,217 @@
+"""What every reader asks of a row: its id, texts and lists, and a conversation in which people take turns.
+
+Not about any one layout: ``formats/`` says which keys a row has, and hands its way to build an Example of a row to
+``row_format``. A row that fails raises RowError, which ``convert_row`` turns into a Refused with file, row and id; so
+no reader can forget to name them, and the next row goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from triptych.core.errors import ConfigError
+from triptych.core.records import Box, Example, Json, Role, Text, Turn
+from triptych.data.disk.json_rows import Row, read_rows
+from triptych.data.disk.parquet_rows import is_parquet, read_parquet_rows
+from triptych.data.format import Format, Reader, Refused, RowError, RowReader, Trait, Writer
+from triptych.data.media.locate import ImageError
+
+Build = Callable[[dict[str, Json], str], Example]
+"""(row, origin) -> Example; raises RowError or ImageError when the row cannot be used."""
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+}
+"""Names of speakers in published files."""
+_ID_CHARACTERS = 100
+"""Most that a refusal shows of an id."""
+
+
+def row_format(
+    start: Callable[[Path, Mapping[str, str]], Build],
+    *,
+    write: Writer | None,
+    about: str,
+    options: Sequence[str] = (),
+    endings: Sequence[str] = (".jsonl", ".json"),
+    cannot: Collection[Trait] = (),
+) -> Format:
+    """Return the format of a JSON list or JSON Lines with one Example a row, in which each row can be read alone.
+
+    The same rows are read from Parquet too, there as a stream.
+
+    Args:
+        start: (path, options) -> Build, for one file; may look at the file, but not go through it.
+        write: as ``Format.write``.
+        about: as ``Format.about``.
+        options: the layout's own ``#key=value`` options beside ``limit``.
+        endings: as ``Format.endings``.
+        cannot: as ``Format.cannot``.
+    """
+
+    def check(given: Mapping[str, str]) -> None:
+        if unknown := sorted(given.keys() - set(options)):
+            known = ", ".join(sorted([*options, "limit"]))
+            raise ConfigError(f"this format has no option {unknown[0]!r}. There are: {known}.")
+
+    def each(path: Path, given: Mapping[str, str]) -> RowReader | None:
+        check(given)
+        if is_parquet(path):
+            return None
+        build = start(path, given)
+        return lambda row: convert_row(row, build, path=path)
+
+    def rows(path: Path, given: Mapping[str, str]) -> Iterator[Example | Refused]:
+        build = start(path, given)
+        yield from (convert_row(row, build, path=path) for row in rows_of(path))
+
+    def configure(given: Mapping[str, str]) -> Reader:
+        check(given)
+        return lambda path: rows(path, given)
+
+    return Format(
+        read=lambda path: rows(path, {}),
+        write=write,
+        about=about,
+        configure=configure,
+        each=each,
+        endings=tuple(endings),
+        cannot=frozenset(cannot),
+    )
+
+
+def rows_of(path: Path) -> Iterator[Row]:
+    """Yield the rows of a JSON list, of JSON Lines or of a Parquet file. Raises DataError as their readers."""
+    return read_parquet_rows(path) if is_parquet(path) else read_rows(path)
+
+
+def convert_row(row: Row, build: Build, *, path: Path) -> Example | Refused:
+    """Return what ``build`` makes of a row, or its refusal."""
+    where = origin = f"{path}: row {row.number}"
+    try:
+        if isinstance(row.value, RowError):
+            raise row.value
+        if not isinstance(row.value, dict):
+            raise bad(f"expected an object {{...}}, found {type(row.value).__name__}. Mend the row or leave it out.")
+        called = row.value.get("id", row.value.get("sample_id"))
+        if called is not None:
+            where = f"{origin} (id {repr(called)[:_ID_CHARACTERS]})"
+        return build(row.value, origin)
+    except (RowError, ImageError) as error:
+        return Refused(where, error.reason, f"{where}: {error}")
+
+
+def id_of(row: dict[str, Json], origin: str, *, key: str = "id") -> str:
+    """Return the row's id, or its number where it has none."""
+    value = row.get(key)
+    if value is None:
+        return origin.rpartition(" ")[2]
+    if isinstance(value, str) and value:
+        return words(value, "the id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise bad(f"{key!r} is {value!r}: give a text or a whole number.")
+
+
+def words(value: Json, what: str) -> str:
+    """Return a text of the row, checked to be one."""
+    if not isinstance(value, str):
+        raise bad(f"{what} is {_shown(value)}, not a text. Mend the row or leave it out.")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise bad(f"{what} holds half of a surrogate pair, which is no character. Mend the text.") from None
+    return value
+
+
+def listed(value: Json, what: str) -> list[Json]:
+    """Return a list of the row, checked to be one."""
+    if not isinstance(value, list):
+        raise bad(f"{what} is {_shown(value)}, not a list. Mend the row or leave it out.")
+    return value
+
+
+def keyed(value: Json, what: str) -> dict[str, Json]:
+    """Return an object of the row, checked to be one."""
+    if not isinstance(value, dict):
+        raise bad(f"{what} is {_shown(value)}, not an object {{...}}. Mend the row or leave it out.")
+    return value
+
+
+def role_of(value: Json, what: str) -> Role:
+    """Return the speaker that a published name means."""
+    if isinstance(value, str) and value in ROLES:
+        return ROLES[value]
+    raise bad(f"the speaker of {what} is {_shown(value)}. Known are {', '.join(ROLES)}.")
+
+
+def box_of(value: Json) -> Box | None:
+    """Return the box that a row gives as four whole numbers; None where it gives none. Raises RowError."""
+    if value is None:
+        return None
+    match value:
+        case [int(left), int(top), int(right), int(bottom)] if not any(isinstance(side, bool) for side in value):
+            return left, top, right, bottom
+    raise bad(f"the box {value!r} is not left, top, right, bottom in whole pixels.")
+
+
+def size_of(value: Json) -> tuple[int, int] | None:
+    """Return the size that a row gives as two whole numbers; None where it gives none. Raises RowError."""
+    match value:
+        case None:
+            return None
+        case [int(width), int(height)] if width > 0 < height and not any(isinstance(side, bool) for side in value):
+            return width, height
+    raise bad(f"the size {value!r} is not width, height in whole pixels.")
+
+
+def labels_of(value: Json) -> Iterator[tuple[str, float]]:
+    """Yield the labels of an object of numbers, in its order. Raises RowError."""
+    for name, number in keyed({} if value is None else value, "labels").items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise bad(f"label {name!r} is {number!r}, not a number.")
+        yield words(name, "a label's name"), float(number)
+
+
+def bad(message: str) -> RowError:
+    """Return the refusal of a row that does not have its layout's shape."""
+    return RowError("bad row", message)
+
+
+def check_turns(turns: Sequence[Turn], *, labelled: bool = False) -> None:
+    """Refuse a conversation that is none: user and assistant take turns, after at most one system turn.
+
+    Args:
+        turns: in order.
+        labelled: the row has labels, so it needs no reply to learn from.
+
+    Raises:
+        RowError: ``no assistant turn``, ``wrong role order`` or ``empty reply``.
+    """
+    if not turns or not (labelled or any(turn.role == "assistant" for turn in turns)):
+        raise RowError("no assistant turn", "no turn is the assistant's, so nothing can be learnt. Add the reply.")
+    start = 1 if turns[0].role == "system" else 0
+    for number, turn in enumerate(turns[start:], start=start):
+        expected = "user" if (number - start) % 2 == 0 else "assistant"
+        if turn.role != expected:
+            raise RowError(
+                "wrong role order",
+                f"turn {number} is the {turn.role}'s where the {expected}'s should be. Put the turns in order.",
+            )
+        if turn.role == "assistant" and _says_nothing(turn):
+            raise RowError("empty reply", f"turn {number}, the assistant's, is empty. Add the reply or cut the turn.")
+
+
+def _says_nothing(turn: Turn) -> bool:
+    return not any(not isinstance(part, Text) or part.text.strip() for part in turn.parts)
+
+
+def _shown(value: Json) -> str:
+    said = json.dumps(value, ensure_ascii=True)
+    return said if len(said) <= 40 else f"{said[:37]}..."

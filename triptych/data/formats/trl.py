@@ -1,0 +1,158 @@
+"""TRL's vision rows: {messages, images}, an image part for each image, in order; or {prompt, completion, images}.
+
+Source: TRL's page on dataset formats, conversational and standard; a list, JSON Lines or Parquet with ``List(Image)``.
+The k-th image part is the k-th image. Where no message has image parts the images stand in front of the first user
+message, as that library puts them. ``image`` is one image. A prompt and its completion become one conversation: which
+replies are learnt is said by the recipe, not by the row. Preference pairs and tool turns are refused. Other keys of a
+row are its facts.
+
+Cannot say: a box, demonstrations, labels, videos. An image that is shown twice is listed twice. A literal ``<image>``
+is text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from triptych.core.records import Example, ImageRef, Json, Part, Role, Text, Turn
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.marks import CANNOT, image_names, join_others, split_others
+from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, listed, role_of, row_format, words
+from triptych.data.disk.writing import write_rows
+from triptych.data.format import RowError
+from triptych.data.media.folder import ImageShelf
+
+_FOREIGN = ("chosen", "rejected", "tools")
+_OWN = frozenset({"id", "messages", "prompt", "completion", "images", "image", *_FOREIGN})
+
+
+def write(examples: Iterable[Example], path: Path) -> int:
+    """Write Examples as messages of content parts; a ``.json`` file becomes a list, any other JSON Lines."""
+    return write_rows(examples, path, _row)
+
+
+def _start(path: Path, options: Mapping[str, str]) -> Build:
+    media = media_of(path, options)
+    return lambda row, origin: _example(row, media, origin)
+
+
+def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
+    for key in _FOREIGN:
+        if row.get(key):
+            raise bad(f"{key!r} is for preference pairs or tools, which Triptych does not tune on. Leave the row out.")
+    messages = _messages(row)
+    images = _images(row, media)
+    unused = iter(enumerate(images))
+    said = [(role, list(_parts(content, unused, media, f"message {k}"))) for k, (role, content) in enumerate(messages)]
+    left = [image for _, image in unused]
+    if left and (len(left) < len(images) or _has_images(said)):
+        raise RowError(
+            "more images than marks",
+            f"{len(images)} images but {len(images) - len(left)} image parts for them. Add parts or drop images.",
+        )
+    turns = tuple(Turn(role, tuple(parts)) for role, parts in _with_images_in_front(said, left))
+    check_turns(turns)
+    skills, facts = split_others(row, _OWN)
+    return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
+
+
+def _messages(row: dict[str, Json]) -> list[tuple[Role, Json]]:
+    """Return who says what; a prompt and its completion in one."""
+    if row.get("messages") is not None:
+        if row.get("prompt") is not None or row.get("completion") is not None:
+            raise bad("both 'messages' and a prompt or a completion are given. Leave one out.")
+        return [_message(value, f"message {k}") for k, value in enumerate(listed(row["messages"], "messages"))]
+    said: list[tuple[Role, Json]] = []
+    for key, role in (("prompt", "user"), ("completion", "assistant")):
+        value = row.get(key)
+        if isinstance(value, str):
+            said.append((role_of(role, key), value))
+        else:
+            said += [_message(each, f"{key} {k}") for k, each in enumerate(listed(value, key))]
+    return said
+
+
+def _message(value: Json, what: str) -> tuple[Role, Json]:
+    message = keyed(value, what)
+    if message.get("tool_calls"):
+        raise bad(f"{what} calls tools, which Triptych does not tune on. Leave the row out.")
+    return role_of(message.get("role"), what), message.get("content")
+
+
+def _images(row: dict[str, Json], media: Media) -> list[ImageRef]:
+    if row.get("images") is not None and row.get("image") is not None:
+        raise bad("both 'image' and 'images' are given. Leave one out.")
+    if row.get("image") is not None:
+        return [media.image(row["image"])]
+    return [media.image(entry) for entry in listed(row.get("images") or [], "images")]
+
+
+def _parts(content: Json, unused: Iterator[tuple[int, ImageRef]], media: Media, what: str) -> Iterator[Part]:
+    if not isinstance(content, list):
+        content = [{"type": "text", "text": content}]
+    for value in content:
+        part = keyed(value, f"a part of {what}")
+        match part.get("type"):
+            case "text":
+                if text := words(part.get("text"), f"a text of {what}"):
+                    yield Text(text)
+            case "image":
+                inline = next((part[key] for key in ("image", "url", "path") if part.get(key) is not None), None)
+                yield media.image(inline) if inline is not None else _next(unused, part.get("index"), what)
+            case other:
+                raise bad(f"a part of {what} has the type {other!r}. Known are text and image.")
+
+
+def _next(unused: Iterator[tuple[int, ImageRef]], index: Json, what: str) -> ImageRef:
+    number, image = next(unused, (-1, None))
+    if image is None:
+        raise RowError("more marks than images", f"an image part of {what} has no image left. Add it or drop the part.")
+    if index is not None and index != number:
+        raise bad(f"an image part of {what} has the index {index!r} but is number {number}. Put the images in order.")
+    return image
+
+
+def _has_images(said: list[tuple[Role, list[Part]]]) -> bool:
+    return any(isinstance(part, ImageRef) for _, parts in said for part in parts)
+
+
+def _with_images_in_front(
+    said: list[tuple[Role, list[Part]]], images: list[ImageRef]
+) -> Iterator[tuple[Role, list[Part]]]:
+    left: list[Part] = list(images)
+    for role, parts in said:
+        yield role, [*left, *parts] if role == "user" else parts
+        if role == "user":
+            left = []
+    if left:
+        raise bad(f"{len(left)} images and no user message to put them in front of. Add one.")
+
+
+def _row(example: Example, shelf: ImageShelf) -> Json:
+    return {
+        "id": example.id,
+        "messages": [
+            {"role": turn.role, "content": [_part_row(part) for part in turn.parts]} for turn in example.turns
+        ],
+        "images": image_names(example, shelf),
+        **join_others(example, _OWN),
+    }
+
+
+def _part_row(part: Part) -> Json:
+    match part:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case ImageRef():
+            return {"type": "image"}
+    raise bad(f"this layout cannot hold the video {part.source}. Cut it into frames first.")
+
+
+FORMAT = row_format(
+    _start,
+    write=write,
+    about="TRL rows: messages with image parts and images; prompt and completion",
+    options=MEDIA_OPTIONS,
+    cannot=CANNOT - {"marks"},
+)

@@ -1,0 +1,1 @@
+"""Public data sets: facts on them, and bringing them to a disk."""

@@ -1,0 +1,184 @@
+"""The folder of a data file: finds the pictures and videos that rows name, and puts some beside a file being written.
+
+Not about what is in a picture: ``images`` looks. Invariant: no name in a data file leads out of the file's folder, be
+it by ``..``, as an absolute path or through a link, unless the user allowed just that; and none is taken for a locator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from triptych.core.files import sha256_of, write_atomically
+from triptych.core.records import ImageRef, VideoRef
+from triptych.data.media.locate import SUFFIXES, ImageError, name_of, place_of, read_bytes, zip_members
+from triptych.data.media.unpack import suffix_of
+from triptych.data.media.video import frame_files
+
+IMAGES = "images"
+"""Where a written file's copied pictures lie, beside it."""
+VIDEOS = "videos"
+"""Where its copied videos lie."""
+_SHA_DIGITS = 16
+
+
+class ImageFolder:
+    """Finds pictures under one folder, and in zips. State: the subfolders and the zips that it has looked at."""
+
+    def __init__(self, folder: Path, *, archives: Sequence[Path] = (), allow_outside: bool = False) -> None:
+        """Args: the folder; zips to look in, in order, for what is no file there; whether names may lead out of it."""
+        self._root = folder.resolve()
+        self._archives = tuple(path.resolve() for path in archives)
+        self._allow_outside = allow_outside
+        self._resolved: dict[str, Path] = {}
+        self._members: Sequence[Mapping[str, str]] | None = None
+
+    def find(self, name: str) -> ImageRef:
+        """Return the picture that a row calls ``name``: a file, else a zip's member of that name.
+
+        Raises:
+            ImageError: ``path leaves the data folder``, or ``image file missing``; a zip cannot be read.
+        """
+        found = self._look(name)
+        if found is not None and stat.S_ISREG(found[1]):
+            return ImageRef(str(found[0]))
+        member = PurePosixPath(name).as_posix()
+        for members in self._zips() if found is None else ():
+            if member in members:
+                return ImageRef(members[member])
+        raise self._missing("image", name)
+
+    def find_video(self, name: str) -> VideoRef:
+        """Return the video that a row calls ``name``: a file, or a folder of frames.
+
+        Raises:
+            ImageError: ``path leaves the data folder``, or ``video file missing``.
+        """
+        found = self._look(name)
+        if found is not None and (stat.S_ISREG(found[1]) or stat.S_ISDIR(found[1])):
+            return VideoRef(str(found[0]))
+        raise self._missing("video", name)
+
+    def _look(self, name: str) -> tuple[Path, int] | None:
+        """Return what is there and what kind of thing it is; None where nothing is."""
+        try:
+            path = self._inside(name)
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                path = self._checked(path.resolve(), name)
+                mode = path.lstat().st_mode
+        except ImageError:
+            raise
+        except (OSError, ValueError, RuntimeError):  # Not there; too long a name, a zero byte, a circle of links.
+            return None
+        # A file's own name may look like a locator; it would then be read as one, of another file.
+        return (path, mode) if place_of(str(path)).kind == "file" else None
+
+    def _inside(self, name: str) -> Path:
+        """Return the path with all links resolved but the last: one look at the disk for each folder, not each file."""
+        folder, _, file = name.rpartition("/")
+        if file in {"", ".", ".."}:
+            return self._checked((self._root / name).resolve(), name)
+        if name.startswith("/"):
+            folder = folder or "/"
+        if folder not in self._resolved:
+            self._resolved[folder] = self._checked((self._root / folder).resolve(), name)
+        return self._resolved[folder] / file
+
+    def _checked(self, path: Path, name: str) -> Path:
+        if not (self._allow_outside or path.is_relative_to(self._root)):
+            raise ImageError(
+                "path leaves the data folder",
+                f"image {_short(name)} lies outside {self._root}. Put the pictures under that folder.",
+            )
+        return path
+
+    def _zips(self) -> Sequence[Mapping[str, str]]:
+        if self._members is None:
+            self._members = [zip_members(path) for path in self._archives]
+        return self._members
+
+    def _missing(self, kind: str, name: str) -> ImageError:
+        where = " or ".join([f"under {self._root}", *(f"in {path.name}" for path in self._archives)])
+        return ImageError(
+            f"{kind} file missing",
+            f"{kind} {_short(name)} is no file {where}. Put it there or leave the row out.",
+        )
+
+
+class ImageShelf:
+    """Names pictures and videos from a file that is being written. State: the names it has given."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._root = folder.resolve()
+        self._names: dict[str, str] = {}
+
+    def name(self, source: str) -> str:
+        """Return a picture's path from the folder; one that is no file in it is copied to ``images/`` first.
+
+        Raises:
+            ImageError: ``image file missing``; or it is in something that cannot be read.
+        """
+        if source not in self._names:
+            self._names[source] = self._named(source) if place_of(source).kind == "file" else self._unpacked(source)
+        return self._names[source]
+
+    def video_name(self, source: str) -> str:
+        """Return a video's path from the folder; one that lies elsewhere is copied to ``videos/`` first.
+
+        Raises:
+            ImageError: ``video file missing``.
+        """
+        if source not in self._names:
+            path = Path(source).resolve()
+            if not path.exists():
+                raise ImageError("video file missing", f"{source}: no such video. Put it there or leave the row out.")
+            inside = path.is_relative_to(self._root)
+            self._names[source] = path.relative_to(self._root).as_posix() if inside else self._filmed(path)
+        return self._names[source]
+
+    def _named(self, source: str) -> str:
+        path = Path(source).resolve()
+        if not path.is_file():
+            raise ImageError("image file missing", f"{source}: no such image. Put it there or leave the row out.")
+        inside = path.is_relative_to(self._root)
+        return path.relative_to(self._root).as_posix() if inside else self._copied(path, IMAGES)
+
+    def _unpacked(self, source: str) -> str:
+        content = read_bytes(source)
+        name = PurePosixPath(name_of(source))
+        suffix = name.suffix if name.suffix.lower() in SUFFIXES else suffix_of(content)
+        file = _with_sha(name.stem, hashlib.sha256(content).hexdigest(), suffix)
+        if not (copy := self._folder / IMAGES / file).exists():
+            write_atomically(copy, content)
+        return f"{IMAGES}/{file}"
+
+    def _filmed(self, path: Path) -> str:
+        if path.is_file():
+            return self._copied(path, VIDEOS)
+        frames = frame_files(path)
+        sha = hashlib.sha256("".join(f"{frame.name} {sha256_of(frame)}\n" for frame in frames).encode("utf-8"))
+        copy = self._folder / VIDEOS / _with_sha(path.name, sha.hexdigest(), "")
+        for frame in frames:
+            if not (file := copy / frame.name).exists():
+                write_atomically(file, frame.read_bytes())
+        return f"{VIDEOS}/{copy.name}"
+
+    def _copied(self, path: Path, shelf: str) -> str:
+        # Named by content: equal pictures are stored once, and different ones never collide.
+        file = _with_sha(path.stem, sha256_of(path), path.suffix)
+        if not (copy := self._folder / shelf / file).exists():
+            write_atomically(copy, path.read_bytes())
+        return f"{shelf}/{file}"
+
+
+def _with_sha(stem: str, sha: str, suffix: str) -> str:
+    sha = sha[:_SHA_DIGITS]
+    return f"{stem if stem.endswith(sha) else f'{stem[:64]}-{sha}'}{suffix}"
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 200 else f"{name[:200]}...")

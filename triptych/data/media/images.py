@@ -1,0 +1,217 @@
+"""Pictures: their size from the header, and their pixels as RGB. Every oddity has one defined outcome.
+
+Not about tensors or what an image costs: ``models`` knows; nor where the bytes are: ``locate``. A picture is what
+people see when they open it: turned as its EXIF says, its first frame, transparency on white, 16 bits shown as 8.
+Colour profiles are not applied, as no published image processor applies them. What cannot be shown so is refused with
+a reason, never half shown. A box is cut before anything is scaled; scaling starts from all pixels (no JPEG draft).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+from triptych.core.records import Box, ImageRef
+from triptych.data.media.locate import ImageError as ImageError  # Most who load pictures look for it here.
+from triptych.data.media.locate import Place, open_source, place_of
+from triptych.data.media.video import frame_size, load_frame
+
+MAX_PIXELS = 89_478_485
+"""Most pixels of a picture (a quarter of a GiB as RGB): Pillow's own line between a large picture and a bomb."""
+
+Size = tuple[int, int]
+"""(width, height) in pixels."""
+
+_READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
+"""Pictures as people keep them. Not Pillow's whole list: its EPS reader starts another program."""
+_TURNED_BY = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what sets it upright. 5 to 8 swap width and height."""
+_ORIENTATION = 0x0112
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's readers raise on broken files; its own error classes are among these."""
+
+
+def measure(image: ImageRef, *, whole: Size | None = None) -> ImageRef:
+    """Return the reference with its size: of the picture set upright, of its box, or what it is resized to.
+
+    Reads the file's header and decodes nothing; of a video, its first frame, once.
+
+    Args:
+        image: what to look at.
+        whole: size of the whole upright picture where it is known already.
+
+    Raises:
+        ImageError: no picture is there, it is too large, the box lies outside, or it is resized to nothing or to too
+            much; a DataError.
+    """
+    width, height = whole or whole_size(image.source)
+    if image.box is not None:
+        _check_box(image.source, image.box, (width, height))
+        left, top, right, bottom = image.box
+        width, height = right - left, bottom - top
+    if image.resize is not None:
+        _check_resize(image.source, image.resize)
+        width, height = image.resize
+    return replace(image, size=(width, height))
+
+
+def whole_size(source: str) -> Size:
+    """Return the size of the whole upright picture from its header. Raises ImageError, a DataError."""
+    place = place_of(source)
+    if place.kind == "frame":
+        return frame_size(place.container, place.start)
+    with _open(source, place) as picture:
+        width, height = picture.size
+        return (height, width) if _orientation(picture) >= 5 else (width, height)
+
+
+def load_image(image: ImageRef) -> Image.Image:
+    """Return the pixels as RGB, of the size that ``measure`` tells.
+
+    Raises:
+        ImageError: as ``measure``; or the file ends early, or holds what has no defined look as RGB; a DataError.
+    """
+    pixels = _whole(image.source)
+    if image.box is not None:
+        _check_box(image.source, image.box, pixels.size)
+        pixels = pixels.crop(image.box)
+    if image.resize is not None:
+        _check_resize(image.source, image.resize)
+        pixels = pixels.resize(image.resize, Image.Resampling.BICUBIC)
+    return pixels
+
+
+def _whole(source: str) -> Image.Image:
+    place = place_of(source)
+    if place.kind == "frame":
+        return load_frame(place.container, place.start)
+    with _open(source, place) as picture:
+        orientation = _orientation(picture)
+        try:
+            picture.load()
+            pixels = _as_rgb(picture)
+        except ImageError:
+            raise
+        except (*_BROKEN, MemoryError) as error:
+            raise _unreadable(source, error) from None
+    return pixels.transpose(_TURNED_BY[orientation]) if orientation in _TURNED_BY else pixels
+
+
+def _open(source: str, place: Place) -> Image.Image:
+    """Return the picture with its header read."""
+    try:
+        picture = Image.open(source if place.kind == "file" else open_source(source), formats=_formats())
+    except ImageError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageError("image file missing", f"{source}: no such image. Put it there or leave the row out.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(source) from None
+    except _BROKEN as error:
+        raise _unreadable(source, error) from None
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        picture.close()
+        raise _too_large(source)
+    if width < 1 or height < 1:
+        picture.close()
+        raise _unreadable(source, ValueError(f"its size is {width}x{height}"))
+    return picture
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Return those of the formats that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in _READ if name in Image.OPEN)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    if picture.format == "TIFF":
+        return 1  # Pillow turns these itself, and tells the turned size.
+    try:
+        # Not picture.getexif(): for PNG that one decodes all pixels in search of a late EXIF block.
+        found = Image.Image.getexif(picture).get(_ORIENTATION, 1)
+    except _BROKEN:
+        return 1  # A torn EXIF block says nothing; the pixels are whole.
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    mode = picture.mode
+    if mode.startswith("I"):
+        picture = _eight_bits(picture)
+    elif mode == "F":
+        raise ValueError("float pixels have no defined white; save it with 8 bits a channel")
+    elif mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in picture.info:
+        shown = picture.convert("RGBA")
+        white = Image.new("RGBA", shown.size, "white")
+        return Image.alpha_composite(white, shown).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Return a 16-bit grey picture with 8: its high bytes. Pillow's own conversion clips all above 255 to white."""
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise ValueError("32-bit pixels have no defined white; save it with 8 bits a channel")
+    if isinstance(clear := picture.info.get("transparency"), int):
+        values[values == clear] = 0xFFFF
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _check_box(source: str, box: Box, size: Size) -> None:
+    left, top, right, bottom = box
+    width, height = size
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ImageError(
+            "box outside picture",
+            f"{source}: box {list(box)} is no part of the {width}x{height} picture. "
+            "Give left, top, right, bottom in pixels within it.",
+        )
+
+
+def _check_resize(source: str, resize: Size) -> None:
+    width, height = resize
+    if not (width > 0 and height > 0 and width * height <= MAX_PIXELS):
+        raise ImageError(
+            "resize impossible",
+            f"{source}: cannot be resized to {width}x{height}. Give width and height from 1, of at most "
+            f"{MAX_PIXELS:,} pixels.",
+        )
+
+
+def _too_large(source: str) -> ImageError:
+    return ImageError("image too large", f"{source}: more than {MAX_PIXELS:,} pixels. Make it smaller.")
+
+
+def _unreadable(source: str, error: Exception) -> ImageError:
+    said = str(error).replace(source, "it").replace("\n", " ") or type(error).__name__
+    return ImageError("image unreadable", f"{source}: image unreadable ({said}). Save it again or leave the row out.")

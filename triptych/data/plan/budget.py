@@ -1,0 +1,254 @@
+"""The image budget: a conversation is made to fit a number of tokens, or refused; every act is told.
+
+Not truncation: an image is never cut, and never parted from its words. In this order: images over their own limit are
+shrunk; then all images of the conversation, by one factor (``shrink``); then whole early turns go with their images,
+demonstrations first, then a question with its reply (what the system says stays, and the last question with its reply);
+then it is refused. As little is dropped as does, and what stays is shrunk anew from its full size.
+
+When early images go, the others have new numbers. Words that name an image which is gone, or that may mean one by its
+place ("the previous image"), are not mended: the row is refused. Words that name an image which stays, by its number,
+are renumbered where the template writes numbers too, so that words and template count alike; where it writes none,
+"image 2" may as well count from its own turn, and the row is refused. A sense that no words show ("that cat") is not
+seen.
+
+Invariant: whatever the budget, what is returned costs no more, by the very sizes that its images will have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, images_of, replace_parts, videos_of
+from triptych.data.format import Refused, refusal
+from triptych.data.media.images import Size
+from triptych.data.plan.costs import Cost, CostError
+from triptych.data.plan.shrink import shrink
+from triptych.data.text.references import UnclearError, find_references, renumber
+
+OVER_BUDGET = "over the token budget"
+WORDS_REFER = "words refer to images by number"
+UNCUT_VIDEO = "video not cut into frames"
+NO_COST = "image too thin"
+
+FLOOR_PX = 56
+"""Two patches of CLIP and SigLIP towers and more: below it a picture shows a tower nothing."""
+
+Outcome = Literal["used", "shrunk", "shortened"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Most tokens, as the language model counts them. None: as many as there are."""
+
+    image_tokens: int | None = None
+    """Of one image."""
+    images_tokens: int | None = None
+    """Of all images of an example together."""
+    example_tokens: int | None = None
+    """Of an example, words and images."""
+    least_side_px: int | None = None
+    """No image is shrunk until its shorter side has fewer pixels; one that has fewer stays as it is. None: 56."""
+
+    def within(self, other: Budget) -> Budget:
+        """Return the budget that keeps both: a data set's own, within the run's."""
+        limits: dict[str, int] = {}
+        for field in fields(self):
+            given = [value for value in (getattr(self, field.name), getattr(other, field.name)) if value is not None]
+            if given:
+                limits[field.name] = max(given) if field.name == "least_side_px" else min(given)
+        return Budget(**limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """An example that keeps its budget."""
+
+    example: Example
+    acts: tuple[dict[str, Json], ...] = ()
+    """What was done, for the ledger: {id, act: ``shrunk`` or ``shortened``, message}. None: it fitted as it was."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it counts as, once, in used + shrunk + shortened + refused = all: shortened, whether shrunk or not."""
+        acts = {act["act"] for act in self.acts}
+        return "shortened" if "shortened" in acts else "shrunk" if "shrunk" in acts else "used"
+
+
+def fit(
+    example: Example, budget: Budget, *, cost: Cost, count_text: Callable[[Example], int], numbered: bool = False
+) -> Fitted | Refused:
+    """Return the example with its images shrunk and its early turns left out as far as the budget asks; or a refusal.
+
+    Args:
+        example: its images' sizes are known (``measured``).
+        budget: the limits.
+        cost: of images, for the model.
+        count_text: tokens of an example without its images' spans: its words and all that the template writes. Called
+            only under ``example_tokens``, and again for each shorter form that is tried.
+        numbered: whether the template writes each image's number beside it.
+    """
+    if videos := videos_of(example):
+        return refusal(example, UNCUT_VIDEO, f"{videos[0].source}: cut it into frames first.")
+    reason = message = ""
+    for left_out in range(_units(example) + 1):
+        plain = _without(example, left_out)
+        shorter, unclear = _renumbered(plain, example, numbered=numbered)
+        text = 0 if budget.example_tokens is None else count_text(shorter)
+        sizes = None
+        try:
+            sizes = _fit_images(images_of(shorter), budget, cost, text)
+            failed = (OVER_BUDGET, "" if sizes is not None else _over(shorter, budget, cost, text))
+        except CostError as error:
+            failed = (NO_COST, f"{_costless(shorter, cost)}: {error}. Crop it, or leave the row out.")
+        if sizes is not None and unclear is None:
+            fitted = _resized(shorter, sizes)
+            return Fitted(fitted, tuple(_acts(example, plain, shorter, fitted, cost)))
+        if sizes is not None:
+            failed = (
+                WORDS_REFER,
+                f"it fits once early turns are left out, but {unclear}. Raise the budget or cut the row.",
+            )
+        if reason != WORDS_REFER:  # Of all that stands in the way, what a person may mend.
+            reason, message = failed
+    return refusal(example, reason, message)
+
+
+def _fit_images(images: Sequence[ImageRef], budget: Budget, cost: Cost, text: int) -> list[Size] | None:
+    """Return the sizes at which the images, beside so much text, keep the budget; None: there are none."""
+    total = budget.images_tokens
+    if budget.example_tokens is not None:
+        room = budget.example_tokens - text
+        if room < 0:
+            return None
+        total = room if total is None else min(total, room)
+    sizes = [_size(image) for image in images]
+    among = cost.among(len(sizes))
+    return shrink(sizes, cost=among, each=budget.image_tokens, total=total, floor_px=budget.least_side_px or FLOOR_PX)
+
+
+def _size(image: ImageRef) -> Size:
+    assert image.size is not None, f"{image.source} is not measured"
+    return image.size
+
+
+def _resized(example: Example, sizes: Sequence[Size]) -> Example:
+    """Return the example with its images at these sizes, in reading order; those that have theirs are left alone."""
+    waiting = iter(sizes)
+
+    def change(part: Part) -> Sequence[Part]:
+        if not isinstance(part, ImageRef):
+            return (part,)
+        size = next(waiting)
+        return (part if size == part.size else replace(part, size=size, resize=size),)
+
+    return replace_parts(example, change)
+
+
+def _split(example: Example) -> tuple[tuple[Turn, ...], list[tuple[Turn, ...]]]:
+    """Return what the system says, and the questions with their replies."""
+    start = 0
+    while start < len(example.turns) and example.turns[start].role == "system":
+        start += 1
+    pairs: list[tuple[Turn, ...]] = []
+    for turn in example.turns[start:]:
+        if turn.role == "user" or not pairs:
+            pairs.append((turn,))
+        else:
+            pairs[-1] += (turn,)
+    return example.turns[:start], pairs
+
+
+def _units(example: Example) -> int:
+    """Return how many demonstrations and early pairs may be left out: all but the last pair."""
+    return len(example.demonstrations) + max(0, len(_split(example)[1]) - 1)
+
+
+def _without(example: Example, left_out: int) -> Example:
+    """Return the example without its first demonstrations and pairs, so many of them together."""
+    if not left_out:
+        return example
+    system, pairs = _split(example)
+    early = max(0, left_out - len(example.demonstrations))
+    kept = tuple(turn for pair in pairs[early:] for turn in pair)
+    return replace(example, demonstrations=example.demonstrations[left_out:], turns=system + kept)
+
+
+def _renumbered(shorter: Example, example: Example, *, numbered: bool) -> tuple[Example, UnclearError | None]:
+    """Return the shorter example with the numbers that its images have now; or as it is, and why it stays so."""
+    count = len(images_of(example))
+    gone = count - len(images_of(shorter))
+    if not gone:
+        return shorter, None
+    # What the system shows stands first and keeps its numbers.
+    before = sum(isinstance(part, ImageRef) for turn in _split(example)[0] for part in turn.parts)
+
+    def change(part: Part) -> Sequence[Part]:
+        return (Text(_mended(part.text, count, before, gone, numbered)),) if isinstance(part, Text) else (part,)
+
+    try:
+        return replace_parts(shorter, change), None
+    except UnclearError as error:
+        return shorter, error
+
+
+def _mended(text: str, count: int, before: int, gone: int, numbered: bool) -> str:
+    """Return words with the numbers that images have now. Raises UnclearError."""
+    last: set[int] = set()
+    for reference in find_references(text, count=count):
+        said = repr(text[reference.start : reference.stop])
+        if any(before < number <= before + gone for number in reference.numbers):
+            raise UnclearError(f"the words {said} in what stays mean an image that goes")
+        if reference.form == "last":
+            last.add(reference.start)
+        elif not numbered:
+            raise UnclearError(f"the words {said} in what stays count images, and the template writes no numbers")
+    return renumber(text, lambda number: number - gone * (number > before), count=count, keep=frozenset(last))
+
+
+def _acts(example: Example, plain: Example, shorter: Example, fitted: Example, cost: Cost) -> Iterator[dict[str, Json]]:
+    """Yield what was done: ``example`` -> ``plain`` by leaving out, -> ``shorter`` by renumbering, -> ``fitted``."""
+    if plain != example:
+        turns = len(example.turns) - len(plain.turns)
+        shown = len(example.demonstrations) - len(plain.demonstrations)
+        gone = len(images_of(example)) - len(images_of(plain))
+        said = f"left out in front: {shown} demonstrations, {turns} turns, {gone} images"
+        said += "; the words' image numbers follow" if shorter != plain else ""
+        yield {"id": example.id, "act": "shortened", "message": said}
+    old, new = ([_size(image) for image in images_of(each)] for each in (shorter, fitted))
+    if changed := sum(before != after for before, after in zip(old, new, strict=True)):
+        costs = [_image_tokens(sizes, cost) for sizes in (old, new)]
+        said = f"{changed} of {len(old)} images made smaller: {costs[0]} image tokens before, {costs[1]} after"
+        yield {"id": example.id, "act": "shrunk", "message": said}
+
+
+def _over(example: Example, budget: Budget, cost: Cost, text: int) -> str:
+    """Return what is over the budget in the shortest form that was tried."""
+    sizes = [_size(image) for image in images_of(example)]
+    limits = ", ".join(
+        f"{field.name} {value}" for field in fields(budget) if (value := getattr(budget, field.name)) is not None
+    )
+    words = "" if budget.example_tokens is None else f" and {text} of words"
+    can = "" if cost.among(len(sizes)).shrinks else ", which this model's images cannot do"
+    return (
+        f"cut and shrunk as far as may be{can}, it is over the budget ({limits}): its {len(sizes)} images at full size"
+        f" have {_image_tokens(sizes, cost)} tokens{words}. Raise the budget, cut the row or leave it out."
+    )
+
+
+def _costless(example: Example, cost: Cost) -> str:
+    """Return which image the family refuses."""
+    images = images_of(example)
+    among = cost.among(len(images))
+    for image in images:
+        try:
+            among.span(_size(image))
+        except CostError:
+            return image.source
+    raise AssertionError("every image has a cost")
+
+
+def _image_tokens(sizes: Sequence[Size], cost: Cost) -> int:
+    among = cost.among(len(sizes))
+    return sum(map(among.span, sizes))

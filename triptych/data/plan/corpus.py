@@ -1,0 +1,188 @@
+"""The rows of a source, at random: how many there are, and any one of them, without the others in memory.
+
+Not the order in which they are learnt (``loader``). A JSON list or JSON Lines is looked through once for where its rows
+are; a stream (Parquet, tar, steps that need many rows) is kept in memory while it is short, else spooled once. What is
+found is kept in the cache folder by the file's path, size and time of change, and memory-mapped: 24 bytes a row, which
+several processes share. Invariant: row i is the i-th of ``read_source``, with the source's transforms applied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.core.errors import DataError
+from triptych.core.files import cache_folder, sha256_of
+from triptych.core.records import Example
+from triptych.data.disk.json_rows import read_row_at, row_places
+from triptych.data.disk.spool import read_spooled, write_spool
+from triptych.data.format import Refused, options_of, random_rows, read_source, split_source
+from triptych.data.transform import TransformPlan, apply, is_lazy
+
+IN_MEMORY_ROWS = 20_000
+"""A stream that is no longer than this is not spooled."""
+IN_MEMORY_BYTES = 8 << 20
+"""A file that is no larger is looked through anew each time: that is faster than anybody notices."""
+VERSION = 1
+"""Of what is kept in the cache folder; another one, another name."""
+
+Places = NDArray[np.int64]
+"""[rows, 3]: number for messages, offset and length in bytes."""
+
+
+class Corpus:
+    """The rows of one source. State: where they are. Goes to another process as its name, not as its content."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        steps: Sequence[TransformPlan],
+        seed: int,
+        digest: str,
+        fetch: Callable[[int], Example | Refused],
+        rows: int,
+    ) -> None:
+        """See ``open_corpus``."""
+        self.source = source
+        self.digest = digest
+        """Of what the rows follow from; where the file lies does not count. The same digest, the same rows."""
+        self._steps = tuple(steps)
+        self._seed = seed
+        self._fetch = fetch
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of rows, good and bad."""
+        return self._rows
+
+    def row(self, number: int) -> Example | Refused:
+        """Return row ``number``, from 0, transformed. Its images have not been looked at."""
+        return self._fetch(number)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let another process open it anew."""
+        return _reopened, (self.source, self._steps, self._seed, self.digest)
+
+
+def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int = 0) -> Corpus:
+    """Return the rows of a source.
+
+    Args:
+        source: ``FORMAT:PATH#key=value``.
+        steps: applied to its rows.
+        seed: of the steps.
+
+    Raises:
+        ConfigError, NotFoundError, DataError: as ``data.format.read_source``.
+    """
+    kind = source.partition(":")[0], sorted(options_of(source).items())
+    how = [*kind, json.dumps([step.as_json() for step in steps], sort_keys=True), seed if steps else 0]
+    found = random_rows(source) if is_lazy(steps) else None
+    if found is None:
+        return _streamed(source, steps, seed, how)
+    places, content = _indexed(found.path)
+    path, read = found.path, found.read
+
+    def fetch(number: int) -> Example | Refused:
+        at, offset, length = (int(each) for each in places[number])
+        row = read(read_row_at(path, offset, length, number=at))
+        return next(apply(steps, [row], seed=seed)) if steps else row
+
+    rows = len(places) if found.limit is None else min(len(places), found.limit)
+    return Corpus(source, steps=steps, seed=seed, digest=_digest(*how, content), fetch=fetch, rows=rows)
+
+
+def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Sequence[object]) -> Corpus:
+    """Return the corpus of rows that come only one after another."""
+    path = split_source(source)[1]
+    digest = _digest(*how, *_stamps(path))
+    shelf = cache_folder() / "corpus" / f"rows-{_digest(str(path.absolute()), digest)[:32]}"
+
+    def stream() -> Iterator[Example | Refused]:
+        return apply(steps, read_source(source), seed=seed)
+
+    if not shelf.is_dir():
+        rows = stream()
+        first = list(islice(rows, IN_MEMORY_ROWS + 1))
+        if len(first) <= IN_MEMORY_ROWS:
+            return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=first.__getitem__, rows=len(first))
+        _keep(shelf, lambda folder: write_spool(chain(first, rows), folder / "rows.jsonl"), digest)
+    places, _ = _kept(shelf)
+
+    def fetch(number: int) -> Example | Refused:
+        at, offset, length = (int(each) for each in places[number])
+        return read_spooled(read_row_at(shelf / "rows.jsonl", offset, length, number=at))
+
+    return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
+
+
+def _indexed(path: Path) -> tuple[Places, str]:
+    """Return where the rows of a file are, and the sha256 of its content."""
+    state = path.stat()
+    if state.st_size <= IN_MEMORY_BYTES:
+        return _as_places(row_places(path)), sha256_of(path)
+    key = _digest(str(path.absolute()), state.st_size, state.st_mtime_ns)
+    shelf = cache_folder() / "corpus" / f"places-{key[:32]}"
+    if not shelf.is_dir():
+        content = sha256_of(path)
+        _keep(shelf, lambda _: _as_places(row_places(path)), content)
+        if path.stat().st_mtime_ns != state.st_mtime_ns:
+            shutil.rmtree(shelf, ignore_errors=True)
+            raise DataError(f"{path}: it was written to while it was read. Start again when it is whole.")
+    return _kept(shelf)
+
+
+def _as_places(found: Iterable[tuple[int, int, int]]) -> Places:
+    return np.fromiter(chain.from_iterable(found), dtype=np.int64).reshape(-1, 3)
+
+
+def _keep(shelf: Path, make: Callable[[Path], Places], digest: str) -> None:
+    """Put places on a shelf of the cache folder, whole or not at all; who comes second finds it there."""
+    shelf.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{shelf.name}.", suffix=".part", dir=shelf.parent))
+    try:
+        np.save(folder / "places.npy", make(folder))
+        (folder / "digest").write_text(digest, encoding="ascii")
+        try:
+            folder.rename(shelf)
+        except OSError:
+            if not shelf.is_dir():
+                raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept(shelf: Path) -> tuple[Places, str]:
+    return np.load(shelf / "places.npy", mmap_mode="r"), (shelf / "digest").read_text(encoding="ascii")
+
+
+def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield name, size and time of change of the files that a stream may be read from.
+
+    For a folder all in it; for a file itself and its neighbours of the same kind, as some layouts are several files.
+    """
+    home = path if path.is_dir() else path.parent
+    for file in sorted(home.rglob("*") if path.is_dir() else home.glob(f"*{path.suffix}")):
+        if file.is_file():
+            state = file.stat()
+            yield str(file.relative_to(home)), state.st_size, state.st_mtime_ns
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr((VERSION, *parts)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _reopened(source: str, steps: Sequence[TransformPlan], seed: int, digest: str) -> Corpus:
+    corpus = open_corpus(source, steps=steps, seed=seed)
+    if corpus.digest != digest:
+        raise DataError(f"{source}: it changed while it was used. Start again.")
+    return corpus

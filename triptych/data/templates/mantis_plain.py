@@ -1,0 +1,24 @@
+"""mantis_plain: Mantis's stage-1 captions, as they were published: all images, then the first reply and a line end.
+
+Source: Mantis (arXiv:2405.01483), ``conv_llava_plain`` and ``MLlavaProcessor``, which puts images that no word refers
+to in front, numbered, a space after each. As published, everything but the images is trained: the beginning, the words
+around images, the caption. ``mantis_plain_clean`` trains caption and line end alone. Later replies and all that users
+say are left out, so ``parse`` does not give them back, a turn's prompt is not the next one's beginning, and training
+does not start with the generation prompt where a tokenizer joins the last space with the caption's first word.
+"""
+
+from triptych.data.template import Around, Template
+
+TEMPLATE = Template(
+    name="mantis_plain",
+    begin="{bos}",
+    system=Around("", ""),
+    user=Around("", ""),
+    assistant=Around("", ""),
+    stop="\n",
+    image_before="(image {k}: <Image>",
+    image_after="</Image>) ",
+    images_only=True,
+    first_reply_only=True,
+    also_trained=("begin", "wrappers"),
+)

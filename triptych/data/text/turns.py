@@ -1,0 +1,104 @@
+"""The turns of a conversation that a template says, in the order in which it says them.
+
+Not what stands around them (``data/text/pieces.py``). System turn first, then demonstrations, then the conversation;
+some published templates leave turns out or move images, and say so in their fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from triptych.core.errors import DataError
+from triptych.core.records import Example, ImageRef, Part, Role, Text, Turn, VideoRef
+
+if TYPE_CHECKING:  # template.py imports this file
+    from triptych.data.template import Template
+
+MARKER = "QA_GT_caption_based_noisy"
+"""Stands in some rows that LLaVA was tuned on; its code deletes it before the words are read."""
+
+
+class Said(NamedTuple):
+    """A turn as a template says it."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    """Without empty words, and without those that the template leaves out."""
+    shown: bool
+    """Belongs to a demonstration."""
+
+
+def turns_of(example: Example, template: Template, *, open_reply: bool) -> list[Said]:
+    """Return the turns that are rendered.
+
+    Args:
+        example: any conversation without videos.
+        template: says which turns and parts there are.
+        open_reply: a reply is to follow: then a template of one caption has not said it yet.
+
+    Raises:
+        DataError: a video; a system turn in a demonstration.
+    """
+    turns = [_checked(turn, shown, example) for turn, shown in _in_order(example, template)]
+    if template.first_reply_only:
+        return _caption(turns, open_reply=open_reply)
+    if template.images_only:
+        return [_images_of(turn) if turn.role != "assistant" else turn for turn in turns]
+    if template.one_image_first:
+        return [turn._replace(parts=one_image_first(turn.parts)) for turn in turns]
+    return turns
+
+
+def one_image_first(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return a turn as LLaVA reads it: its only image, if it does not begin the turn, is moved there before a line end.
+
+    The words that stay behind lose the white space around them. Two images and more stay where they are. ``MARKER`` is
+    deleted in any case. Source: ``preprocess_multimodal`` of LLaVA (arXiv:2304.08485) and LLaVA-NeXT.
+    """
+    images = [part for part in parts if isinstance(part, ImageRef)]
+    if len(images) == 1 and parts[0] is not images[0]:
+        words = "".join(part.text for part in parts if isinstance(part, Text)).strip()
+        parts = (images[0], Text(f"\n{words}" if words else ""))
+    clean = (Text(part.text.replace(MARKER, "")) if isinstance(part, Text) else part for part in parts)
+    return tuple(part for part in clean if part != Text(""))
+
+
+def _in_order(example: Example, template: Template) -> Iterator[tuple[Turn, bool]]:
+    """Yield each turn and whether it belongs to a demonstration: system, demonstrations, the rest."""
+    own = example.turns
+    system, rest = (own[:1], own[1:]) if own and own[0].role == "system" else ((), own)
+    if not system and template.default_system:
+        system = (Turn("system", (Text(template.default_system),)),)
+    if not template.images_only:
+        yield from ((turn, False) for turn in system)
+    for turn in _shown(example):
+        if turn.role == "system":
+            raise DataError(f"a demonstration of example {example.id!r} has a system turn: give it to the example.")
+        yield turn, True
+    yield from ((turn, False) for turn in rest if not (template.images_only and turn.role == "system"))
+
+
+def _shown(example: Example) -> Iterator[Turn]:
+    for demonstration in example.demonstrations:
+        yield from _shown(demonstration)
+        yield from demonstration.turns
+
+
+def _checked(turn: Turn, shown: bool, example: Example) -> Said:
+    for part in turn.parts:
+        if isinstance(part, VideoRef):
+            raise DataError(f"example {example.id!r} holds the video {part.source}: cut it into frames first.")
+    return Said(turn.role, tuple(part for part in turn.parts if part != Text("")), shown)
+
+
+def _images_of(turn: Said) -> Said:
+    return turn._replace(parts=tuple(part for part in turn.parts if isinstance(part, ImageRef)))
+
+
+def _caption(turns: list[Said], *, open_reply: bool) -> list[Said]:
+    """Return all images as one turn of the user, and the words of the first reply."""
+    images = Said("user", tuple(part for turn in turns for part in _images_of(turn).parts), shown=False)
+    replies = [turn for turn in turns if turn.role == "assistant"][: 0 if open_reply else 1]
+    words = [reply._replace(parts=tuple(p for p in reply.parts if isinstance(p, Text))) for reply in replies]
+    return [images, *words]

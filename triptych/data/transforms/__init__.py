@@ -1,0 +1,1 @@
+"""One file = one operation on Examples. The contract is ``triptych/data/transform.py``."""

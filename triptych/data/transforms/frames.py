@@ -1,0 +1,156 @@
+"""frames: each video becomes some of its frames, as ordinary images in its place.
+
+Which frames: by number or by rate, in every way that is published (``data/frames.py``), within a limit and a budget of
+tokens. Nothing is decoded here but what counting a video's frames needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from triptych.core.config import Settings
+from triptych.core.records import Example, ImageRef, Json, Part, Text, VideoRef, images_of, replace_parts, videos_of
+from triptych.data.format import RowError
+from triptych.data.media.video import WAYS, VideoInfo, frame_refs, pick_fps, probe
+from triptych.data.text.references import UnclearError, renumber
+from triptych.data.transform import Transform, noted, tidy
+
+
+class Frames(Settings):
+    """How many frames are taken: ``n``, or ``fps`` of them a second; of each video. Nothing is drawn."""
+
+    n: int | None = Field(default=None, ge=1)
+    """Frames of each video."""
+    fps: float | None = Field(default=None, gt=0)
+    """Frames a second."""
+    way: Literal["uniform", "linspace", "arange", "step", "interval", "middle"] = "uniform"
+    """How ``n`` frames are taken; uniform: from the first to the last, each once."""
+    folder_fps: float | None = Field(default=None, gt=0)
+    """Frames a second of a folder of frames, which does not say. LLaVA-NeXT assumes 2."""
+    most: int | None = Field(default=None, ge=1)
+    """Most frames of a row, its videos together."""
+    budget_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of a row's frames; needs ``frame_tokens``."""
+    frame_tokens: int | None = Field(default=None, ge=1)
+    """Tokens that a frame costs."""
+    text: str = ""
+    """Said after the frames; {count} of them, {seconds} of the video, {times} of the frames ("0.00s,1.00s")."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Frames:
+        if (self.n is None) == (self.fps is None):
+            raise ValueError("give n or fps, not both")
+        if (self.budget_tokens is None) != (self.frame_tokens is None):
+            raise ValueError("budget_tokens and frame_tokens go together")
+        return self
+
+
+def take_frames(example: Example, settings: Frames, random: Random) -> Sequence[Example]:
+    """Return the example with frames for videos. Raises RowError or ImageError."""
+    del random
+    videos = videos_of(example)
+    if not videos:
+        return [example]
+    most = _most(settings, len(videos))
+    taken: list[Json] = []
+
+    def framed(part: Part) -> Sequence[Part]:
+        if not isinstance(part, VideoRef):
+            return [part]
+        info = probe(part.source)
+        fps = info.fps or settings.folder_fps
+        indexes = _indexes(info, fps, settings, most, part.source)
+        picked: list[Json] = [*indexes]
+        taken.append({"video": part.source, "of": info.frames, "frames": picked})
+        said = [Text(_said(settings.text, indexes, info, fps, part.source))] if settings.text else []
+        return [*frame_refs(part, indexes), *said]
+
+    numbered, left = _renumbered(example, settings, most)
+    made = replace_parts(numbered, framed)
+    turns = tuple(replace(turn, parts=tidy(turn.parts)) for turn in made.turns)
+    note: dict[str, Json] = {"videos": taken, **({"left": left} if left else {})}
+    return [noted(replace(made, turns=turns), "frames", **note)]
+
+
+def _most(settings: Frames, videos: int) -> int | None:
+    """Return the most frames of one video, or None. Raises RowError where not one fits."""
+    limits = [] if settings.most is None else [settings.most]
+    if settings.budget_tokens is not None and settings.frame_tokens is not None:
+        limits.append(settings.budget_tokens // settings.frame_tokens)
+    if not limits:
+        return None
+    if min(limits) < videos:
+        raise RowError("too many videos", f"{videos} videos, and {min(limits)} frames fit: not one for each.")
+    return min(limits) // videos
+
+
+def _indexes(info: VideoInfo, fps: float | None, settings: Frames, most: int | None, source: str) -> tuple[int, ...]:
+    if settings.n is not None:
+        indexes = WAYS[settings.way](info.frames, settings.n if most is None else min(settings.n, most))
+        return indexes if most is None else indexes[:most]
+    assert settings.fps is not None
+    if fps is None:
+        raise RowError("frame rate unknown", f"{source}: a folder of frames has no rate. Give folder_fps, or n.")
+    return pick_fps(info.frames, fps, fps=settings.fps, at_most=most)
+
+
+def _said(text: str, indexes: Sequence[int], info: VideoInfo, fps: float | None, source: str) -> str:
+    if fps is None and ("{seconds}" in text or "{times}" in text):
+        raise RowError("frame rate unknown", f"{source}: a folder of frames has no times. Give folder_fps.")
+    rate = fps or 1.0
+    times = ",".join(f"{index / rate:.2f}s" for index in indexes)
+    filled = text.replace("{count}", str(len(indexes))).replace("{times}", times)
+    return filled.replace("{seconds}", f"{info.frames / rate:.2f}")
+
+
+def _renumbered(example: Example, settings: Frames, most: int | None) -> tuple[Example, str]:
+    """Return the example with its words' references to images made right for when frames stand among them, and why
+    that could not be."""
+    count = len(images_of(example))
+    if not count:
+        return example, ""
+    new: list[int] = []
+    place = 0
+
+    def counted(part: Part) -> Sequence[Part]:
+        nonlocal place
+        if isinstance(part, ImageRef):
+            place += 1
+            new.append(place)
+        elif isinstance(part, VideoRef):
+            info = probe(part.source)
+            place += len(_indexes(info, info.fps or settings.folder_fps, settings, most, part.source))
+        return [part]
+
+    replace_parts(example, counted)
+    try:
+        return replace_parts(
+            example,
+            lambda part: (
+                [Text(renumber(part.text, lambda k: new[k - 1], count=count))] if isinstance(part, Text) else [part]
+            ),
+        ), ""
+    except UnclearError as error:
+        return example, str(error)
+
+
+TRANSFORM = Transform(
+    settings=Frames,
+    about="videos become some of their frames",
+    each=take_frames,
+    samples=(
+        {"n": 3},
+        {
+            "fps": 1.0,
+            "folder_fps": 2.0,
+            "budget_tokens": 90,
+            "frame_tokens": 30,
+            "text": " {count} in {seconds} s: {times}. ",
+        },
+    ),
+)

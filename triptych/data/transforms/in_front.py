@@ -1,0 +1,48 @@
+"""in_front: all images before the first user's words, as when a family is given images and text apart.
+
+Source: arXiv:2407.07895 section 3.2 (in-the-front); ``published`` is what LLaVA-NeXT's training code does instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Literal
+
+from triptych.core.config import Settings
+from triptych.core.records import Example
+from triptych.data.text.layout import Front, to_front, to_published_front
+from triptych.data.transform import Transform
+
+
+class InFront(Settings):
+    """Nothing is drawn; a conversation whose images are in front already stays as it is."""
+
+    separator: str = "\n"
+    """Between the images and the words."""
+    leave: str = "image {k}"
+    """Said where an image stood inside a sentence; {k} is its number. Empty: nothing."""
+    labels: Literal["keep", "drop"] = "drop"
+    """What becomes of "Image 1:" once its image is gone: it names a place where nothing is any more."""
+    published: bool = False
+    """Move only an image that is alone in its turn, to the front of that turn, as LLaVA-NeXT's code does."""
+
+    @property
+    def front(self) -> Front:
+        """The layout that these settings describe."""
+        return Front(separator=self.separator, leave=self.leave, labels=self.labels)
+
+
+def put_in_front(example: Example, settings: InFront, random: Random) -> Sequence[Example]:
+    """Return the example with its images in front."""
+    del random
+    return [to_published_front(example) if settings.published else to_front(example, settings.front)]
+
+
+TRANSFORM = Transform(
+    settings=InFront,
+    about="all images before the first user's words",
+    each=put_in_front,
+    keeps=frozenset(("images",)),
+    samples=({}, {"labels": "keep", "leave": ""}, {"published": True}),
+)

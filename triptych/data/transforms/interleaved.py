@@ -1,0 +1,49 @@
+"""interleaved: images at the words that name them; with a probability in front instead, which is the mixed format.
+
+Source: arXiv:2407.07895 section 3.2: training on both layouts is better than on either. The share of each was not
+published; ``p_front: 0.5`` is the plain reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from pydantic import Field
+
+from triptych.core.config import Settings
+from triptych.core.records import Example, images_of
+from triptych.data.text.layout import to_front, to_references
+from triptych.data.transform import Transform, noted
+from triptych.data.transforms.in_front import InFront
+
+
+class Interleaved(Settings):
+    """Which layout a conversation gets is drawn from its id and the seed, and noted."""
+
+    p_front: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Probability of the layout in front. 0.5: the mixed format."""
+    front: InFront = InFront()
+    """How images are put in front then."""
+
+
+def interleave(example: Example, settings: Interleaved, random: Random) -> Sequence[Example]:
+    """Return the example in the layout that is drawn for it; without images, as it is."""
+    front = random.random() < settings.p_front
+    if not images_of(example):
+        return [example]
+    if front:
+        return [noted(to_front(example, settings.front.front), "interleaved", layout="in front")]
+    placed = to_references(example)
+    if placed is None:
+        return [noted(example, "interleaved", layout="as read")]
+    return [noted(placed, "interleaved", layout="at references")]
+
+
+TRANSFORM = Transform(
+    settings=Interleaved,
+    about="images at the words that name them, or in front: the mixed format",
+    each=interleave,
+    keeps=frozenset(("images",)),
+    samples=({}, {"p_front": 0.5}),
+)

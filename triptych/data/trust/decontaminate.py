@@ -1,0 +1,265 @@
+"""Rows that a benchmark holds too: its pictures, also scaled, saved again or cut a little; its words, in runs of 13.
+
+Not a judge of what a benchmark is: any source can be one. A row is *shared* when a picture of it is a benchmark's, in
+either direction (``near``; a cut may be theirs or ours), or when a turn has a run of 13 words of a benchmark's turn; a
+shorter turn, of at least 8 words, must be theirs whole. Runs that more than ``COMMON`` of their turns have are their
+instructions ("answer with the letter of..."), and say nothing. A question of fewer words, asked alike, is told and not
+taken for shared: too many people ask "What is in the picture?". Invariant: clean + shared + refused = examples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from PIL import Image
+
+from triptych.core.records import Example, ImageRef, Json, images_of
+from triptych.data.format import Refused, read_source, refusal
+from triptych.data.media.fingerprint import Fingerprint, fingerprint
+from triptych.data.media.images import ImageError, load_image
+from triptych.data.media.locate import name_of
+from triptych.data.media.near import candidates, lay_over
+from triptych.data.text.wording import RUN, runs_of, words_of
+
+COMMON = 10
+"""Turns of benchmarks that may have a run of words in common before it is taken for an instruction."""
+SHORT = 8
+"""Words of the shortest turn that can be shared as a whole."""
+_SMALL_PX = 512
+
+Kind = Literal["picture", "words", "question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Something that a row has in common with a row of a benchmark."""
+
+    where: str
+    """The row."""
+    theirs: str
+    """The benchmark's row."""
+    kind: Kind
+    """``question`` alone does not make a row shared."""
+    message: str
+    """One full line: where, what, with which row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What sources share with benchmarks."""
+
+    examples: int
+    clean: tuple[tuple[int, int], ...]
+    """(source, row), both from 0, of each row that shares nothing."""
+    shared: int
+    refused: tuple[Refused, ...]
+    """Rows of the sources that cannot be used, so nothing is said of them."""
+    benchmark_rows: int
+    benchmark_refused: tuple[Refused, ...]
+    """Rows of the benchmarks that cannot be read, so nothing is compared with them."""
+    matches: tuple[Match, ...]
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """Return how many rows have a match of each kind."""
+        return dict(Counter(kind for kind, _ in {(match.kind, match.where) for match in self.matches}).most_common())
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the counts: what ``data decontaminate --json`` prints in front of the lists."""
+        return {
+            "examples": self.examples,
+            "clean": len(self.clean),
+            "shared": self.shared,
+            "refused": len(self.refused),
+            "benchmark_rows": self.benchmark_rows,
+            "benchmark_refused": len(self.benchmark_refused),
+            "kinds": dict(self.kinds),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Rows of several sources, without their words."""
+
+    rows: dict[tuple[int, int], str]
+    """(source, row) -> where."""
+    refused: tuple[Refused, ...]
+    prints: dict[ImageRef, Fingerprint]
+    holders: dict[ImageRef, list[tuple[int, int]]]
+    """Picture -> rows that show it."""
+
+
+def decontaminate(sources: Sequence[str], against: Sequence[str]) -> Found:
+    """Compare every row of sources with every row of benchmarks.
+
+    Args:
+        sources: each ``FORMAT:PATH``.
+        against: benchmarks, each ``FORMAT:PATH``.
+
+    Raises:
+        DataError: a file as a whole cannot be read.
+    """
+    ours, theirs = _read(sources), _read(against)
+    matches = [*_shared_pictures(ours, theirs), *_shared_words(sources, ours, against, theirs)]
+    taken = {where for where, match in matches if match.kind != "question"}
+    clean = tuple(row for row in ours.rows if row not in taken)
+    return Found(
+        examples=len(ours.rows) + len(ours.refused),
+        clean=clean,
+        shared=len(ours.rows) - len(clean),
+        refused=ours.refused,
+        benchmark_rows=len(theirs.rows),
+        benchmark_refused=theirs.refused,
+        matches=tuple(match for _, match in sorted(matches, key=lambda each: each[0])),
+    )
+
+
+def clean_rows(sources: Sequence[str], found: Found) -> Iterator[Example]:
+    """Yield the rows of the sources that share nothing, in order."""
+    keep = set(found.clean)
+    for number, source in enumerate(sources):
+        for row_number, row in enumerate(read_source(source)):
+            if isinstance(row, Example) and (number, row_number) in keep:
+                yield row
+
+
+def _read(sources: Sequence[str]) -> _Read:
+    read = _Read({}, (), {}, defaultdict(list))
+    refused: list[Refused] = []
+    broken: dict[ImageRef, ImageError] = {}
+    for number, source in enumerate(sources):
+        for row_number, row in enumerate(read_source(source)):
+            seen = _looked_at(row, read.prints, broken)
+            if isinstance(seen, Refused):
+                refused.append(seen)
+                continue
+            read.rows[number, row_number] = f"{seen.origin} (id {seen.id!r})"
+            for image in dict.fromkeys(images_of(seen)):
+                read.holders[image].append((number, row_number))
+    return _Read(read.rows, tuple(refused), read.prints, read.holders)
+
+
+def _looked_at(
+    row: Example | Refused, prints: dict[ImageRef, Fingerprint], broken: dict[ImageRef, ImageError]
+) -> Example | Refused:
+    """Return a row whose pictures have fingerprints now, or its refusal."""
+    if isinstance(row, Refused):
+        return row
+    for image in images_of(row):
+        if image not in prints and image not in broken:
+            try:
+                prints[image] = fingerprint(load_image(image), crops=True)
+            except ImageError as error:
+                broken[image] = error
+        if image in broken:
+            return refusal(row, broken[image].reason, str(broken[image]))
+    return row
+
+
+def _shared_pictures(ours: _Read, theirs: _Read) -> Iterator[tuple[tuple[int, int], Match]]:
+    for (mine, other), how in _same_pictures(ours.prints, theirs.prints).items():
+        (their_row, *more) = theirs.holders[other]
+        also = f" and {len(more)} more" if more else ""
+        for row in ours.holders[mine]:
+            where, their_where = ours.rows[row], theirs.rows[their_row]
+            said = f"picture {name_of(mine.source)!r} {how} {name_of(other.source)!r} of {their_where}{also}."
+            yield row, Match(where, their_where, "picture", f"{where}: {said}")
+
+
+def _same_pictures(
+    ours: Mapping[ImageRef, Fingerprint], theirs: Mapping[ImageRef, Fingerprint]
+) -> dict[tuple[ImageRef, ImageRef], str]:
+    """Return the pairs of pictures that are one picture, with what the first is of the second."""
+    mine, others = list(ours), list(theirs)
+    my_prints, their_prints = list(ours.values()), list(theirs.values())
+    by_pixels = defaultdict(list)
+    for image, seen in theirs.items():
+        by_pixels[seen.pixels].append(image)
+    found = {(image, other): "is" for image, seen in ours.items() for other in by_pixels.get(seen.pixels, ())}
+    load = lru_cache(maxsize=256)(_small)
+    for each in candidates(my_prints, their_prints):
+        pair = (mine[each.left], others[each.right])
+        if pair not in found and lay_over(load(pair[0]), load(pair[1]), window=each.window).same:
+            found[pair] = "looks like" if each.window == 0 else "looks like a part of"
+    for each in candidates(their_prints, my_prints):
+        pair = (mine[each.right], others[each.left])
+        if pair not in found and lay_over(load(pair[1]), load(pair[0]), window=each.window).same:
+            found[pair] = "looks like" if each.window == 0 else "holds what looks like"
+    return found
+
+
+def _small(image: ImageRef) -> Image.Image:
+    """Return a picture's pixels, few enough to keep some."""
+    pixels = load_image(image)
+    pixels.thumbnail((_SMALL_PX, _SMALL_PX), Image.Resampling.BOX)
+    return pixels
+
+
+def _shared_words(
+    sources: Sequence[str], ours: _Read, against: Sequence[str], theirs: _Read
+) -> Iterator[tuple[tuple[int, int], Match]]:
+    said, asked = _index(_examples(against, theirs))
+    for row, example in _examples(sources, ours):
+        for kind, key, their_where in _words_in_common(example, said, asked):
+            where = ours.rows[row]
+            verb = "asks like" if kind == "question" else "has words of"
+            yield row, Match(where, their_where, kind, f"{where}: {verb} {their_where}: {key!r}.")
+
+
+def _words_in_common(
+    example: Example, said: Mapping[str, str], asked: Mapping[str, str]
+) -> Iterator[tuple[Kind, str, str]]:
+    """Yield the first words that a row shares, and the first short question."""
+    keys = [key for words in _turns(example) for key in _keys(words)]
+    if (shared := next((key for key in keys if key in said), None)) is not None:
+        yield "words", shared, said[shared]
+    short = [" ".join(words_of(turn)) for turn in example.turns if turn.role == "user"]
+    if (question := next((key for key in short if key in asked), None)) is not None:
+        yield "question", question, asked[question]
+
+
+def _index(rows: Iterable[tuple[tuple[int, int], Example]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return runs of words -> where of a benchmark's row, but for common ones; and short questions -> where."""
+    runs: dict[str, str] = {}
+    turns: Counter[str] = Counter()
+    asked: dict[str, str] = {}
+    seen: set[str] = set()
+    for _, example in rows:
+        where = f"{example.origin} (id {example.id!r})"
+        for words in _turns(example):
+            text = " ".join(words)
+            if text in seen:
+                continue
+            seen.add(text)
+            for key in set(_keys(words)):
+                turns[key] += 1
+                runs.setdefault(key, where)
+        for turn in example.turns:
+            words = words_of(turn)
+            if turn.role == "user" and 0 < len(words) < SHORT:
+                asked.setdefault(" ".join(words), where)
+    return {key: where for key, where in runs.items() if turns[key] <= COMMON}, asked
+
+
+def _examples(sources: Sequence[str], read: _Read) -> Iterator[tuple[tuple[int, int], Example]]:
+    for number, source in enumerate(sources):
+        for row_number, row in enumerate(read_source(source)):
+            if isinstance(row, Example) and (number, row_number) in read.rows:
+                yield (number, row_number), row
+
+
+def _turns(example: Example) -> Iterator[list[str]]:
+    for shown in example.demonstrations:
+        yield from _turns(shown)
+    yield from (words_of(turn) for turn in example.turns if turn.role != "system")
+
+
+def _keys(words: Sequence[str]) -> list[str]:
+    """Return what of a turn can be shared: its runs, or the whole of a shorter one."""
+    if len(words) >= RUN:
+        return runs_of(words)
+    return [" ".join(words)] if len(words) >= SHORT else []

@@ -1,0 +1,41 @@
+"""What conversations would cost a model of parts, without its weights: a tokenizer, a template, a tower's shapes.
+
+Not a model: nothing can be computed with it. The tower is laid out on the ``meta`` device, which has shapes and no
+numbers; the language model is not opened at all.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from triptych.data.plan.costs import Fixed
+from triptych.data.plan.rendering import Rendering
+from triptych.data.template import find_template
+from triptych.models import parts
+from triptych.models.family import PartsPlan
+from triptych.models.join import look, teach_tokenizer
+
+
+def outline_parts(plan: PartsPlan) -> Rendering:
+    """Return how conversations become the tokens of a tower, a projector and a language model.
+
+    Raises:
+        NotFoundError: a part is not there.
+        ModelError: a part cannot be opened, or the tokenizer lacks the template's tokens.
+    """
+    template = find_template(plan.template)
+    spoken = parts.locate(plan.language)
+    with parts.clear_errors(spoken, "a tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(spoken)
+    return Rendering(template, tokenizer, teach_tokenizer(tokenizer, template), Fixed(_image_tokens(plan)))
+
+
+def _image_tokens(plan: PartsPlan) -> int:
+    seen = parts.locate(plan.vision, image_tokens=plan.image_tokens)
+    with parts.clear_errors(seen, "a vision tower"):
+        config = AutoConfig.from_pretrained(seen)
+        with torch.device("meta"):
+            tower = AutoModel.from_config(getattr(config, "vision_config", config))
+        processor = parts.see_whole_pictures(parts.load_image_processor(seen))
+    return look(parts.Vision(tower, processor)).positions

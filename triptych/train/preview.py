@@ -1,0 +1,162 @@
+"""What a recipe's stages will learn from, before anything is trained: ``triptych data plan``.
+
+Not an estimate: the first epoch is planned as the run will plan it, from every row's length. Lengths are remembered, so
+a run of the recipe then starts at once. No weights are loaded where the model's family can do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from triptych.core.files import cache_folder
+from triptych.core.records import Json
+from triptych.data.plan.balance import Work, balance
+from triptych.data.plan.rendering import Rendering
+from triptych.data.template import Encoded
+from triptych.models.family import PartsPlan, outline_model, outline_parts
+from triptych.train.determinism import derive_seed
+from triptych.train.ledger import LEDGER, read_ledger
+from triptych.train.material import Material, open_material
+from triptych.train.pace import pace_of
+from triptych.train.recipe import ModelPlan, Recipe, Tune
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePreview:
+    """The first epoch of a stage."""
+
+    stage: str
+    sources: tuple[dict[str, Json], ...]
+    """Of each: source, all, used, shrunk, shortened, refused."""
+    rows: int
+    """Of the epoch; those that come twice count twice."""
+    tokens: int
+    images: int
+    image_tokens: int
+    packs: int
+    fill: float
+    """Share of the packs that is no padding."""
+    steps_an_epoch: int
+    total_steps: int
+    """Of the stage; where it has many rows, as the first epoch promises."""
+    longest_tokens: int
+    longest_id: str
+    ranks: int
+    balance: float
+    """Mean over largest work of a rank, at so many ranks."""
+    first_steps: tuple[tuple[tuple[str, ...], ...], ...]
+    """Ids of each pack of each step."""
+    ledger: Path
+    """Which rows are not used as they are, and why."""
+
+    def as_json(self) -> dict[str, Json]:
+        """Return all of it."""
+        return {
+            "stage": self.stage,
+            "sources": list(self.sources),
+            "rows": self.rows,
+            "tokens": self.tokens,
+            "images": self.images,
+            "image_tokens": self.image_tokens,
+            "packs": self.packs,
+            "fill": round(self.fill, 4),
+            "steps_an_epoch": self.steps_an_epoch,
+            "total_steps": self.total_steps,
+            "longest_tokens": self.longest_tokens,
+            "longest_id": self.longest_id,
+            "ranks": self.ranks,
+            "balance": round(self.balance, 4),
+            "first_steps": [[list(pack) for pack in step] for step in self.first_steps],
+            "ledger": str(self.ledger),
+        }
+
+
+def preview(recipe: Recipe, *, ranks: int, steps: int) -> list[StagePreview]:
+    """Plan the first epoch of each tune stage. Bad rows are counted, whatever the recipe does with them.
+
+    Args:
+        recipe: resolved.
+        ranks: at which the balance is told, > 0.
+        steps: how many first steps are told by their ids.
+
+    Raises:
+        NotFoundError, ModelError: the model cannot be looked at.
+        DataError: the data cannot be used.
+    """
+    rendering = outline(recipe.model)
+    folder = cache_folder() / "plans" / recipe.name
+    return [
+        _planned(recipe, stage, rendering, folder=folder, ranks=ranks, steps=steps)
+        for stage in recipe.stages
+        if isinstance(stage, Tune)
+    ]
+
+
+def outline(plan: ModelPlan) -> Rendering:
+    """Return how examples become the tokens of the model that a run starts from."""
+    if plan.parts is None:
+        assert plan.open is not None
+        return outline_model(plan.open)
+    assert plan.family is not None and plan.template is not None, "the recipe is not resolved"
+    parts = plan.parts
+    chosen = PartsPlan(
+        vision=parts.vision,
+        language=parts.language,
+        projector=parts.projector,
+        image_tokens=parts.image_tokens,
+        template=plan.template,
+        seed=0,
+    )
+    return outline_parts(plan.family, chosen)
+
+
+def _planned(
+    recipe: Recipe, stage: Tune, rendering: Rendering, *, folder: Path, ranks: int, steps: int
+) -> StagePreview:
+    seed = derive_seed(recipe.seed, "stage", stage.name)
+    lenient = stage.model_copy(update={"on_bad": "refuse"})
+    material = open_material(lenient, rendering, run=folder, seed=seed, decode=False, anew=True)
+    plan = material.plan
+    pace = pace_of(
+        plan, length=stage.length, warmup=stage.warmup, save_every=stage.checkpoint_every, schedule=stage.schedule
+    )
+    epoch = [plan.step(number) for number in range(plan.steps_per_epoch(0))]
+    material.settle()
+    rows = np.array([row for step in epoch for pack in step.packs for row in pack])
+    records = plan.measures.measure(rows)
+    work = dict(zip(rows.tolist(), Work().of(records).tolist(), strict=True))
+    longest = int(rows[np.argmax(records["tokens"])])
+    packs = sum(len(step.packs) for step in epoch)
+    tokens = int(records["tokens"].sum())
+    told = [record for record in read_ledger(folder / LEDGER, stage.name) if "all" in record]
+    return StagePreview(
+        stage=stage.name,
+        sources=tuple({key: value for key, value in record.items() if key != "stage"} for record in told),
+        rows=len(rows),
+        tokens=tokens,
+        images=int(records["images"].sum()),
+        image_tokens=int(records["image_tokens"].sum()),
+        packs=packs,
+        fill=tokens / (packs * stage.pack_tokens),
+        steps_an_epoch=len(epoch),
+        total_steps=pace.total(len(epoch)),
+        longest_tokens=int(records["tokens"].max()),
+        longest_id=_id_of(material, longest),
+        ranks=ranks,
+        balance=balance([[sum(work[row] for row in pack) for pack in step.packs] for step in epoch], ranks),
+        first_steps=tuple(_ids_of(material, plan.step(number).packs) for number in range(min(steps, len(epoch)))),
+        ledger=folder / LEDGER,
+    )
+
+
+def _ids_of(material: Material, packs: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(_id_of(material, row) for row in pack) for pack in packs)
+
+
+def _id_of(material: Material, row: int) -> str:
+    read = material.read(row).row
+    return read.id if isinstance(read, Encoded) else read.where
