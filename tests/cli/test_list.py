@@ -19,7 +19,6 @@ from triptych.data.hub.catalogue import select
         ("templates", "template"),
         ("transforms", "transform"),
         ("families", "family"),
-        ("benchmarks", "benchmark"),
     ],
 )
 def test_each_plugin_is_listed_with_what_it_says_of_itself(triptych: Triptych, kind: str, drawer: str) -> None:
@@ -28,6 +27,12 @@ def test_each_plugin_is_listed_with_what_it_says_of_itself(triptych: Triptych, k
     listed = dict(line.split(maxsplit=1) for line in lines)
     assert sorted(listed) == names(drawer)
     assert all(about.endswith((".", "?")) for about in listed.values())
+
+
+def test_benchmarks_are_a_table_of_what_is_known_of_each(triptych: Triptych) -> None:
+    assert triptych("list", "benchmarks").stdout.splitlines()[-1].startswith(f"{len(names('benchmark'))} benchmarks;")
+    told = json.loads(triptych("list", "benchmarks", "--json").stdout)
+    assert sorted(each["name"] for each in told) == names("benchmark")
 
 
 def test_recipes_of_the_working_folder_are_listed_with_their_first_comment(triptych: Triptych, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, images_of
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, each_reply, without_images
-from triptych.evaluate.scorers import reference_of
+from triptych.evaluate.reading.scorers import reference_of
 
 PICTURE = ImageRef("/nowhere.png")
 

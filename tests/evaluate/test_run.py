@@ -16,11 +16,11 @@ import pytest
 
 from triptych.core.errors import DataError, RunError
 from triptych.core.records import Answer, Example, ImageRef, images_of, text_of
-from triptych.evaluate.answers import Keys, read_lines
 from triptych.evaluate.benchmark import asked, without_images
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
-from triptych.evaluate.run import evaluate
-from triptych.evaluate.scorers import reference_of
+from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.answers import Keys, read_lines
+from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 from triptych.infer.responder import Failed
 
@@ -65,9 +65,9 @@ def test_the_result_file_says_what_the_result_says(board: Path, tmp_path: Path) 
     found = evaluate(BENCHMARK, board, CannedResponder(lambda question: "red"), folder=tmp_path / "e")
     written = json.loads((tmp_path / "e" / "result.json").read_text())
     assert {"score", "low", "high", "n", "chance", "majority", "unanswered", "failed"} <= written.keys()
-    assert {"by_skill", "by_scenario", "by_kind", "by_split"} <= written.keys()
+    assert {"by_task", "by_skill", "by_scenario", "by_kind", "by_split"} <= written.keys()
     assert written["score"] == found.total.score
-    assert written["by_kind"]["name"].keys() == {"score", "low", "high", "n", "chance"}
+    assert {"score", "low", "high", "n", "chance"} <= written["by_kind"]["name"].keys()
     items = [json.loads(line) for line in (tmp_path / "e" / "items.jsonl").read_text().splitlines()]
     assert [item["id"] for item in items] == [question.id for question in all_questions(board)]
     assert sum(item["score"] for item in items) == pytest.approx(found.total.score * 32)
@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_where_it_was(board: Path, tmp_path: Path) -> None:
         import os, signal, sys
         from pathlib import Path
         from triptych.evaluate.benchmarks.storyboard import BENCHMARK
-        from triptych.evaluate.run import evaluate
+        from triptych.evaluate.running.run import evaluate
         from triptych.infer.canned import CannedResponder
         board, folder, log, die_at = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
         asked = 0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from triptych.core.errors import DataError
 from triptych.core.records import Example, Json, Text, Turn
-from triptych.evaluate.scorers import choose, correct, is_answered, normalise, reference_label
+from triptych.evaluate.reading.scorers import correct, is_answered, normalise, reference_label
 
 OPTIONS = ("the dog", "the hot dog", "image 2", "neither")
 
@@ -69,57 +69,6 @@ def test_an_answer_of_frame_words_only_is_still_an_answer() -> None:
     assert normalise("The") == "the"
 
 
-@pytest.mark.parametrize(
-    ("reply", "position"),
-    [
-        ("B", 1),
-        ("b", 1),
-        ("(b)", 1),
-        ("B.", 1),
-        ("B) the hot dog", 1),
-        ("B: it is the hot dog, I think", 1),
-        ("**B**", 1),
-        ("Answer: C", 2),
-        ("The correct answer is (C).", 2),
-        ("Option D", 3),
-        ("C\nbecause of the colours", 2),
-        ("the dog", 0),
-        ("dog", 0),
-        ("hot dog", 1),
-        ("a dog", 0),
-        ("A dog", 0),
-        ("A", 0),
-        ("It is the second image, Image 2.", 2),
-        ("I see a hot dog there", 1),
-        ("I think that it is (C)", 2),
-        ("so the answer is C", 2),
-        ("Neither!", 3),
-        ("not the dog but image 2", 2),
-    ],
-)
-def test_a_choice_is_read_by_letter_or_by_words(reply: str, position: int) -> None:
-    assert choose(OPTIONS, reply) == position
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        "",
-        "E",
-        "the cat",
-        "the dog or image 2",
-        "B) image 2",
-        "(A) or (B)",
-        "not the dog",
-        "either",
-        "I cannot see it",
-        "doghouse",
-    ],
-)
-def test_a_choice_of_nothing_or_of_two_things_is_unanswered(reply: str) -> None:
-    assert choose(OPTIONS, reply) is None
-
-
 def test_a_choice_scores_by_its_option_whichever_way_the_reference_is_written() -> None:
     for reference in ("the hot dog", "B", "(B) the hot dog"):
         asked = question(reference, list(OPTIONS))
@@ -135,17 +84,9 @@ def test_a_reference_that_is_no_option_is_a_fault_of_the_data() -> None:
         correct(question("the cat", list(OPTIONS)), "A")
 
 
-@given(st.permutations(["the red cup", "the cup", "a spoon", "yes", "image 3"]), st.integers(0, 4))
-def test_every_option_is_recognised_by_its_own_words_and_letter(options: list[str], position: int) -> None:
-    assert choose(options, options[position]) == position
-    assert choose(options, f"I would say it is {options[position]}.") == position
-    assert choose(options, "ABCDE"[position]) == position
-
-
 @given(st.text(max_size=40))
 def test_reading_any_text_twice_says_what_reading_it_once_says(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
-    assert choose(OPTIONS, text) in (None, 0, 1, 2, 3)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from triptych.cli.main import command_names
 FLOORS = ("core", "data", "starter", "models", "infer", "train", "evaluate", "serve", "cli")
 ROOMS = re.compile(r"<!-- rooms: .*? -->\n```\n(.*?)```\n<!-- /rooms -->", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
-COMMAND = re.compile(r"(?:^|`|\$ )(?:\.venv/bin/)?triptych ([a-z]+)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|`|\$ )(?:\.venv/bin/)?triptych ([a-z][a-z-]*)", re.MULTILINE)
 TARGET = re.compile(r"`make ([a-z]+)`")
 
 

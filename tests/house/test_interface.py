@@ -34,7 +34,10 @@ NAMES = {
 }
 
 COMMANDS = {
+    "arena": ["ANSWERS", "--json", "--judge", "--limit", "--out", "--votes"],
+    "audit": ["BENCHMARK", "ANSWERS", "--answers", "--data", "--json"],
     "chat": ["MODEL", "IMAGE"],
+    "compare": ["RUN_A", "RUN_B", "--benchmark", "--common", "--condition", "--json"],
     "data check": ["SOURCE", "--headers", "--html", "--json", "--strict"],
     "data convert": ["SOURCE", "DST", "--skip"],
     "data decontaminate": ["SOURCE", "--against", "--json", "--out"],
@@ -46,9 +49,13 @@ COMMANDS = {
     "data stats": ["SOURCE", "--json"],
     "data transform": ["SOURCE", "DST", "--seed", "--steps"],
     "demo": [],
-    "eval": ["MODEL", "BENCHMARK", "--blind", "--data", "--limit", "--out"],
+    "diagnose": ["MODEL", "BENCHMARK", "KEY=VALUE", "--data", "--json", "--judge", "--limit", "--only", "--out"],
+    "eval": ["MODEL", "BENCHMARK", "KEY=VALUE", "--blind", "--data", "--judge", "--limit", "--out", "--shard"],
     "list": ["KIND", "--json", "--skill", "--suite", "--task"],
-    "report": ["RUN"],
+    "mark": ["BENCHMARK", "ANSWERS", "--answers", "--data", "--json", "--out"],
+    "merge-answers": ["FOLDER", "--out"],
+    "report": ["RUN", "--format"],
+    "rescore": ["RUN", "--benchmark", "--json", "--keep"],
     "starter draw": ["FOLDER", "--questions", "--seed", "--tune"],
     "starter weights": ["NAME", "--image-tokens"],
     "train": ["RECIPE", "KEY=VALUE", "--run"],

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 import torch
 from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+)
 
-from triptych.infer.greedy import Spoken, speak
+from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.models.families.tiny import tiny
 
 NEVER = -1
@@ -53,3 +63,82 @@ def test_the_callers_gradients_are_as_they_were_between_two_tokens() -> None:
     for _ in speak(network, embeds_BTH, mask_BT=mask_BT, stop=NEVER, max_tokens=2):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
+
+
+SMALL = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
+CONFIGS: dict[str, PreTrainedConfig] = {
+    "llama": LlamaConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, initializer_range=0.3),
+    "qwen2": Qwen2Config(**SMALL, intermediate_size=48, num_key_value_heads=2, initializer_range=0.3),
+    "gpt2": GPT2Config(vocab_size=50, n_embd=32, n_head=4, n_layer=2, n_positions=64, initializer_range=0.3),
+}
+
+
+def network_of(config: PreTrainedConfig) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        network: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    return network.eval().requires_grad_(False)
+
+
+def grouped_prompts(network: PreTrainedModel) -> tuple[Tensor, Tensor, list[Shared]]:
+    """Ten prompts in four groups: questions on one beginning, turns of a conversation, a fork in a fork, one alone."""
+    generator = torch.Generator().manual_seed(2)
+
+    def words(count: int) -> list[int]:
+        return torch.randint(3, 50, (count,), generator=generator).tolist()
+
+    story, talk, fork = words(9), words(16), words(6)
+    twig = [*fork, *words(4)]
+    groups = [
+        ([[*story, *words(3)], [*story, *words(8)], [*story, *words(1)]], (0, 9, 9)),
+        ([talk[:7], talk[:12], talk], (0, 6, 11)),
+        ([[*fork, *words(2)], [*twig, *words(1)], [*twig, *words(5)]], (0, 6, 10)),
+        ([words(5)], (0,)),
+    ]
+    rows = [torch.tensor(row) for members, _ in groups for row in members]
+    shared, begin = [], 0
+    for members, common in groups:
+        shared.append(Shared(tuple(range(begin, begin + len(members))), common))
+        begin += len(members)
+    width = max(map(len, rows))
+    ids_BT = torch.stack([torch.nn.functional.pad(row, (width - len(row), 0)) for row in rows])
+    mask_BT = torch.stack([(torch.arange(width) >= width - len(row)).long() for row in rows])
+    return network.get_input_embeddings()(ids_BT), mask_BT, shared
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_tokens_with_shared_beginnings_are_those_without(name: str) -> None:
+    network = network_of(CONFIGS[name])
+    assert can_share(network)
+    embeds_BTH, mask_BT, shared = grouped_prompts(network)
+
+    def said(chosen: list[Shared], stop: int) -> list[Spoken]:
+        return list(speak(network, embeds_BTH, mask_BT=mask_BT, stop=stop, max_tokens=6, shared=chosen))
+
+    plain = said([], NEVER)
+    assert len({tuple(step.ids[row] for step in plain) for row in range(10)}) > 7, "alike replies would prove nothing"
+    assert said(shared, NEVER) == plain
+    stop = plain[2].ids[0]
+    assert said(shared, stop) == said([], stop) != plain
+    alone = [Shared((row,), (0,)) for row in range(10)]
+    assert said(alone, NEVER) == plain
+
+
+def test_a_token_that_rows_share_is_computed_once() -> None:
+    network = network_of(CONFIGS["llama"])
+    embeds_BTH, mask_BT, shared = grouped_prompts(network)
+    widths: list[tuple[int, ...]] = []
+
+    def count(module: torch.nn.Module, values: object, named: dict[str, Tensor]) -> None:
+        if (embeds := named.get("inputs_embeds")) is not None:
+            widths.append(tuple(embeds.shape[:2]))
+
+    hook = network.register_forward_pre_hook(count, with_kwargs=True)
+    next(speak(network, embeds_BTH, mask_BT=mask_BT, stop=NEVER, max_tokens=1, shared=shared))
+    hook.remove()
+    assert widths == [(4, 18), (10, 1)], "the most different tokens of a group, then each row's last"
+
+
+def test_a_network_with_a_sliding_window_shares_nothing() -> None:
+    config = MistralConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, sliding_window=4)
+    assert not can_share(network_of(config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from PIL import Image
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.media.images import load_image
-from triptych.data.template import Encoded, render
-from triptych.infer.local import LocalResponder, plan_batches, whole_letters
+from triptych.data.template import render
+from triptych.infer.local import LocalResponder, whole_letters
 from triptych.infer.responder import Failed
 from triptych.models.families.tiny import tiny
 from triptych.models.features import FeatureStore
@@ -172,11 +173,64 @@ def test_the_fingerprint_follows_the_weights() -> None:
     assert len({fingerprint(1, 0.0), fingerprint(2, 0.0), fingerprint(1, 1e-3)}) == 3
 
 
-def test_batches_keep_within_the_budget_and_lose_nothing() -> None:
-    rng = random.Random(2)
-    prompts = [Encoded(str(number), (1,) * rng.randint(1, 90), (), ()) for number in range(60)]
-    batches = list(plan_batches(prompts, budget=200, reply=10))
-    for batch in batches:
-        assert len(batch) * (max(len(prompt.ids) for prompt in batch) + 10) <= 200 or len(batch) == 1
-    assert sorted(prompt.id for batch in batches for prompt in batch) == sorted(prompt.id for prompt in prompts)
-    assert len(batches) < 40
+def follow_ups(pictures: list[ImageRef], stories: int = 4) -> list[Example]:
+    """Several questions on the same pictures, told as one conversation or as several that begin alike."""
+    made = []
+    for story in range(stories):
+        shown: list[Text | ImageRef] = []
+        for picture in pictures[story % 2 : story % 2 + 3]:
+            shown += [Text(f"Picture {len(shown)} of {story}: "), picture]
+        turns: tuple[Turn, ...] = ()
+        for number, ending in enumerate(("What is first?", "Which is older?", "Is the last one red?")):
+            alone = Turn("user", (*shown, Text(f" {ending}")))
+            made.append(Example(f"alone-{story}-{number}", (alone,)))
+            turns = (*turns, alone if number == 0 else Turn("user", (Text(ending),)))
+            made.append(Example(f"chain-{story}-{number}", turns))
+            turns = (*turns, Turn("assistant", (Text("the second"),)))
+    return made
+
+
+def test_answers_are_the_same_with_shared_beginnings_and_without(pictures: list[ImageRef]) -> None:
+    asked = [*follow_ups(pictures, 2), *questions(pictures, 6)]
+    model = tiny(3)
+    found = []
+    for share, budget in ((False, 1), (True, 900), (True, 4000), (False, 4000)):
+        responder = LocalResponder(model, features=FeatureStore(model), batch_tokens=budget, share=share, name="tiny")
+        assert responder.shares == share
+        found.append(texts(list(responder.answer(asked, max_tokens=8))))
+    assert found[0].keys() == {question.id for question in asked}
+    assert all(each == found[0] for each in found)
+
+
+def test_a_shared_beginning_is_computed_once(pictures: list[ImageRef]) -> None:
+    model = tiny(3)
+    positions = 0
+
+    def count(module: torch.nn.Module, values: object, named: dict[str, torch.Tensor]) -> None:
+        nonlocal positions
+        if (embeds := named.get("inputs_embeds")) is not None:
+            positions += embeds.shape[0] * embeds.shape[1]
+
+    counted = {}
+    for share in (False, True):
+        responder = LocalResponder(model, features=FeatureStore(model), share=share, name="tiny")
+        assert responder.shares == share
+        positions = 0
+        hook = model.network.register_forward_pre_hook(count, with_kwargs=True)
+        list(responder.answer(follow_ups(pictures), max_tokens=1))
+        hook.remove()
+        counted[share] = positions
+    assert counted[True] < counted[False] / 2
+
+
+def test_a_broken_picture_in_a_group_fails_its_own_questions_only(pictures: list[ImageRef], tmp_path: Path) -> None:
+    model = tiny(3)
+    responder = LocalResponder(model, features=FeatureStore(model), name="tiny")
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(Path(pictures[0].source).read_bytes()[:200])
+    asked = follow_ups([*pictures[:2], ImageRef(str(torn)), *pictures[2:]], stories=2)
+    whole = follow_ups(pictures, stories=1)
+    whole = [replace(question, id=f"whole-{question.id}") for question in whole]
+    found = list(responder.answer([*asked, *whole], max_tokens=4))
+    assert {answer.id for answer in found if isinstance(answer, Failed)} == {question.id for question in asked}
+    assert texts(found) == texts(list(responder.answer(whole, max_tokens=4)))

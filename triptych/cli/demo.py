@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from triptych.core.records import Json
 
 if TYPE_CHECKING:
-    from triptych.evaluate.run import Result
+    from triptych.evaluate.running.result import Result
     from triptych.models.family import Model
     from triptych.train.recipe import Recipe
 
@@ -34,8 +34,8 @@ def run() -> None:
 
     from triptych.core.files import write_atomically
     from triptych.core.log import measured, say
-    from triptych.evaluate.report import write_report
-    from triptych.evaluate.summary import summarise_conditions, table_of_conditions
+    from triptych.evaluate.page.report import write_report
+    from triptych.evaluate.page.summary import summarise_conditions, table_of_conditions
     from triptych.train.meters import METRICS
     from triptych.train.recipe import load_recipe
 
@@ -95,7 +95,7 @@ def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:
     from triptych.core.log import measured
     from triptych.core.plugins import find
     from triptych.evaluate.benchmark import Benchmark
-    from triptych.evaluate.run import evaluate
+    from triptych.evaluate.running.run import evaluate
     from triptych.infer.local import LocalResponder
     from triptych.models.family import open_model
     from triptych.models.features import FeatureStore
@@ -112,6 +112,7 @@ def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:
                         storyboard,
                         RUN / "data" / f"{part}.jsonl",
                         responder,
+                        name="storyboard",
                         folder=RUN / "evals" / f"storyboard-{part}-{condition}",
                         blind=condition == "blind",
                         max_tokens=REPLY_TOKENS,

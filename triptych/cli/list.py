@@ -8,11 +8,11 @@ from __future__ import annotations
 import ast
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -56,6 +56,9 @@ def run(
         return
     if asked := [name for name, value in (("--suite", suite), ("--skill", skill), ("--task", task)) if value]:
         raise ConfigError(f"{asked[0]} chooses data sets. Write: triptych list datasets {asked[0]} ...")
+    if kind == "benchmarks":
+        _list_benchmarks(as_json=as_json)
+        return
     shown = {each: dict(_entries(each)) for each in ([kind] if kind else KINDS)}
     if as_json:
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -106,6 +109,38 @@ def _list_datasets(*, suite: str | None, skill: str | None, task: str | None, as
         typer.echo(_table(chosen))
     fetched = sum(each.absent is None for each in chosen)
     typer.echo(f"{len(chosen)} data sets, of which triptych data get NAME fetches {fetched}; --json tells all.")
+
+
+def _list_benchmarks(*, as_json: bool) -> None:
+    from triptych.evaluate.page.listing import HEADINGS, NUMBERS, cells, listed, to_json
+
+    found = listed()
+    if as_json:
+        typer.echo(json.dumps(to_json(found), indent=2, ensure_ascii=False))
+        return
+    rows = [cells(one) for one in found]
+    typer.echo(_drawn({heading: "right" if heading in NUMBERS else "left" for heading in HEADINGS}, rows))
+    typer.echo(f"{len(rows)} benchmarks; --json tells all.")
+
+
+def _drawn(headings: Mapping[str, Literal["left", "right"]], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts, as wide as the terminal; only its last column is broken."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, (heading, side) in enumerate(headings.items(), start=1):
+        table.add_column(heading, justify=side, no_wrap=number < len(headings))
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console = Console()
+    if not (console.is_terminal or "COLUMNS" in os.environ):
+        console.width = PIPED_COLUMNS
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines() if line.strip())
 
 
 def _facts(suite: Suite, chosen: Sequence[DataSet]) -> dict[str, Json]:

@@ -17,8 +17,13 @@ from triptych import __version__, cli
 from triptych.core.errors import TriptychError
 from triptych.core.log import say
 
-ORDER = ("demo", "train", "eval", "report", "chat", "list", "starter", "data")
-"""How help lists them, groups last. Others come after, by name."""
+ORDER = (
+    *("demo", "train", "eval", "compare", "diagnose", "report"),
+    *("rescore", "mark", "audit", "merge-answers", "arena", "chat", "list"),
+)
+"""How help lists commands. Others come after, by name."""
+GROUPS = ("starter", "data")
+"""Groups of commands come last."""
 
 HELP = "Interleaved multi-image instruction tuning: build the data, tune, measure, chat."
 
@@ -45,7 +50,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_options)
     for name in command_names():
-        module = importlib.import_module(f"{cli.__name__}.{name}")
+        module = importlib.import_module(f"{cli.__name__}.{name.replace('-', '_')}")
         if isinstance(group := getattr(module, "GROUP", None), typer.Typer):
             app.add_typer(group, name=name)
         else:
@@ -54,9 +59,11 @@ def build_app() -> typer.Typer:
 
 
 def command_names() -> list[str]:
-    """Return the files beside this one, in the order of help."""
-    names = {module.name for module in pkgutil.iter_modules(cli.__path__) if not module.ispkg} - {"main"}
-    return [name for name in ORDER if name in names] + sorted(names.difference(ORDER))
+    """Return the files beside this one, in the order of help; a dash stands for the file's underscore."""
+    files = (module.name for module in pkgutil.iter_modules(cli.__path__) if not module.ispkg)
+    names = {file.replace("_", "-") for file in files} - {"main"}
+    others = sorted(names.difference(ORDER, GROUPS))
+    return [name for name in (*ORDER, *others, *GROUPS) if name in names]
 
 
 def _tell_version(asked: bool) -> None:

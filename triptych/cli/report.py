@@ -1,17 +1,34 @@
-"""``triptych report``: one page about a run, with what was answered right and wrong, and the pictures."""
+"""``triptych report``: what a run has measured, as a page with answers and pictures, or as a table."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
+class As(StrEnum):
+    """What a report can be."""
+
+    HTML = "html"
+    MD = "md"
+    CSV = "csv"
+    LATEX = "latex"
+
+
 def run(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, e.g. runs/demo.")],
+    *,
+    form: Annotated[
+        As, typer.Option("--format", help="html writes RUN/report.html; the others are printed.")
+    ] = As.HTML,
 ) -> None:
-    """Write RUN/report.html from what is measured so far, and print where it is."""
-    from triptych.evaluate.report import write_report
+    """Write RUN/report.html from what is measured so far and print where it is, or print its numbers as a table."""
+    from triptych.evaluate.page.report import report_table, write_report
 
-    typer.echo(write_report(folder))
+    if form is As.HTML:
+        typer.echo(write_report(folder))
+    else:
+        typer.echo(report_table(folder, form.value), nl=False)

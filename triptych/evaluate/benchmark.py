@@ -1,19 +1,31 @@
 """The contract of ``benchmarks/``: where questions come from, what a reply is worth, what a guess is worth.
 
 A file in that drawer defines one ``BENCHMARK``. It holds no asking, no statistics and no model: ``run.py`` does that
-for every benchmark alike.
+for every benchmark alike. Facts of a question that the other files of this room know:
+
+    kind        its task: ``by_task`` groups by it unless ``Benchmark.tasks`` names another fact
+    choice      true: one of ``options`` is right, and the reference names it. They are the options' words, in order,
+                without letters; empty words where an option is a picture: then only its letter names it
+    right       position of the right option, from 0: needed where an option's words look like a letter
+    answers     accepted answers, for free replies
+    question    the published words, before anything was put around them
+    story       what questions that share images have in common: intervals are clustered by it
+    chance      expected score of a guess, where it is not one over the options
+    scenario, split   what else results are grouped by
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Json, Turn, VideoRef
 from triptych.data.format import Refused
-from triptych.evaluate import scorers
+from triptych.evaluate.reading import scorers
+from triptych.evaluate.running.judge import Judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +34,8 @@ class Benchmark:
 
     questions: Callable[[Path], Iterable[Example | Refused]]
     """Read the questions of a file or folder, in order, with distinct ids; a row that is none is Refused and counts
-    as failed. Each Example's last turn is the reference reply. ``facts`` may carry ``scenario``, ``kind``, ``split``,
-    ``story`` (what questions with the same images share), ``choice`` with ``options``, and ``chance``."""
+    as failed. Each Example's last turn is the reference reply; the turns before it are the prompt as published, each
+    image at its place. ``facts`` are those of the file's head."""
     score: Callable[[Example, str], float]
     """(question with its reference, reply) -> 0 to 1."""
     chance: Callable[[Example], float]
@@ -36,6 +48,42 @@ class Benchmark:
     """Whether the reply says anything that can be scored; if not it is counted as unanswered."""
     label: Callable[[Example], Hashable] = scorers.reference_label
     """What the reference is, for the majority baseline."""
+    items: int | None = None
+    """Questions that the published test has, as they are asked here; None: not published, or not known to us."""
+    task_count: int | None = None
+    """Its tasks; None: not published, or not known to us."""
+    images: str = "unknown"
+    """Images of a question, for lists: ``2``, ``1 to 5``, ``8 frames``."""
+    guess: float | None = None
+    """Score of guessing on the whole published test; None: it has free answers, or the data alone tells."""
+    source: str = ""
+    """Where the data is: a hub id or an address, with the split."""
+    licence: str = "unknown"
+    """Of the data."""
+    metric: str = "accuracy"
+    """One word: accuracy, rouge_l, cider, anls, vqa, wups, spearman, judge..."""
+    aggregate: Literal["micro", "macro"] = "micro"
+    """How the total is made: the mean over questions, or the unweighted mean over groups of them."""
+    group: str = "kind"
+    """The fact that macro's groups share."""
+    tasks: str = "kind"
+    """The fact by which ``by_task`` is grouped."""
+    max_tokens: int = 32
+    """Most tokens of a reply, unless the user says otherwise."""
+    together: Mapping[str, str] = field(default_factory=dict)
+    """Name -> fact: the share of groups with one value of that fact in which every question is answered right.
+    Consistency of NLVR, the group score of Winoground. Questions without the fact do not count."""
+    published: Callable[[Example, str], float] | None = None
+    """(question with its reference, reply) -> 0 to 1, as the authors' own code reads replies, where that differs from
+    ``score``: told beside the total, to compare with printed numbers. None: no difference, or not known."""
+    judge: Judge | None = None
+    """What a judge is asked, where the benchmark defines one. ``score`` is then the rule without it, or
+    ``judge.needs_judge`` where there is none."""
+    corpus: Callable[[Sequence[tuple[Example, str]]], Sequence[float]] | None = None
+    """All (question, reply) at once -> their scores from 0 to 1, in order, where a score depends on the other
+    questions' references (CIDEr). It then stands for ``score``, which stays right for one reply alone if it can."""
+    statistic: Callable[[Sequence[tuple[Example, float]]], float] | None = None
+    """What a group of (question, score) is worth, -1 to 1, where that is not the mean of the scores (Spearman)."""
 
 
 def asked(example: Example) -> Example:

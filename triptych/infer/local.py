@@ -1,7 +1,8 @@
 """A model in this process as a responder: greedy replies, in batches for evaluation, piece by piece for a chat.
 
-Not a server. Questions are sorted by length, so that a batch pads little. A reply does not depend on what else is in
-its batch (tests/infer/test_local.py).
+Not a server. Questions that begin alike, on the same images, compute that beginning once (``batches``, ``greedy``); the
+others are sorted by length, so that a batch pads little. A reply depends neither on what else is in its batch nor on
+what it shares (tests/infer/test_local.py).
 
 Shapes: B rows, T positions, H hidden size, N images, P feature positions and K tokens an image, C
 channels of the tower.
@@ -23,7 +24,8 @@ from triptych.core.records import Answer, Example, ImageRef, Turn
 from triptych.data.batch import Batch, collate
 from triptych.data.media.images import measure
 from triptych.data.template import Encoded, parse_reply, render, stop_id
-from triptych.infer.greedy import Spoken, speak
+from triptych.infer.batches import Group, alone, group_by_beginning, plan_batches
+from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.infer.responder import Failed, as_question
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
@@ -34,7 +36,9 @@ _CUT_LETTER = "\N{REPLACEMENT CHARACTER}"
 class LocalResponder:
     """Answers with an opened model. Its state is the model and the features of images it has seen."""
 
-    def __init__(self, model: Model, *, features: FeatureStore, batch_tokens: int = 4096, name: str) -> None:
+    def __init__(
+        self, model: Model, *, features: FeatureStore, batch_tokens: int = 4096, share: bool = True, name: str
+    ) -> None:
         """Take the model over: it is switched to evaluation, and nothing of it is trained from here on.
 
         Args:
@@ -42,6 +46,7 @@ class LocalResponder:
             features: encodes each distinct image once.
             batch_tokens: most positions, padding and replies included, of one batch; bounds the memory. A question
                 that is longer is asked alone.
+            share: compute what questions begin with alike only once, where the network's cache lets one.
             name: what reports call it.
         """
         self.model = model
@@ -52,6 +57,12 @@ class LocalResponder:
         self._longest = int(model.network.config.get_text_config().max_position_embeddings)
         model.network.train(False)
         model.network.requires_grad_(False)
+        self._share = share
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether beginnings are shared."""
+        return self._share and can_share(self.model.network)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -63,19 +74,20 @@ class LocalResponder:
         return digest.hexdigest()[:16]
 
     def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer | Failed]:
-        """Yield the answers batch by batch, the longest questions first: too little memory shows at once."""
+        """Yield the answers batch by batch, of each kind the longest first: too little memory shows soon."""
         prompts: list[Encoded] = []
         for question in questions:
             try:
                 prompts.append(self._prompt(question, max_tokens))
             except (DataError, ModelError) as error:
                 yield Failed(question.id, str(error))
-        for batch in plan_batches(prompts, budget=self.batch_tokens, reply=max_tokens):
+        groups = group_by_beginning(prompts) if self.shares else [alone(prompt) for prompt in prompts]
+        for batch in plan_batches(groups, budget=self.batch_tokens, reply=max_tokens):
             yield from self._answer_batch(batch, max_tokens)
 
     def stream(self, question: Example, *, max_tokens: int) -> Iterator[str]:
         """Yield the reply in pieces as it is generated; leave the iterator to stop it."""
-        steps = self._speak([self._prompt(question, max_tokens)], max_tokens)
+        steps = self._speak([alone(self._prompt(question, max_tokens))], max_tokens)
         ids = accumulate(step.ids for step in steps)  # of one row: every token so far
         yield from whole_letters(self._words(so_far) for so_far in ids)
 
@@ -96,31 +108,40 @@ class LocalResponder:
             )
         return encoded
 
-    def _answer_batch(self, batch: Sequence[Encoded], max_tokens: int) -> Iterator[Answer | Failed]:
-        replies: list[list[int]] = [[] for _ in batch]
+    def _answer_batch(self, batch: Sequence[Group], max_tokens: int) -> Iterator[Answer | Failed]:
+        prompts = [prompt for group in batch for prompt in group.prompts]
+        replies: list[list[int]] = [[] for _ in prompts]
         try:
             for step in self._speak(batch, max_tokens):
                 for row, token in zip(step.rows, step.ids, strict=True):
                     replies[row].append(token)
         except DataError as error:
-            if len(batch) == 1:
-                yield Failed(batch[0].id, str(error))
+            if len(prompts) == 1:
+                yield Failed(prompts[0].id, str(error))
                 return
-            for encoded in batch:  # one picture cannot be read: one by one shows whose it is
-                yield from self._answer_batch([encoded], max_tokens)
+            for prompt in prompts:  # one picture cannot be read: one by one shows whose it is
+                yield from self._answer_batch([alone(prompt)], max_tokens)
             return
-        for encoded, ids in zip(batch, replies, strict=True):
-            yield Answer(encoded.id, self._words(ids), tokens_in=len(encoded.ids), tokens_out=len(ids))
+        for prompt, ids in zip(prompts, replies, strict=True):
+            yield Answer(prompt.id, self._words(ids), tokens_in=len(prompt.ids), tokens_out=len(ids))
 
     def _words(self, ids: Sequence[int]) -> str:
         return parse_reply(ids, self.model.template, tokenizer=self.model.tokenizer)
 
-    def _speak(self, batch: Sequence[Encoded], max_tokens: int) -> Iterator[Spoken]:
-        right = collate([[encoded] for encoded in batch], pad_id=self._stop)
+    def _speak(self, batch: Sequence[Group], max_tokens: int) -> Iterator[Spoken]:
+        prompts = [prompt for group in batch for prompt in group.prompts]
+        right = collate([[prompt] for prompt in prompts], pad_id=self._stop)
         # Outside of inference mode: the store keeps features, and others may train on them.
         features_NPC = self.features.features(right.images) if right.images else None
-        embeds_BTH, mask_BT = self._embed(batch, right, features_NPC)
-        return speak(self.model.network, embeds_BTH, mask_BT=mask_BT, stop=self._stop, max_tokens=max_tokens)
+        embeds_BTH, mask_BT = self._embed(prompts, right, features_NPC)
+        return speak(
+            self.model.network,
+            embeds_BTH,
+            mask_BT=mask_BT,
+            stop=self._stop,
+            max_tokens=max_tokens,
+            shared=_rows_of(batch),
+        )
 
     @torch.inference_mode()
     def _embed(self, batch: Sequence[Encoded], right: Batch, features_NPC: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -135,24 +156,6 @@ class LocalResponder:
         return model.embed(ids_BT.to(model.device), slots, tokens_NKH), mask_BT.to(model.device)
 
 
-def plan_batches(prompts: Sequence[Encoded], *, budget: int, reply: int) -> Iterator[list[Encoded]]:
-    """Yield every prompt once, in batches of similar length, the longest first.
-
-    Args:
-        prompts: in any order.
-        budget: most positions of a batch: rows times (longest prompt + reply). A longer prompt is alone.
-        reply: positions kept free for each reply.
-    """
-    batch: list[Encoded] = []
-    for prompt in sorted(prompts, key=lambda prompt: -len(prompt.ids)):
-        if batch and (len(batch) + 1) * (len(batch[0].ids) + reply) > budget:
-            yield batch
-            batch = []
-        batch.append(prompt)
-    if batch:
-        yield batch
-
-
 def whole_letters(decoded: Iterable[str]) -> Iterator[str]:
     """Yield what each longer text adds to the one before, in pieces that never hold part of a letter.
 
@@ -165,6 +168,17 @@ def whole_letters(decoded: Iterable[str]) -> Iterator[str]:
             said = text
     if len(text) > len(said):
         yield text[len(said) :]
+
+
+def _rows_of(batch: Sequence[Group]) -> list[Shared]:
+    """Return which rows share what; nothing, where no row shares anything."""
+    if not any(len(group.prompts) > 1 for group in batch):
+        return []
+    ends = accumulate(len(group.prompts) for group in batch)
+    return [
+        Shared(tuple(range(end - len(group.prompts), end)), group.common)
+        for group, end in zip(batch, ends, strict=True)
+    ]
 
 
 def _measured(question: Example) -> Example:

@@ -4,7 +4,7 @@ Source: Suhr et al. 2017, "A Corpus of Natural Language for Visual Reasoning", g
 that of the format ``nlvr``, with its options: ``nlvr_dev#directories=4-5``. Each statement is asked of each of its
 pictures, in one of the six published orders of the boxes: an accuracy over pairs. A statement stands with up to four
 pictures, so pairs of one statement are no independent questions: ``facts["story"]`` is the statement, and intervals
-are clustered by it.
+are clustered by it; ``together["consistency"]`` is the published share of statements that are right on all of theirs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from triptych.core.records import Example
 from triptych.data.format import Refused, read_source
-from triptych.evaluate import scorers
 from triptych.evaluate.benchmark import Benchmark, chance_of
+from triptych.evaluate.reading import scorers
 
 
 def questions(path: Path) -> Iterator[Example | Refused]:
@@ -29,6 +29,13 @@ BENCHMARK = Benchmark(
     questions=questions,
     score=scorers.correct,
     chance=chance_of,
+    together={"consistency": "story"},
     cite="Suhr, Lewis, Yeh, Artzi 2017 (ACL), CC-BY-4.0",
     about="human-written statements about three drawn boxes, true or false",
+    items=989,
+    task_count=1,
+    images="3",
+    guess=0.5,
+    source="github: lil-lab/nlvr, nlvr/dev",
+    licence="CC-BY-4.0",
 )

@@ -14,8 +14,8 @@ from pathlib import Path
 from triptych.core.errors import DataError
 from triptych.core.records import Example
 from triptych.data.format import Refused, read_source
-from triptych.evaluate import scorers
 from triptych.evaluate.benchmark import Benchmark, chance_of, each_reply
+from triptych.evaluate.reading import scorers
 
 PARTS = ("held_in", "held_out")
 
@@ -40,4 +40,8 @@ BENCHMARK = Benchmark(
     chance=chance_of,
     cite="Drawn by Triptych with OpenMoji pictograms (CC-BY-SA-4.0)",
     about="drawn multi-image questions: 4 skills x 4 scenarios, held-in and held-out things and phrases",
+    task_count=16,
+    images="1 and more",
+    source="triptych.starter draws it",
+    licence="CC-BY-SA-4.0",
 )

@@ -1,0 +1,109 @@
+"""``triptych eval`` of a model behind an address, in parts, put together; and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Triptych
+from tests.infer.endpoint import Said, completion, serving, trouble
+from triptych.core.records import Example, ImageRef, Text, Turn
+from triptych.data.formats.messages import FORMAT
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key and no proxy from outside."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("TRIPTYCH_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """Twelve questions on the colour of one of two pictures, in the layout of storyboard."""
+    colours = ("red", "green", "blue")
+    for colour in colours:
+        Image.new("RGB", (16, 16), colour).save(tmp_path / f"{colour}.png")
+    rows = []
+    for number in range(12):
+        right, other = (ImageRef(str(tmp_path / f"{colours[(number + at) % 3]}.png")) for at in (0, 1))
+        asked = Turn("user", (right, Text(f" or {number} "), other, Text(" first?")))
+        reply = Turn("assistant", (Text(colours[number % 3]),))
+        rows.append(Example(f"q{number}", (asked, reply), facts={"chance": 0.25, "scenario": "images"}))
+    assert FORMAT.write is not None
+    FORMAT.write(rows, tmp_path / "board" / "held_in.jsonl")
+    FORMAT.write([], tmp_path / "board" / "held_out.jsonl")
+    return tmp_path
+
+
+def says_red(request: dict[str, Any], before: int) -> Said:
+    return completion("red")
+
+
+def test_an_endpoint_is_measured_like_a_model(board: Path, triptych_here: Triptych) -> None:
+    with serving(says_red) as endpoint:
+        measured = triptych_here(
+            board, "eval", str(endpoint.address), "storyboard", "concurrency=4", "--data", "board/held_in.jsonl"
+        )
+        assert measured.returncode == 0, measured.stderr
+        assert measured.stdout.splitlines()[1].split()[-2] == "12"
+        again = triptych_here(
+            board, "eval", str(endpoint.address), "storyboard", "--data", "board/held_in.jsonl", "--out", "other"
+        )
+    assert "12 of 12 questions were answered in other runs" in again.stderr
+    assert len(endpoint.requests) == 12
+    result = json.loads((board / "evals" / "storyboard" / "result.json").read_text())
+    assert (result["score"], result["responder"]) == (pytest.approx(1 / 3), "m")
+    kinds = [part["type"] for part in endpoint.requests[0]["messages"][0]["content"]]
+    assert kinds == ["image_url", "text", "image_url", "text"]
+
+
+def test_parts_are_merged_on_the_command_line(board: Path, triptych_here: Triptych) -> None:
+    with serving(says_red) as endpoint:
+        for part in ("1/2", "2/2"):
+            address = str(endpoint.address)
+            ran = triptych_here(
+                board, "eval", address, "storyboard", "--shard", part, "--data", "board/held_in.jsonl", "--out", "e"
+            )
+            assert ran.returncode == 0, ran.stderr
+    merged = triptych_here(board, "merge-answers", "e")
+    assert merged.returncode == 0, merged.stderr
+    assert merged.stdout.splitlines()[1].split()[-2] == "12"
+    assert len(endpoint.requests) == 12
+    nothing = triptych_here(board, "merge-answers", "nowhere")
+    assert nothing.returncode == 2
+    assert nothing.stderr.startswith("error: nowhere: no answers.jsonl")
+
+
+def test_a_run_that_gets_no_reply_says_why_and_scores_nothing(board: Path, triptych_here: Triptych) -> None:
+    with serving(lambda request, before: trouble(401)) as endpoint:
+        address = str(endpoint.address)
+        ran = triptych_here(board, "eval", address, "storyboard", "--data", "board/held_in.jsonl", "--out", "e")
+    assert ran.returncode == 0
+    assert "12 failed. The first:" in ran.stderr
+    assert "status 401" in ran.stderr
+    assert json.loads((board / "e" / "result.json").read_text())["n"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["http://localhost:1/v1"], "needs the model's name"),
+        (["http://localhost:1/v1#m", "storyboard", "concurency=3"], "Did you mean 'concurrency'"),
+        (["http://localhost:1/v1#m", "storyboard", "--shard", "3/2"], "k/n"),
+        (["nowhere/model", "storyboard", "batch_tokens=0"], "batch_tokens"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_asked(
+    board: Path, triptych_here: Triptych, arguments: list[str], why: str
+) -> None:
+    said = arguments if len(arguments) > 1 else [*arguments, "storyboard"]
+    refused = triptych_here(board, "eval", *said, "--data", "board/held_in.jsonl")
+    assert refused.returncode == 2
+    assert why in refused.stderr
+    assert refused.stderr.count("\n") == 1

@@ -1,0 +1,232 @@
+"""Saved replies are marked: every id of the key counts, and what cannot be used is counted and told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.samples.golden import SAMPLES, questions_of
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.plugins import find
+from triptych.evaluate.benchmark import Benchmark
+from triptych.evaluate.certainty.sides import read_sides
+from triptych.evaluate.reading.replies import read_replies
+from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.audit import doubts_of, excerpt_of
+from triptych.evaluate.running.marking import Marked, lines_of, mark, marked_to_json, warnings_of, write_items
+from triptych.evaluate.running.run import evaluate
+from triptych.infer.canned import CannedResponder
+
+BLINK = find("benchmark", "blink", Benchmark)
+KEY = {"val_Jigsaw_1": "(A)", "val_Jigsaw_2": "(B)", "val_Counting_1": "(D)", "val_Relative_Depth_1": "(B)"}
+
+
+def write_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def write_key(path: Path, key: Mapping[str, object]) -> Path:
+    path.write_text(json.dumps(key), encoding="utf-8")
+    return path
+
+
+def marked(folder: Path, replies: Mapping[str, str], key: Mapping[str, str] = KEY, name: str = "blink") -> Marked:
+    answers = write_lines(folder / "replies.jsonl", [{"id": one, "reply": reply} for one, reply in replies.items()])
+    return mark(find("benchmark", name, Benchmark), answers, key=write_key(folder / "key.json", key))
+
+
+def test_the_options_of_a_task_are_known_from_an_id(tmp_path: Path) -> None:
+    replies = {
+        "val_Jigsaw_1": "the second image",
+        "val_Jigsaw_2": "the second image",
+        "val_Counting_1": "(D) 3",
+        "val_Relative_Depth_1": "Point B is closer.",
+    }
+    found = marked(tmp_path, replies)
+    assert [(item.choice, item.score) for item in found.items] == [("A", 1.0), ("A", 0.0), ("D", 1.0), ("B", 1.0)]
+    assert found.result.total.score == pytest.approx((0.5 + 1 + 1) / 3)  # the mean over tasks
+    assert found.result.total.n == 4
+    assert {name: score.n for name, score in found.result.by_task.items()} == {
+        "Counting": 1,
+        "Jigsaw": 2,
+        "Relative_Depth": 1,
+    }
+
+
+def test_an_id_without_a_reply_scores_nothing_and_is_counted(tmp_path: Path) -> None:
+    found = marked(tmp_path, {"val_Jigsaw_1": "A", "val_Counting_1": "I cannot tell."})
+    assert (found.missing, found.result.unanswered, found.result.total.n) == (2, 3, 4)
+    assert marked_to_json(found)["missing"] == 2
+    assert any(line.startswith("2 ids of the key have no reply") for line in warnings_of(found))
+
+
+def test_replies_to_ids_beyond_the_key_are_counted_and_not_used(tmp_path: Path) -> None:
+    every = {**dict.fromkeys(KEY, "A"), "val_Jigsaw_99": "A"}
+    found = marked(tmp_path, every)
+    assert (found.beyond, found.result.total.n, found.missing) == (1, 4, 0)
+    assert any(line.startswith("1 replies are to ids that the key does not have") for line in warnings_of(found))
+
+
+def test_of_an_id_that_is_there_twice_the_last_reply_counts_and_it_is_told(tmp_path: Path) -> None:
+    rows = [{"id": "val_Jigsaw_1", "reply": "B"}, {"id": "val_Jigsaw_1", "reply": "A"}]
+    answers = write_lines(tmp_path / "replies.jsonl", rows)
+    found = mark(BLINK, answers, key=write_key(tmp_path / "key.json", KEY))
+    assert (found.items[0].choice, found.repeated) == ("A", 1)
+    assert any("the last one counts" in line for line in warnings_of(found))
+
+
+def test_replies_to_none_of_the_ids_are_a_wrong_key(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Is it the right key"):
+        marked(tmp_path, {"q1": "A"})
+
+
+def test_a_reply_that_could_not_be_got_is_failed_and_not_scored(tmp_path: Path) -> None:
+    rows = [{"id": "val_Jigsaw_1", "failed": "time out"}, {"id": "val_Jigsaw_2", "reply": "B"}]
+    answers = write_lines(tmp_path / "replies.jsonl", rows)
+    key = write_key(tmp_path / "key.json", {"val_Jigsaw_1": "A", "val_Jigsaw_2": "B"})
+    found = mark(BLINK, answers, key=key)
+    assert (found.result.failed, found.result.total.n, found.result.total.score) == (1, 1, 1.0)
+    assert found.items[0].score is None
+
+
+def test_the_layout_of_blink_and_a_last_line_without_an_end_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "GPT.jsonl"
+    path.write_text('{"idx": "a", "full_prediction": "A"}\n{"idx": 7, "full_prediction": null}', encoding="utf-8")
+    found = read_replies(path)
+    assert {name: reply.text for name, reply in found.by_id.items()} == {"a": "A", "7": ""}
+    assert not found.own
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{", "JSON"),
+        ("[1]", "expected an object"),
+        ('{"reply": "A"}', "no id"),
+        ('{"id": "a", "answer": "A"}', "no reply"),
+        ('{"id": "a", "reply": 3}', "not a text"),
+    ],
+)
+def test_a_line_that_is_no_reply_is_named(tmp_path: Path, line: str, why: str) -> None:
+    path = tmp_path / "replies.jsonl"
+    path.write_text('{"id": "x", "reply": "A"}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"row 1.*{why}"):
+        read_replies(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ({}, "no answers"),
+        ({"val_Jigsaw_1": None}, "val_Jigsaw_1"),
+        ({"val_Jigsaw_1": "C"}, "Jigsaw"),
+        ({"q": "A"}, "q"),
+    ],
+)
+def test_a_key_that_is_not_the_benchmarks_is_refused_by_id(tmp_path: Path, key: dict[str, object], why: str) -> None:
+    answers = write_lines(tmp_path / "replies.jsonl", [{"id": "val_Jigsaw_1", "reply": "A"}])
+    with pytest.raises(DataError, match=why):
+        mark(BLINK, answers, key=write_key(tmp_path / "key.json", key))
+
+
+def test_without_data_or_key_it_is_asked_what_is_right(tmp_path: Path) -> None:
+    answers = write_lines(tmp_path / "replies.jsonl", [{"id": "val_Jigsaw_1", "reply": "A"}])
+    with pytest.raises(ConfigError, match="--answers"):
+        mark(BLINK, answers)
+
+
+def test_a_key_of_letters_or_of_a_few_words_is_enough_for_any_benchmark(tmp_path: Path) -> None:
+    letters = marked(
+        tmp_path, {"1": "B", "2": "The answer is C.", "3": "D"}, {"1": "B", "2": "C", "3": "A"}, "muirbench"
+    )
+    assert [item.score for item in letters.items] == [1.0, 1.0, 0.0]
+    assert letters.result.unanswered == 1  # no question of that key has a D
+    words = marked(tmp_path, {"1": "It is true.", "2": "B"}, {"1": "true", "2": "false"}, "nlvr")
+    assert [item.score for item in words.items] == [1.0, 0.0]
+    assert words.items[1].choice is None  # no letters were shown
+    with pytest.raises(DataError, match="--data"):
+        marked(tmp_path, {"1": "x"}, {str(number): f"answer {number}" for number in range(9)}, "vqav2")
+
+
+@pytest.mark.parametrize("name", ["blink", "muirbench", "nlvr2", "storyboard"])
+def test_reference_replies_score_one_on_the_questions_of_a_sample(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    rows = [{"id": question.id, "reply": reference_of(question)} for question in questions_of(name)]
+    found = mark(find("benchmark", name, Benchmark), write_lines(tmp_path / "replies.jsonl", rows), data=SAMPLES / name)
+    assert found.result.total.score == pytest.approx(1)
+    assert found.result.total.n == len(rows)
+    assert not warnings_of(found)
+
+
+def test_a_key_stands_for_the_answers_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    question = questions_of("muirbench")[0]
+    answers = write_lines(tmp_path / "replies.jsonl", [{"id": question.id, "reply": "B"}])
+    benchmark = find("benchmark", "muirbench", Benchmark)
+    for answer, score in (("A", 0.0), ("B", 1.0)):
+        key = write_key(tmp_path / "key.json", {question.id: answer})
+        found = mark(benchmark, answers, data=SAMPLES / "muirbench", key=key)
+        assert [item.score for item in found.items] == [score]
+        assert found.without_answer == len(questions_of("muirbench")) - 1
+
+
+def test_our_own_answers_are_marked_as_they_were_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    replies = CannedResponder(lambda question: "(A)" if "1" in question.id else "no idea")
+    result = evaluate(BLINK, SAMPLES / "blink", replies, folder=tmp_path / "e")
+    found = mark(BLINK, tmp_path / "e" / "answers.jsonl")
+    assert found.result.total == result.total
+    assert found.result.by_task == result.by_task
+
+
+def test_marked_items_can_be_compared(tmp_path: Path) -> None:
+    found = marked(tmp_path, dict.fromkeys(KEY, "A"))
+    write_items(tmp_path / "items.jsonl", found.items)
+    lines = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["id"] for line in lines] == list(KEY)
+    assert lines[0] == {
+        "id": "val_Jigsaw_1",
+        "task": "Jigsaw",
+        "choice": "A",
+        "correct": True,
+        "score": 1.0,
+        "answered": True,
+        "rule": "whole",
+        "sure": True,
+    }
+    (side,) = read_sides(tmp_path / "items.jsonl")
+    assert list(side.scores.values()) == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_the_table_has_a_row_for_each_task(tmp_path: Path) -> None:
+    lines = lines_of(marked(tmp_path, dict.fromkeys(KEY, "A")))
+    assert [line.split()[0] for line in lines[1:]] == ["all", "Counting", "Jigsaw", "Relative_Depth"]
+
+
+def test_an_audit_shows_ambiguous_replies_first_and_then_those_that_choose_nothing(tmp_path: Path) -> None:
+    replies = {
+        "val_Jigsaw_1": "I cannot tell.",
+        "val_Jigsaw_2": "(A) or (B)",
+        "val_Counting_1": "D",
+        "val_Relative_Depth_1": "The answer is A. No: the answer is B.",
+    }
+    doubts = doubts_of(marked(tmp_path, replies).items)
+    assert [(doubt.id, doubt.why, doubt.choice) for doubt in doubts] == [
+        ("val_Jigsaw_2", "ambiguous", None),
+        ("val_Relative_Depth_1", "ambiguous", "B"),
+        ("val_Jigsaw_1", "unanswered", None),
+    ]
+
+
+def test_an_excerpt_keeps_the_end_where_replies_conclude() -> None:
+    assert excerpt_of("a\n b") == "a b"
+    long = excerpt_of("first " + "word " * 200 + "the answer is B")
+    assert long.startswith("first")
+    assert long.endswith("the answer is B")
+    assert len(long) < 240

@@ -1,0 +1,108 @@
+"""A stand-in for an endpoint: a real HTTP server in this process that says what a test wants and remembers requests."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from triptych.infer.settings import Address
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the server answers with."""
+
+    body: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    after_s: float = 0.0
+
+
+@dataclass
+class Endpoint:
+    """What has happened at the server."""
+
+    address: Address
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    most_at_once: int = 0
+    at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def completion(text: str | None, *, ended: str = "stop", refusal: str | None = None, usage: bool = True) -> Said:
+    """A chat completion of this text; costs 100 tokens and one for each word."""
+    message = {"role": "assistant", "content": text, "refusal": refusal}
+    body: dict[str, Any] = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+    body["choices"] = [{"index": 0, "message": message, "finish_reason": ended}]
+    if usage:
+        body["usage"] = {"prompt_tokens": 100, "completion_tokens": len((text or "").split()), "total_tokens": 100}
+    return Said(json.dumps(body))
+
+
+def trouble(status: int, *, code: str = "", headers: dict[str, str] | None = None) -> Said:
+    body = json.dumps({"error": {"message": f"sorry, {status}", "type": "x", "code": code or None}})
+    return Said(body, status, headers or {})
+
+
+def words_of(request: dict[str, Any]) -> str:
+    """All text of a request's last message."""
+    content = request["messages"][-1]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part["type"] == "text")
+
+
+@contextmanager
+def serving(reply: Callable[[dict[str, Any], int], Said], *, model: str = "m") -> Iterator[Endpoint]:
+    """Serve while the block runs. ``reply`` gets a request and how many came before with the same last words."""
+    seen: dict[str, int] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with found.lock:
+                words = words_of(request)
+                before = seen.get(words, 0)
+                seen[words] = before + 1
+                found.requests.append(request)
+                found.headers.append({key.lower(): value for key, value in self.headers.items()})
+                found.at_once += 1
+                found.most_at_once = max(found.most_at_once, found.at_once)
+            said = reply(request, before)
+            time.sleep(said.after_s)
+            with found.lock:
+                found.at_once -= 1
+            content = said.body.encode()
+            kind = "text/event-stream" if request.get("stream") else "application/json"
+            try:
+                self.send_response(said.status)
+                for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **said.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+            except OSError:
+                self.close_connection = True  # the other side has stopped waiting
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    found = Endpoint(Address(f"http://127.0.0.1:{server.server_port}/v1", model))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,333 @@
+"""An endpoint's replies: every question once, troubles mended or told, order and limits kept. Against a real server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.infer.endpoint import Endpoint, Said, completion, serving, trouble, words_of
+from triptych.core.errors import ConfigError, DataError, RunError
+from triptych.core.records import Answer, Example, ImageRef, Text, Turn
+from triptych.infer.remote import RemoteResponder, api_key
+from triptych.infer.responder import Failed, Responder, Speaker
+from triptych.infer.settings import Address, EndpointSettings
+
+Reply = Callable[[dict[str, Any], int], Said]
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key and no proxy from outside."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("TRIPTYCH_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> ImageRef:
+    path = tmp_path / "red.png"
+    Image.new("RGB", (20, 10), "red").save(path)
+    return ImageRef(str(path))
+
+
+def ask(name: str, *parts: Text | ImageRef) -> Example:
+    return Example(name, (Turn("user", (*parts, Text(f"What is {name}?"))),))
+
+
+def responder(endpoint: Endpoint, *, slept: list[float] | None = None, **settings: Any) -> RemoteResponder:
+    """A responder that waits for nothing and writes down how long it would have."""
+
+    async def sleep(seconds: float) -> None:
+        if slept is not None:
+            slept.append(seconds)
+
+    return RemoteResponder(endpoint.address, EndpointSettings(**settings), sleep=sleep, random=Random(1))
+
+
+def echo(request: dict[str, Any], before: int) -> Said:
+    return completion(f"you said {words_of(request)}")
+
+
+def one(found: list[Answer | Failed]) -> Answer:
+    (answer,) = found
+    assert isinstance(answer, Answer), answer
+    return answer
+
+
+def failure(found: list[Answer | Failed]) -> str:
+    (failed,) = found
+    assert isinstance(failed, Failed), failed
+    return failed.reason
+
+
+def test_sixty_four_questions_are_in_flight_and_each_gets_its_own_reply() -> None:
+    full = threading.Event()
+
+    def held_until_full(request: dict[str, Any], before: int) -> Said:
+        if endpoint.at_once == 64:
+            full.set()
+        if len(endpoint.requests) > 100:  # by then it has learnt that so many are welcome
+            assert full.wait(10)
+        return echo(request, before)
+
+    questions = [ask(f"q{number}") for number in range(250)]
+    with serving(held_until_full) as endpoint:
+        asked: Responder = responder(endpoint, concurrency=64)
+        found = {answer.id: answer for answer in asked.answer(questions)}
+    assert len(endpoint.requests) == len(found) == 250
+    assert endpoint.most_at_once == 64
+    for name, answer in found.items():
+        assert isinstance(answer, Answer)
+        assert answer == Answer(name, f"you said What is {name}?", tokens_in=100, tokens_out=5)
+
+
+def test_words_and_images_stand_in_the_request_in_their_order(picture: ImageRef, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "blue").save(tmp_path / "blue.jpg")
+    blue = ImageRef(str(tmp_path / "blue.jpg"))
+    shown = Example("shown", (Turn("user", (blue, Text("colour?"))), Turn("assistant", (Text("blue"),))))
+    question = Example(
+        "q",
+        (
+            Turn("system", (Text("Be brief."),)),
+            Turn("user", (Text("Between "), picture, Text(" and "), blue, picture, Text("?"))),
+            Turn("assistant", (Text("Neither."),)),
+            Turn("user", (Text("Sure?"),)),
+        ),
+        demonstrations=(shown,),
+    )
+    with serving(echo) as endpoint:
+        one(list(responder(endpoint).answer([question], max_tokens=7)))
+    red_uri = "data:image/png;base64," + base64.b64encode(Path(picture.source).read_bytes()).decode()
+    blue_uri = "data:image/jpeg;base64," + base64.b64encode(Path(blue.source).read_bytes()).decode()
+    red_part = {"type": "image_url", "image_url": {"url": red_uri}}
+    blue_part = {"type": "image_url", "image_url": {"url": blue_uri}}
+    assert endpoint.requests == [
+        {
+            "model": "m",
+            "max_tokens": 7,
+            "temperature": 0.0,
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [blue_part, {"type": "text", "text": "colour?"}]},
+                {"role": "assistant", "content": "blue"},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "Between "},
+                        red_part,
+                        {"type": "text", "text": " and "},
+                        blue_part,
+                        red_part,
+                        {"type": "text", "text": "?"},
+                    ],
+                },
+                {"role": "assistant", "content": "Neither."},
+                {"role": "user", "content": "Sure?"},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        trouble(429),
+        trouble(500),
+        trouble(503),
+        Said("not JSON {"),
+        Said("{}"),
+        Said('{"choices": []}'),
+        Said("<html>", 502, {"Content-Type": "text/html"}),
+    ],
+    ids=lambda said: f"{said.status} {said.body[:12]}",
+)
+def test_what_may_pass_is_asked_again_after_a_growing_wait(first: Said) -> None:
+    slept: list[float] = []
+    with serving(lambda request, before: first if before < 3 else echo(request, before)) as endpoint:
+        answer = one(list(responder(endpoint, slept=slept).answer([ask("a")])))
+    assert answer.text == "you said What is a?"
+    assert len(endpoint.requests) == 4
+    assert len(slept) == 3
+    assert all(0.5 * 2**number <= wait <= 2**number for number, wait in enumerate(slept))
+
+
+def test_a_wait_is_as_long_as_the_endpoint_asks_for() -> None:
+    slept: list[float] = []
+    with serving(
+        lambda request, before: echo(request, before) if before else trouble(429, headers={"Retry-After": "17"})
+    ) as endpoint:
+        one(list(responder(endpoint, slept=slept).answer([ask("a")])))
+    assert slept == [17.0]
+
+
+def test_a_slow_reply_is_given_up_and_asked_again() -> None:
+    def slow_once(request: dict[str, Any], before: int) -> Said:
+        return Said(echo(request, before).body, after_s=0.0 if before else 1.0)
+
+    with serving(slow_once) as endpoint:
+        found = list(responder(endpoint, timeout_s=0.2).answer([ask("a")]))
+    assert one(found).text == "you said What is a?"
+    assert len(endpoint.requests) == 2
+
+
+def test_what_never_passes_has_failed_with_the_reason() -> None:
+    with serving(lambda request, before: trouble(500)) as endpoint:
+        reason = failure(list(responder(endpoint, attempts=3).answer([ask("a")])))
+    assert len(endpoint.requests) == 3
+    assert str(endpoint.address) in reason
+    assert "status 500" in reason
+    assert "3 attempts" in reason
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (completion(None, refusal="I cannot help with that."), "refused: I cannot help"),
+        (completion("", ended="content_filter"), "refused: by the content filter"),
+        (completion("", ended="length"), "raise max_tokens"),
+        (completion(None), "a reply without words"),
+        (trouble(400), "status 400"),
+        (trouble(413), "status 413"),
+    ],
+    ids=["refusal", "filter", "thought too long", "no words", "bad request", "too large"],
+)
+def test_what_is_no_reply_has_failed_at_once_and_is_never_an_empty_answer(said: Said, why: str) -> None:
+    with serving(lambda request, before: said) as endpoint:
+        assert why in failure(list(responder(endpoint).answer([ask("a")])))
+    assert len(endpoint.requests) == 1
+
+
+def test_an_empty_reply_that_the_model_ended_itself_is_an_answer() -> None:
+    with serving(lambda request, before: completion("")) as endpoint:
+        assert one(list(responder(endpoint).answer([ask("a")]))).text == ""
+
+
+@pytest.mark.parametrize("said", [trouble(401), trouble(404), trouble(429, code="insufficient_quota")])
+def test_what_every_question_would_meet_is_met_once(said: Said) -> None:
+    with serving(lambda request, before: said) as endpoint:
+        found = list(responder(endpoint, concurrency=1).answer([ask(f"q{number}") for number in range(20)]))
+    assert len(endpoint.requests) == 1
+    assert len({answer.id for answer in found if isinstance(answer, Failed)}) == 20
+
+
+def test_an_overrun_endpoint_is_asked_less_at_once() -> None:
+    """The server takes four at a time and refuses the fifth."""
+
+    def four(request: dict[str, Any], before: int) -> Said:
+        if endpoint.at_once > 4:
+            return trouble(429)
+        return Said(echo(request, before).body, after_s=0.01)
+
+    with serving(four) as endpoint:
+        found = list(responder(endpoint, concurrency=64, attempts=50).answer([ask(f"q{n}") for n in range(120)]))
+    assert all(isinstance(answer, Answer) for answer in found)
+    assert len(endpoint.requests) < 2 * 120
+
+
+def test_a_picture_that_cannot_be_read_fails_its_own_question_only(picture: ImageRef) -> None:
+    gone = ImageRef(str(Path(picture.source).with_name("gone.png")))
+    with serving(echo) as endpoint:
+        found = {a.id: a for a in responder(endpoint).answer([ask("a", gone), ask("b", picture)])}
+    assert isinstance(found["b"], Answer)
+    assert isinstance(lost := found["a"], Failed)
+    assert "gone.png" in lost.reason
+    assert len(endpoint.requests) == 1
+
+
+def test_the_budget_ends_the_asking_and_is_never_overdrawn() -> None:
+    questions = [ask(f"q{number}") for number in range(40)]
+    with serving(echo) as endpoint:
+        asked = responder(endpoint, budget_tokens=1100, concurrency=16)
+        found = list(asked.answer(questions, max_tokens=10))
+        answered = [answer for answer in found if isinstance(answer, Answer)]
+        again = list(asked.answer(questions[:3], max_tokens=10))
+    spent = sum(answer.tokens_in + answer.tokens_out for answer in answered)
+    assert asked.budget.spent["tokens"] == spent <= 1100 + 16 * 105
+    assert 8 <= len(answered) == len(endpoint.requests) < 40
+    reasons = {answer.reason for answer in found if isinstance(answer, Failed)}
+    assert all("budget of 1100 tokens is used up" in reason for reason in reasons)
+    assert all(isinstance(answer, Failed) for answer in again)
+
+
+def test_money_is_counted_with_the_prices_given() -> None:
+    with serving(echo) as endpoint:
+        asked = responder(endpoint, budget_usd=1.0, price_in=2.0, price_out=8.0)
+        one(list(asked.answer([ask("a")])))
+    assert asked.budget.spent["dollars"] == pytest.approx((100 * 2 + 5 * 8) / 1e6)
+
+
+def test_requests_keep_to_the_minute() -> None:
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    with serving(echo) as endpoint:
+        settings = EndpointSettings(requests_per_minute=10, concurrency=4)
+        asked = RemoteResponder(endpoint.address, settings, clock=lambda: now, sleep=sleep)
+        assert len(list(asked.answer([ask(f"q{number}") for number in range(25)]))) == 25
+    assert now == 120.0
+
+
+def test_an_iterator_that_is_left_cancels_what_is_in_flight() -> None:
+    def slow(request: dict[str, Any], before: int) -> Said:
+        first = words_of(request) == "What is q0?"
+        return Said(echo(request, before).body, after_s=0.0 if first else 5.0)
+
+    with serving(slow) as endpoint:
+        answers = responder(endpoint, concurrency=4).answer([ask(f"q{number}") for number in range(50)])
+        begin = time.monotonic()
+        next(answers)
+        answers.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - begin < 2
+        assert len(endpoint.requests) <= 5
+
+
+def test_a_streamed_reply_comes_in_the_endpoints_pieces() -> None:
+    def events(request: dict[str, Any], before: int) -> Said:
+        assert request["stream"] is True
+        pieces = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in ("the", " second", "")]
+        lines = [*(json.dumps({"id": "1", "object": "chat.completion.chunk", **each}) for each in pieces), "[DONE]"]
+        return Said("".join(f"data: {line}\n\n" for line in lines))
+
+    with serving(events) as endpoint:
+        speaker: Speaker = responder(endpoint)
+        assert list(speaker.stream(ask("a"), max_tokens=5)) == ["the", " second"]
+    with serving(lambda request, before: trouble(400)) as endpoint, pytest.raises(RunError, match="sorry, 400"):
+        list(responder(endpoint).stream(ask("a"), max_tokens=5))
+    done = Example("a", (*ask("a").turns, Turn("assistant", (Text("b"),))))
+    with pytest.raises(DataError, match="user turn"):
+        list(responder(endpoint).stream(done, max_tokens=5))
+
+
+def test_the_fingerprint_follows_what_changes_replies_and_nothing_else() -> None:
+    def fingerprint(url: str = "http://a/v1", model: str = "m", **settings: Any) -> str:
+        return RemoteResponder(Address(url, model), EndpointSettings(**settings)).fingerprint
+
+    same = {fingerprint(), fingerprint(concurrency=3), fingerprint(timeout_s=1.0), fingerprint(budget_tokens=9)}
+    other = {fingerprint("http://b/v1"), fingerprint(model="n"), fingerprint(temperature=1.0), fingerprint(seed=1)}
+    assert len(same) == 1
+    assert len(same | other | {fingerprint(image_side_px=512), fingerprint(video_frames=4)}) == 7
+
+
+def test_a_key_is_shown_to_nobody_it_is_not_meant_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    public, own = Address("https://api.openai.com/v1", "m"), Address("http://localhost:8000/v1", "m")
+    assert api_key(own) == "none"
+    with pytest.raises(ConfigError, match="TRIPTYCH_API_KEY"):
+        api_key(public)
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    assert (api_key(public), api_key(own)) == ("secret", "none")
+    monkeypatch.setenv("TRIPTYCH_API_KEY", "mine")
+    with serving(echo) as endpoint:
+        one(list(responder(endpoint).answer([ask("a")])))
+    assert endpoint.headers[0]["authorization"] == "Bearer mine"

@@ -1,0 +1,58 @@
+"""``triptych arena``: whose replies are better, by a judge's word or people's votes, rated with intervals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triptych.core.errors import ConfigError
+from triptych.core.log import say
+
+
+def run(
+    answers: Annotated[
+        list[Path], typer.Argument(metavar="ANSWERS...", help="Two or more: answers.jsonl, or folders with one.")
+    ],
+    *,
+    judge: Annotated[
+        str | None, typer.Option("--judge", metavar="MODEL", help="Who compares; sees every pair in both orders.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option("--votes", metavar="FILE", help="People's votes: lines with id, a, b and winner.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Judge this many questions of a pair.")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Where judgements are kept, and found again.")
+    ] = Path("arena.jsonl"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Rate responders by who is preferred to whom on the questions that they share."""
+    from triptych.evaluate.certainty.arena import (
+        arena_to_json,
+        hold_arena,
+        judge_pairs,
+        lines_of,
+        read_contestants,
+        read_votes,
+    )
+
+    if (judge is None) == (votes is None):
+        raise ConfigError("who says which reply is better: --judge MODEL, or --votes FILE? Give one of them.")
+    contestants = read_contestants(answers)
+    names = [contestant.name for contestant in contestants]
+    if votes is not None:
+        arena = hold_arena(read_votes(votes, names), names=names)
+    else:
+        from triptych.infer.opening import open_responder
+
+        judging = judge_pairs(contestants, open_responder(str(judge)).responder, path=out, limit=limit)
+        say(f"judgements: {out}")
+        arena = hold_arena(judging.votes, names=names, judging=judging)
+    if as_json:
+        typer.echo(json.dumps(arena_to_json(arena), indent=1, ensure_ascii=False))
+        return
+    for line in lines_of(arena):
+        typer.echo(line)

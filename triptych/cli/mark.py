@@ -1,0 +1,45 @@
+"""``triptych mark``: score saved replies of any model, without a model and without images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triptych.core.log import say
+
+
+def run(
+    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="See: triptych list benchmarks.")],
+    answers: Annotated[
+        Path, typer.Argument(metavar="ANSWERS", help='Lines {"id", "reply"} or {"idx", "full_prediction"}, or our own.')
+    ],
+    *,
+    key: Annotated[
+        Path | None, typer.Option("--answers", metavar="KEY", help="What is right: {id: answer} as JSON.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="PATH", help="The questions, with what is right in them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="ITEMS", help="Write a line an item: id, choice, correct...")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: scores from 0 to 1.")] = False,
+) -> None:
+    """Score a file of replies: total, 95% interval and tasks. Every id of the key counts, replied to or not."""
+    from triptych.core.plugins import find
+    from triptych.evaluate.benchmark import Benchmark
+    from triptych.evaluate.running.marking import lines_of, mark, marked_to_json, warnings_of, write_items
+
+    marked = mark(find("benchmark", benchmark, Benchmark), answers, data=data, key=key)
+    if out is not None:
+        write_items(out, marked.items)
+    if as_json:
+        typer.echo(json.dumps(marked_to_json(marked), indent=1, ensure_ascii=False))
+    else:
+        for line in lines_of(marked):
+            typer.echo(line)
+    for line in warnings_of(marked):
+        say(line)

@@ -1,0 +1,116 @@
+"""MathVista: mathematics about figures, charts and photographs. testmini: 1,000 questions; accuracy.
+
+Source: Lu et al. 2024 (arXiv:2310.02255), the layout of AI4Math/MathVista. The prompt is the row's ``query``: a hint on
+the form of the answer, the question, and the choices. The authors let GPT pull the answer out of a reply; here a rule
+does: of a choice, the option that the reply names; else the last number, or the last list in brackets, as the hint asks
+for it at the end. Numbers are compared after rounding to the row's precision, as published.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from triptych.core.records import Example, Json, Text
+from triptych.data.disk.rows import bad, keyed
+from triptych.data.format import Refused
+from triptych.evaluate.benchmark import Benchmark, chance_of, fact
+from triptych.evaluate.question.question_rows import Source, choice, free, option_at, read_questions
+from triptych.evaluate.reading import scorers
+
+_NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?")
+"""A minus is one where nothing stands before it: "12-15" holds 15."""
+_LIST = re.compile(r"\[([^\[\]]*)\]")
+_HUGE = 1e300
+"""What more digits than a float has room for are taken for."""
+FILES = ("data/testmini-*.parquet", "testmini-*.parquet", "testmini.jsonl")
+FORMS = ("integer", "float", "list", "text")
+
+
+def questions(path: Path) -> Iterator[Example | Refused]:
+    """Yield the questions of the testmini split."""
+    return read_questions(path, _build, files=FILES)
+
+
+def score(question: Example, reply: str) -> float:
+    """Return whether the option, the number or the list is right."""
+    if scorers.is_choice(question):
+        return scorers.correct(question, reply)
+    return float(_value(question, reply) == _value(question, scorers.reference_of(question)) is not None)
+
+
+def answered(question: Example, reply: str) -> bool:
+    """Return whether an option is named, or a number or list is there."""
+    return scorers.is_answered(question, reply) if scorers.is_choice(question) else _value(question, reply) is not None
+
+
+def label(question: Example) -> Hashable:
+    """Return the right option, or the answer as it is compared."""
+    if scorers.is_choice(question):
+        return scorers.reference_label(question)
+    return _value(question, scorers.reference_of(question))
+
+
+def _build(source: Source) -> Iterator[Example]:
+    name, answer, form = source.name("pid"), source.text("answer"), source.row.get("answer_type")
+    if form not in FORMS:
+        raise bad(f"answer_type is {form!r}. Known are {', '.join(FORMS)}.")
+    facts: dict[str, Json] = {
+        "question": source.text("question"),
+        "kind": str(keyed(source.row.get("metadata") or {}, "metadata").get("task", "")),
+        "form": form,
+        "precision": _places(source.row.get("precision")),
+    }
+    shown = source.image("image" if source.row.get("decoded_image") is None else "decoded_image")
+    prompt = (shown, Text(source.text("query")))
+    if source.row.get("question_type") == "multi_choice":
+        options = source.texts("choices")
+        question = choice(source, prompt, name=name, options=options, right=option_at(answer, options))
+        yield replace(question, facts={**question.facts, **facts})
+        return
+    question = free(source, prompt, name=name, reply=answer, **facts)
+    if _value(question, answer) is None:
+        raise bad(f"the answer {answer[:40]!r} is no {form}. Mend the row or leave it out.")
+    yield question
+
+
+def _places(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and 0 <= value < 10 else 0
+
+
+def _value(question: Example, text: str) -> tuple[float, ...] | str | None:
+    """Return the last number, or list of numbers, as it is compared; of an answer in words, its words."""
+    form, places = fact(question, "form"), int(fact(question, "precision") or 0)
+    if form == "text":
+        return scorers.normalise(text) or None
+    if form == "list":
+        lists = _LIST.findall(text)
+        entries = _NUMBER.findall(lists[-1]) if lists else []
+        return tuple(map(_number, entries)) or None
+    found = _NUMBER.findall(text)
+    if not found:
+        return None
+    return (float(math.trunc(_number(found[-1]))) if form == "integer" else round(_number(found[-1]), places),)
+
+
+def _number(text: str) -> float:
+    return max(-_HUGE, min(_HUGE, float(text.replace(",", ""))))
+
+
+BENCHMARK = Benchmark(
+    questions=questions,
+    score=score,
+    chance=chance_of,
+    cite="Lu et al. 2024 (ICLR, arXiv:2310.02255), CC-BY-SA-4.0",
+    about="mathematics about figures, charts and photographs",
+    answered=answered,
+    label=label,
+    images="1",
+    items=1000,
+    source="hub: AI4Math/MathVista, testmini",
+    licence="CC-BY-SA-4.0",
+    max_tokens=512,
+)

@@ -1,0 +1,73 @@
+"""MME: 14 tasks of yes and no, two questions a picture, one of each. 2,374 questions; accuracy and accuracy+.
+
+Source: Fu et al. 2023 (arXiv:2306.13394), the layout of lmms-lab/MME. The prompt is that of LLaVA-1.5 and of lmms-eval,
+which put a line of their own in place of "Please answer yes or no.". ``accuracy_plus`` is the share of pictures with
+both questions right. The printed score of a task is 100 times accuracy plus 100 times accuracy+, so 200 at best; those
+of the ten tasks of perception and of the four of cognition (``scenario``) are added up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from triptych.core.records import Example, Text
+from triptych.data.format import Refused
+from triptych.evaluate.benchmark import Benchmark, chance_of
+from triptych.evaluate.question.question_rows import Source, choice, option_at, read_questions
+from triptych.evaluate.reading import scorers
+from triptych.evaluate.reading.short_answers import ASKS
+
+REPLACED = " Please answer yes or no."
+FILES = ("data/test-*.parquet", "test-*.parquet", "test.jsonl")
+OPTIONS = ("Yes", "No")
+COGNITION = frozenset({"commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning"})
+_FIRST = 4
+"""Characters of a longer reply that the authors' code looks at."""
+
+
+def questions(path: Path) -> Iterator[Example | Refused]:
+    """Yield the questions of the test split."""
+    return read_questions(path, _build, files=FILES)
+
+
+def published(question: Example, reply: str) -> float:
+    """Return whether the authors' code reads the right one: yes or no in the first four characters."""
+    said = reply.lower().strip().replace(".", "")
+    read = {"y": "yes", "n": "no"}.get(said) or next((word for word in ("yes", "no") if word in said[:_FIRST]), "")
+    return float(read.title() == scorers.reference_of(question))
+
+
+def _build(source: Source) -> Iterator[Example]:
+    question, kind, pair = source.text("question").strip(), source.text("category"), source.text("question_id")
+    right = option_at(source.text("answer").strip().removesuffix(".").title(), OPTIONS)
+    yield choice(
+        source,
+        [source.image("image"), Text(f"{question.replace(REPLACED, '')}{ASKS}")],
+        name=f"{pair}/{source.number}",
+        options=OPTIONS,
+        right=right,
+        reply=OPTIONS[right],
+        question=question,
+        kind=kind,
+        scenario="cognition" if kind in COGNITION else "perception",
+        story=f"{kind}/{pair}",
+    )
+
+
+BENCHMARK = Benchmark(
+    questions=questions,
+    score=scorers.correct,
+    chance=chance_of,
+    cite="Fu et al. 2023 (arXiv:2306.13394)",
+    about="14 tasks of perception and cognition, yes and no of each picture",
+    images="1",
+    guess=0.5,
+    task_count=14,
+    items=2374,
+    source="hub: lmms-lab/MME, test",
+    aggregate="macro",
+    max_tokens=16,
+    together={"accuracy_plus": "story"},
+    published=published,
+)

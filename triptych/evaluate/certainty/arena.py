@@ -1,0 +1,339 @@
+"""An arena: whose replies to the same questions are better, as a judge or people say, in ratings with intervals.
+
+Not the ratings (``ratings.py``), nor marks against a reference (``result.py``). A judge is any Responder. It sees each
+pair twice, either reply first: only what it says both times is a win, and what changes with the order is a tie. How
+often the order decided is told. Judgements are kept in a file, by key, and never asked for twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+
+from triptych.core.errors import DataError, NotFoundError, RunError
+from triptych.core.files import append_json_line, read_json_lines
+from triptych.core.log import progress
+from triptych.core.records import Answer, Example, Json, Part, Text, Turn, images_of
+from triptych.evaluate.certainty.compare import tell_p
+from triptych.evaluate.certainty.power import ALPHA
+from triptych.evaluate.certainty.ratings import Duel, Rating, Vote, duels, rate
+from triptych.evaluate.certainty.statistics import Score, summarise
+from triptych.evaluate.running.answers import ANSWERS, Keys, read_lines
+from triptych.infer.responder import Failed, Responder
+
+JUDGEMENTS = "arena.jsonl"
+VERDICT_TOKENS = 64
+_ASKED = (
+    "Two assistants were asked the question above.\n\nReply A:\n{a}\n\nReply B:\n{b}\n\nWhich reply answers the "
+    "question better? Judge what is said, not how long it is or which comes first. Say A, B or tie, and nothing else."
+)
+_SAID = r"(?P<said>A|B|tie|both|neither|equal)\b"
+_MARKED = re.compile(rf"\[\[\s*{_SAID}[^\]]*\]\]", re.IGNORECASE)
+_FIRST = re.compile(
+    rf"^\W*(?:(?:the\s+)?(?:answer|verdict|winner)\s*(?:is|:)\s*\W*)?(?:reply\s+)?{_SAID}(?=\W*$|\W*\n|[.,:;)*\]])",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"\b(?:(?i:reply)\s+)?(?P<said>[AB])\s+(?:is\s+(?:clearly\s+|the\s+)?better|wins)\b")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One responder's replies."""
+
+    name: str
+    replies: Mapping[str, str]
+    """By the question's id."""
+    questions: Mapping[str, Example]
+    """With their references, by id; empty where the file holds replies only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What a judge said, and how far it can be trusted."""
+
+    votes: tuple[Vote, ...]
+    consistent: float | None
+    """Share of pairs of which it said the same in both orders; None: there were none."""
+    first_preferred: Score
+    """How often it preferred the reply that came first, of the times that it preferred one; 0.5 is no bias."""
+    unread: int
+    """Pairs without a verdict that can be read in both orders; they are no votes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arena:
+    """What the votes come to."""
+
+    ratings: tuple[Rating, ...]
+    duels: tuple[Duel, ...]
+    votes: int
+    unrated: tuple[str, ...]
+    """Contestants that nobody voted on."""
+    judging: Judging | None
+
+
+def read_contestants(paths: Sequence[Path]) -> list[Contestant]:
+    """Read answers: ``answers.jsonl``, a folder that holds one, or lines with ``id`` and ``reply``.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: fewer than two, two of one name, or a line that is not what it should be.
+    """
+    files = [path / ANSWERS if path.is_dir() else path for path in paths]
+    names = [file.resolve().parent.name if file.name == ANSWERS else file.stem for file in files]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in paths]
+    if len(set(names)) < max(2, len(names)):
+        raise DataError("an arena needs the answers of two responders or more, each given once.")
+    return [_contestant(file, name) for file, name in zip(files, names, strict=True)]
+
+
+def read_votes(path: Path, names: Sequence[str]) -> list[Vote]:
+    """Read people's votes: a line each with ``a``, ``b`` (contestants), ``winner`` (a name, or tie), and ``id``.
+
+    ``winner`` may also be ``a`` or ``b``. Lines without ``id`` are taken as votes on questions of their own.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: a line is no vote, or names somebody who is not there.
+    """
+    votes = []
+    for number, record in enumerate(read_json_lines(path), start=1):
+        one, other, winner = (str(record.get(key, "")) for key in ("a", "b", "winner"))
+        won = {"tie": 0.5, "a": 1.0, "b": 0.0} | {other: 0.0, one: 1.0}
+        unknown = {one, other}.difference(names)
+        if unknown or one == other or winner not in won:
+            raise DataError(
+                f'{path}: line {number}: expected "a" and "b" of {", ".join(names)}, and "winner" one of them or '
+                f"tie; found {one!r}, {other!r} and {winner!r}."
+            )
+        votes.append(Vote(one, other, won[winner], str(record.get("id", ("line", number)))))
+    return votes
+
+
+def judge_pairs(
+    contestants: Sequence[Contestant],
+    judge: Responder,
+    *,
+    path: Path,
+    limit: int | None = None,
+    max_tokens: int = VERDICT_TOKENS,
+) -> Judging:
+    """Let a judge compare every two contestants on every question that both answered, in both orders.
+
+    Args:
+        contestants: whose replies.
+        judge: who compares.
+        path: where judgements are kept; those that are there are not asked for again.
+        limit: questions of each pair, evenly spaced; None: all.
+        max_tokens: most tokens of a verdict.
+
+    Raises:
+        DataError: two contestants share no question, or nobody's file holds the questions.
+        RunError: the judge broke its contract.
+    """
+    keys = Keys(judge.name, judge.fingerprint, max_tokens)
+    meetings = [meeting for pair in combinations(contestants, 2) for meeting in _meetings(*pair, contestants, limit)]
+    key_of = {prompt.id: keys.of(prompt) for meeting in meetings for prompt in meeting.prompts}
+    said = _kept(path)
+    missing = [prompt for it in meetings for prompt in it.prompts if key_of[prompt.id] not in said]
+    for answer in _asked(missing, judge, max_tokens) if missing else ():
+        record: dict[str, Json] = {"key": key_of[answer.id], "id": answer.id, "judge": judge.name}
+        if isinstance(answer, Failed):
+            append_json_line(path, {**record, "failed": answer.reason})
+        else:
+            append_json_line(path, {**record, "said": answer.text})
+            said[key_of[answer.id]] = answer.text
+    return _judging(meetings, lambda prompt: read_verdict(said.get(key_of[prompt.id], "")))
+
+
+def hold_arena(
+    votes: Sequence[Vote], *, names: Sequence[str] = (), judging: Judging | None = None, seed: int = 0
+) -> Arena:
+    """Return ratings and duels.
+
+    Args:
+        votes: who was better.
+        names: of all contestants.
+        judging: what is known of the judge, where one voted.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: no votes, or contestants that nothing compares.
+    """
+    ratings = rate(votes, seed=seed)
+    rated = {rating.name for rating in ratings}
+    return Arena(
+        ratings=tuple(ratings),
+        duels=tuple(duels(votes, seed=seed)),
+        votes=len(votes),
+        unrated=tuple(name for name in names if name not in rated),
+        judging=judging,
+    )
+
+
+def read_verdict(said: str) -> float | None:
+    """Return what the first reply won: 1, 0.5 for a tie, 0; None where the verdict cannot be read.
+
+    A verdict in double brackets counts wherever it stands, else one that the reply begins with, else "Reply A is
+    better"; where both are named so there is none.
+    """
+    found = {match["said"].casefold() for match in _MARKED.finditer(said)}
+    if not found and (match := _FIRST.match(said.strip())):
+        found = {match["said"].casefold()}
+    if not found:
+        found = {match["said"].casefold() for match in _NAMED.finditer(said)}
+    if len(found) != 1:
+        return None
+    return {"a": 1.0, "b": 0.0}.get(found.pop(), 0.5)
+
+
+def lines_of(arena: Arena) -> list[str]:
+    """Return what `triptych arena` says."""
+    width = max(len(rating.name) for rating in arena.ratings)
+    lines = [f"{'':<{width}}   Elo   95% interval   games"]
+    for rating in arena.ratings:
+        within = "unknown" if rating.low is None or rating.high is None else f"{rating.low:.0f} to {rating.high:.0f}"
+        lines.append(f"{rating.name:<{width}}  {rating.elo:4.0f}   {within:<13}  {rating.games:5}")
+    lines += [f"{name}: no votes, so no rating" for name in arena.unrated]
+    for duel in arena.duels:
+        better, worse = (duel.first, duel.second) if duel.rate > 0.5 else (duel.second, duel.first)
+        verdict = f"{better} is better than {worse}" if duel.p_holm < ALPHA else "no evidence of a difference"
+        lines.append(
+            f"{duel.first} against {duel.second}: {duel.wins} won, {duel.ties} tied, {duel.losses} lost; wins "
+            f"{100 * duel.rate:.1f}% ({100 * duel.low:.1f} to {100 * duel.high:.1f}), p {tell_p(duel.p_holm)}: "
+            f"{verdict}."
+        )
+    if len(arena.duels) > 1:
+        lines.append(f"p is corrected for {len(arena.duels)} duels (Holm).")
+    if (judging := arena.judging) is not None:
+        bias = judging.first_preferred
+        same = "unknown" if judging.consistent is None else f"{100 * judging.consistent:.0f}%"
+        lines.append(
+            f"The judge said the same in both orders of {same} of the pairs; it preferred what came first "
+            f"{100 * bias.score:.0f}% of the time ({100 * bias.low:.0f} to {100 * bias.high:.0f}; no bias is 50); "
+            f"{judging.unread} pairs could not be read."
+        )
+    return lines
+
+
+def arena_to_json(arena: Arena) -> dict[str, Json]:
+    """Return ratings, duels and what is known of the judge."""
+    judging = arena.judging
+    judged: Json = None
+    if judging is not None:
+        bias = judging.first_preferred
+        judged = {
+            "consistent": judging.consistent,
+            "first_preferred": {"share": bias.score, "low": bias.low, "high": bias.high, "n": bias.n},
+            "unread": judging.unread,
+        }
+    return {
+        "ratings": [asdict(rating) for rating in arena.ratings],
+        "duels": [asdict(duel) for duel in arena.duels],
+        "votes": arena.votes,
+        "unrated": list(arena.unrated),
+        "judge": judged,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """Two replies to one question, and what the judge is asked, in both orders."""
+
+    first: str
+    second: str
+    question: Example
+    prompts: tuple[Example, Example]
+
+
+def _contestant(path: Path, name: str) -> Contestant:
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file of answers.")
+    if all("key" in record for record in read_json_lines(path)):
+        lines = [line for line in read_lines(path).values() if not line.failed]
+        replies = {line.question.id: line.reply for line in lines}
+        return Contestant(name, replies, {line.question.id: line.question for line in lines})
+    replies = {}
+    for number, record in enumerate(read_json_lines(path), start=1):
+        identity, reply = record.get("id"), record.get("reply")
+        if not isinstance(identity, str | int) or not isinstance(reply, str):
+            raise DataError(f'{path}: line {number}: expected "id" and "reply".')
+        replies[str(identity)] = reply
+    return Contestant(name, replies, {})
+
+
+def _meetings(one: Contestant, other: Contestant, everybody: Sequence[Contestant], limit: int | None) -> list[_Meeting]:
+    shared = [name for name in one.replies if name in other.replies]
+    if not shared:
+        raise DataError(f"{one.name} and {other.name} answered no question in common.")
+    if limit is not None and limit < len(shared):
+        shared = [shared[number * len(shared) // limit] for number in range(limit)]
+    meetings = []
+    for name in shared:
+        # One who was asked blind has the question without its images.
+        asked = [it.questions[name] for it in (one, other, *everybody) if name in it.questions]
+        if not asked:
+            raise DataError(
+                f"{name!r}: no file of answers holds the question. A judge needs one answers.jsonl of ours."
+            )
+        question = max(asked, key=lambda it: len(images_of(it)))
+        replies = one.replies[name], other.replies[name]
+        prompts = tuple(
+            _prompt(question, *said, name=f"{name} | {one.name} | {other.name} | {order}")
+            for order, said in (("forwards", replies), ("backwards", replies[::-1]))
+        )
+        meetings.append(_Meeting(one.name, other.name, question, (prompts[0], prompts[1])))
+    return meetings
+
+
+def _prompt(question: Example, first: str, second: str, *, name: str) -> Example:
+    """Return the question as one turn, images in place, with both replies below it; without the reference."""
+    shown = [turn for each in question.demonstrations for turn in each.turns]
+    parts: list[Part] = []
+    for turn in (*shown, *question.turns[:-1]):
+        parts += [Text(f"{turn.role.capitalize()}: "), *turn.parts, Text("\n\n")]
+    asked = _ASKED.replace("{a}", first.strip() or "(nothing)", 1).replace("{b}", second.strip() or "(nothing)", 1)
+    return Example(name, (Turn("user", (*parts, Text(asked))),), origin=question.origin)
+
+
+def _kept(path: Path) -> dict[str, str]:
+    """Return what a judge said, by key; a judgement that failed is asked for again."""
+    records = read_json_lines(path) if path.exists() else ()
+    return {str(record.get("key")): str(record["said"]) for record in records if "said" in record}
+
+
+def _asked(prompts: Sequence[Example], judge: Responder, max_tokens: int) -> Iterator[Answer | Failed]:
+    open_ones = {prompt.id for prompt in prompts}
+    with progress("judge", len(prompts)) as advance:
+        for said in judge.answer(prompts, max_tokens=max_tokens):
+            if said.id not in open_ones:
+                raise RunError(f"{judge.name} judged {said.id!r}, which was not asked, or not again.")
+            open_ones.remove(said.id)
+            yield said
+            advance(1)
+
+
+def _judging(meetings: Sequence[_Meeting], verdict: Callable[[Example], float | None]) -> Judging:
+    votes, same, firsts, stories = [], 0, [], []
+    for it in meetings:
+        forwards, backwards = (verdict(prompt) for prompt in it.prompts)
+        if forwards is None or backwards is None:
+            continue
+        story = str(it.question.facts.get("story") or it.question.id)
+        agreed = forwards == 1 - backwards
+        votes.append(Vote(it.first, it.second, forwards if agreed else 0.5, story))
+        same += agreed
+        for won in (forwards, backwards):
+            if won != 0.5:
+                firsts.append(won)
+                stories.append(story)
+    return Judging(
+        votes=tuple(votes),
+        consistent=same / len(votes) if votes else None,
+        first_preferred=summarise(firsts, chances=[0.5] * len(firsts), clusters=stories),
+        unread=len(meetings) - len(votes),
+    )

@@ -1,0 +1,265 @@
+"""Two results side by side, item by item: is there evidence that one is better, and how much would it take?
+
+Not the tests (``pairs.py``). Takes run folders, folders of evaluations, single evaluations, or files of marked items;
+pairs them by the question's id, and never quietly leaves a question out: other questions are refused by name, failed
+ones are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+from triptych.core.errors import ConfigError, DataError, NotFoundError
+from triptych.core.plugins import find
+from triptych.core.records import Json, text_of
+from triptych.evaluate.benchmark import Benchmark, fact
+from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
+from triptych.evaluate.certainty.power import ALPHA
+from triptych.evaluate.certainty.sides import BLIND, Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
+
+_NAMED = 3
+"""Most ids that a message names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two results of the same questions."""
+
+    benchmark: str
+    part: str
+    first: str
+    second: str
+    """What people call them."""
+    chance: float | None
+    majority: float | None
+    blind: float | None
+    """The score without images, where it was measured."""
+    paired: Paired
+    p_holm: float
+    """Corrected for all comparisons that were asked for at once."""
+    left_out: int
+    """Questions that have a score on one side only, or were asked on one side only."""
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """All that was compared at once."""
+
+    rows: tuple[Comparison, ...]
+    alone: tuple[str, ...]
+    """What is there on one side only, in words."""
+
+
+def compare_folders(
+    first: Path,
+    second: Path | None = None,
+    *,
+    benchmarks: Sequence[str] = (),
+    condition: str | None = None,
+    common: bool = False,
+    seed: int = 0,
+) -> Comparisons:
+    """Compare what two folders or files hold, or the conditions of one.
+
+    Args:
+        first: a run, a folder of evaluations, one evaluation, or a file of marked items.
+        second: the same; None: every two conditions of the first.
+        benchmarks: only these; none: all that are there.
+        condition: of both, where there are two folders; None: tuned, else the model, else untuned.
+        common: compare the questions that both were asked, where they were not asked the same.
+        seed: of flips and bootstrap.
+
+    Raises:
+        NotFoundError: nothing there, or nothing that can be compared.
+        DataError: different questions, or a file that is not what it should be.
+        ConfigError: a condition of one folder only.
+    """
+    if second is None and condition is not None:
+        raise ConfigError(f"--condition {condition} is of two runs; of {first} alone all conditions are compared.")
+    left = read_sides(first)
+    sides = [*left, *(read_sides(second) if second is not None else ())]
+    known = sorted({side.benchmark for side in sides})
+    if unknown := set(benchmarks).difference(known):
+        raise NotFoundError(f"no results of {', '.join(sorted(unknown))}. There are: {', '.join(known)}.")
+    alone: list[str] = []
+    if second is None:
+        pairs = list(pairs_of_conditions(left, benchmarks))
+        if not pairs:
+            raise NotFoundError(f"{first}: no two conditions of the same questions. Name a second folder.")
+    else:
+        pairs, alone = pairs_of_folders(left, sides[len(left) :], benchmarks, condition)
+        if not pairs:
+            raise NotFoundError(f"{first} and {second} have nothing in common: {'; '.join(alone)}.")
+    return Comparisons(compare_pairs(pairs, among=sides, common=common, seed=seed), tuple(alone))
+
+
+def compare_pairs(
+    pairs: Sequence[tuple[Side, Side]], *, among: Sequence[Side] = (), common: bool = False, seed: int = 0
+) -> tuple[Comparison, ...]:
+    """Compare each pair, and correct for how many there are.
+
+    Args:
+        pairs: of results.
+        among: all results that are there; blind ones of the same questions stand beside the scores.
+        common: compare the questions that both were asked, where they were not asked the same.
+        seed: of flips and bootstrap.
+
+    Raises:
+        DataError: two results are not of the same questions.
+    """
+    blind = {(side.run, side.of): side for side in among if side.condition == BLIND}
+    found = [_paired(one, other, common=common, seed=seed) for one, other in pairs]
+    corrected = holm([paired.p for paired, _ in found])
+    rows = []
+    for (one, other), (paired, left_out), p_holm in zip(pairs, found, corrected, strict=True):
+        names = names_of(one, other)
+        without = blind.get((one.run, one.of)) or blind.get((other.run, other.of))
+        rows.append(
+            Comparison(
+                benchmark=one.benchmark,
+                part=one.part,
+                first=names[0],
+                second=names[1],
+                chance=one.chance,
+                majority=one.majority,
+                blind=sum(without.scores.values()) / len(without.scores) if without and without.scores else None,
+                paired=paired,
+                p_holm=p_holm,
+                left_out=left_out,
+                verdict=verdict_on(paired, p_holm, names=names, of=len(found)),
+            )
+        )
+    return tuple(rows)
+
+
+def check_pair(one: Side, other: Side, *, common: bool = False) -> None:
+    """Refuse two results that are not of the same questions; with ``common``, those that share none.
+
+    Raises:
+        DataError: it names what is only on one side, or a question that reads otherwise on the other.
+    """
+    if one.asked != other.asked and not common:
+        raise DataError(
+            f"{one.run} ({one.condition}) and {other.run} ({other.condition}) were not asked the same questions of "
+            f"{one.benchmark}: {_listed(one.asked - other.asked)} only in the first, "
+            f"{_listed(other.asked - one.asked)} only in the second. --common compares what they share."
+        )
+    shared = one.scores.keys() & other.scores.keys()
+    if not shared:
+        raise DataError(f"{one.run} and {other.run}: no question of {one.benchmark} has a score on both sides.")
+    for name in shared & one.questions.keys() & other.questions.keys():
+        # A blind question has the same words.
+        words = [[(turn.role, text_of(turn)) for turn in side.questions[name].turns] for side in (one, other)]
+        if words[0] != words[1]:
+            raise DataError(
+                f"{one.run} and {other.run}: {name!r} is not the same question on both sides. Ask both the same "
+                "benchmark."
+            )
+
+
+def verdict_on(paired: Paired, p_holm: float, *, names: tuple[str, str], of: int = 1) -> str:
+    """Return in a few words what the evidence says.
+
+    Args:
+        paired: the two results.
+        p_holm: corrected for several comparisons.
+        names: of the two.
+        of: how many comparisons it is corrected for.
+    """
+    if p_holm < ALPHA:
+        better, worse = names if paired.difference > 0 else names[::-1]
+        return f"{better} is better than {worse}"
+    if paired.p < ALPHA:
+        return f"no evidence of a difference, as one of {of} comparisons"
+    return "no evidence of a difference"
+
+
+def lines_of(found: Comparisons) -> list[str]:
+    """Return what `triptych compare` says: scores in percent, differences in points."""
+    lines: list[str] = []
+    for (benchmark, part), rows in groupby(found.rows, lambda row: (row.benchmark, row.part)):
+        group = list(rows)
+        lines.append(f"{benchmark}, {part.replace('_', ' ')}: {_beside(group[0])}")
+        for row in group:
+            lines += [f"  {line}" for line in _told(row)]
+    if len(found.rows) > 1:
+        lines.append(f"p is corrected for {len(found.rows)} comparisons (Holm).")
+    return [*lines, *found.alone]
+
+
+def comparisons_to_json(found: Comparisons) -> dict[str, Json]:
+    """Return ``{"comparisons": [...], "alone": [...]}``; scores from 0 to 1, the numbers of a pair on top."""
+    rows: list[Json] = []
+    for row in found.rows:
+        said: dict[str, Json] = asdict(row)
+        paired = said.pop("paired")
+        assert isinstance(paired, dict)
+        first, second = paired.pop("first"), paired.pop("second")
+        rows.append({**said, "first_score": first, "second_score": second, **paired})
+    return {"comparisons": rows, "alone": list(found.alone)}
+
+
+def _paired(one: Side, other: Side, *, common: bool, seed: int) -> tuple[Paired, int]:
+    check_pair(one, other, common=common)
+    ids = [name for name in one.scores if name in other.scores]
+    known = one.questions or other.questions
+    benchmark = _benchmark(one.benchmark)
+    scores = [one.scores[name] for name in ids], [other.scores[name] for name in ids]
+    clusters = [str(known[name].facts.get("story") or ("alone", name)) for name in ids] if known else None
+    left_out = len(one.asked | other.asked) - len(ids)
+    if benchmark is None or not known:
+        return compare_scores(*scores, clusters=clusters, seed=seed), left_out
+    if (statistic := benchmark.statistic) is not None:
+        shown = [known[name] for name in ids]
+        worth = compare_values(
+            *scores, lambda marks: statistic([(shown[at], mark) for at, mark in marks]), clusters=clusters, seed=seed
+        )
+        return worth, left_out
+    strata = [fact(known[name], benchmark.group) for name in ids] if benchmark.aggregate == "macro" else None
+    return compare_scores(*scores, clusters=clusters, strata=strata, seed=seed), left_out
+
+
+def _benchmark(name: str) -> Benchmark | None:
+    """Return the plug-in, for how it adds up; None for a name that is none: then every question weighs the same."""
+    try:
+        return find("benchmark", name, Benchmark)
+    except NotFoundError:
+        return None
+
+
+def _listed(ids: frozenset[str]) -> str:
+    named = sorted(ids)[:_NAMED]
+    more = ", ..." if len(ids) > _NAMED else ""
+    return f"{len(ids)} ({', '.join(named)}{more})" if ids else "none"
+
+
+def _beside(row: Comparison) -> str:
+    known = (("chance", row.chance), ("majority", row.majority), ("blind", row.blind))
+    return ", ".join(
+        [f"{row.paired.n} questions", *(f"{name} {100 * value:.1f}" for name, value in known if value is not None)]
+    )
+
+
+def _told(row: Comparison) -> list[str]:
+    pair = row.paired
+    lines = [
+        f"{row.first} {100 * pair.first:.1f}, {row.second} {100 * pair.second:.1f}: {row.verdict}.",
+        f"  difference {100 * pair.difference:+.1f} points (95% interval {100 * pair.low:+.1f} to"
+        f" {100 * pair.high:+.1f}), p {tell_p(row.p_holm)}; {row.first} scored more in"
+        f" {pair.first_better}, {row.second} in {pair.second_better}",
+    ]
+    if row.left_out:
+        lines.append(f"  {row.left_out} questions have a score on one side only and are left out")
+    if row.p_holm >= ALPHA and pair.detects is not None:
+        needed = f"; about {pair.needed:,} would see {100 * abs(pair.difference):.1f}" if pair.needed else ""
+        lines.append(f"  {pair.n} questions can see {100 * pair.detects:.1f} points or more{needed}")
+    return lines
+
+
+def tell_p(p: float) -> str:
+    """Return a p-value after its sign, as precise as it matters."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"

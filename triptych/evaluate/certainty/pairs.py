@@ -1,0 +1,235 @@
+"""Is one result better than another on the same questions? Exact tests and intervals over pairs of scores.
+
+Not where pairs come from (``compare.py``). Scores of 0 and 1 of independent questions: McNemar's exact test, and the
+interval of Bonett & Price (2012). Any others: the same test in general, which flips the sign of each cluster's
+difference (Fisher 1935), and a bootstrap of the differences over clusters. Where a test sees no difference the
+interval is made to hold zero, so that the two never contradict each other. Several at once: Holm (1979).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from triptych.evaluate.certainty.power import (
+    ALPHA,
+    Floats,
+    Layout,
+    contributions,
+    detectable_pair,
+    layout,
+    share_needed,
+)
+from triptych.evaluate.certainty.statistics import Interval, interval_of, percentiles, resampled_means
+
+FLIPS = 10_000
+_EXACT_UNITS = 13
+"""So many signs are flipped in every way: 8,192 of them."""
+_BATCH_NUMBERS = 4_000_000
+_Z = float(stats.norm.ppf(1 - ALPHA / 2))
+
+Value = Callable[[Sequence[tuple[int, float]]], float]
+"""((position of a question, its score), ...) -> what they are worth together, -1 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """The difference of two results on the same questions, first less second."""
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    """The difference's 95% interval."""
+    p: float
+    """Of the two-sided test that there is no difference."""
+    test: Literal["mcnemar", "sign flips", "swaps"]
+    n: int
+    """Pairs."""
+    clusters: int
+    """Independent ones among them."""
+    first_better: int
+    second_better: int
+    """Pairs in which one scored more."""
+    detects: float | None
+    """Smallest true difference that so many questions see, as often as these two disagree; None: they never do, or it
+    is not worked out."""
+    needed: int | None
+    """About how many questions see a difference as large as this one; None: there is none, or not worked out."""
+
+
+def compare_scores(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    strata: Sequence[Hashable] | None = None,
+    seed: int = 0,
+) -> Paired:
+    """Return how the (macro) means of two results differ.
+
+    Args:
+        first: scores, one a question.
+        second: of the same questions in the same order.
+        clusters: what each question shares with others; None: all are independent.
+        strata: the group of each question, for macro means.
+        seed: of flips and bootstrap.
+
+    Raises:
+        ValueError: no pairs, or lengths differ.
+    """
+    one, other = _arrays(first, second)
+    of = layout(len(one), clusters=clusters, strata=strata)
+    differences = one - other
+    difference = round(of.mean(differences), 12)  # without it, none is 1e-17
+    at_zero = contributions(differences, of, centred=False)
+    centred = contributions(differences, of)
+    # Where nothing differs there still is one that might have, on each side (Bonett & Price 2012).
+    least = math.sqrt(2) / (of.clusters + 2)
+    error, error_at_zero = (max(float(np.linalg.norm(parts)), least) for parts in (centred, at_zero))
+    simple = of.strata == 1 and of.clusters == len(one) and np.isin([one, other], (0.0, 1.0)).all()
+    if simple:
+        p, found = mcnemar(differences), _adjusted_wald(differences)
+    else:
+        p, found = sign_flips(at_zero, seed=seed), _bootstrap(differences, of, error, seed)
+    share = share_needed(difference, error=error, error_at_zero=error_at_zero)
+    low, high = _agreeing(found, p)
+    return Paired(
+        first=of.mean(one),
+        second=of.mean(other),
+        difference=difference,
+        low=min(low, difference),
+        high=max(high, difference),
+        p=p,
+        test="mcnemar" if simple else "sign flips",
+        n=len(one),
+        clusters=of.clusters,
+        first_better=int((differences > 0).sum()),
+        second_better=int((differences < 0).sum()),
+        detects=detectable_pair(error_at_zero) if differences.any() else None,
+        needed=None if share is None else math.ceil(len(one) * share),
+    )
+
+
+def compare_values(
+    first: Sequence[float],
+    second: Sequence[float],
+    value: Value,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Paired:
+    """Return how two results differ in a statistic that is no mean, such as a rank correlation.
+
+    The test swaps the two results' scores cluster by cluster; the interval is a bootstrap over clusters.
+
+    Raises:
+        ValueError: no pairs, or lengths differ.
+    """
+    one, other = _arrays(first, second)
+    of = layout(len(one), clusters=clusters)
+
+    def worth(scores: Floats, positions: Sequence[int] | None = None) -> float:
+        at = range(len(scores)) if positions is None else positions
+        return value([(position, float(scores[position])) for position in at])
+
+    both = worth(one), worth(other)
+    rng = np.random.default_rng(seed)
+    swapped = []
+    for _ in range(resamples):
+        flip = rng.integers(0, 2, of.clusters).astype(bool)[of.of_cluster]
+        swapped.append(worth(np.where(flip, other, one)) - worth(np.where(flip, one, other)))
+    difference = both[0] - both[1]
+    extreme = sum(abs(each) >= abs(difference) - 1e-12 for each in swapped)
+    p = (1 + extreme) / (1 + resamples)
+    found = interval_of(
+        lambda at: worth(one, at) - worth(other, at), len(one), clusters=clusters, resamples=resamples, seed=seed
+    )
+    low, high = _agreeing(found, p)
+    return Paired(
+        first=both[0],
+        second=both[1],
+        difference=difference,
+        low=min(low, difference),
+        high=max(high, difference),
+        p=p,
+        test="swaps",
+        n=len(one),
+        clusters=of.clusters,
+        first_better=int((one > other).sum()),
+        second_better=int((one < other).sum()),
+        detects=None,
+        needed=None,
+    )
+
+
+def mcnemar(differences: Floats) -> float:
+    """Return the p-value of McNemar's exact test: are as many pairs better as are worse? (McNemar 1947)."""
+    better, worse = int((differences > 0).sum()), int((differences < 0).sum())
+    return float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
+
+
+def sign_flips(parts: Floats, *, seed: int, flips: int = FLIPS) -> float:
+    """Return how often the sum is at least as far from zero when the sign of each part is drawn anew.
+
+    Up to 13 parts that are not zero are flipped in every way; of more, a random sample is, and it counts the
+    observed one in, so that p is never zero. Parts of one size make this McNemar's exact test.
+    """
+    moved = parts[parts != 0]
+    observed = abs(float(moved.sum())) * (1 - 1e-9)
+    if not len(moved):
+        return 1.0
+    if len(moved) <= _EXACT_UNITS:
+        signs = 1 - 2.0 * ((np.arange(1 << len(moved))[:, None] >> np.arange(len(moved))) & 1)
+        return float((np.abs(signs @ moved) >= observed).mean())
+    rng = np.random.default_rng(seed)
+    batch = max(1, _BATCH_NUMBERS // len(moved))
+    extreme = 0
+    for start in range(0, flips, batch):
+        signs = 1 - 2.0 * rng.integers(0, 2, (min(batch, flips - start), len(moved)), dtype=np.int8)
+        extreme += int((np.abs(signs @ moved) >= observed).sum())
+    return (1 + extreme) / (1 + flips)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for how many there are, so that one of them misleads at most 5 times in 100."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, position in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[position]))
+        adjusted[position] = largest
+    return adjusted
+
+
+def _arrays(first: Sequence[float], second: Sequence[float]) -> tuple[Floats, Floats]:
+    if not first or len(first) != len(second):
+        raise ValueError(f"pairs of scores, please: {len(first)} and {len(second)}")
+    return np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+
+
+def _adjusted_wald(differences: Floats) -> Interval:
+    count = len(differences) + 2
+    better = (int((differences > 0).sum()) + 1) / count
+    worse = (int((differences < 0).sum()) + 1) / count
+    half = _Z * math.sqrt((better + worse - (better - worse) ** 2) / count)
+    return Interval(max(-1.0, better - worse - half), min(1.0, better - worse + half))
+
+
+def _bootstrap(differences: Floats, of: Layout, error: float, seed: int) -> Interval:
+    if of.clusters < 2:
+        return Interval(-1.0, 1.0)
+    means = resampled_means(differences, of, seed=seed)
+    if np.ptp(means) == 0:
+        return Interval(max(-1.0, float(means[0]) - _Z * error), min(1.0, float(means[0]) + _Z * error))
+    return percentiles(means, error=error, freedom=of.freedom)
+
+
+def _agreeing(found: Interval, p: float) -> Interval:
+    return Interval(min(found.low, 0.0), max(found.high, 0.0)) if p >= ALPHA else found

@@ -1,0 +1,198 @@
+"""What a benchmark of a given size can tell apart: standard errors, the smallest difference it sees, how many it takes.
+
+Not intervals (``statistics.py``) and not tests (``pairs.py``). Everything is for a two-sided test at 5% that is to see
+a true difference four times in five (80% power), the usual choice (Cohen 1988; for language models Card et al. 2020,
+Miller 2024). Questions of a cluster (the same images) are added up before anything is squared (Liang & Zeger 1986), so
+that sharing is paid for; a macro score is a weighted mean, with the weights that make its groups equal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+ALPHA = 0.05
+POWER = 0.8
+_SIGNIFICANT = float(stats.norm.ppf(1 - ALPHA / 2))
+_SEEN = float(stats.norm.ppf(POWER))
+PAIRED_CORRELATION = 0.5
+"""How two models' scores are taken to go together over the questions, before there are two. Compared models of one
+kind mostly agree more than this, and then a smaller difference can be seen; `pairs` uses what it finds."""
+
+Numbers = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which questions hang together, and how much each weighs."""
+
+    of_cluster: Numbers
+    """Number of each question's cluster: questions of one share images, clusters are independent."""
+    of_stratum: Numbers
+    """Number of each question's group; all groups weigh the same."""
+
+    @cached_property
+    def weights(self) -> Floats:
+        """What each question weighs in the total; they add up to one."""
+        sizes = np.bincount(self.of_stratum)
+        return np.asarray(1 / (len(sizes) * sizes[self.of_stratum]), dtype=np.float64)
+
+    def mean(self, values: Floats) -> float:
+        """Return the mean of the groups' means; exactly one where every value is."""
+        sums = np.bincount(self.of_stratum, weights=values)
+        return float((sums / np.bincount(self.of_stratum)).mean())
+
+    @cached_property
+    def clusters(self) -> int:
+        """How many there are."""
+        return int(self.of_cluster.max()) + 1
+
+    @cached_property
+    def strata(self) -> int:
+        """How many there are."""
+        return int(self.of_stratum.max()) + 1
+
+    @cached_property
+    def clusters_of_stratum(self) -> Numbers:
+        """How many clusters each group has questions of."""
+        return np.bincount(np.unique(np.stack([self.of_stratum, self.of_cluster]), axis=1)[0], minlength=self.strata)
+
+    @cached_property
+    def block_of_cluster(self) -> Numbers:
+        """Clusters whose groups are the same, or hang together by other clusters: they are drawn from each other."""
+        if self.strata == 1:
+            return np.zeros(self.clusters, dtype=np.intp)
+        size = self.clusters + self.strata
+        edges = (np.ones(len(self.of_cluster)), (self.of_cluster, self.clusters + self.of_stratum))
+        return np.asarray(connected_components(coo_array(edges, shape=(size, size)), directed=False)[1], dtype=np.intp)[
+            : self.clusters
+        ]
+
+    @cached_property
+    def freedom(self) -> int:
+        """Degrees of freedom of a spread: clusters less blocks, at least one."""
+        return max(1, self.clusters - len(np.unique(self.block_of_cluster)))
+
+
+def layout(
+    count: int, *, clusters: Sequence[Hashable] | None = None, strata: Sequence[Hashable] | None = None
+) -> Layout:
+    """Return the layout of a number of questions; without clusters all are independent, without strata one group.
+
+    Raises:
+        ValueError: not as many clusters or strata as questions.
+    """
+    for name, given in (("clusters", clusters), ("strata", strata)):
+        if given is not None and len(given) != count:
+            raise ValueError(f"{count} scores but {len(given)} {name}")
+    alone = np.arange(count, dtype=np.intp)
+    together = np.zeros(count, dtype=np.intp)
+    return Layout(
+        of_cluster=alone if clusters is None else numbered(clusters),
+        of_stratum=together if strata is None else numbered(strata),
+    )
+
+
+def numbered(labels: Sequence[Hashable]) -> Numbers:
+    """Return 0, 1, 2... for each distinct label, in order of first sight."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.intp)
+
+
+def contributions(values: Floats, of: Layout, *, centred: bool = True) -> Floats:
+    """Return what each cluster adds to the mean's deviation; the root of the sum of squares is its standard error.
+
+    Args:
+        values: one a question.
+        of: which questions hang together.
+        centred: deviations from the mean of each group; else from zero, as under "there is no difference".
+    """
+    scores = values
+    if centred:
+        within = of.clusters_of_stratum
+        means = np.bincount(of.of_stratum, weights=values) / np.bincount(of.of_stratum)
+        # A group of one cluster tells nothing of its own spread: it is measured from the mean of all.
+        middle = np.where(within > 1, means, of.mean(values))[of.of_stratum]
+        scores = (values - middle) * np.sqrt(within / np.maximum(within - 1, 1))[of.of_stratum]
+    return np.bincount(of.of_cluster, weights=of.weights * scores).astype(np.float64)
+
+
+def standard_error(values: Floats, of: Layout) -> float:
+    """Return the standard error of a (macro) mean of scores from 0 to 1; infinite for a single cluster.
+
+    A group in which all scores are equal has a spread of two more right and two more wrong (Agresti & Coull 1998).
+    """
+    if of.clusters < 2:
+        return math.inf
+    parts = contributions(values, of)
+    low, high = np.full(of.strata, np.inf), np.full(of.strata, -np.inf)
+    np.minimum.at(low, of.of_stratum, values)
+    np.maximum.at(high, of.of_stratum, values)
+    alike = (low == high) & (of.clusters_of_stratum > 1)
+    extra = _least_variance(low[alike], of.clusters_of_stratum[alike]).sum() / of.strata**2
+    whole = _least_variance(np.float64(of.mean(values)), np.intp(of.clusters))  # where nothing differs anywhere
+    return math.sqrt(float(parts @ parts + extra) or float(whole))
+
+
+def detectable(values: Floats, of: Layout) -> tuple[float, float]:
+    """Return the smallest true differences from these scores that a benchmark of this size sees, unpaired and paired.
+
+    Unpaired: of two models of which only the totals are known. Paired: item by item over the same questions, if their
+    scores correlate by ``PAIRED_CORRELATION``. Both at most 1, which is also what one cluster can tell: nothing.
+    """
+    error = standard_error(values, of)
+    difference = (_SIGNIFICANT + _SEEN) * math.sqrt(2) * error
+    if np.isin(values, (0.0, 1.0)).all() and math.isfinite(error):
+        difference = _between_shares(of.mean(values), error, of.clusters)
+    return min(1.0, difference), min(1.0, difference * math.sqrt(1 - PAIRED_CORRELATION))
+
+
+def detectable_pair(error_at_zero: float) -> float:
+    """Return the smallest true difference that a paired comparison with this standard error sees, at most 1."""
+    return min(1.0, (_SIGNIFICANT + _SEEN) * error_at_zero)
+
+
+def share_needed(difference: float, *, error: float, error_at_zero: float) -> float | None:
+    """Return how many times as many questions would see the difference; None where there is none to see.
+
+    Args:
+        difference: that is to be seen; mostly the one that was observed.
+        error: standard error of the difference on the questions at hand.
+        error_at_zero: the same, if there were no true difference (Connor 1987 for 0/1 scores).
+    """
+    if not difference:
+        return None
+    return ((_SIGNIFICANT * error_at_zero + _SEEN * error) / difference) ** 2
+
+
+def _least_variance(share: Floats | np.float64, units: Numbers | np.intp) -> Floats:
+    """Return the variance of a mean of equal scores, with two more right and two more wrong ones."""
+    smoothed = (units * share + 2) / (units + 4)
+    return np.asarray(smoothed * (1 - smoothed) / (units + 4), dtype=np.float64)
+
+
+def _between_shares(share: float, error: float, units: int) -> float:
+    """Return the difference of two proportions that is seen, in the direction in which it is harder (Fleiss 1981)."""
+    if share in (0.0, 1.0):
+        share = (units * share + 2) / (units + 4)
+    trials = share * (1 - share) / error**2
+    side = -1.0 if share >= 0.5 else 1.0
+
+    def short(difference: float) -> float:
+        other = share + side * difference
+        middle = (share + other) / 2
+        if_equal = math.sqrt(2 * middle * (1 - middle))
+        if_not = math.sqrt(share * (1 - share) + max(0.0, other * (1 - other)))
+        return (_SIGNIFICANT * if_equal + _SEEN * if_not) / math.sqrt(trials) - difference
+
+    most = max(share, 1 - share)
+    return 1.0 if short(most) >= 0 else float(optimize.brentq(short, 0.0, most, xtol=1e-6))

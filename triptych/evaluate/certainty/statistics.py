@@ -1,0 +1,256 @@
+"""Scores with their uncertainty: 95% intervals, and the baselines that a score must beat.
+
+Which interval follows from the scores alone:
+
+    0 or 1, independent   Wilson's (1927).
+    0 or 1, else          Wilson's for as many independent questions as the spread between clusters, and within the
+                          groups of a macro score, is worth (Korn & Graubard 1998). Near 0 or 1, and with few
+                          clusters, a bootstrap is too narrow: it holds the truth 90 times in 100.
+    any other             Bootstrap over clusters, drawn within the groups of a macro score; its percentiles are
+                          widened as Student's t is wider than the normal (Hesterberg 2015). From 8 to 100 clusters
+                          that holds the truth as often as BCa or more often, and never leaves the range of scores.
+
+Seeded. ``tests/evaluate/test_statistics.py`` simulates how often they hold the truth. Tests of two results are in
+``pairs.py``, standard errors in ``power.py``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from triptych.evaluate.certainty.power import ALPHA, Floats, Layout, detectable, layout, standard_error
+
+RESAMPLES = 4000
+_BATCH_NUMBERS = 4_000_000
+"""Of a batch of resamples: 32 MB."""
+_Z = float(stats.norm.ppf(1 - ALPHA / 2))
+
+
+class Interval(NamedTuple):
+    """A 95% interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A mean score with its 95% interval and what stands beside it; all from 0 to 1."""
+
+    score: float
+    low: float
+    high: float
+    n: int
+    """Questions that have a score."""
+    chance: float
+    """Score of guessing on the same questions."""
+    majority: float | None = None
+    """Score of always giving the most frequent reference; None: not worked out."""
+    detects: float | None = None
+    """Smallest true difference from another model's total that these questions see (80% power, two-sided 5%)."""
+    detects_paired: float | None = None
+    """The same, compared item by item (``power.PAIRED_CORRELATION``)."""
+
+
+def summarise(
+    scores: Sequence[float],
+    *,
+    chances: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    strata: Sequence[Hashable] | None = None,
+    labels: Sequence[tuple[Hashable, Hashable]] | None = None,
+    seed: int = 0,
+) -> Score:
+    """Return mean, interval and baselines of one group of questions; zeros with interval (0, 1) when it is empty.
+
+    Args:
+        scores: one a question, from 0 to 1.
+        chances: expected score of a guess, one a question.
+        clusters: what each question shares with others (its story); None: all are independent.
+        strata: the group of each question, for a macro score: the unweighted mean over groups. None: micro.
+        labels: (kind, reference) of each question, for `majority`; None: it is not worked out.
+        seed: of the bootstrap.
+    """
+    if not scores:
+        return Score(score=0.0, low=0.0, high=1.0, n=0, chance=0.0)
+    of = layout(len(scores), clusters=clusters, strata=strata)
+    values = np.asarray(scores, dtype=np.float64)
+    mean = of.mean(values)
+    low, high = _interval(values, of, seed)
+    unpaired, paired = detectable(values, of)
+    return Score(
+        score=mean,
+        low=min(low, mean),
+        high=max(high, mean),
+        n=len(scores),
+        chance=of.mean(np.asarray(chances, dtype=np.float64)),
+        majority=None if labels is None else majority(labels, strata=strata),
+        detects=unpaired,
+        detects_paired=paired,
+    )
+
+
+def interval(
+    scores: Sequence[float],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    strata: Sequence[Hashable] | None = None,
+    seed: int = 0,
+) -> Interval:
+    """Return the 95% interval of the (macro) mean, by the method that the scores call for: see the file's head.
+
+    Where every score is the same, the interval is Wilson's for as many independent questions as there are clusters.
+
+    Raises:
+        ValueError: no scores, or not as many clusters or strata as scores.
+    """
+    if not scores:
+        raise ValueError("an interval needs at least one score")
+    of = layout(len(scores), clusters=clusters, strata=strata)
+    return _interval(np.asarray(scores, dtype=np.float64), of, seed)
+
+
+def wilson(successes: float, trials: float) -> Interval:
+    """Return Wilson's score interval of a proportion (Wilson 1927); it stays inside 0 to 1 even at the ends.
+
+    Args:
+        successes: of the trials.
+        trials: more than none; a fraction is an effective number.
+    """
+    share, z2 = successes / trials, _Z * _Z
+    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = _Z / (1 + z2 / trials) * float(np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)))
+    return Interval(max(0.0, middle - half) if share else 0.0, min(1.0, middle + half) if share < 1 else 1.0)
+
+
+def bootstrap(values: Floats, of: Layout, *, seed: int) -> Interval:
+    """Return the bootstrap interval of a (macro) mean: clusters drawn with replacement, within blocks of groups."""
+    error = standard_error(values, of)
+    if not np.isfinite(error):
+        return Interval(0.0, 1.0)  # one cluster says nothing about the next one
+    return percentiles(resampled_means(values, of, seed=seed), error=error, freedom=of.freedom)
+
+
+def resampled_means(values: Floats, of: Layout, *, seed: int, resamples: int = RESAMPLES) -> Floats:
+    """Return the (macro) mean of each resample of the clusters. A group that a resample lacks is not in its mean."""
+    at = (of.of_cluster, of.of_stratum)
+    sums, counts = np.zeros((of.clusters, of.strata)), np.zeros((of.clusters, of.strata))
+    np.add.at(sums, at, values)
+    np.add.at(counts, at, 1.0)
+    means = []
+    for drawn in draws(of.block_of_cluster, seed=seed, resamples=resamples):
+        summed, counted = drawn @ sums, drawn @ counts
+        shares = np.divide(summed, counted, out=np.full_like(summed, np.nan), where=counted > 0)
+        means.append(np.nanmean(shares, axis=1))
+    return np.concatenate(means)
+
+
+def interval_of(
+    value: Callable[[Sequence[int]], float],
+    count: int,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return the bootstrap interval of any statistic of questions that is no mean, such as a rank correlation.
+
+    Args:
+        value: (positions of questions, repeats allowed) -> the statistic. NaN, where it has none, is left out.
+        count: questions.
+        clusters: what each question shares with others.
+        resamples: how often ``value`` is called.
+        seed: of the draws.
+    """
+    of = layout(count, clusters=clusters)
+    if of.clusters < 2:
+        return Interval(-1.0, 1.0)
+    members = [np.flatnonzero(of.of_cluster == cluster) for cluster in range(of.clusters)]
+    rng = np.random.default_rng(seed)
+    drawn = (
+        np.concatenate([members[one] for one in rng.integers(0, len(members), len(members))]) for _ in range(resamples)
+    )
+    values = np.array([value(positions.tolist()) for positions in drawn], dtype=np.float64)
+    held = values[~np.isnan(values)]
+    if not len(held):
+        return Interval(-1.0, 1.0)
+    error = float(held.std()) * float(np.sqrt(of.clusters / (of.clusters - 1)))
+    return percentiles(held, error=error, freedom=of.freedom)
+
+
+def draws(blocks: NDArray[np.intp], *, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
+    """Yield how often each unit is in each resample, (some resamples, units) at a time.
+
+    Args:
+        blocks: the block of each unit; units are replaced by others of their block.
+        seed: of the draws.
+        resamples: how many in all.
+    """
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
+    batch = max(1, _BATCH_NUMBERS // len(blocks))
+    for start in range(0, resamples, batch):
+        rows = min(batch, resamples - start)
+        drawn = np.zeros((rows, len(blocks)))
+        for units in members:
+            count = len(units)
+            picked = rng.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
+            drawn[:, units] = np.bincount(picked.ravel(), minlength=rows * count).reshape(rows, count)
+        yield drawn
+
+
+def percentiles(values: Floats, *, error: float, freedom: int) -> Interval:
+    """Return the interval of resampled values, widened as Student's t is wider than the normal (Hesterberg 2015).
+
+    Args:
+        values: of the resamples.
+        error: standard error without the bootstrap's bias: resamples of few clusters spread too little.
+        freedom: degrees of freedom of that error.
+    """
+    spread = float(values.std())
+    wider = error / spread if spread else 1.0
+    tail = float(stats.norm.cdf(wider * stats.t.ppf(ALPHA / 2, freedom)))
+    low, high = np.quantile(values, (tail, 1 - tail))
+    return Interval(float(low), float(high))
+
+
+def majority(labelled: Iterable[tuple[Hashable, Hashable]], *, strata: Sequence[Hashable] | None = None) -> float:
+    """Return the score of always giving the most frequent reference of a question's group.
+
+    Args:
+        labelled: (group, reference) of each question; the group is what a guesser can see without images, such as
+            the kind of question. With few questions a group this baseline is a little too strong, never too weak.
+        strata: the group of each question that a macro score weighs alike.
+    """
+    pairs = list(labelled)
+    if not pairs:
+        return 0.0
+    groups: defaultdict[Hashable, Counter[Hashable]] = defaultdict(Counter)
+    for group, reference in pairs:
+        groups[group][reference] += 1
+    best = {group: counts.most_common(1)[0][0] for group, counts in groups.items()}
+    right = np.array([best[group] == reference for group, reference in pairs], dtype=np.float64)
+    return layout(len(pairs), strata=strata).mean(right)
+
+
+def _interval(values: Floats, of: Layout, seed: int) -> Interval:
+    share = of.mean(values)
+    if np.ptp(values) == 0 or of.clusters < 2:
+        return wilson(share * of.clusters, of.clusters)
+    if not np.isin(values, (0.0, 1.0)).all():
+        return bootstrap(values, of, seed=seed)
+    if of.clusters == len(values) and of.strata == 1:
+        return wilson(float(values.sum()), len(values))
+    as_student = (float(stats.t.ppf(1 - ALPHA / 2, of.freedom)) / _Z) ** 2
+    variance = standard_error(values, of) ** 2 * as_student
+    trials = share * (1 - share) / variance if variance else float(len(values))
+    if of.strata == 1:  # clusters that happen to balance out are no more than independent questions
+        trials = min(trials, float(len(values)))
+    return wilson(share * trials, trials)

@@ -1,0 +1,271 @@
+"""Where images and options stand, and what that does: by number of images, by place of the deciding one, by option.
+
+Not a change of a question (``perturbations``): this reads replies that are there. The deciding image is known where
+the question's facts or its words tell it; where none do, it is the one image whose absence changed the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.core.records import Example, ImageRef, Text
+from triptych.data.text.labels import labels_in
+from triptych.data.text.references import find_references
+from triptych.evaluate.certainty.statistics import Interval, Score, interval, summarise
+from triptych.evaluate.diagnosis.findings import Asked, cluster_of, same_reply
+from triptych.evaluate.diagnosis.perturbations import changed_image, of_question
+from triptych.evaluate.reading import scorers
+
+SHUFFLES = 2000
+Chance = Callable[[Example], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Scores by a number: of images, or of a place."""
+
+    scores: Mapping[int, Score]
+    p: float
+    """Of the test that the number does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """What leaving out one image at a time did."""
+
+    questions: int
+    changed: Mapping[int, Score]
+    """By place: how often the reply changed when the image there was left out. Chance is of no meaning here."""
+    none: float
+    """Share of questions in which no image changed the reply."""
+    one: float
+    """Share of questions in which exactly one did."""
+    deciding: Score | None
+    """How often the reply changed without the image that the question is about; None: it is not known."""
+    others: Score | None
+    """The same without another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionBias:
+    """What the order of options does: over all orders that were asked, the published one included."""
+
+    questions: int
+    orders: int
+    chosen: Mapping[int, Interval]
+    """By place: the interval of the share of replies that choose it."""
+    shares: Mapping[int, float]
+    expected: Mapping[int, float]
+    """By place: the share of replies that would choose it, were they always right."""
+    consistent: Score
+    """Questions whose reply chooses the same option in every order."""
+    circular: Score
+    """Questions that are answered right in every order."""
+    by_place: Groups
+    """Scores by the place of the right option."""
+
+
+def by_images(asked: Sequence[Asked], chance: Chance, *, seed: int) -> Groups:
+    """Return scores by the number of images."""
+    return _grouped(asked, [_count(each.question) for each in asked], None, chance, seed)
+
+
+def by_place(
+    asked: Sequence[Asked], without: Mapping[str, Sequence[Asked]], chance: Chance, *, seed: int
+) -> tuple[Groups, str]:
+    """Return scores by the place of the deciding image, from 1, and how that image is known; no scores if it is not.
+
+    Args:
+        asked: unchanged questions.
+        without: of a question, what was asked with one image left out.
+        chance: of a question.
+        seed: of the test.
+    """
+    told = [(each, place) for each in asked if (place := deciding_image(each.question)) is not None]
+    how = "the question's words or facts name it"
+    if not told:
+        how = "without it, and only without it, the reply was another"
+        told = [(each, place) for each in asked if (place := _only_change(each, without)) is not None]
+    counts = [_count(each.question) for each, _ in told]
+    return _grouped([each for each, _ in told], [place for _, place in told], counts, chance, seed), how
+
+
+def deciding_image(question: Example) -> int | None:
+    """Return the number of the image that a question is about, from 1; None: it does not say, or there are several.
+
+    It is the fact ``position``, from 0; else the one image that the reference names; else the one that the last words
+    of the user name, where they do not only label it.
+    """
+    count = sum(isinstance(part, ImageRef) for turn in question.turns for part in turn.parts)
+    position = question.facts.get("position")
+    if isinstance(position, int) and not isinstance(position, bool):
+        return position + 1 if position < count else None
+    if count < 2:
+        return None
+    right = scorers.reference_of(question)
+    if scorers.is_choice(question):
+        label = scorers.reference_label(question)
+        options = scorers.options_of(question)
+        right = options[label] if isinstance(label, int) else ""
+        if any(_named(option, count) for option in options) and len(_named(right, count)) != 1:
+            return None
+    if len(named := _named(right, count)) == 1:
+        return named.pop()
+    last = max((at for at, turn in enumerate(question.turns[:-1]) if turn.role == "user"), default=0)
+    first = 1 + sum(isinstance(part, ImageRef) for turn in question.turns[:last] for part in turn.parts)
+    parts = question.turns[last].parts
+    labels = labels_in(parts, first, count=count)
+    found: set[int] = set()
+    for at, part in enumerate(parts):
+        if isinstance(part, Text):
+            own = {label.at for label in labels.get(at, [])}
+            found |= {
+                number
+                for reference in find_references(part.text, count=count)
+                if reference.start not in own
+                for number in reference.numbers
+            }
+    return found.pop() if len(found) == 1 else None
+
+
+def importance_of(unchanged: Mapping[str, Asked], changed: Sequence[Asked], *, seed: int) -> Importance | None:
+    """Return which places mattered when one image at a time was left out; None: nothing was."""
+    rows = [
+        (unchanged[name], number, not same_reply(unchanged[name], each))
+        for each in changed
+        if (name := of_question(each.question)) in unchanged and (number := changed_image(each.question)) is not None
+    ]
+    if not rows:
+        return None
+    moved_of: dict[str, int] = {}
+    for one, _, moved in rows:
+        moved_of[one.question.id] = moved_of.get(one.question.id, 0) + moved
+    counts = list(moved_of.values())
+
+    def share(chosen: Sequence[tuple[Asked, int, bool]]) -> Score:
+        return summarise(
+            [float(moved) for _, _, moved in chosen],
+            chances=[0.0] * len(chosen),
+            clusters=[cluster_of(one.question) for one, _, _ in chosen],
+            seed=seed,
+        )
+
+    known = [(row, deciding_image(row[0].question)) for row in rows]
+    own = [row for row, place in known if place == row[1]]
+    other = [row for row, place in known if place not in (None, row[1])]
+    places = sorted({number for _, number, _ in rows})
+    return Importance(
+        questions=len(counts),
+        changed={place: share([row for row in rows if row[1] == place]) for place in places},
+        none=sum(count == 0 for count in counts) / len(counts),
+        one=sum(count == 1 for count in counts) / len(counts),
+        deciding=share(own) if own else None,
+        others=share(other) if other else None,
+    )
+
+
+def option_bias_of(
+    unchanged: Mapping[str, Asked], changed: Sequence[Asked], chance: Chance, *, seed: int
+) -> OptionBias | None:
+    """Return what the order of options does; None: no question was asked in several."""
+    ordered = sorted(
+        (each for each in changed if of_question(each.question) in unchanged), key=lambda it: of_question(it.question)
+    )
+    groups = [
+        [unchanged[name], *members] for name, members in groupby(ordered, key=lambda it: of_question(it.question))
+    ]
+    if not groups:
+        return None
+    rows = [each for group in groups for each in group]
+    picked = [scorers.choice_of(each.question, each.reply).option for each in rows]
+    right = [scorers.reference_label(each.question) for each in rows]
+    clusters = [cluster_of(each.question) for each in rows]
+    places = range(max(len(scorers.options_of(each.question)) for each in rows))
+    chosen = {place: [float(option == place) for option in picked] for place in places}
+    first = [group[0] for group in groups]
+    same = [all(same_reply(group[0], each) for each in group[1:]) for group in groups]
+    always = [all(each.score == 1 for each in group) for group in groups]
+
+    def share(marks: Sequence[bool], chances: Sequence[float]) -> Score:
+        owned = [cluster_of(each.question) for each in first]
+        return summarise(list(map(float, marks)), chances=chances, clusters=owned, seed=seed)
+
+    return OptionBias(
+        questions=len(groups),
+        orders=len(rows),
+        chosen={place + 1: interval(chosen[place], clusters=clusters, seed=seed) for place in places},
+        shares={place + 1: float(np.mean(chosen[place])) for place in places},
+        expected={place + 1: float(np.mean([it == place for it in right])) for place in places},
+        consistent=share(same, [0.0] * len(groups)),
+        circular=share(always, [chance(group[0].question) ** len(group) for group in groups]),
+        by_place=_grouped(rows, [int(str(it)) + 1 for it in right], clusters, chance, seed),
+    )
+
+
+def shuffled_p(
+    values: Sequence[float], groups: Sequence[int], within: Sequence[Hashable] | None, *, seed: int
+) -> float:
+    """Return the p-value of the test that groups do not differ: their numbers dealt anew, within blocks.
+
+    The statistic is the spread of the groups' means around the mean of each block, weighed by their sizes.
+    """
+    blocks = within or [0] * len(values)
+    order = {block: number for number, block in enumerate(dict.fromkeys(blocks))}
+    of_block = np.array([order[block] for block in blocks])
+    given = np.asarray(values, dtype=np.float64)
+    means = np.bincount(of_block, weights=given) / np.bincount(of_block)
+    centred = given - means[of_block]
+    labels = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sizes = np.bincount(labels)
+    if len(sizes) < 2 or not centred.any():
+        return 1.0
+
+    def spread(numbers: NDArray[np.intp]) -> float:
+        return float((np.bincount(numbers, weights=centred) ** 2 / sizes).sum())
+
+    rng = np.random.default_rng(seed)
+    observed = spread(labels) * (1 - 1e-9)
+    members = [np.flatnonzero(of_block == block) for block in range(len(order))]
+    extreme = 0
+    for _ in range(SHUFFLES):
+        dealt = labels.copy()
+        for block in members:
+            dealt[block] = labels[rng.permutation(block)]
+        extreme += spread(dealt) >= observed
+    return (1 + extreme) / (1 + SHUFFLES)
+
+
+def _grouped(
+    asked: Sequence[Asked], numbers: Sequence[int], within: Sequence[Hashable] | None, chance: Chance, seed: int
+) -> Groups:
+    scores = {}
+    for number in sorted(set(numbers)):
+        group = [each for each, own in zip(asked, numbers, strict=True) if own == number]
+        scores[number] = summarise(
+            [each.score for each in group],
+            chances=[chance(each.question) for each in group],
+            clusters=[cluster_of(each.question) for each in group],
+            seed=seed,
+        )
+    p = shuffled_p([each.score for each in asked], numbers, within, seed=seed) if len(scores) > 1 else 1.0
+    return Groups(scores, p)
+
+
+def _only_change(each: Asked, without: Mapping[str, Sequence[Asked]]) -> int | None:
+    moved = [
+        changed_image(other.question) for other in without.get(each.question.id, ()) if not same_reply(each, other)
+    ]
+    return moved[0] if len(moved) == 1 else None
+
+
+def _named(text: str, count: int) -> set[int]:
+    return {number for reference in find_references(text, count=count) for number in reference.numbers}
+
+
+def _count(question: Example) -> int:
+    return sum(isinstance(part, ImageRef) for turn in question.turns for part in turn.parts)

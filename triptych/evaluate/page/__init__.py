@@ -1,0 +1,1 @@
+"""What people read: the report, the diagnosis, tables, plots, the list of benchmarks."""

@@ -1,0 +1,150 @@
+"""Questions whose answer a condition changed, with their images, before and after.
+
+Not the page (``diagnose_page``), and no judgement: which ones are shown follows from where they stand, nobody picks.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import zip_longest
+
+from triptych.core.records import Example, ImageRef, Json, Text
+from triptych.data.media.images import ImageError, load_image
+from triptych.evaluate.diagnosis.conditions import BLIND, Condition
+from triptych.evaluate.diagnosis.findings import Asked, same_reply
+from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
+from triptych.evaluate.page.cards import Piece
+from triptych.evaluate.reading.scorers import reference_of
+
+THUMBNAIL_PX = 128
+"""Height of an image on the page, at most; a wide one is up to four times as wide."""
+
+Said = tuple[tuple[str, tuple[Piece, ...]], ...]
+"""(role, pieces) of each turn before the reference."""
+Row = tuple[str, str, Asked, Asked]
+"""Id, how the answer moved, unchanged, changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A question as it was asked, and the reply."""
+
+    said: Said
+    reference: str
+    reply: str
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A question before and after a change."""
+
+    id: str
+    kind: str
+    """``right, then wrong``; ``wrong, then right``; ``another reply``."""
+    note: str
+    """What was changed in this very question; empty where the condition says all."""
+    before: Side
+    after: Side
+    blind: bool
+    """Whether there is nothing to see after."""
+
+
+def moved_by(
+    condition: Condition, unchanged: Mapping[str, Asked], changed: Sequence[Asked], *, most: int = 3
+) -> tuple[Moved, ...]:
+    """Return questions whose score a condition changed, falls and rises in turn; then those with another reply.
+
+    At most one of each question, evenly from everywhere.
+    """
+    return tuple(
+        Moved(
+            id=name,
+            kind=kind,
+            note=_note(after.question),
+            before=_side(one),
+            after=_side(after),
+            blind=condition.name == BLIND,
+        )
+        for name, kind, one, after in _picked(condition, unchanged, changed, most)
+    )
+
+
+def pieces_of(question: Example) -> Said:
+    """Return what was said before the reference, with small pictures at their places."""
+    number = 0
+    said = []
+    for turn in question.turns[:-1]:
+        pieces = []
+        for part in turn.parts:
+            if isinstance(part, ImageRef):
+                number += 1
+                pieces.append(_picture(part.source, part.box, part.resize, number))
+            else:
+                pieces.append(Piece(part.text if isinstance(part, Text) else "[video]"))
+        said.append((turn.role, tuple(pieces)))
+    return tuple(said)
+
+
+def _picked(condition: Condition, unchanged: Mapping[str, Asked], changed: Sequence[Asked], most: int) -> list[Row]:
+    kinds: dict[str, dict[str, Row]] = {"fell": {}, "rose": {}, "other": {}}
+    for after in changed:
+        name = of_question(after.question)
+        one = unchanged.get(name)
+        if one is None:
+            continue
+        if after.score < one.score:
+            kinds["fell"].setdefault(name, (name, "right, then wrong", one, after))
+        elif after.score > one.score:
+            kinds["rose"].setdefault(name, (name, "wrong, then right", one, after))
+        elif not condition.renumbers and not same_reply(one, after):
+            kinds["other"].setdefault(name, (name, "another reply", one, after))
+    spread = [_spread(list(kinds[kind].values()), most) for kind in ("fell", "rose")]
+    in_turn = [row for rows in zip_longest(*spread) for row in rows if row is not None]
+    seen: set[str] = set()
+    chosen: list[Row] = []
+    for row in (*in_turn, *_spread(list(kinds["other"].values()), most)):
+        if row[0] not in seen and len(chosen) < most:
+            seen.add(row[0])
+            chosen.append(row)
+    return chosen
+
+
+def _spread(rows: Sequence[Row], most: int) -> Sequence[Row]:
+    return [rows[at * len(rows) // most] for at in range(most)] if len(rows) > most else rows
+
+
+def _side(asked: Asked) -> Side:
+    return Side(pieces_of(asked.question), reference_of(asked.question), asked.reply, asked.score >= 0.5)
+
+
+def _note(question: Example) -> str:
+    changed: Json = question.facts.get(CHANGED)
+    if not isinstance(changed, dict):
+        return ""
+    match changed:
+        case {"image": int(number)}:
+            return f"image {number} is empty"
+        case {"from_question": str(name)}:
+            return f"images of {name}"
+        case {"order": list(order)} if question.id == changed.get("of"):
+            return f"the places now hold images {', '.join(map(str, order))}"
+        case {"order": list(order)}:
+            return f"the places now hold options {', '.join(str(int(str(each)) + 1) for each in order)}"
+    return ""
+
+
+@lru_cache(maxsize=512)
+def _picture(source: str, box: tuple[int, int, int, int] | None, resize: tuple[int, int] | None, number: int) -> Piece:
+    try:
+        pixels = load_image(ImageRef(source, box=box, resize=resize))
+    except ImageError as error:
+        return Piece(number=number, problem=str(error))
+    pixels.thumbnail((4 * THUMBNAIL_PX, THUMBNAIL_PX))
+    file = io.BytesIO()
+    pixels.save(file, "JPEG", quality=80)
+    return Piece(number=number, data=f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}")

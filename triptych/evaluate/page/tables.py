@@ -1,0 +1,185 @@
+"""A run's results as rows: CSV for programs, Markdown for pages, LaTeX for papers.
+
+Not the HTML page (``report.py``). Chance, majority and blind stand in every row, with the smallest difference that so
+many questions see: a score alone says little.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from triptych.evaluate.certainty.compare import Comparison, tell_p
+from triptych.evaluate.certainty.sides import BLIND
+from triptych.evaluate.page.gather import Gathered
+
+TOTAL = "all"
+_ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_ESCAPED |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One benchmark's part under one condition: all of it, or one group of questions. Scores are from 0 to 1."""
+
+    benchmark: str
+    part: str
+    condition: str
+    group: str
+    """``all``, or what questions are grouped by: skill, scenario, kind, split, task."""
+    name: str
+    """The group's; empty for all."""
+    n: int
+    score: float
+    low: float
+    high: float
+    chance: float
+    majority: float | None
+    blind: float | None
+    """The score without images on the same questions, where it was measured."""
+    detects: float | None
+    detects_paired: float | None
+    unanswered: int | None
+    failed: int | None
+    """Both of all questions only."""
+    judge: str
+    """Who marked the replies; empty where rules did."""
+
+
+def rows_of(run: Gathered) -> list[Row]:
+    """Return a row for each evaluation, and for each group of its questions after it."""
+    blind = {(it.benchmark, it.part): it for it in run.evaluations if it.condition == BLIND}
+    rows = []
+    for it in run.evaluations:
+        without = blind.get((it.benchmark, it.part))
+        totals = [(TOTAL, "", it.total, without.total if without else None)]
+        for group, scores in it.groups.items():
+            others = without.groups.get(group, {}) if without else {}
+            totals += [(group, name, score, others.get(name)) for name, score in scores.items()]
+        for group, name, score, sightless in totals:
+            whole = group == TOTAL
+            rows.append(
+                Row(
+                    benchmark=it.benchmark,
+                    part=it.part,
+                    condition=it.condition,
+                    group=group,
+                    name=name,
+                    n=score.n,
+                    score=score.score,
+                    low=score.low,
+                    high=score.high,
+                    chance=score.chance,
+                    majority=it.majority if whole else score.majority,
+                    blind=sightless.score if sightless else None,
+                    detects=score.detects,
+                    detects_paired=score.detects_paired,
+                    unanswered=it.unanswered if whole else None,
+                    failed=it.failed if whole else None,
+                    judge=it.judge,
+                )
+            )
+    return rows
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    """Return a header and a line for each row; numbers from 0 to 1, empty where unknown."""
+    file = io.StringIO()
+    names = [field.name for field in fields(Row)]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        values = [getattr(row, name) for name in names]
+        writer.writerow(["" if value is None else value for value in values])
+    return file.getvalue()
+
+
+def to_markdown(rows: Sequence[Row], comparisons: Sequence[Comparison] = ()) -> str:
+    """Return tables in percent: all evaluations, each group of questions, and what was compared."""
+    text = _table(_HEAD, [_cells(row, f"{row.benchmark} {row.part}") for row in rows if row.group == TOTAL])
+    for group in dict.fromkeys(row.group for row in rows if row.group != TOTAL):
+        members = [row for row in rows if row.group == group]
+        if len({row.name for row in members}) > 1:
+            lines = [_cells(row, f"{row.benchmark} {row.part}: {row.name}") for row in members]
+            text += f"\nBy {group}:\n\n" + _table(_HEAD, lines)
+    if comparisons:
+        text += f"\nCompared, question by question (p corrected for {len(comparisons)} comparisons, Holm):\n\n"
+        text += _table(_COMPARED, [_compared(row) for row in comparisons])
+    return text
+
+
+def to_latex(rows: Sequence[Row]) -> str:
+    """Return rows for a table in percent, a line for each condition, chance and majority before it.
+
+    The first line is a comment that names the columns; intervals are 95%. The text goes between ``\\begin{tabular}``
+    and ``\\end{tabular}``.
+    """
+    totals = [row for row in rows if row.group == TOTAL]
+    columns = list(dict.fromkeys((row.benchmark, row.part) for row in totals))
+    of = {(row.benchmark, row.part, row.condition): row for row in totals}
+    first = {column: next(row for row in totals if (row.benchmark, row.part) == column) for column in columns}
+    heads = [f"{_escaped(' '.join(column))} ($n={first[column].n}$)" for column in columns]
+    lines = [
+        f"% condition & {' & '.join(heads)}",
+        _latex_row("Chance", [f"{100 * first[column].chance:.1f}" for column in columns]),
+        _latex_row("Majority", [_percent(first[column].majority) for column in columns]),
+    ]
+    for condition in dict.fromkeys(row.condition for row in totals):
+        cells = [_latex_cell(of.get((*column, condition))) for column in columns]
+        lines.append(_latex_row(_escaped(condition).capitalize(), cells))
+    last = {column: [row for row in totals if (row.benchmark, row.part) == column][-1] for column in columns}
+    sees = [_percent(last[column].detects) for column in columns]
+    return "\n".join([*lines, f"% smallest difference seen (80% power): {' & '.join(sees)}", ""])
+
+
+_HEAD = ("", "condition", "score", "95% interval", "n", "chance", "majority", "blind", "sees", "sees paired")
+_COMPARED = ("", "first", "second", "difference", "95% interval", "p", "evidence")
+
+
+def _cells(row: Row, what: str) -> list[str]:
+    return [
+        what.replace("_", " "),
+        row.condition,
+        f"{100 * row.score:.1f}",
+        f"{100 * row.low:.1f} to {100 * row.high:.1f}",
+        str(row.n),
+        *map(_percent, (row.chance, row.majority, row.blind, row.detects, row.detects_paired)),
+    ]
+
+
+def _compared(row: Comparison) -> list[str]:
+    return [
+        f"{row.benchmark} {row.part}".replace("_", " "),
+        row.first,
+        row.second,
+        f"{100 * row.paired.difference:+.1f}",
+        f"{100 * row.paired.low:+.1f} to {100 * row.paired.high:+.1f}",
+        tell_p(row.p_holm),
+        row.verdict,
+    ]
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join("| " + " | ".join(re.sub(r"([|\\])", r"\\\1", cell) for cell in row) + " |\n" for row in rows)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _latex_row(name: str, cells: Sequence[str]) -> str:
+    return f"{name} & {' & '.join(cells)} \\\\"
+
+
+def _latex_cell(row: Row | None) -> str:
+    if row is None:
+        return "--"
+    return f"{100 * row.score:.1f} {{\\scriptsize [{100 * row.low:.1f}, {100 * row.high:.1f}]}}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_ESCAPED.get(sign, sign) for sign in text)

@@ -1,0 +1,1 @@
+"""What several benchmarks share: rows, prompts, shots, frames, judges' requests."""

@@ -1,0 +1,141 @@
+"""Ratings of videos against people's: Spearman's correlation aspect by aspect, and the share of pairs in their order.
+
+Not the reading of replies (``video_quality``). Source: VideoScore's benchmark (arXiv:2406.15252): the mean over aspects
+of Spearman's rho; or, of pairs, the mean of the five aspects compared, strictly where people prefer one, and less than
+one half apart where they do not. There a number that is missing counts as 0; here a reply that gives none comes last in
+rank, and no pair with it is right. A side on which all are alike has no rho there and 0 here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.core.records import Example
+from triptych.evaluate.benchmark import fact
+from triptych.evaluate.metrics.spearman import pair_is_right
+from triptych.evaluate.question.video_quality import ASPECTS, closeness, ratings_said
+from triptych.evaluate.reading.scorers import reference_of
+
+Marked = Sequence[tuple[Example, float]]
+Preferred = Callable[[Example, Example], float | None]
+"""(one, other) -> 1: people prefer the one; 0: the other; 0.5: neither; None: nobody was asked."""
+STEP = 8.0
+"""A score is the mean rating over this: a power of two, so that nothing is lost."""
+
+
+def aspect_score(question: Example, reply: str) -> float:
+    """Return how close a reply's rating of the question's aspect is to people's, 0 to 1."""
+    said = ratings_said(reply).get(fact(question, "kind"))
+    return 0.0 if said is None else closeness(said, _rating(question))
+
+
+def aspect_answered(question: Example, reply: str) -> bool:
+    """Return whether a reply rates the question's aspect."""
+    return fact(question, "kind") in ratings_said(reply)
+
+
+def aspect_ranks(replies: Sequence[tuple[Example, str]]) -> list[float]:
+    """Return the rank of each reply's rating among those of its aspect, over their number: above 0, to 1."""
+    said = [ratings_said(reply).get(fact(question, "kind"), 0.0) for question, reply in replies]
+    scores = [0.0] * len(replies)
+    for where in _by_kind([question for question, _ in replies]).values():
+        ranks = _ranks(np.array([said[at] for at in where]))
+        for at, rank in zip(where, ranks.tolist(), strict=True):
+            scores[at] = rank / len(where)
+    return scores
+
+
+def mean_correlation(marked: Marked) -> float:
+    """Return the mean over aspects of rho between people's ratings and scores, -1 to 1."""
+    rhos = []
+    for where in _by_kind([question for question, _ in marked]).values():
+        people = np.array([_rating(marked[at][0]) for at in where])
+        rhos.append(_rho(people, np.array([marked[at][1] for at in where])))
+    return fmean(rhos)
+
+
+def mean_rating(reply: str) -> float | None:
+    """Return the mean of the five aspects; None: one is missing."""
+    said = ratings_said(reply)
+    return fmean(said.values()) if len(said) == len(ASPECTS) else None
+
+
+def pair_score(question: Example, reply: str) -> float:
+    """Return how close a reply's mean rating is to the reference's: all there is to say of one reply of a pair."""
+    said, wanted = mean_rating(reply), mean_rating(reference_of(question))
+    return 0.0 if said is None or wanted is None else closeness(said, wanted)
+
+
+def pair_answered(question: Example, reply: str) -> bool:
+    """Return whether a reply rates all five aspects."""
+    return mean_rating(reply) is not None
+
+
+def pair_points(replies: Sequence[tuple[Example, str]]) -> list[float]:
+    """Return each reply's mean rating as a score from 0 to 1, never 0."""
+    means = [mean_rating(reply) or 0.0 for _, reply in replies]
+    return [min(1.0, max(1e-9, mean / STEP)) for mean in means]
+
+
+def pairwise(marked: Marked, preferred: Preferred) -> float:
+    """Return the share of pairs in people's order, the mean over kinds of question.
+
+    Args:
+        marked: videos and ``pair_points``; those of one ``story`` are compared. A story that is there twice, as in a
+            resample, counts twice; a pair of which one is missing does not count.
+        preferred: what people say of two of them.
+    """
+    shares = []
+    for where in _by_kind([question for question, _ in marked]).values():
+        times = Counter(marked[at][0].id for at in where)
+        videos = {marked[at][0].id: marked[at] for at in where}
+        stories: defaultdict[str, list[tuple[Example, float]]] = defaultdict(list)
+        for video in videos.values():
+            stories[fact(video[0], "story")].append(video)
+        right = total = 0
+        for story in stories.values():
+            for one, other in permutations(story, 2):
+                wanted = preferred(one[0], other[0])
+                if wanted is not None:
+                    weight = times[one[0].id]
+                    total += weight
+                    right += weight * _in_order(one[1], other[1], wanted)
+        if total:
+            shares.append(right / total)
+    return fmean(shares) if shares else 0.0
+
+
+def _in_order(one: float, other: float, preferred: float) -> bool:
+    return one > 0 < other and pair_is_right(one * STEP, other * STEP, preferred=preferred)
+
+
+def _by_kind(questions: Sequence[Example]) -> dict[str, list[int]]:
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for at, question in enumerate(questions):
+        found[fact(question, "kind")].append(at)
+    return found
+
+
+def _rating(question: Example) -> float:
+    return float(fact(question, "people"))
+
+
+def _rho(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """Return Spearman's rho as ``metrics/spearman`` does, fast enough for a bootstrap; 0 where one side is constant."""
+    left, right = _ranks(left), _ranks(right)
+    left, right = left - left.mean(), right - right.mean()
+    size = float(np.sqrt((left @ left) * (right @ right)))
+    return max(-1.0, min(1.0, float(left @ right) / size)) if size else 0.0
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks

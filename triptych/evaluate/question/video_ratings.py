@@ -1,0 +1,64 @@
+"""Ratings of long answers about videos from 0 to 5: what a judge is asked for each dimension, and how it is read.
+
+Source: the dimensions of Video-ChatGPT (Maaz et al. 2023, arXiv:2306.05424), in words of ours, all of a reply's in one
+request where the authors send one for each. The fifth dimension, consistency, compares the replies to two questions and
+is not here: a judge is shown one reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from triptych.core.records import Example, Text, Turn
+from triptych.evaluate.benchmark import fact
+from triptych.evaluate.reading import scorers
+
+DIMENSIONS: Mapping[str, str] = {
+    "correctness": "what it says is true of the video, as far as the right answer tells; nothing is made up",
+    "detail": "it has all the main points of the right answer, and says them in particulars, not in general",
+    "context": "it takes the video as a whole as the right answer does: its theme, its mood, what it is about",
+    "temporal": "it tells what happens in the order in which it happens",
+}
+OF_KIND: Mapping[str, tuple[str, ...]] = {
+    "generic": ("correctness", "detail", "context"),
+    "temporal": ("temporal",),
+    "description": ("detail",),
+}
+"""Kind of question -> what is rated."""
+TOP = 5
+RATED = 128
+"""Tokens that a verdict needs."""
+REQUEST = """A model was asked about a video. Below are the question, the right answer and the model's answer.
+Rate the model's answer with a whole number from 0 (worst) to 5 (best) for each of these:
+%s
+Other words for the same thing are as good. Reply with one line like this and nothing else: %s
+
+Question: %s
+Right answer: %s
+Model's answer: %s
+"""
+_RATING = re.compile(r"""['"]?\b([a-z]+)\b['"]?\s*[:=]\s*(\d+(?:\.\d+)?)(?![\d.]*\d)""")
+
+
+def ask_ratings(question: Example, reply: str) -> Example:
+    """Return what the judge is asked."""
+    names = OF_KIND[fact(question, "kind")]
+    meant = "\n".join(f"{name}: {DIMENSIONS[name]}" for name in names)
+    asked = REQUEST % (
+        meant,
+        dict.fromkeys(names, 3),
+        fact(question, "question"),
+        scorers.reference_of(question),
+        reply,
+    )
+    return Example(question.id, (Turn("user", (Text(asked),)),))
+
+
+def read_ratings(question: Example, verdict: str) -> Mapping[str, float] | None:
+    """Return each rating over 5 by its name, and their mean as the score; None: one is missing or beyond 0 to 5."""
+    said = {name: float(number) / TOP for name, number in _RATING.findall(verdict.lower())}
+    names = OF_KIND[fact(question, "kind")]
+    if not all(0 <= said.get(name, -1) <= 1 for name in names):
+        return None
+    return {"score": sum(said[name] for name in names) / len(names), **{name: said[name] for name in names}}

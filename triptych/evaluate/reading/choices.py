@@ -1,0 +1,240 @@
+"""Which option of a multiple-choice question does a reply choose? Deterministic rules; no model, never a guess.
+
+Not the score (``scorers``), not how an option is found in words (``mentions``). Marked thinking and politeness are left
+out, and a reply is read as a careful person reads it, in this order:
+
+1. *marked*: a mark for programs holds it: ``<answer>B</answer>``, ``\\boxed{B}``, ``{"answer": "B"}``; the last one;
+2. *whole*: it is an option and nothing else: a letter, an option's words, or both;
+3. *statement*: "the answer is B", "Answer: B", "I would choose B", "答案是B"; the last one;
+4. *conclusion*: one option stands alone on a line, or a sentence concludes with one: "Therefore, the second image is
+   ..."; the last one;
+5. *beginning*: it begins with an option: "(B) no, because", "Yes, it is";
+6. *declined*: it says that it cannot tell, and speaks for no option afterwards;
+7. *only one*: one option is spoken for in all of it;
+8. *claim*: it opens with a sentence for exactly one option, or else the first sentence that weighs ("more", "best") is
+   for one.
+
+What a sentence denies or compares with ("not A", "rather than A", "than A", "unlike A, ...") is not spoken for, and a
+listing that goes through the options one by one speaks for none. A letter that no option has ("(C) cannot be told" of
+two) chooses none of them. Otherwise no option is chosen.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from triptych.evaluate.reading.mentions import BEYOND, SEVERAL, Reader, reader_of
+from triptych.evaluate.reading.phrases import (
+    COMPARES,
+    CONCLUDES,
+    COURTESY,
+    DECLINES,
+    DENIES,
+    FOLLOWS,
+    MARKS,
+    NEXT_TURN,
+    SAYS,
+    STRONGLY,
+    THINKING,
+    TOKENS,
+)
+
+NO_RULE = "none"
+_ENDS = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[A-Z])|(?<=[。!?])(?=[^\s\"')\]])|\n+")
+_NEAR = 200
+"""Characters around a statement that are looked at: a model that repeats itself without end must not cost minutes."""
+_NUMBERED = re.compile(r"^[ \t]*1[.)]\s(?:.*\n)+?[ \t]*2[.)]\s", re.MULTILINE)
+"""A numbered list: its numbers count lines."""
+_LONE_MARK = re.compile(r"\W*(?:[A-Za-z]|\d{1,2})\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a reply chooses."""
+
+    option: int | None
+    """Position among the options; None: none of them, or no telling which."""
+    rule: str
+    """Which rule decided, or ``none``."""
+    sure: bool = True
+    """False where several options are spoken for: worth a person's look."""
+
+
+def choose(options: Sequence[str], reply: str, *, letters: bool = True) -> Choice:
+    """Return which option the reply chooses.
+
+    Args:
+        options: their words, in order; empty words where they are not known: then only letters tell.
+        reply: as the model gave it.
+        letters: whether the question showed letters; where it did not, ``A`` is no answer.
+    """
+    return _choose(tuple(options), reply, letters)
+
+
+@lru_cache(maxsize=1 << 15)
+def _choose(options: tuple[str, ...], reply: str, letters: bool) -> Choice:
+    """Choose; a reply is looked at more than once while it is marked, and a long one takes milliseconds."""
+    reader = reader_of(options, letters)
+    text = clean(reply)
+    if (marked := _marked(text, reader)) is not None:
+        return marked
+    text = _without_marks(text)
+    if not re.search(r"\S", text):
+        return Choice(None, NO_RULE)
+    if (whole := reader.whole(text)) is not None:
+        return _choice(whole, "whole")
+    sentences = sentences_of(text)
+    if (stated := _statement(sentences, reader)) is not None:
+        return stated
+    return _argued(text, sentences, reader)
+
+
+def clean(reply: str) -> str:
+    """Return the reply in plain characters, without thinking, politeness, Markdown and the marks of formulas."""
+    text = unicodedata.normalize("NFKC", reply).replace("’", "'").replace("“", '"').replace("”", '"')
+    text = re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", text))
+    text = NEXT_TURN.sub("", THINKING.sub(" ", text))
+    text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mathit|rm|bf)\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"(?<![^\W_])[*_`$]+|[*_`$]+(?![^\W_])|(?m:^\s*[#>]+\s)", "", text).strip()
+    if _NUMBERED.search(text):
+        text = re.sub(r"(?m)^[ \t]*\d+[.)]\s+", "", text)
+    while (polite := COURTESY.sub(" ", text).strip()) != text:
+        text = polite
+    return text
+
+
+def sentences_of(text: str) -> list[str]:
+    """Return sentences and lines that say anything; a letter with a full stop at a line's start begins its sentence."""
+    found: list[str] = []
+    for line in text.split("\n"):
+        parts = [part.strip() for part in _ENDS.split(line) if re.search(r"[^\W_]", part)]
+        if len(parts) > 1 and _LONE_MARK.fullmatch(parts[0]):
+            parts[:2] = [f"{parts[0]} {parts[1]}"]
+        found += parts
+    return found
+
+
+def _choice(option: int, rule: str, *, sure: bool = True) -> Choice:
+    if option == SEVERAL:
+        return Choice(None, rule, sure=False)
+    return Choice(None if option == BEYOND else option, rule, sure)
+
+
+def _marked(text: str, reader: Reader) -> Choice | None:
+    """Return what the last mark for programs says, where it says an option."""
+    found = []
+    for match in MARKS.finditer(text):
+        content = next((group for group in match.groups() if group is not None), "").strip()
+        whole = reader.whole(content)
+        found.append(reader.stated(content) if whole is None else whole)
+    if not found or found[-1] is None:
+        return None
+    return _choice(found[-1], "marked", sure=len(set(found)) == 1)
+
+
+def _without_marks(text: str) -> str:
+    text = re.sub(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r"\1", text)
+    return TOKENS.sub(" ", text).strip()
+
+
+def _statement(sentences: Sequence[str], reader: Reader) -> Choice | None:
+    """Return the last plain statement of an answer; nothing where there is none that names an option."""
+    found = [option for at in range(len(sentences)) for option in _stated(sentences, at, reader)]
+    if not found:
+        return None
+    return _choice(found[-1], "statement", sure=len(set(found)) == 1)
+
+
+def _stated(sentences: Sequence[str], at: int, reader: Reader) -> Iterator[int]:
+    sentence = sentences[at]
+    for match in SAYS.finditer(sentence):
+        before = sentence[max(0, match.start() - _NEAR) : match.start()]
+        if DENIES.search(before) and not re.search(r"[,;:]", before):
+            continue
+        rest = sentence[match.end() : match.end() + _NEAR]
+        if not re.search(r"\w", rest) and at + 1 < len(sentences):
+            rest = sentences[at + 1]
+        option = reader.stated(rest)
+        if option is not None:
+            yield option
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """A reply of sentences, read."""
+
+    sentences: Sequence[str]
+    spoken: Sequence[set[int]]
+    """Of each sentence, the options that it speaks for; a listing speaks for none."""
+    alone: Sequence[int | None]
+    """Of each sentence, the option that it is, with nothing beside it."""
+    declines: Sequence[int]
+    """Sentences that do not answer."""
+    opens_listing: bool
+
+
+def _argued(text: str, sentences: Sequence[str], reader: Reader) -> Choice:
+    """Return what a reply of sentences chooses that states no answer outright."""
+    listed = reader.listing(sentences)
+    argument = _Argument(
+        sentences,
+        [set() if at in listed else reader.spoken_for(said) for at, said in enumerate(sentences)],
+        [reader.whole(said) for said in sentences],
+        [at for at, said in enumerate(sentences) if DECLINES.search(reader.without_mentions(said))],
+        opens_listing=0 in listed,
+    )
+    return _conclusion(argument) or _beginning(argument, text, reader) or _rest(argument)
+
+
+def _conclusion(argument: _Argument) -> Choice | None:
+    """Return what the last conclusion chooses, or that it gives up."""
+    sentences, spoken = argument.sentences, argument.spoken
+    alone = {option for option in argument.alone if option is not None}
+    if len(alone) == 1 and any(option is not None for option in argument.alone[1:]):
+        return _choice(min(alone), "conclusion")
+    concluded = [at for at in range(len(sentences)) if CONCLUDES.search(_with_lead(sentences, at)) and spoken[at]]
+    strong = [at for at in concluded if STRONGLY.search(_with_lead(sentences, at))]
+    gives_up = max((at for at in argument.declines if FOLLOWS.match(sentences[at]) and not spoken[at]), default=-1)
+    for at in reversed(strong or concluded):
+        if at < gives_up or (at in argument.declines and len(spoken[at]) != 1):
+            return Choice(None, "declined")
+        if len(spoken[at]) == 1:
+            sure = len(set().union(*(spoken[each] for each in concluded))) == 1
+            return _choice(min(spoken[at]), "conclusion", sure=sure)
+    return None
+
+
+def _beginning(argument: _Argument, text: str, reader: Reader) -> Choice | None:
+    """Return the option with which a reply begins, where that is an answer and no item of a list."""
+    alone = {option for option in argument.alone if option is not None}
+    if argument.opens_listing or len(alone) > 1:
+        return None
+    begins = reader.beginning(text)
+    if begins is None:
+        return None
+    return _choice(begins, "beginning", sure=not any(found - {begins} for found in argument.spoken))
+
+
+def _rest(argument: _Argument) -> Choice:
+    """Return what a reply chooses that neither concludes nor begins with an option."""
+    first = argument.declines[-1] + 1 if argument.declines else 0
+    after = range(first, len(argument.sentences))
+    spoken = set().union(*(argument.spoken[at] for at in after))
+    if argument.declines and not spoken:
+        return Choice(None, "declined")
+    if len(spoken) == 1:
+        return _choice(min(spoken), "only one", sure=not argument.declines)
+    for at in after:
+        if len(argument.spoken[at]) == 1 and (at == 0 or COMPARES.search(argument.sentences[at])):
+            return _choice(min(argument.spoken[at]), "claim", sure=False)
+    return Choice(None, NO_RULE, sure=not spoken)
+
+
+def _with_lead(sentences: Sequence[str], at: int) -> str:
+    """Return a sentence, with the one before it where that ends in a colon."""
+    lead = sentences[at - 1] if at and sentences[at - 1].endswith(":") else ""
+    return f"{lead} {sentences[at]}"

@@ -1,0 +1,113 @@
+"""Answers without questions: a key ``{id: answer}``, and what can be marked with it.
+
+Not the marking (``marking``). A key alone tells the options where a benchmark's ids do (``KeyedBenchmark``), where all
+answers are letters, and where they are a few words, such as true and false. Otherwise the questions are needed, and
+that is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from string import ascii_uppercase
+
+from triptych.core.errors import DataError
+from triptych.core.records import Example, Json, Text, Turn
+from triptych.evaluate.benchmark import Benchmark, chance_of
+from triptych.evaluate.question.question_rows import read_object
+from triptych.evaluate.reading import scorers
+
+_MOST_WORDS = 6
+"""Different answers of a key that are taken as the options of every question."""
+_LETTER = re.compile(r"\(?([A-Za-z])[).]?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedBenchmark(Benchmark):
+    """A benchmark whose ids tell the options of a question."""
+
+    question_of: Callable[[str, str], Example]
+    """(id, answer) -> the question without its words and images. Raises DataError or RowError."""
+
+
+def read_key(path: Path) -> dict[str, str]:
+    """Return the answers by id.
+
+    Raises:
+        DataError: no such file, no JSON object, or an answer is neither a text nor a number.
+    """
+    key: dict[str, str] = {}
+    for name, answer in read_object(path).items():
+        if isinstance(answer, bool) or not isinstance(answer, str | int | float) or not str(answer).strip():
+            raise DataError(f"{path}: the answer of {name!r} is {answer!r}. Give a letter, a text or a number.")
+        key[name] = str(answer).strip()
+    if not key:
+        raise DataError(f"{path}: no answers. A key is an object {{id: answer}}.")
+    return key
+
+
+def questions_of_key(benchmark: Benchmark, key: Mapping[str, str], path: Path) -> tuple[Benchmark, list[Example]]:
+    """Return the questions that a key alone makes, and the benchmark whose rules fit them.
+
+    Raises:
+        DataError: the key does not tell the options; or an id or an answer is not the benchmark's.
+    """
+    if isinstance(benchmark, KeyedBenchmark):
+        return benchmark, [_known(benchmark, name, answer, path) for name, answer in key.items()]
+    words = sorted(set(key.values()))
+    letters = [found[1].upper() for answer in words if (found := _LETTER.fullmatch(answer))]
+    if len(letters) == len(words):
+        count = max(2, ascii_uppercase.index(max(letters)) + 1)
+        asked, options = " ".join(f"({letter})" for letter in ascii_uppercase[:count]), [""] * count
+    elif 2 <= len(words) <= _MOST_WORDS:
+        asked, options = "", words
+    else:
+        raise DataError(f"{path}: the key alone does not tell what the options are. Name the questions with --data.")
+    facts: dict[str, Json] = {"kind": "all", "choice": True, "options": [*options]}
+    turns = Turn("user", (Text(asked),))
+    made = [
+        Example(name, (turns, Turn("assistant", (Text(answer),))), origin=f"{path}: {name}", facts=facts)
+        for name, answer in key.items()
+    ]
+    return _by_options(benchmark), made
+
+
+def with_answers(questions: list[Example], key: Mapping[str, str]) -> list[Example]:
+    """Return the questions that the key has, each with the key's answer for its reference."""
+    return [_answered(question, key[question.id]) for question in questions if question.id in key]
+
+
+def _known(benchmark: KeyedBenchmark, name: str, answer: str, path: Path) -> Example:
+    try:
+        return benchmark.question_of(name, answer)
+    except DataError as error:
+        raise DataError(f"{path}: {name!r}: {error}") from None
+
+
+def _answered(question: Example, answer: str) -> Example:
+    made = replace(question, turns=(*question.turns[:-1], Turn("assistant", (Text(answer),))))
+    if not scorers.is_choice(made) or "right" not in made.facts:
+        return made
+    # Without the old place of the right option, which would go before the new answer's words.
+    right = scorers.reference_label(replace(made, facts={**made.facts, "right": None}))
+    return replace(made, facts={**made.facts, "right": right if isinstance(right, int) else None})
+
+
+def _by_options(benchmark: Benchmark) -> Benchmark:
+    """Return the benchmark with the rules of plain choices: its own may ask more than a key tells."""
+    return replace(
+        benchmark,
+        score=scorers.correct,
+        answered=scorers.is_answered,
+        label=scorers.reference_label,
+        chance=chance_of,
+        aggregate="micro",
+        tasks="kind",
+        together={},
+        published=None,
+        judge=None,
+        corpus=None,
+        statistic=None,
+    )

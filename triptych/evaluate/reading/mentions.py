@@ -1,0 +1,319 @@
+"""Where a text names the options of a question: by letter or by words, affirmed or denied.
+
+Not which option a reply chooses (``choices``), not which words name one (``option_words``). The longest words win
+where options contain each other. A letter counts where it cannot be a word: in brackets, with a full stop, after
+"option"; "A cat" and "I think" name no option. An option's own words deny nothing, whatever they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from triptych.evaluate.reading.option_words import (
+    LETTER_END,
+    letter_contexts,
+    letter_of,
+    own_words,
+    patterns_of,
+    plain_names,
+    plain_words,
+    without_article,
+)
+from triptych.evaluate.reading.phrases import (
+    CLAUSE_ENDS,
+    COMPARES,
+    DENIES,
+    FOLLOWS_A,
+    IS_DENIED,
+    LEADS,
+    REASONS,
+    SO,
+    STRONGLY,
+    SUPPOSES,
+)
+
+BEYOND = -1
+"""A letter that no option has."""
+SEVERAL = -2
+"""Two options at once, or a letter with another option's words."""
+_NEAR = 300
+"""Characters before a mention that may deny it."""
+_COUNTED = re.compile(
+    r"\b(?:image|picture|photo|frame|view|tile|box|panel|figure|option|step|number|no\.?) ?#?\d+\b|^\W*\d+[.)](?=\s)",
+    re.I,
+)
+"""A number that names something and counts nothing."""
+_BRACKETED = r"(?<!\w)(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Za-z])\s*\])"
+_IS_RIGHT = r"is (?:the |my )?(?:correct|right|best|answer|most)"
+_LABEL = re.compile(
+    r"[^\w(\[]*(?:(?i:option|choice|answer|letter|opción|选项|選項)\s*:?\s*)?\W*?"
+    rf"(?:{_BRACKETED}|([A-Za-z])(?=\))|([A-Z])(?=[.:](?:\s|$)|\s*$|\s*\n|\s+[-–—]\s)"
+    rf"|([A-HJ-Z])(?=,|\s+(?:because|since|as|{_IS_RIGHT})\b|[\u2e80-\uffff])|([a-z])(?=[.:](?:\s|$)|\s*$))"
+)
+"""A letter at the beginning of a text."""
+_AFTER_SAYS = re.compile(
+    rf"\W*([B-HJ-Z]){LETTER_END}|\W*(A)(?=\W*$|[^\w\s'-]|\s+(?:{FOLLOWS_A})\b|[^\x00-\x7f])"
+    r"|\W*([A-Za-z])(?=\W*$|[).,:;])"
+)
+"""A letter after words that announce it."""
+_NAMED = re.compile(rf"{_BRACKETED}|(?i:\b(?:option|choice|answer|letter)(?:\s+is|:)?)\s+([A-Z]){LETTER_END}")
+"""A letter inside a sentence."""
+_BARE = re.compile(
+    r"\W*(?:(?:the )?(?:correct |best |final )?(?:answer|option|choice|letter)(?: is)?\W*)?([A-Za-z])\W*", re.I
+)
+_ITEM = re.compile(rf"(?:[-•]\s*|\d+[.)]\s*)?(?:{_BRACKETED}|([A-Z])(?:[).:](?=\s)|$))")
+_BULLET = re.compile(r"^(?:[-•]|\d+[.)])\s*")
+_OR = re.compile(r"[\s).,\]\"']*(?:\bor\b|\band\b|/|&|,|\+|\boder\b|\bou\b|\by\b|或|和|または)\s*")
+_OTHER_LETTER = re.compile(
+    r"(?:option |choice )?[\"'(\[]*(?:([B-HJ-Z])(?![A-Za-z'])|(A)(?=\W*$|\s*[).,;:/&]|\s+(?:or|and)\b))"
+)
+_NEXT_LABEL = re.compile(r"[^\w\n(\[]*[(\[]([A-Z])[)\]]")
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Words that name an option, and where they stand."""
+
+    option: int
+    start: int
+    stop: int
+    by_words: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Finds the options of one question. Options are positions from 0; BEYOND and SEVERAL are none."""
+
+    raw: tuple[str, ...]
+    """Each option as it is, in lower case."""
+    names: tuple[str, ...]
+    """Each option's words, plain."""
+    own: tuple[str, ...]
+    """The words of each option that no other option has."""
+    patterns: tuple[re.Pattern[str], ...]
+    """What names each option, besides its letter."""
+    letters: bool
+    """Whether letters count."""
+
+    def whole(self, text: str) -> int | None:
+        """Return the option that a text is, with nothing beside it."""
+        said = text.strip().casefold()
+        if self.letters and said not in self.raw and (found := re.fullmatch(rf"\W*{_BRACKETED}\W*", text)):
+            return self._position(_letter(found))
+        plain = plain_words(text)
+        short = without_article(plain)
+        for names, one in ((self.raw, said), (self.names, plain), (self.names, short), (self.own, short)):
+            if one and names.count(one) == 1:
+                return names.index(one)
+        if self.letters and (lettered := self._whole_letter(text)) is not None:
+            return lettered
+        full = [at for at, pattern in enumerate(self.patterns) if _is_all(pattern, text)]
+        return full[0] if len(full) == 1 else None
+
+    def beginning(self, text: str) -> int | None:
+        """Return the option with which a text begins, as its own statement: a letter, or words that end there."""
+        if (labelled := self._label(text)) is not None:
+            return labelled
+        found = self._words_at(text)
+        if found is None or not re.match(r"\s*(?:[.,;:!?)\n—–]|- |$)", text[found.stop :]):
+            return None
+        return self._unless_or(text, found)
+
+    def stated(self, text: str) -> int | None:
+        """Return the option that stands at the beginning of what follows "the answer is"."""
+        for _ in range(4):
+            if (labelled := self._label(text, said=True)) is not None:
+                return labelled
+            if (found := self._words_at(text)) is not None:
+                return self._unless_or(text, found)
+            if (lead := LEADS.match(text)) is None:
+                return None
+            text = text[lead.end() :]
+        return None
+
+    def listing(self, sentences: Sequence[str]) -> frozenset[int]:
+        """Return the sentences that go through the options one by one: they describe, and choose none.
+
+        A listing is two or more sentences that begin with different options in order, and what stands between them.
+        """
+        runs: list[list[tuple[int, int]]] = []
+        for at, sentence in enumerate(sentences):
+            option = self._opens(sentence)
+            if option is None or STRONGLY.search(sentence):
+                continue
+            if runs and option == runs[-1][-1][1] + 1:
+                runs[-1].append((at, option))
+            else:
+                runs.append([(at, option)])
+        longest = max(runs, key=len, default=[])
+        if len(longest) < 2 or longest[0][1] != 0:
+            return frozenset()
+        return frozenset(range(longest[0][0], longest[-1][0] + 1))
+
+    def spoken_for(self, sentence: str) -> set[int]:
+        """Return the options that a sentence affirms: those it names and does not deny or only compare with."""
+        if SUPPOSES.search(sentence):
+            return set()
+        found = self.mentions(sentence)
+        affirmed = [each for each in found if not _denied(sentence, each, found)]
+        follows = [match.start() for match in SO.finditer(sentence)]
+        if follows and any(each.start > follows[-1] for each in affirmed):
+            affirmed = [each for each in affirmed if each.start > follows[-1]]
+        why = REASONS.search(sentence, affirmed[0].stop) if affirmed else None
+        return {each.option for each in affirmed if why is None or each.start < why.start()}
+
+    def mentions(self, sentence: str) -> list[Mention]:
+        """Return what names an option in a sentence, in order, denied or not; the longest where they overlap."""
+        text = sentence
+        if all(name.isdecimal() for name in self.names):
+            text = _COUNTED.sub(lambda match: " " * len(match[0]), sentence)
+        by_words = [
+            Mention(at, *match.span(), by_words=True)
+            for at, pattern in enumerate(self.patterns)
+            for match in pattern.finditer(text)
+        ]
+        taken = bytearray(len(text))
+        spans: set[tuple[int, int]] = set()
+        kept: list[Mention] = []
+        for each in [*sorted(by_words, key=lambda each: each.start - each.stop), *self._letters_in(text)]:
+            span = (each.start, each.stop)
+            if not any(taken[each.start : each.stop]) or (span in spans and each.by_words):
+                kept.append(each)
+                spans.add(span)
+                taken[each.start : each.stop] = b"\1" * (each.stop - each.start)
+        return sorted(kept, key=lambda each: each.start)
+
+    def without_mentions(self, sentence: str) -> str:
+        """Return the sentence with its options blanked."""
+        return _blanked(sentence, ((each.start, each.stop) for each in self.mentions(sentence)))
+
+    def _whole_letter(self, text: str) -> int | None:
+        """Return the option of a text that is a letter, alone or with that option's words."""
+        if found := _BARE.fullmatch(text):
+            return self._position(found[1])
+        if found := re.match(rf"\W*(?:{_BRACKETED}|([A-Za-z])(?:[).:]|\b))\s*", text):
+            position, rest = self._position(_letter(found)), text[found.end() :]
+            words = self._words_at(rest)
+            if words is not None and words.option == position and not re.search(r"\w", rest[words.stop :]):
+                return position
+        return None
+
+    def _label(self, text: str, *, said: bool = False) -> int | None:
+        """Return the option of the letter with which a text begins; ``said``: after words that announce it."""
+        if not self.letters:
+            return None
+        found = _LABEL.match(text) or (_AFTER_SAYS.match(text) if said else None)
+        if found is None:
+            return self._letter_and_words(text)
+        if IS_DENIED.match(text, found.end()):
+            return None
+        letter = _letter(found)
+        position, rest = self._position(letter), text[found.end() :].lstrip(")].:,\"' \t")
+        words, stop = self._words_at(rest), found.end()
+        if words is not None and words.option != position:
+            if letter == "A" and text[found.end() :].startswith(":"):
+                return None  # "A:" as in "Q: ... A: ..."
+            own = position >= 0 and self.patterns[position].match(rest)
+            if not own and re.match(r"\s*(?:[.,;:!?)\n]|$)", rest[words.stop :]):
+                return SEVERAL
+        elif words is not None:
+            stop = len(text) - len(rest) + words.stop
+        return SEVERAL if _goes_on(text[stop:], letter) else position
+
+    def _letter_and_words(self, text: str) -> int | None:
+        plain = plain_words(text)
+        for at, name in enumerate(self.names):
+            if name and f"{plain} ".startswith(f"{letter_of(at).lower()} {name} "):
+                return at
+        return None
+
+    def _words_at(self, text: str) -> Mention | None:
+        """Return the longest words of an option at the beginning of a text."""
+        skipped = re.match(r"[^\w<>=+-]*(?:the\s+)?", text, re.I)
+        start = skipped.end() if skipped else 0
+        found = [
+            Mention(at, start, start + match.end())
+            for at, pattern in enumerate(self.patterns)
+            if (match := pattern.match(text[start:])) and match.end()
+        ]
+        return max(found, key=lambda each: each.stop, default=None)
+
+    def _unless_or(self, text: str, found: Mention) -> int:
+        """Return the option that was found, or SEVERAL where another one follows: "the cat or the dog"."""
+        after = _OR.match(text, found.stop)
+        other = self._words_at(text[after.end() :]) if after else None
+        return found.option if other is None or other.option == found.option else SEVERAL
+
+    def _opens(self, sentence: str) -> int | None:
+        """Return the option with which an item of a listing begins."""
+        if self.letters and (found := _ITEM.match(sentence)):
+            return self._position(_letter(found))
+        words = self._words_at(_BULLET.sub("", sentence))
+        return None if words is None or COMPARES.search(sentence) else words.option
+
+    def _letters_in(self, text: str) -> Iterator[Mention]:
+        if not self.letters:
+            return
+        for match in _NAMED.finditer(text):
+            yield Mention(self._position(_letter(match)), *match.span())
+        for at in range(min(len(self.names), 26)):
+            for match in letter_contexts(letter_of(at)).finditer(text):
+                yield Mention(at, *match.span())
+
+    def _position(self, letter: str) -> int:
+        at = ord(letter.upper()) - ord("A")
+        return at if at < len(self.names) else BEYOND
+
+
+@lru_cache(maxsize=1024)
+def reader_of(options: tuple[str, ...], letters: bool) -> Reader:
+    """Return the reader of a question's options; ``letters``: whether the question showed them."""
+    names = plain_names(options)
+    raw = tuple(option.strip().casefold() for option in options)
+    return Reader(raw, names, tuple(" ".join(own) for own in own_words(names)), patterns_of(names), letters)
+
+
+def _letter(found: re.Match[str]) -> str:
+    return next(str(group) for group in found.groups() if group)
+
+
+def _is_all(pattern: re.Pattern[str], text: str) -> bool:
+    """Tell whether a text is one match of a pattern, and punctuation."""
+    found = pattern.search(text)
+    return found is not None and not re.search(r"\w", text[: found.start()] + text[found.end() :])
+
+
+def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    chars = list(text)
+    for start, stop in spans:
+        chars[start:stop] = " " * (stop - start)
+    return "".join(chars)
+
+
+def _goes_on(text: str, letter: str) -> bool:
+    """Tell whether another letter follows on the same line, as in "(A) or (B)", "(A) left (B) right"."""
+    after = _OR.match(text)
+    other = _OTHER_LETTER.match(text, after.end()) if after else _NEXT_LABEL.match(text)
+    return other is not None and _letter(other) != letter
+
+
+def _denied(sentence: str, mention: Mention, found: Sequence[Mention]) -> bool:
+    """Tell whether a mention is denied, before it ("not A", "rather than A") or after it ("A is not")."""
+    if IS_DENIED.match(sentence, mention.stop):
+        return True
+    near = max(0, mention.start - _NEAR)
+    starts = [match.end() for match in CLAUSE_ENDS.finditer(sentence, near, mention.stop)]
+    start = starts[-1] if starts else near
+    before = [
+        (each.start - start, each.stop - start) for each in found if start <= each.start < each.stop <= mention.start
+    ]
+    head = _blanked(sentence[start : mention.start], before)
+    denial = DENIES.search(head)
+    if denial is None:
+        return False
+    opens = not re.search(r"\w", head[: denial.start()])
+    between = any(first >= denial.end() for first, _ in before)
+    return not ("," in head[denial.end() :] and (opens or not between))

@@ -1,0 +1,182 @@
+"""What people say around an answer, in a dozen languages: patterns and tables, no logic.
+
+Not how they are used: ``choices`` has the rules, ``mentions`` finds the options. English is read closely; of other
+languages the plain statement of an answer ("答案是B", "La respuesta es B"), yes, no, left, right, true and false, and
+the common ways of declining. A pattern here never names an option.
+"""
+
+from __future__ import annotations
+
+import re
+
+_I = re.IGNORECASE
+
+THINKING = re.compile(
+    r"<(think|thinking|thought|reasoning|reflection|scratchpad)>.*?</\1>"
+    r"|\A.*</(?:think|thinking|thought|reasoning)>"
+    r"|<(?:think|thinking|thought|reasoning)>.*\Z"
+    r"|◁think▷.*?(?:◁/think▷|\Z)",
+    _I | re.DOTALL,
+)
+"""Thinking that is marked as such is no reply; unfinished, there is no reply after it."""
+
+MARKS = re.compile(
+    r"<answer>(.*?)</answer>"
+    r"|<\|begin_of_box\|>(.*?)<\|end_of_box\|>"
+    r"|\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+    r"|[\"'](?:final[_ ]?answer|correct[_ ](?:answer|option)|answer|choice|option|selected[_ ]option|prediction)"
+    r"[\"']\s*:\s*\[?\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([A-Za-z0-9.]+))",
+    _I | re.DOTALL,
+)
+"""Marks that programs read: answer tags, boxes, the answer of a JSON object. One group each."""
+
+TOKENS = re.compile(r"</?s>|<\|[^|>]*\|>|<pad>|<unk>|</?answer>|\\\(|\\\)|\\\[|\\\]", _I)
+"""Tokens of tokenizers and brackets of formulas: no words."""
+
+NEXT_TURN = re.compile(
+    r"(?<=\w)\W*(?:(?:</s>|<\|(?:im_end|endoftext|eot_id|end|eom_id)\|>|<end_of_(?:utterance|turn)>|<eos>)"
+    r"|\n\s*(?:question|user|human|### ?(?:human|instruction|question))\s*:).*\Z",
+    _I | re.DOTALL,
+)
+"""Where a model goes on with somebody else's turn."""
+
+COURTESY = re.compile(
+    r"(?:\A|(?<=[.!?\n]))\s*(?:"
+    r"(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|great question|good question|thanks?(?: you)?|hello|hi)"
+    r"(?:[.!]|,(?=\s))"
+    r"|(?:i'd be|i would be|i'm|i am) (?:happy|glad|pleased) to (?:help|assist)[^.!?\n]*[.!?]*"
+    r"|(?:i hope (?:this|that|it) helps|(?:please )?(?:let me know|feel free)|is there anything else"
+    r"|have a (?:nice|great)|thank(?:s| you)|you're welcome)\b[^.!?\n]*(?:[.!?]+|\Z|(?=\n)))",
+    _I,
+)
+"""Politeness, which answers nothing."""
+
+SAYS = re.compile(
+    r"\b(?:answer|choice|option|selection|guess|assessment|conclusion|verdict)\s*"
+    r"(?:to (?:this|the) question\s*)?(?:here\s*)?"
+    r"(?:is|would be|should be|must be|will be|seems to be|appears to be|:|=)+\s*:?"
+    r"|\b(?:ans(?:wer)?\s?[.:]|(?:result|prediction|output|response|solution|decision)\s*:)"
+    r"|\b(?:i|we)(?:'d|'ll| would| will| should| must| might| may| can| could)? (?:(?:\w+ly|have to|go ahead and) )?"
+    r"(?:choose|select|pick|go with|opt for|vote for|lean towards?|prefer|say)\b:?|\b(?:slight )?preference for"
+    r"|\b(?:best|correct|right|final|most (?:likely|similar|accurate|suitable|appropriate))"
+    r"(?: (?:one|answer|choice|option|match|image|picture|point|box))? (?:is|would be|:)"
+    r"|(?:答案|正[确確]选项|正確選項|正确的选项|正解|答え|回答|解答)\s*(?:应该|應該|应当|应|應)?\s*(?:是|为|為|は|:)\s*:?"
+    r"|(?<![不别未])(?:应选|應選|故选|故選|我选择?|我選擇?|选择|選擇|选|選)\s*:?(?=\W*[A-Z])"
+    r"|(?:정답|답변|답)\s*(?:은|는|:)"
+    r"|\b(?:respuesta|risposta|opción correcta|opção correta)(?: (?!n[oã]|non)\w+){0,2}\s*(?:es|sería|é|è|:)(?!\w)"
+    r"|\bresposta(?: (?!não)\w+){0,2}\s*(?:é|:)(?!\w)"
+    r"|\bréponse(?: \w+){0,2}\s*(?:est|:)(?!\w)"
+    r"|\b(?:antwort|lösung)(?: \w+){0,2}\s*(?:ist|lautet|wäre|:)(?!\w)"
+    r"|\bответ\s*(?:[:=—–-]|это)"
+    r"|(?:الإجابة|الاجابة|الجواب|إجابة)(?: \w+){0,2}\s*(?:هي|هو|:)"
+    r"|उत्तर\s*:?|\bcevap\s*:?|\bđáp án(?: \w+)?\s*(?:là|:)|\bjawaban(?:nya)?(?: \w+){0,2}\s*(?:adalah|:)",
+    _I,
+)
+"""After this stands the answer."""
+
+LEADS = re.compile(
+    r"[\W_]*(?:that|it's|it is|this is|the|to be|probably|likely|most likely|definitely|clearly|either|both"
+    r"|option|choice|letter|answer|number|image|picture|photo|point|box|figure"
+    r"|la|el|le|l'|lo|il|die|der|das|a|o|opción|opção|opzione|letra|lettre|alternativa|réponse|antwort|buchstabe|вариант"
+    r"|选项|選項|选择|選択肢|보기|선택지|الخيار|विकल्प)(?:\b|(?=[A-Z(]))[\W_]*?(?=[\w(\[])",
+    _I,
+)
+"""What may stand between that and the answer."""
+
+FOLLOWS_A = (
+    r"because|since|as|is|and|for|with|based|due|or|rather|not|instead"
+    r"|porque|weil|denn|parce|car|perché|पर|है|ist|es|est|é"
+)
+"""Words after a capital A that is a letter, no article."""
+
+CONCLUDES = re.compile(
+    r"\b(?:(?:correct|right|best|final|most likely|likely|appropriate|my|the) +(?:\w+ +)?"
+    r"(?:answer|choice|option|selection)"
+    r"|answer(?: +is|:| +would)|(?:option|choice) +(?:is|would be)"
+    r"|(?:i|we) +(?:would|will|'d|'ll|can)? *(?:\w+ +)?(?:choose|select|pick|go with|conclude|say)"
+    r"|(?:correct|best|most (?:likely|similar|accurate\w*|appropriate|suitable))\b[^.;]{0,80}?(?:\bis\b|\bwould be\b|:)"
+    r"|(?:seems?|appears?|looks|is|has|have) (?:to be |to have )?(?:the )?(?:most|best|more likely|closest)"
+    r"|(?:based on|given|considering) (?:this|these|that|those|the|my) (?:\w+ )?"
+    r"(?:observation|analys|comparison|detail|factor|reason|consideration|finding|difference|similarit|assessment)\w*"
+    r"|the (?:corresponding|matching|missing|remaining)\b[^.;]{0,60}?\b(?:is|would be)"
+    r"|best guess|therefore|thus|hence|in conclusion|in summary|to conclude|overall|so,? +(?:the|it|i|my|we)\b)"
+    r"|^\W*since\b",
+    _I,
+)
+"""A sentence that concludes."""
+
+FOLLOWS = re.compile(r"\W*(?:so|therefore|thus|hence|in conclusion|in summary|to conclude|overall)\b", _I)
+"""How a last word begins."""
+
+SO = re.compile(r"[,;] *(?:and )?(?:so|therefore|thus|hence)\b", _I)
+"""After this stands, in one sentence, what follows from the rest."""
+
+COMPARES = re.compile(r"\b(?:more|most|better|best|closer|closest|nearer|nearest)\b", _I)
+"""A sentence that weighs, where a listing only describes."""
+
+REASONS = re.compile(r"\bbecause\b|\bsince\b|, as\b|\bdue to\b|\bgiven that\b", _I)
+"""After this stands why, not what."""
+
+SUPPOSES = re.compile(r"\bif (?!i\b|we\b|you\b|forced|pressed|asked|one\b)[^.]{0,200}\b(?:then|were)\b", _I)
+"""A sentence about what would be."""
+
+STRONGLY = re.compile(
+    r"\b(?:correct|best|most (?:likely|similar|accurate\w*|appropriate|suitable))\b[^.;]{0,80}?"
+    r"(?:\bis\b|\bwould be\b|\bshould be\b|:)"
+    r"|\b(?:answer|choice|option|selection)\b[^.;]{0,40}?(?:\bis\b|\bwould be\b|\bshould be\b|:|=)|best guess"
+    r"|\b(?:choose|select|pick|go with)\b",
+    _I,
+)
+"""A sentence that says which answer is the right one, not only what follows from something."""
+
+DECLINES = re.compile(
+    r"\b(?:can ?not|can't|could not|couldn't|unable|not able|not possible|impossible|not enough|insufficient|no way"
+    r"|no idea|no clue|not (?:sure|certain)|not provide enough|not have (?:the ability|access|enough)"
+    r"|(?:i'?m|i am) sorry"
+    r"|neither|none of the|(?:answer|option|choice)s? (?:is|are) not (?:listed|among|present|given|provided|available)"
+    r"|indeterminable|undeterminable|inconclusive|do not know|don't know|(?:difficult|hard|challenging|tough) to"
+    r"|not clear|unclear"
+    r"|no puedo|no se puede|no es posible|je ne peux pas|impossible de|kann nicht|nicht möglich|não posso"
+    r"|não é possível|non posso|не могу|невозможно)\b"
+    r"|无法|無法|不能|不确定|不確定|抱歉|わかりません|分かりません|できません|알 수 없|수 없습니다|لا أستطيع|لا يمكن",
+    _I,
+)
+"""A sentence that does not answer."""
+
+DENIES = re.compile(
+    r"\b(?:rather than|instead of|compared (?:to|with)|as opposed to|in contrast (?:to|with)|unlike|than"
+    r"|not(?! only| just)|isn't|aren't|doesn't|don't|didn't|won't|wouldn't|nor|neither|without|whereas|while|except"
+    r"|excluding|ruled? out|ruling out|eliminat(?:e|es|ed|ing)|nicht|n'est pas|no es|não é|non è|не)\b"
+    r"|不是|而非|并非|ではなく|아니라|ليست?\s",
+    _I,
+)
+"""What stands after this is denied, or only compared with."""
+
+CLAUSE_ENDS = re.compile(
+    r";|\bbut(?! not\b)|\bhowever\b|, ?(?:it|it's|so|therefore|thus|hence|i|we|my|then)\b|[—–]| - ", _I
+)
+"""Where a denial ends."""
+
+IS_DENIED = re.compile(
+    r"[\s\"')\]]*(?:, (?:which|who|that|with|an?|the)\b[^,.]{0,150},)?\s*(?:\w+\s+){0,5}?"
+    r"(?:(?:is|are|was|does|do|did|would|could|can|has|have|seems?|appears?) ?(?:not(?! only)|n't)"
+    r"|cannot|isn't|aren't|wasn't|doesn't|don't|wouldn't|appears? less|seems? less"
+    r"|is (?:incorrect|wrong|false|unlikely|less|out|excluded|eliminated)|nicht|no es|n'est pas)\b"
+    r"|[^.;]{0,150}?\b(?:which|that|and|so it) (?:is|are|does|do) not"
+    r" (?:(?:the )?(?:correct|right|same|match)|correspond|share)",
+    _I,
+)
+"""What denies the words that stand before it."""
+
+WORDS = {
+    "yes": "yes|yeah|yep|はい|是的|是|对的|对|sí|si|oui|ja|예|네|نعم|да|sim|sì|हाँ|evet|có|ya",
+    "no": "no|nope|いいえ|不是|不|否|没有|non|nein|아니요|아니오|لا|нет|não|नहीं|hayır|không|tidak",
+    "true": "true|真|正确|正確|正しい|verdadero|verdadera|vrai|wahr|richtig|참|صحيح|верно|verdadeiro|vero",
+    "false": "false|假|错误|錯誤|偽|間違い|falso|falsa|faux|falsch|거짓|خطأ|неверно",
+    "left": "left|左边|左邊|左侧|左側|左|izquierda|gauche|links|왼쪽|يسار|اليسار|слева|налево|esquerda|sinistra|trái",
+    "right": "right|右边|右邊|右侧|右側|右|derecha|droite|rechts|오른쪽|يمين|اليمين|справа|направо|direita|destra|phải",
+}
+"""Options that are one of these words, in other languages."""
+
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

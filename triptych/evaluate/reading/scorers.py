@@ -1,0 +1,156 @@
+"""How a reply becomes a score: deterministic rules, never a guess, no model.
+
+Three kinds of question. Free-form: the reply must equal the reference after `normalise`. Free-form with a known set
+of answers (``facts["answers"]``): the reply must name the reference and no other of them, in whatever sentence.
+Multiple choice (``facts["choice"]``): ``choices`` reads which option the reply chooses, by its words, or by its letter
+where the question shows letters.
+In the last two a reply that names none, or several, is *unanswered*, which scores 0 and is counted apart.
+The tables of cases in tests/evaluate/test_scorers.py and test_choices.py are the reference.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Hashable, Sequence
+
+from triptych.core.errors import DataError
+from triptych.core.records import Example, text_of
+from triptych.evaluate.reading import choices
+
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
+_NOWHERE = {"a", "an", "the", "and"}
+"""Words that never change an answer; "and" as it joins a list like a comma does."""
+_OUTER = {"answer", "are", "at", "in", "is", "it", "its", "on", "that", "theres", "there", "these", "they", "this"}
+"""Words that frame an answer ("it is in image 2") and are taken off its ends."""
+
+_SHOWN_LETTER = re.compile(r"(?:^|[\s(\[])A\s?[).:\]]|\b(?i:letter)\b")
+"""How a question shows its options' letters: ``A.``, ``(A)``, ``A:``; or it asks for the letter."""
+_REFERRED = re.compile(r"\b(image|picture|photo|frame|view|tile|box|panel|option|number) (\d+)\b")
+"""In normalised words: a number that names an image and counts nothing."""
+_DECLINED = re.compile(r"\b(no (way|idea|clue|telling|means)|not (sure|certain|clear|possible|enough)|cannot|cant)\b")
+"""In normalised words: the reply says that it does not answer."""
+
+
+def correct(question: Example, reply: str) -> float:
+    """Return 1.0 when the reply gives the reference, else 0.0; the rule is the question's own (see the file's head)."""
+    if not is_answered(question, reply):
+        return 0.0
+    if answers := _answers_of(question):
+        return float(_only_named(answers, reply) == _only_named(answers, reference_of(question)))
+    if not is_choice(question):
+        return float(normalise(reply) == normalise(reference_of(question)))
+    return float(choice_of(question, reply).option == _reference_option(question))
+
+
+def is_answered(question: Example, reply: str) -> bool:
+    """Return whether there is something to score: any word, or exactly one of the known answers or options."""
+    if answers := _answers_of(question):
+        return _only_named(answers, reply) is not None
+    if is_choice(question):
+        return choice_of(question, reply).option is not None
+    return bool(normalise(reply))
+
+
+def reference_label(question: Example) -> Hashable:
+    """Return what a guesser who always says the same would have to say: the option's position, else the words."""
+    return _reference_option(question) if is_choice(question) else normalise(reference_of(question))
+
+
+def reference_of(question: Example) -> str:
+    """Return the reference reply: the words of the last turn.
+
+    Raises:
+        DataError: the last turn is not the assistant's.
+    """
+    if not question.turns or question.turns[-1].role != "assistant":
+        raise DataError(f"{question.origin or question.id}: a benchmark question must end in the reference reply.")
+    return text_of(question.turns[-1])
+
+
+def is_choice(question: Example) -> bool:
+    """Return whether the question lists options of which one is right."""
+    return question.facts.get("choice") is True
+
+
+def options_of(question: Example) -> tuple[str, ...]:
+    """Return the options of a multiple-choice question, in order.
+
+    Raises:
+        DataError: ``facts["options"]`` is not a list of at least two texts.
+    """
+    options = question.facts.get("options")
+    if not isinstance(options, list) or len(options) < 2:
+        raise DataError(f"{question.origin or question.id}: facts.options must list two or more texts: {options!r}.")
+    return tuple(str(option) for option in options)
+
+
+def normalise(text: str) -> str:
+    """Return what of a short answer counts: words in lower case, numbers as digits, without articles and frame.
+
+    >>> normalise("It is in the Second  image, and frame two!")
+    'second image frame 2'
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    plain = unicodedata.normalize("NFKC", folded).replace("’", "").replace("'", "")
+    words = [_DIGITS.get(word, word) for word in re.findall(r"\d+(?:[.,]\d+)*|[^\W_\d]+", plain)]
+    kept = [word for word in words if word not in _NOWHERE]
+    first, last = 0, len(kept)
+    while first < last and kept[first] in _OUTER:
+        first += 1
+    while last > first and kept[last - 1] in _OUTER:
+        last -= 1
+    return " ".join(kept[first:last] or kept or words)
+
+
+def shows_letters(question: Example) -> bool:
+    """Return whether the question shows letters for its options; where it shows none, ``A`` is no answer."""
+    return any(turn.role == "user" and _SHOWN_LETTER.search(text_of(turn)) for turn in question.turns)
+
+
+def choice_of(question: Example, reply: str) -> choices.Choice:
+    """Return which option of a multiple-choice question the reply chooses, and by which rule.
+
+    Raises:
+        DataError: as ``options_of``.
+    """
+    return choices.choose(options_of(question), reply, letters=shows_letters(question))
+
+
+def _answers_of(question: Example) -> tuple[str, ...]:
+    answers = question.facts.get("answers")
+    return tuple(map(str, answers)) if isinstance(answers, list) and not is_choice(question) else ()
+
+
+def _only_named(answers: Sequence[str], text: str) -> int | None:
+    names = [normalise(answer) for answer in answers]
+    if _DECLINED.search(normalise(text)) and not any(_DECLINED.search(name) for name in names):
+        return None
+    if all(name.isdecimal() for name in names):  # counts: "image 2" is no two
+        text = _REFERRED.sub(" | ", normalise(text))
+    named = _named(names, text)
+    return named.pop() if len(named) == 1 else None
+
+
+def _reference_option(question: Example) -> int:
+    right = question.facts.get("right")
+    if isinstance(right, int) and not isinstance(right, bool):
+        return right
+    position = choices.choose(options_of(question), reference_of(question)).option
+    if position is None:
+        raise DataError(f"{question.origin or question.id}: the reference names none of the options, or several.")
+    return position
+
+
+def _named(names: Sequence[str], text: str) -> set[int]:
+    """Return the options whose words stand in the text; not inside a longer option's, and not after "not"."""
+    words = f" {normalise(text)} "
+    found = set()
+    for position in sorted(range(len(names)), key=lambda at: -len(names[at])):
+        name = f" {names[position]} "
+        words = words.replace(f" not{name}", " | ")
+        if names[position] and name in words:
+            found.add(position)
+            words = words.replace(name, " | ")
+    return found

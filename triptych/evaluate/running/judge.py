@@ -1,0 +1,109 @@
+"""A judge: any Responder that marks replies where no rule can, each verdict kept in a file and never asked for twice.
+
+Not the rules (``scorers``). A benchmark says what its judge is asked and how a verdict is read; who judges is the
+user's choice and is told with the result. A verdict that cannot be read is counted and gives no score: it is never
+taken for a wrong answer, and is asked for again on the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from triptych.core.errors import ConfigError, RunError
+from triptych.core.files import append_json_line, read_json_lines
+from triptych.core.log import progress
+from triptych.core.records import Example, Json, text_of
+from triptych.evaluate.running.answers import Keys
+from triptych.infer.responder import Failed, Responder
+
+VERDICTS = "verdicts.jsonl"
+"""Beside ``answers.jsonl``: a line a verdict, with the words that the judge was asked, and what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What a benchmark's judge is asked, and what its words mean."""
+
+    ask: Callable[[Example, str], Example]
+    """(question with its reference, reply) -> what the judge is asked: an Example that ends in a user turn. Its id is
+    set by the caller."""
+    read: Callable[[Example, str], Mapping[str, float] | None]
+    """(question with its reference, verdict) -> measures from 0 to 1 by name, one of them ``score``; None: the verdict
+    cannot be read."""
+    published: str
+    """The model that judged in the published numbers; another judge gives other numbers."""
+    max_tokens: int = 256
+    """Most tokens of a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge said of one reply."""
+
+    measures: Mapping[str, float]
+    """From 0 to 1, by name; empty where there is no verdict that can be read."""
+    reason: str = ""
+    """Why there is none."""
+
+
+def needs_judge(question: Example, reply: str) -> float:
+    """Stand where a benchmark's rule would: there is none. Raises ConfigError."""
+    where = question.origin or question.id
+    raise ConfigError(f"{where}: no rule marks the reply {reply[:40]!r}. Name a judge with --judge.")
+
+
+def judge_replies(
+    judge: Judge, replies: Sequence[tuple[Example, str]], responder: Responder, *, folder: Path
+) -> dict[str, Verdict]:
+    """Ask for the verdicts that ``folder`` does not hold yet; return all of them by the question's id.
+
+    Args:
+        judge: what to ask.
+        replies: (question with its reference, reply), with distinct ids.
+        responder: who judges.
+        folder: where ``verdicts.jsonl`` is kept.
+
+    Raises:
+        RunError: the responder broke its contract.
+    """
+    keys = Keys(responder.name, responder.fingerprint, judge.max_tokens)
+    prompts = {question.id: replace(judge.ask(question, reply), id=question.id) for question, reply in replies}
+    key_of = {name: keys.of(prompt) for name, prompt in prompts.items()}
+    questions = {question.id: question for question, _ in replies}
+    path = folder / VERDICTS
+    said = {str(record["key"]): record for record in read_json_lines(path)} if path.exists() else {}
+
+    def verdict(name: str) -> Verdict:
+        record = said.get(key_of[name], {"failed": f"{responder.name} gave no verdict on {name!r}."})
+        if "failed" in record:
+            return Verdict({}, str(record["failed"]))
+        words = str(record["reply"])
+        measures = judge.read(questions[name], words)
+        return Verdict({}, f"the verdict cannot be read: {words[:80]!r}") if measures is None else Verdict(measures)
+
+    missing = [prompt for name, prompt in prompts.items() if not verdict(name).measures]
+    if missing:
+        for record in _ask(missing, responder, key_of=key_of, max_tokens=judge.max_tokens):
+            append_json_line(path, record)
+            said[str(record["key"])] = record
+    return {name: verdict(name) for name in prompts}
+
+
+def _ask(
+    prompts: Sequence[Example], responder: Responder, *, key_of: Mapping[str, str], max_tokens: int
+) -> Iterator[dict[str, Json]]:
+    open_ones = {prompt.id: prompt for prompt in prompts}
+    with progress("judge", len(prompts)) as advance:
+        for said in responder.answer(prompts, max_tokens=max_tokens):
+            prompt = open_ones.pop(said.id, None)
+            if prompt is None:
+                raise RunError(f"{responder.name} judged {said.id!r}, which was not asked, or not again.")
+            asked = "".join(text_of(turn) for turn in prompt.turns)
+            record: dict[str, Json] = {"key": key_of[said.id], "id": said.id, "judge": responder.name, "asked": asked}
+            if isinstance(said, Failed):
+                yield {**record, "failed": said.reason}
+            else:
+                yield {**record, "reply": said.text, "tokens_in": said.tokens_in, "tokens_out": said.tokens_out}
+            advance(1)

@@ -1,0 +1,233 @@
+"""Saved replies to scores: without a model, without images, and with a key of answers even without the questions.
+
+Not the rules (``scorers``, a benchmark's own) nor the adding up (``result``). Every id of the key is scored: one that
+has no reply scores 0, is unanswered and counted as missing. What cannot be used is counted and told: a reply to an id
+that the key does not have, an id with several replies. A reply that a file says could not be got is failed, not scored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.files import write_atomically
+from triptych.core.records import Example, Json
+from triptych.data.format import Refused
+from triptych.evaluate.benchmark import Benchmark, fact
+from triptych.evaluate.certainty.statistics import Score
+from triptych.evaluate.reading import scorers
+from triptych.evaluate.reading.keys import questions_of_key, read_key, with_answers
+from triptych.evaluate.reading.option_words import letter_of
+from triptych.evaluate.reading.replies import Replies, read_replies
+from triptych.evaluate.running.answers import Line, read_lines
+from triptych.evaluate.running.result import Result, Scored, check_judge, result_of, score_all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedItem:
+    """One question of the key."""
+
+    id: str
+    task: str
+    reply: str
+    choice: str | None
+    """Letter of the option that the reply chooses; None: none of them, or the question has no options."""
+    score: float | None
+    """0 to 1; None: failed."""
+    answered: bool
+    rule: str
+    """Which rule read the choice; empty where there are no options."""
+    sure: bool
+    """False where the reply speaks for several options."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A file of replies, marked."""
+
+    result: Result
+    items: tuple[MarkedItem, ...]
+    """In the key's order."""
+    missing: int
+    """Ids of the key without a reply: scored 0, and among the unanswered."""
+    repeated: int
+    """Replies whose id has a later reply, which counts."""
+    beyond: int
+    """Replies to ids that the key does not have: not used."""
+    without_answer: int
+    """Questions of the data that the key has no answer for: not used."""
+
+
+def mark(
+    benchmark: Benchmark, answers: Path, *, data: Path | None = None, key: Path | None = None, seed: int = 0
+) -> Marked:
+    """Score saved replies.
+
+    Args:
+        benchmark: whose rules, tasks and total.
+        answers: the replies, as ``replies.read_replies`` reads them.
+        data: the questions with their references; None: the key alone, or the file's own questions where it is an
+            ``answers.jsonl`` of ours.
+        key: ``{id: answer}`` as JSON; with ``data``, it stands for the references there.
+        seed: of the bootstrap.
+
+    Raises:
+        ConfigError: neither data nor key, and the replies are not ours; or the benchmark needs a judge.
+        DataError: a file cannot be read, or no reply is to a question of the key.
+    """
+    replies = read_replies(answers)
+    rules, questions, refused, without_answer = _questions(benchmark, replies, answers, data=data, key=key)
+    check_judge(rules, None)
+    _check_ids(questions, data or key or answers)
+    found = [question.id for question in questions if question.id in replies.by_id]
+    if not found:
+        ours, theirs = next(iter(replies.by_id)), questions[0].id if questions else "none"
+        raise DataError(
+            f"{answers}: no id is one of {data or key}: here {ours!r}, there {theirs!r}. Is it the right key?"
+        )
+    scored = score_all(
+        rules, ((question, _line(question, replies)) for question in questions), judge=None, folder=Path()
+    )
+    result = result_of(scored, rules, everything=questions, refused=refused, responder=answers.stem, seed=seed)
+    return Marked(
+        result=result,
+        items=tuple(_item(item, rules) for item in scored),
+        missing=len(questions) - len(found),
+        repeated=replies.repeated,
+        beyond=len(replies.by_id) - len(found),
+        without_answer=without_answer,
+    )
+
+
+def marked_to_json(marked: Marked) -> dict[str, Json]:
+    """Return what ``triptych mark --json`` prints; scores from 0 to 1."""
+    unanswered = Counter(item.task for item in marked.items if item.score is not None and not item.answered)
+    result = marked.result
+    return {
+        **_numbers(result.total, result.unanswered),
+        "majority": result.majority,
+        "ambiguous": sum(not item.sure for item in marked.items),
+        "missing": marked.missing,
+        "repeated": marked.repeated,
+        "beyond": marked.beyond,
+        "without_answer": marked.without_answer,
+        "failed": result.failed,
+        "by_task": {name: _numbers(score, unanswered[name]) for name, score in result.by_task.items()},
+        "together": {name: _numbers(score, 0) for name, score in result.together.items()},
+    }
+
+
+def lines_of(marked: Marked) -> list[str]:
+    """Return the table that ``triptych mark`` prints: all, then each task; below, what was counted apart."""
+    told = Counter(item.task for item in marked.items if item.score is not None and not item.answered)
+    result = marked.result
+    rows = [("all", result.total, result.unanswered)]
+    if len(result.by_task) > 1:
+        rows += [(name, score, told[name]) for name, score in result.by_task.items()]
+    rows += [(name, score, 0) for name, score in result.together.items()]
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{'':<{width}}  score   95% interval   chance      n  unanswered"]
+    for name, score, unanswered in rows:
+        numbers = f"{score.score:.3f}   {score.low:.3f} - {score.high:.3f}  {score.chance:.3f}  {score.n:>5}"
+        lines.append(f"{name:<{width}}  {numbers}  {unanswered:>10}")
+    return lines
+
+
+def warnings_of(marked: Marked) -> list[str]:
+    """Return a line for each kind of thing that was not as it should be."""
+    ambiguous = sum(not item.sure for item in marked.items)
+    told = [
+        (marked.missing, "ids of the key have no reply: scored 0, and counted as unanswered"),
+        (marked.repeated, "replies are followed by another one to the same id: the last one counts"),
+        (marked.beyond, "replies are to ids that the key does not have: not used"),
+        (marked.without_answer, "questions have no answer in the key: not used"),
+        (marked.result.failed, "questions failed, as the files say: not scored"),
+        (ambiguous, "replies speak for several options: triptych audit shows them"),
+    ]
+    return [f"{count} {what}" for count, what in told if count]
+
+
+def write_items(path: Path, items: Iterable[MarkedItem]) -> None:
+    """Write a line an item: id, task, choice, correct, score, answered, rule, sure."""
+    lines = (json.dumps(_record(item), ensure_ascii=False) + "\n" for item in items)
+    write_atomically(path, "".join(lines))
+
+
+def _questions(
+    benchmark: Benchmark, replies: Replies, answers: Path, *, data: Path | None, key: Path | None
+) -> tuple[Benchmark, list[Example], int, int]:
+    """Return the rules, the questions, and how many rows were refused and how many questions the key leaves out."""
+    answer_of = None if key is None else read_key(key)
+    if data is None and key is not None and answer_of is not None:
+        rules, questions = questions_of_key(benchmark, answer_of, key)
+        return rules, questions, 0, 0
+    refused = 0
+    if data is not None:
+        rows = list(benchmark.questions(data))
+        questions = [row for row in rows if isinstance(row, Example)]
+        refused = sum(isinstance(row, Refused) for row in rows)
+    elif replies.own:
+        lines = {line.question.id: line.question for line in read_lines(answers).values()}
+        questions = list(lines.values())
+    else:
+        raise ConfigError(f"{answers}: what is right? Give a key with --answers, or the questions with --data.")
+    if answer_of is None:
+        return benchmark, questions, refused, 0
+    known = with_answers(questions, answer_of)
+    return benchmark, known, refused, len(questions) - len(known)
+
+
+def _check_ids(questions: Sequence[Example], where: Path) -> None:
+    twice = [name for name, count in Counter(question.id for question in questions).items() if count > 1]
+    if twice:
+        raise DataError(f"{where}: the id {twice[0]!r} is there twice. Give each row its own.")
+
+
+def _line(question: Example, replies: Replies) -> Line:
+    reply = replies.by_id.get(question.id)
+    if reply is None:
+        return Line(key=question.id, question=question, responder="")
+    return Line(key=question.id, question=question, responder="", reply=reply.text, failed=reply.failed)
+
+
+def _item(item: Scored, rules: Benchmark) -> MarkedItem:
+    question = item.question
+    choice = scorers.choice_of(question, item.line.reply) if scorers.is_choice(question) else None
+    return MarkedItem(
+        id=question.id,
+        task=fact(question, rules.tasks),
+        reply=item.line.reply,
+        choice=None if choice is None or choice.option is None else letter_of(choice.option),
+        score=None if item.failed else item.score,
+        answered=item.answered,
+        rule="" if choice is None else choice.rule,
+        sure=choice is None or choice.sure,
+    )
+
+
+def _record(item: MarkedItem) -> dict[str, Json]:
+    return {
+        "id": item.id,
+        "task": item.task,
+        "choice": item.choice,
+        "correct": item.score == 1,
+        "score": item.score,
+        "answered": item.answered,
+        "rule": item.rule,
+        "sure": item.sure,
+    }
+
+
+def _numbers(score: Score, unanswered: int) -> dict[str, Json]:
+    return {
+        "score": score.score,
+        "low": score.low,
+        "high": score.high,
+        "n": score.n,
+        "unanswered": unanswered,
+        "chance": score.chance,
+    }

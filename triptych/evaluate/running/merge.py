@@ -1,0 +1,113 @@
+"""Parts of an evaluation, asked by several processes or machines, put together and scored without the model.
+
+Nothing is asked here. Parts belong together when they asked the same questions of the same responder in the same way;
+what does not is refused. A reply wins over a failure; two replies to one question are the same question asked twice,
+and the first is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from triptych.core.errors import DataError, NotFoundError
+from triptych.core.files import only_one, write_atomically
+from triptych.core.log import say
+from triptych.core.plugins import find
+from triptych.core.records import Example
+from triptych.evaluate.benchmark import Benchmark
+from triptych.evaluate.running.answers import ANSWERS, Line, line_to_json, read_lines
+from triptych.evaluate.running.asking import LOCK, Asked, read_asked, write_asked
+from triptych.evaluate.running.judge import VERDICTS
+from triptych.evaluate.running.result import Result, result_of, score_all, write_result
+
+
+def merge(folders: Sequence[Path], *, out: Path) -> Result | None:
+    """Put the parts' replies into one folder, and score them if every question has one.
+
+    Args:
+        folders: each an evaluation's folder, or one that holds its ``shard-K-of-N`` folders.
+        out: the folder of the whole; it may be one of them, and what it holds stays.
+
+    Returns:
+        The result; None: questions are without a reply yet, or a judge is to mark them, and it is said which.
+
+    Raises:
+        NotFoundError: a folder holds no evaluation.
+        DataError: the parts do not belong together.
+        RunError: another process works in ``out``.
+    """
+    parts = [part for folder in folders for part in _parts_in(folder)]
+    what = _one_asking(parts)
+    sources = [out, *(part for part in parts if part.resolve() != out.resolve())]
+    with only_one(out / LOCK):
+        lines = _first_replies(line for part in sources for line in read_lines(part / ANSWERS).values())
+        _write(out / ANSWERS, lines)
+        if verdicts := _first_replies(line for part in sources for line in read_lines(part / VERDICTS).values()):
+            _write(out / VERDICTS, verdicts)
+        write_asked(out, what)
+    open_ones = [name for name, key in what.keys.items() if key not in lines]
+    say(f"{len(what.keys) - len(open_ones)} of {len(what.keys)} questions have a line in {out / ANSWERS}")
+    if open_ones:
+        some = ", ".join(open_ones[:3]) + ("..." if len(open_ones) > 3 else "")
+        say(f"not asked yet: {some}; parts here: {_told(parts)}")
+        return None
+    if what.judged or not what.benchmark:
+        why = "a judge marks these replies" if what.judged else "a program of one's own asked"
+        say(f"{why}: evaluate again with this folder as --out. It asks the model nothing, and scores.")
+        return None
+    return _score(what, lines, out)
+
+
+def _score(what: Asked, lines: Mapping[str, Line], folder: Path) -> Result:
+    benchmark = find("benchmark", what.benchmark, Benchmark)
+    replied: list[tuple[Example, Line]] = [(lines[key].question, lines[key]) for key in what.keys.values()]
+    scored = score_all(benchmark, replied, judge=None, folder=folder)
+    result = result_of(
+        scored,
+        benchmark,
+        everything=[question for question, _ in replied],
+        refused=len(what.refused),
+        responder=what.responder,
+        blind=what.blind,
+    )
+    write_result(folder, scored, what.refused, result)
+    return result
+
+
+def _parts_in(folder: Path) -> list[Path]:
+    parts = [path.parent for path in sorted(folder.glob(f"shard-*-of-*/{ANSWERS}"))]
+    parts = [folder, *parts] if (folder / ANSWERS).is_file() else parts
+    if not parts:
+        raise NotFoundError(f"{folder}: no {ANSWERS} there, nor in a folder shard-K-of-N of it.")
+    return parts
+
+
+def _one_asking(parts: Sequence[Path]) -> Asked:
+    whats = [replace(read_asked(part), shard="") for part in parts]
+    for part, what in zip(parts, whats, strict=True):
+        for field in ("benchmark", "responder", "fingerprint", "blind", "judged", "keys"):
+            if (here := getattr(what, field)) != (there := getattr(whats[0], field)):
+                told = "other questions were asked" if field == "keys" else f"{field} is {here!r}, not {there!r}"
+                raise DataError(f"{part} does not belong to {parts[0]}: {told}. Merge parts of one evaluation only.")
+    return whats[0]
+
+
+def _first_replies(lines: Iterable[Line]) -> dict[str, Line]:
+    found: dict[str, Line] = {}
+    for line in lines:
+        if line.key not in found or (found[line.key].failed and not line.failed):
+            found[line.key] = line
+    return found
+
+
+def _write(path: Path, lines: Mapping[str, Line]) -> None:
+    write_atomically(
+        path, "".join(json.dumps(line_to_json(line), ensure_ascii=False) + "\n" for line in lines.values())
+    )
+
+
+def _told(parts: Sequence[Path]) -> str:
+    return ", ".join(read_asked(part).shard or "whole" for part in parts)

@@ -1,0 +1,149 @@
+"""Scores worked out anew from a run folder alone, without a model: after a scorer was mended, or to check a result.
+
+Reads ``answers.jsonl`` (questions with references, and replies), ``items.jsonl`` (which of them count) and a judge's
+``verdicts.jsonl``; asks nobody. What it tells is what changed since ``result.json`` was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from triptych.core.errors import DataError, NotFoundError
+from triptych.core.files import read_json_lines
+from triptych.core.plugins import find
+from triptych.core.records import Example, Json, text_of
+from triptych.data.format import Refused
+from triptych.evaluate.benchmark import Benchmark
+from triptych.evaluate.certainty.sides import BLIND
+from triptych.evaluate.certainty.statistics import Score
+from triptych.evaluate.page.gather import EVALS, parse_name, read_evaluations
+from triptych.evaluate.running.answers import ANSWERS, Line, read_lines
+from triptych.evaluate.running.judge import VERDICTS
+from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all, write_result
+from triptych.infer.canned import CannedResponder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescored:
+    """One evaluation, before and after."""
+
+    name: str
+    """Of its folder."""
+    before: Score | None
+    """None: there was no result."""
+    after: Score
+    changed: tuple[str, ...]
+    """Ids of the questions whose score is another one."""
+    unanswered: int
+    failed: int
+
+
+def rescore_run(run: Path, *, benchmark: str | None = None, write: bool = True, seed: int = 0) -> list[Rescored]:
+    """Score every evaluation of a run, of a folder of evaluations, or one, anew.
+
+    Args:
+        run: where they are.
+        benchmark: whose rules; None: as the folder's name says, ``BENCHMARK-PART-CONDITION``.
+        write: replace ``result.json`` and ``items.jsonl``.
+        seed: of the bootstrap.
+
+    Raises:
+        NotFoundError: nothing was answered there, or no benchmark has that name.
+        DataError: a file is not what it should be.
+    """
+    folder = run / EVALS if (run / EVALS).is_dir() else run
+    paths = [folder] if (folder / ANSWERS).is_file() else sorted(path.parent for path in folder.glob(f"*/{ANSWERS}"))
+    if not paths:
+        raise NotFoundError(f"{run}: no answers there (*/{ANSWERS}). Name a run, or its folder {EVALS}.")
+    return [_rescore(path, benchmark or parse_name(path.resolve().name)[0], write=write, seed=seed) for path in paths]
+
+
+def lines_of(found: Sequence[Rescored]) -> list[str]:
+    """Return what `triptych rescore` says: scores in percent, and what changed."""
+    lines = []
+    for one in found:
+        now = f"{100 * one.after.score:.1f} ({100 * one.after.low:.1f} to {100 * one.after.high:.1f})"
+        if one.before is None:
+            since = "there was no result"
+        elif one.changed or one.before.score != one.after.score:
+            named = ", ".join(one.changed[:3]) + (", ..." if len(one.changed) > 3 else "")
+            since = f"was {100 * one.before.score:.1f}; {len(one.changed)} of {one.after.n} scores changed: {named}"
+        else:
+            since = "as it was"
+        lines.append(f"{one.name}: {now}, {one.after.n} questions; {since}")
+    return lines
+
+
+def rescored_to_json(found: Sequence[Rescored]) -> list[Json]:
+    """Return one mapping for each evaluation, scores from 0 to 1."""
+    return [asdict(one) | {"changed": list(one.changed)} for one in found]
+
+
+def _rescore(folder: Path, name: str, *, write: bool, seed: int) -> Rescored:
+    benchmark = find("benchmark", name, Benchmark)
+    before = read_evaluations(folder) if (folder / RESULT).is_file() else ()
+    asked, refused, scores = _asked(folder)
+    judge = _recorded(folder, before[0].judge) if before and before[0].judge else None
+    with TemporaryDirectory() as aside:  # where verdicts would be kept that are kept already
+        scored = score_all(benchmark, asked, judge=judge, folder=Path(aside))
+    result: Result = result_of(
+        scored,
+        benchmark,
+        everything=[question for question, _ in asked],
+        refused=len(refused),
+        responder=asked[0][1].responder,
+        judge=judge,
+        blind=before[0].blind if before else parse_name(folder.resolve().name)[2] == BLIND,
+        seed=seed,
+    )
+    if write:
+        write_result(folder, scored, refused, result)
+    now = {item.question.id: None if item.failed else item.score for item in scored}
+    return Rescored(
+        name=folder.resolve().name,
+        before=before[0].total if before else None,
+        after=result.total,
+        changed=tuple(name for name, score in now.items() if name in scores and scores[name] != score),
+        unanswered=result.unanswered,
+        failed=result.failed,
+    )
+
+
+def _asked(folder: Path) -> tuple[list[tuple[Example, Line]], list[Refused], dict[str, Json]]:
+    """Return questions with their lines, in order, the rows that were none, and the scores so far by id."""
+    lines = read_lines(folder / ANSWERS)
+    if not (folder / ITEMS).is_file():  # killed before anything was scored: all that was answered counts
+        last = {line.question.id: line for line in lines.values()}
+        return [(line.question, line) for line in last.values()], [], {}
+    asked, refused, scores = [], [], {}
+    for record in read_json_lines(folder / ITEMS):
+        key, name = str(record.get("key", "")), str(record.get("id", ""))
+        if not key:
+            refused.append(Refused(name, "refused when asked", str(record.get("failed", ""))))
+            continue
+        if key not in lines:
+            raise DataError(f"{folder / ANSWERS}: no line has the key {key} of {name!r}. Evaluate again.")
+        asked.append((lines[key].question, lines[key]))
+        scores[name] = record.get("score")
+    if not asked:
+        raise DataError(f"{folder / ITEMS}: no questions.")
+    return asked, refused, scores
+
+
+def _recorded(folder: Path, judge: str) -> CannedResponder:
+    """Return a judge that says again what it said to the same words; to others it says nothing, and they fail."""
+    records = read_json_lines(folder / VERDICTS) if (folder / VERDICTS).is_file() else ()
+    said = {(row["id"], row["asked"]): str(row["reply"]) for row in records if row["judge"] == judge and "reply" in row}
+
+    def say(prompt: Example) -> str:
+        asked = "".join(text_of(turn) for turn in prompt.turns)
+        if (prompt.id, asked) not in said:
+            raise DataError(
+                f"{folder / VERDICTS}: {judge} gave no verdict on {prompt.id!r}. Evaluate with --judge again."
+            )
+        return said[prompt.id, asked]
+
+    return CannedResponder(say, name=judge)

@@ -1,0 +1,311 @@
+"""Replies to a result: every question's score, and what they come to, in all and by group, with 95% intervals.
+
+Not the asking (``run``), not the rules (a benchmark's ``score``). All questions = scored + failed; unanswered ones are
+scored 0 and counted apart; failed ones (no reply, or no verdict of a judge that can be read) are never scored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.files import write_atomically
+from triptych.core.log import say
+from triptych.core.records import Example, Json
+from triptych.data.format import Refused
+from triptych.evaluate.benchmark import Benchmark, fact
+from triptych.evaluate.certainty.statistics import Score, interval_of, majority, summarise
+from triptych.evaluate.running.answers import ANSWERS, Line
+from triptych.evaluate.running.judge import Verdict, judge_replies, needs_judge
+from triptych.infer.responder import Responder
+
+RESULT = "result.json"
+ITEMS = "items.jsonl"
+"""One line a question, in the benchmark's order: key, id, score (null: failed), whether it was answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a responder scored on a benchmark."""
+
+    total: Score
+    """As the benchmark makes its total: over questions, or over groups of them."""
+    majority: float
+    """Score of always giving the most frequent reference of a question's kind."""
+    unanswered: int
+    """Scored 0: the reply is empty, or names none or several of the options."""
+    failed: int
+    """Not scored: no reply could be got, or no verdict that can be read."""
+    by_task: dict[str, Score]
+    by_skill: dict[str, Score]
+    by_scenario: dict[str, Score]
+    by_kind: dict[str, Score]
+    by_split: dict[str, Score]
+    together: dict[str, Score]
+    """By name: the share of groups answered right in every question; n counts groups."""
+    measures: dict[str, Score]
+    """What a judge measured beside the score, by name."""
+    published: Score | None
+    """The total by the authors' own reading of replies, where the benchmark has it."""
+    judge: str
+    """Who judged; empty where rules did."""
+    agreement: float | None
+    """Share of judged replies whose score the benchmark's rule gives too; None where it has no rule."""
+    responder: str
+    blind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One question, its reply and what that is worth."""
+
+    line: Line
+    question: Example
+    """With its images, also when it was asked blind."""
+    chance: float
+    score: float = 0.0
+    answered: bool = False
+    failed: str = ""
+    """Why it has no score."""
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+def check_judge(benchmark: Benchmark, judge: Responder | None) -> None:
+    """Refuse, before anything is asked, a benchmark that needs a judge and has none. Raises ConfigError."""
+    if judge is None and benchmark.judge is not None and benchmark.score is needs_judge:
+        raise ConfigError(
+            f"no rule marks these replies ({benchmark.about}). Name a judge; published numbers are of "
+            f"{benchmark.judge.published}."
+        )
+    if judge is not None and benchmark.judge is None:
+        raise ConfigError(f"this benchmark ({benchmark.about}) asks no judge. Leave the judge out.")
+
+
+def score_all(
+    benchmark: Benchmark, asked: Iterable[tuple[Example, Line]], *, judge: Responder | None, folder: Path
+) -> list[Scored]:
+    """Score every reply.
+
+    Args:
+        benchmark: whose rules.
+        asked: questions with their references, each with its line.
+        judge: who marks, where the benchmark asks one; None: its rule does.
+        folder: where verdicts are kept.
+
+    Raises:
+        DataError: the benchmark gives a score that is none.
+        ConfigError: it needs a judge, and there is none.
+    """
+    found = [_read(benchmark, question, line) for question, line in asked]
+    told = [item for item in found if not item.failed and item.answered]
+    replies = [(item.question, item.line.reply) for item in told]
+    if judge is not None and benchmark.judge is not None:
+        verdicts = judge_replies(benchmark.judge, replies, judge, folder=folder)
+        marked = [_judged(item, verdicts[item.question.id]) for item in told]
+    elif benchmark.corpus is not None:
+        marked = [replace(item, score=score) for item, score in zip(told, benchmark.corpus(replies), strict=True)]
+    else:
+        marked = [replace(item, score=benchmark.score(item.question, item.line.reply)) for item in told]
+    by_id = {item.question.id: _checked(item) for item in marked}
+    return [by_id.get(item.question.id, item) for item in found]
+
+
+def result_of(
+    scored: Sequence[Scored],
+    benchmark: Benchmark,
+    *,
+    everything: Sequence[Example],
+    refused: int,
+    responder: str,
+    judge: Responder | None = None,
+    blind: bool = False,
+    seed: int = 0,
+) -> Result:
+    """Add up the scores.
+
+    Args:
+        scored: of the questions that were asked.
+        benchmark: whose totals.
+        everything: all questions of the benchmark, asked or not: a group counts as answered *together* only whole.
+        refused: rows that are no questions.
+        responder: who was asked.
+        judge: who judged.
+        blind: whether it was asked without images.
+        seed: of the bootstrap.
+    """
+    counted = [item for item in scored if not item.failed]
+
+    def grouped(group: str) -> dict[str, Score]:
+        return {name: _summary(items, benchmark, seed) for name, items in sorted(_groups(counted, group).items())}
+
+    return Result(
+        total=_total(counted, benchmark, seed),
+        majority=majority((fact(item.question, "kind"), benchmark.label(item.question)) for item in scored),
+        unanswered=sum(not item.answered for item in counted),
+        failed=len(scored) - len(counted) + refused,
+        by_task=grouped(benchmark.tasks),
+        by_skill=grouped("skill"),
+        by_scenario=grouped("scenario"),
+        by_kind=grouped("kind"),
+        by_split=grouped("split"),
+        together={name: _together(counted, key, everything, seed) for name, key in benchmark.together.items()},
+        measures=_measures(counted, seed),
+        published=_published(counted, benchmark, seed),
+        judge="" if judge is None else judge.name,
+        agreement=None if judge is None else _agreement(counted, benchmark),
+        responder=responder,
+        blind=blind,
+    )
+
+
+def result_to_json(result: Result) -> dict[str, Json]:
+    """Return the result as ``result.json`` holds it: the total's numbers on top, groups below."""
+    said = asdict(result)
+    total: dict[str, Json] = said.pop("total")
+    return {**total, **said}
+
+
+def write_result(folder: Path, scored: Sequence[Scored], refused: Iterable[Refused], result: Result) -> None:
+    """Write ``result.json`` and ``items.jsonl``, and say how many questions have no score."""
+    items = chain(
+        map(_item, scored),
+        ({"key": "", "id": row.where, "score": None, "answered": False, "failed": row.message} for row in refused),
+    )
+    write_atomically(folder / ITEMS, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
+    write_atomically(folder / RESULT, json.dumps(result_to_json(result), indent=1, ensure_ascii=False) + "\n")
+    if result.failed:
+        total = result.failed + sum(not item.failed for item in scored)
+        say(f"{folder}: {result.failed} of {total} questions got no reply and are not scored; {ANSWERS} says why.")
+
+
+def _read(benchmark: Benchmark, question: Example, line: Line) -> Scored:
+    """Return a question before it has a score."""
+    if line.failed:
+        return Scored(line, question, benchmark.chance(question), failed=line.failed)
+    return Scored(line, question, benchmark.chance(question), answered=benchmark.answered(question, line.reply))
+
+
+def _judged(item: Scored, verdict: Verdict) -> Scored:
+    if not verdict.measures:
+        return replace(item, failed=verdict.reason)
+    return replace(item, score=verdict.measures["score"], measures=verdict.measures)
+
+
+def _checked(item: Scored) -> Scored:
+    if not 0 <= item.score <= 1:
+        where = item.question.origin or item.question.id
+        raise DataError(f"{where}: the benchmark's score is {item.score}, not from 0 to 1.")
+    return item
+
+
+def _groups(items: Iterable[Scored], group: str) -> dict[str, list[Scored]]:
+    groups: defaultdict[str, list[Scored]] = defaultdict(list)
+    for item in items:
+        names = item.question.skills if group == "skill" else (fact(item.question, group),)
+        for name in names:
+            if name:
+                groups[name].append(item)
+    return groups
+
+
+def _total(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
+    if benchmark.aggregate == "micro":
+        return _summary(items, benchmark, seed)
+    if benchmark.statistic is not None:
+        raise DataError("a benchmark with a statistic of its own is added up over questions, not over groups.")
+    return _mean(items, seed, benchmark, strata=[fact(item.question, benchmark.group) for item in items])
+
+
+def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
+    if benchmark.statistic is None or not items:
+        return _mean(items, seed, benchmark)
+    of = benchmark.statistic
+    marked = [(item.question, item.score) for item in items]
+    low, high = interval_of(
+        lambda positions: of([marked[at] for at in positions]), len(items), clusters=list(map(_story, items)), seed=seed
+    )
+    value = of(marked)
+    chance = sum(item.chance for item in items) / len(items)
+    return Score(score=value, low=min(low, value), high=max(high, value), n=len(items), chance=chance)
+
+
+def _mean(
+    items: Sequence[Scored], seed: int, benchmark: Benchmark | None = None, *, strata: Sequence[str] | None = None
+) -> Score:
+    """Return the mean; with the majority's score where a benchmark is given, whose questions they are."""
+    labels = None
+    if benchmark is not None:
+        labels = [(fact(item.question, "kind"), benchmark.label(item.question)) for item in items]
+    return summarise(
+        [item.score for item in items],
+        chances=[item.chance for item in items],
+        clusters=list(map(_story, items)),
+        strata=strata,
+        labels=labels,
+        seed=seed,
+    )
+
+
+def _story(item: Scored) -> str:
+    # Questions without a story share nothing that we know of: each is a story of its own.
+    return str(item.question.facts.get("story") or ("alone", item.question.id))
+
+
+def _together(items: Sequence[Scored], key: str, everything: Sequence[Example], seed: int) -> Score:
+    whole = Counter(fact(question, key) for question in everything)
+    groups = [group for name, group in _groups(items, key).items() if len(group) == whole[name]]
+    made = [
+        replace(
+            group[0],
+            score=float(all(item.score == 1 for item in group)),
+            chance=_product(item.chance for item in group),
+        )
+        for group in groups
+    ]
+    return _mean(made, seed)
+
+
+def _product(numbers: Iterable[float]) -> float:
+    made = 1.0
+    for number in numbers:
+        made *= number
+    return made
+
+
+def _measures(items: Sequence[Scored], seed: int) -> dict[str, Score]:
+    names = sorted({name for item in items for name in item.measures if name != "score"})
+    return {
+        name: _mean([replace(item, score=item.measures[name]) for item in items if name in item.measures], seed)
+        for name in names
+    }
+
+
+def _published(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score | None:
+    if benchmark.published is None:
+        return None
+    read = benchmark.published
+    return _total([replace(item, score=read(item.question, item.line.reply)) for item in items], benchmark, seed)
+
+
+def _agreement(items: Sequence[Scored], benchmark: Benchmark) -> float | None:
+    judged = [item for item in items if item.measures]
+    if benchmark.score is needs_judge or not judged:
+        return None
+    return sum(benchmark.score(item.question, item.line.reply) == item.score for item in judged) / len(judged)
+
+
+def _item(item: Scored) -> dict[str, Json]:
+    record: dict[str, Json] = {
+        "key": item.line.key,
+        "id": item.question.id,
+        "score": None if item.failed else item.score,
+        "answered": item.answered,
+    }
+    if item.measures:
+        record["measures"] = dict(item.measures)
+    return {**record, "failed": item.failed} if item.failed else record

@@ -1,0 +1,112 @@
+"""Ask a benchmark's questions and score the replies: resumable at any kill, no question asked twice.
+
+Every reply is a line of ``answers.jsonl`` before the next batch is asked (``asking``). Scores are worked out from the
+lines at the end (``result``), so a mended scorer needs no model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from triptych.core.errors import DataError
+from triptych.core.records import Example
+from triptych.data.format import Refused
+from triptych.evaluate.benchmark import Benchmark, asked, without_images
+from triptych.evaluate.running.answers import Keys
+from triptych.evaluate.running.asking import Asked, ask, write_asked
+from triptych.evaluate.running.result import Result, check_judge, result_of, score_all, write_result
+from triptych.evaluate.running.shards import Shard, part_of
+from triptych.infer.cache import AnswerCache
+from triptych.infer.responder import Responder
+
+
+def evaluate(
+    benchmark: Benchmark,
+    path: Path,
+    responder: Responder,
+    *,
+    folder: Path,
+    blind: bool = False,
+    limit: int | None = None,
+    max_tokens: int | None = None,
+    judge: Responder | None = None,
+    seed: int = 0,
+    name: str = "",
+    shard: Shard | None = None,
+    cache: AnswerCache | None = None,
+) -> Result:
+    """Ask what has no answer in ``folder`` yet, score everything, write ``result.json`` and ``items.jsonl`` there.
+
+    Args:
+        benchmark: whose questions.
+        path: where they are.
+        responder: who answers.
+        folder: ``runs/NAME/evals/BENCHMARK-PART-CONDITION``; made if need be.
+        blind: take all images out of the questions, and nothing else.
+        limit: ask this many, evenly spaced over the benchmark; None: all.
+        max_tokens: most tokens of one reply; None: as the benchmark has it.
+        judge: who marks the replies, where the benchmark asks a judge.
+        seed: of the bootstrap.
+        name: the benchmark's, for `merge.merge`; empty: parts of it cannot be scored there.
+        shard: ask and score this part only; None: all.
+        cache: replies of other runs of the same responder; None: none are looked for and none kept.
+
+    Raises:
+        DataError: the benchmark cannot be read, has no questions, or two with one id.
+        ConfigError: the benchmark needs a judge and has none.
+        RunError: the responder broke its contract, or another process works in the folder.
+    """
+    check_judge(benchmark, judge)
+    max_tokens = benchmark.max_tokens if max_tokens is None else max_tokens
+    everything, questions, refused = _read(benchmark, path, limit)
+    keys = Keys(responder.name, responder.fingerprint, max_tokens)
+    prompts = {question.id: without_images(question) if blind else question for question in questions}
+    key_of = {name: keys.of(asked(prompt)) for name, prompt in prompts.items()}
+    what = Asked(
+        benchmark=name,
+        responder=responder.name,
+        fingerprint=responder.fingerprint,
+        blind=blind,
+        judged=judge is not None,
+        shard=str(shard or ""),
+        keys=key_of,
+        refused=tuple(refused),
+    )
+    write_asked(folder, what)
+    if shard is not None:
+        questions, refused = part_of(questions, shard), refused if shard.number == 1 else []
+    chosen = [prompts[question.id] for question in questions]
+    known = ask(chosen, responder, key_of=key_of, folder=folder, max_tokens=max_tokens, cache=cache)
+    lines = [(question, known[key_of[question.id]]) for question in questions]
+    scored = score_all(benchmark, lines, judge=judge, folder=folder)
+    result = result_of(
+        scored,
+        benchmark,
+        everything=everything,
+        refused=len(refused),
+        responder=responder.name,
+        judge=judge,
+        blind=blind,
+        seed=seed,
+    )
+    write_result(folder, scored, refused, result)
+    return result
+
+
+def _read(benchmark: Benchmark, path: Path, limit: int | None) -> tuple[list[Example], list[Example], list[Refused]]:
+    """Return all questions, those that are to be asked, and the rows that are none."""
+    rows = list(benchmark.questions(path))
+    everything = [row for row in rows if isinstance(row, Example)]
+    if limit is not None and limit < len(rows):
+        rows = [rows[number * len(rows) // limit] for number in range(limit)]
+    questions = [row for row in rows if isinstance(row, Example)]
+    refused = [row for row in rows if isinstance(row, Refused)]
+    if not questions:
+        why = f" The first of {len(refused)} refused rows: {refused[0].message}" if refused else ""
+        raise DataError(f"{path}: no questions.{why}")
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise DataError(f"{question.origin or path}: the id {question.id!r} is there twice. Give each row its own.")
+        seen.add(question.id)
+    return everything, questions, refused

@@ -1,0 +1,151 @@
+"""How hard an endpoint may be asked: requests in flight, requests a minute, tokens and money, and how long to wait.
+
+Not the asking (``remote``). Nothing here looks at a clock, sleeps or draws by itself: all three are handed in.
+
+- In flight: one more for every good reply, until the endpoint is overrun for the first time; then half as many, and
+  from there one more for each round of good replies. What was sent before a halving does not halve again.
+- Between attempts: twice as long each time, times a random factor, and never shorter than the endpoint asks for.
+- Budget: a guess is set aside before a question is sent, and what it really cost is booked afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+
+FIRST_IN_FLIGHT = 8
+"""Requests that are sent at once before anything is known of the endpoint."""
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+MILLION = 1_000_000
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def wait_s(attempt: int, random: Random, *, asked_s: float = 0.0) -> float:
+    """Return how long to wait before the next attempt, in seconds.
+
+    Args:
+        attempt: how many have failed, from 1.
+        random: for a factor from a half to one, so that many do not come back at once.
+        asked_s: what the endpoint asked for (``Retry-After``).
+    """
+    drawn = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+    return max(drawn, min(asked_s, LONGEST_WAIT_S))
+
+
+class Gate:
+    """Lets so many requests be in flight at once. Its state is that number, and who is inside."""
+
+    def __init__(self, most: int, *, first: int = FIRST_IN_FLIGHT) -> None:
+        self._most = most
+        self.limit = float(min(first, most))
+        """How many may be in flight now; the whole part counts."""
+        self.inside = 0
+        self._calm = True
+        self._round = 0
+        self._changed = asyncio.Condition()
+
+    async def enter(self) -> int:
+        """Wait for a place, and return the number of the round, to be given back to `leave`."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.inside < int(self.limit))
+            self.inside += 1
+            return self._round
+
+    async def leave(self, entered: int, *, overrun: bool | None) -> None:
+        """Give the place back.
+
+        Args:
+            entered: from `enter`.
+            overrun: whether the endpoint said that it is asked too hard; None: the reply says nothing of that.
+        """
+        async with self._changed:
+            self.inside -= 1
+            if overrun and entered == self._round:
+                self.limit = max(1.0, self.limit / 2)
+                self._calm = False
+                self._round += 1
+            elif overrun is False:
+                self.limit = min(float(self._most), self.limit + (1.0 if self._calm else 1.0 / self.limit))
+            self._changed.notify_all()
+
+
+class Pace:
+    """Lets so many requests begin within any minute. Its state is when the last ones began."""
+
+    def __init__(self, per_minute: int | None, *, clock: Clock, sleep: Sleep) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._sleep = sleep
+        self._begun: deque[float] = deque()
+        self._turn = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until one more may begin."""
+        if self._per_minute is None:
+            return
+        async with self._turn:
+            while len(self._begun) >= self._per_minute:
+                if (left_s := self._begun[0] + 60.0 - self._clock()) <= 0:
+                    self._begun.popleft()
+                else:
+                    await self._sleep(left_s)
+            self._begun.append(self._clock())
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one question takes, in tokens."""
+
+    tokens_in: int
+    tokens_out: int
+
+
+class Budget:
+    """Counts what is spent. Its state is that, and what is set aside for questions in flight."""
+
+    def __init__(self, *, tokens: int | None, usd: float | None, price_in: float, price_out: float) -> None:
+        """Begin with nothing spent.
+
+        Args:
+            tokens: most tokens in all; None: no limit.
+            usd: most US dollars in all; None: no limit.
+            price_in: dollars for a million tokens of questions.
+            price_out: dollars for a million tokens of replies.
+        """
+        self._most = {"tokens": tokens, "dollars": usd}
+        self._prices = (price_in, price_out)
+        self.spent = {"tokens": 0.0, "dollars": 0.0}
+        self.aside: list[Cost] = []
+        """Guesses that are set aside."""
+
+    def set_aside(self, guess: Cost) -> str | None:
+        """Set the guess aside and return None, or return why it cannot be afforded besides what is set aside."""
+        why = self._short_of(guess)
+        if why is None:
+            self.aside.append(guess)
+        return why
+
+    def book(self, guess: Cost, spent: Cost | None) -> None:
+        """Replace a guess that was set aside by what was spent; None: nothing, or nobody knows."""
+        self.aside.remove(guess)
+        if spent is not None:
+            for what, amount in self._values(spent).items():
+                self.spent[what] += amount
+
+    def _short_of(self, guess: Cost) -> str | None:
+        planned = [self._values(cost) for cost in (*self.aside, guess)]
+        for what, most in self._most.items():
+            spent = self.spent[what]
+            if most is not None and spent + sum(values[what] for values in planned) > most:
+                return f"the budget of {most:g} {what} is used up: {spent:.6g} spent, and a question more is too much"
+        return None
+
+    def _values(self, cost: Cost) -> dict[str, float]:
+        dollars = (cost.tokens_in * self._prices[0] + cost.tokens_out * self._prices[1]) / MILLION
+        return {"tokens": cost.tokens_in + cost.tokens_out, "dollars": dollars}

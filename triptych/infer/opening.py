@@ -1,0 +1,65 @@
+"""What a user calls a model, opened as a responder: a folder, a hub id, or ``http://host/v1#model-name``.
+
+The one place where local models and endpoints meet; everything above asks a Responder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.core.files import cache_folder
+from triptych.core.log import say
+from triptych.infer.cache import AnswerCache
+from triptych.infer.responder import Responder
+from triptych.infer.settings import Asking, EndpointSettings, LocalSettings, address_of, parse_settings
+
+ANSWERS = "answers"
+"""Folder of kept replies, in the cache folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A responder, and how it is asked."""
+
+    responder: Responder
+    asking: Asking
+
+    def cache(self) -> AnswerCache | None:
+        """Return the replies that it gave in other runs, or None where they are not to be used."""
+        return AnswerCache(cache_folder() / ANSWERS, self.responder.fingerprint) if self.asking.cache else None
+
+
+def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
+    """Open a model.
+
+    Args:
+        model: a folder, a hub id, or an address with a model's name.
+        overrides: ``KEY=VALUE`` of ``LocalSettings`` or of ``EndpointSettings``.
+
+    Raises:
+        ConfigError: a setting or an address is wrong, or a key is not in the environment.
+        NotFoundError, ModelError: as `open_model`.
+    """
+    if address := address_of(model):
+        endpoint = parse_settings(overrides, model=EndpointSettings)
+        from triptych.infer.remote import RemoteResponder  # which loads the client only where one is asked
+
+        return Opened(RemoteResponder(address, endpoint), endpoint)
+    local = parse_settings(overrides, model=LocalSettings)
+    from triptych.infer.local import LocalResponder  # which loads torch, after what may be wrong above
+    from triptych.models.family import open_model
+    from triptych.models.features import FeatureStore
+
+    say(f"opening {model}")
+    opened = open_model(model)
+    store = FeatureStore(opened, cache_folder() / "features")
+    responder = LocalResponder(
+        opened, features=store, batch_tokens=local.batch_tokens, share=local.share, name=_name(model)
+    )
+    return Opened(responder, local)
+
+
+def _name(model: str) -> str:
+    return str(Path(model)) if Path(model).exists() else model

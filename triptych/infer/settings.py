@@ -1,0 +1,118 @@
+"""How a responder is asked: the strict trees behind ``triptych eval MODEL BENCHMARK KEY=VALUE ...``.
+
+Not which benchmark nor where results go. A model in this process and one behind an address have trees of their own;
+both begin with ``Asking``. No key is ever in a tree: it comes from the environment (``remote.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from triptych.core.config import KEY, Settings, parse_config
+from triptych.core.errors import ConfigError
+
+S = TypeVar("S", bound="Asking")
+
+
+class Asking(Settings):
+    """What holds for every responder."""
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of a reply; None: what the benchmark says."""
+    cache: bool = True
+    """Take replies that were given before, in any run, and keep new ones."""
+
+
+class LocalSettings(Asking):
+    """Of a model in this process."""
+
+    batch_tokens: int = Field(default=4096, ge=1)
+    """Most positions of a batch, padding and replies included; bounds the memory."""
+    share: bool = True
+    """Compute once what questions begin with alike."""
+
+
+class EndpointSettings(Asking):
+    """Of a model behind an address that speaks OpenAI's chat completions."""
+
+    temperature: float | None = Field(default=0.0, ge=0)
+    """None: not sent, for models that refuse one."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = None
+    limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the endpoint calls the most tokens of a reply."""
+    concurrency: int = Field(default=32, ge=1)
+    """Most requests in flight; it begins with fewer and halves when the endpoint is overrun."""
+    attempts: int = Field(default=6, ge=1)
+    """Times that a question is sent before it has failed."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """For one attempt, to the last byte."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    budget_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of all questions and replies together; what is left then has failed, and is asked next time."""
+    budget_usd: float | None = Field(default=None, gt=0)
+    """Most money; needs the two prices."""
+    price_in: float = Field(default=0.0, ge=0)
+    """US dollars for a million tokens of questions."""
+    price_out: float = Field(default=0.0, ge=0)
+    """US dollars for a million tokens of replies."""
+    image_side_px: int = Field(default=2048, ge=16)
+    """Longest side of an image that is sent; a larger one is scaled down."""
+    image_bytes: int = Field(default=5_000_000, ge=1000)
+    """Most bytes of one image file that is sent, before base64."""
+    video_frames: int = Field(default=8, ge=1)
+    """A video is sent as this many frames, at even distances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an endpoint is, and which of its models is asked."""
+
+    url: str
+    """Up to and with the version: ``http://localhost:8000/v1``."""
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.url}#{self.model}"
+
+
+def address_of(model: str) -> Address | None:
+    """Return what ``http://host/v1#model-name`` says; None: it is no address, but a folder or a hub id.
+
+    Raises:
+        ConfigError: an address without a model's name, or with a key in it.
+    """
+    if not model.startswith(("http://", "https://")):
+        return None
+    url, _, name = model.partition("#")
+    parts = urlsplit(url)
+    if not name or not parts.hostname:
+        raise ConfigError(f"{model}: an address needs the model's name behind a '#': http://localhost:8000/v1#NAME.")
+    if parts.username or parts.password:
+        host = parts.hostname
+        raise ConfigError(f"{parts.scheme}://{host}: no name or key in an address, it would be written down with it.")
+    return Address(url.rstrip("/"), name)
+
+
+def parse_settings(overrides: Sequence[str], *, model: type[S]) -> S:
+    """Return the settings with ``KEY=VALUE`` overrides; values are YAML.
+
+    Raises:
+        ConfigError: no such key, or no such value; one line that names it.
+    """
+    said: dict[str, str] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not KEY.fullmatch(key):
+            raise ConfigError(f"{override!r}: expected KEY=VALUE, e.g. max_tokens=64.")
+        said[key] = value
+    text = "".join(f"{key}: {value}\n" for key, value in said.items())
+    settings = parse_config(text or "{}", model=model, file="settings")
+    if isinstance(settings, EndpointSettings) and settings.budget_usd and not settings.price_in + settings.price_out:
+        raise ConfigError("budget_usd needs price_in and price_out, in dollars for a million tokens.")
+    return settings
