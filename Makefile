@@ -1,6 +1,6 @@
 # Triptych from a fresh clone. `make demo` shows all of it, `make test` tests it; no other step is needed.
 #
-#   make demo      build, tune, measure and report a small multi-image model    (about 15 minutes on 2 cores)
+#   make demo      build, tune, measure and report a small multi-image model    (about 14 minutes on 2 cores)
 #   make test      the test suite                                               (ARGS="-k packing" chooses)
 #   make check     ruff, mypy --strict, the floor plan
 #   make fix       what ruff can mend by itself
