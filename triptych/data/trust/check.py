@@ -191,7 +191,7 @@ class _Look:
                 return refusal(seen, error.reason, str(error))
         if seen.id in self._first:
             first = self._first[seen.id]
-            return refusal(seen, "duplicate id", f"{first} has this id too. Give each row its own.")
+            return refusal(seen, "duplicate id", f"its id stands at {first} too. Give each row its own.")
         self._first[seen.id] = seen.origin
         return seen
 
