@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.records import Answer, Example, images_of, text_of
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK
-from triptych.evaluate.certainty.arena import (
+from triptych.evaluate.certainty.ratings import Vote, duels, rate
+from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.saved.arena import (
     arena_to_json,
     hold_arena,
     judge_pairs,
@@ -24,8 +26,6 @@ from triptych.evaluate.certainty.arena import (
     read_verdict,
     read_votes,
 )
-from triptych.evaluate.certainty.ratings import Vote, duels, rate
-from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 from triptych.infer.responder import Failed
 

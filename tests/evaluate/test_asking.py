@@ -16,7 +16,7 @@ from triptych.core.errors import DataError, RunError
 from triptych.core.files import only_one
 from triptych.core.records import Example
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
-from triptych.evaluate.running.answers import ANSWERS, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, read_lines
 from triptych.evaluate.running.asking import LOCK, read_asked
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.cache import AnswerCache

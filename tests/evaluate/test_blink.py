@@ -15,7 +15,7 @@ from triptych.core.plugins import find
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.benchmarks.blink import TASKS, question_of, task_of
 from triptych.evaluate.reading.choices import choose
-from triptych.evaluate.running.marking import mark
+from triptych.evaluate.saved.marking import mark
 
 BLINK = find("benchmark", "blink", Benchmark)
 PUBLISHED = {

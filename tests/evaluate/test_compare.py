@@ -13,9 +13,9 @@ from triptych.core.plugins import find
 from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
-from triptych.evaluate.certainty.compare import compare_folders, comparisons_to_json, lines_of
 from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.saved.compare import compare_folders, comparisons_to_json, lines_of
 from triptych.infer.canned import CannedResponder
 
 

@@ -12,12 +12,12 @@ from tests.samples.golden import SAMPLES, questions_of
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.plugins import find
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.certainty.sides import read_sides
 from triptych.evaluate.reading.replies import read_replies
 from triptych.evaluate.reading.scorers import reference_of
-from triptych.evaluate.running.audit import doubts_of, excerpt_of
-from triptych.evaluate.running.marking import Marked, lines_of, mark, marked_to_json, warnings_of, write_items
 from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.saved.audit import doubts_of, excerpt_of
+from triptych.evaluate.saved.marking import Marked, lines_of, mark, marked_to_json, warnings_of, write_items
+from triptych.evaluate.saved.sides import read_sides
 from triptych.infer.canned import CannedResponder
 
 BLINK = find("benchmark", "blink", Benchmark)

@@ -10,7 +10,7 @@ import pytest
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.records import Example
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
-from triptych.evaluate.running.answers import ANSWERS
+from triptych.evaluate.reading.answers import ANSWERS
 from triptych.evaluate.running.merge import merge
 from triptych.evaluate.running.run import evaluate
 from triptych.evaluate.running.shards import Shard

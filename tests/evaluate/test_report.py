@@ -13,10 +13,10 @@ from triptych.core.errors import DataError, NotFoundError
 from triptych.core.records import Example, Json
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.certainty.statistics import Score
-from triptych.evaluate.page.gather import gather, parse_name
 from triptych.evaluate.page.plots import smoothed
 from triptych.evaluate.page.report import Lane, verdict_on, write_report
 from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.gather import gather, parse_name
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 

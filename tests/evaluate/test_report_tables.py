@@ -13,10 +13,10 @@ import pytest
 from triptych.core.errors import NotFoundError
 from triptych.core.records import Example
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
-from triptych.evaluate.page.gather import gather
 from triptych.evaluate.page.report import compare_conditions, report_table, write_report
 from triptych.evaluate.page.tables import rows_of
 from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.gather import gather
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 

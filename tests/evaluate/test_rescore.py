@@ -15,8 +15,8 @@ from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.reading.scorers import reference_of
-from triptych.evaluate.running.rescore import lines_of, rescore_run, rescored_to_json
 from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.saved.rescore import lines_of, rescore_run, rescored_to_json
 from triptych.infer.canned import CannedResponder
 
 
@@ -100,7 +100,7 @@ def test_a_judges_word_counts_again_and_is_not_asked_for_again(
         "from dataclasses import replace\n"
         "from triptych.core.records import Example, Text, Turn\n"
         "from triptych.evaluate.benchmarks.storyboard import BENCHMARK\n"
-        "from triptych.evaluate.running.judge import Judge, needs_judge\n"
+        "from triptych.evaluate.reading.judge import Judge, needs_judge\n"
         "def ask(question, reply):\n"
         "    return Example('', (Turn('user', (Text(f'{WORDS} {reply}'),)),))\n"
         "WORDS = 'mark'\n"

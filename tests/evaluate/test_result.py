@@ -13,7 +13,7 @@ from triptych.core.records import Example, Json, Text, Turn
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.page import listing
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.running.judge import Judge, needs_judge
+from triptych.evaluate.reading.judge import Judge, needs_judge
 from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder

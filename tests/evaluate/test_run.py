@@ -18,8 +18,8 @@ from triptych.core.errors import DataError, RunError
 from triptych.core.records import Answer, Example, ImageRef, images_of, text_of
 from triptych.evaluate.benchmark import asked, without_images
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
+from triptych.evaluate.reading.answers import Keys, read_lines
 from triptych.evaluate.reading.scorers import reference_of
-from triptych.evaluate.running.answers import Keys, read_lines
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 from triptych.infer.responder import Failed

@@ -17,8 +17,8 @@ from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.metrics.cider import corpus_cider
 from triptych.evaluate.question import captions
 from triptych.evaluate.question.path_options import split_path
+from triptych.evaluate.question.short_answers import answers_of
 from triptych.evaluate.reading.scorers import reference_of
-from triptych.evaluate.reading.short_answers import answers_of
 
 NAMES = ("coco_caption", "flickr30k", "vqav2_shots", "okvqa_shots")
 every_one = pytest.mark.parametrize("name", NAMES)

@@ -17,8 +17,8 @@ from triptych.data.format import Refused
 from triptych.data.media.locate import place_of
 from triptych.data.media.video import pick_linspace
 from triptych.evaluate.benchmark import Benchmark
+from triptych.evaluate.reading.judge import Judge
 from triptych.evaluate.reading.scorers import reference_of
-from triptych.evaluate.running.judge import Judge
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 

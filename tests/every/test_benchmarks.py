@@ -18,8 +18,8 @@ from triptych.core.errors import ConfigError
 from triptych.core.plugins import find, names
 from triptych.core.records import Example, images_of, text_of, videos_of
 from triptych.evaluate.benchmark import Benchmark, asked, fact, without_images
+from triptych.evaluate.reading.judge import VERDICTS, needs_judge
 from triptych.evaluate.reading.scorers import reference_of
-from triptych.evaluate.running.judge import VERDICTS, needs_judge
 from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder

@@ -30,7 +30,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Rate responders by who is preferred to whom on the questions that they share."""
-    from triptych.evaluate.certainty.arena import (
+    from triptych.evaluate.saved.arena import (
         arena_to_json,
         hold_arena,
         judge_pairs,

@@ -24,8 +24,8 @@ def run(
     """List replies that speak for several options, and replies that choose none."""
     from triptych.core.plugins import find
     from triptych.evaluate.benchmark import Benchmark
-    from triptych.evaluate.running.audit import doubts_of, doubts_to_json, lines_of
-    from triptych.evaluate.running.marking import mark
+    from triptych.evaluate.saved.audit import doubts_of, doubts_to_json, lines_of
+    from triptych.evaluate.saved.marking import mark
 
     marked = mark(find("benchmark", benchmark, Benchmark), answers, data=data, key=key)
     doubts = doubts_of(marked.items)

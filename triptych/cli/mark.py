@@ -31,7 +31,7 @@ def run(
     """Score a file of replies: total, 95% interval and tasks. Every id of the key counts, replied to or not."""
     from triptych.core.plugins import find
     from triptych.evaluate.benchmark import Benchmark
-    from triptych.evaluate.running.marking import lines_of, mark, marked_to_json, warnings_of, write_items
+    from triptych.evaluate.saved.marking import lines_of, mark, marked_to_json, warnings_of, write_items
 
     marked = mark(find("benchmark", benchmark, Benchmark), answers, data=data, key=key)
     if out is not None:

@@ -19,7 +19,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: scores from 0 to 1.")] = False,
 ) -> None:
     """Score the saved replies again, say what changed since result.json, and replace it."""
-    from triptych.evaluate.running.rescore import lines_of, rescore_run, rescored_to_json
+    from triptych.evaluate.saved.rescore import lines_of, rescore_run, rescored_to_json
 
     found = rescore_run(folder, benchmark=benchmark, write=not keep)
     if as_json:

@@ -25,7 +25,7 @@ from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Json, Turn, VideoRef
 from triptych.data.format import Refused
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.running.judge import Judge
+from triptych.evaluate.reading.judge import Judge
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Replies that were given before, in any run on this machine: known by prompt, pixels, model and settings.
 
-Not a run's own record (``evaluate/running/answers.py``), which also knows what a question is called. Here its name does
+Not a run's own record (``evaluate/reading/answers.py``), which also knows what a question is called. Here its name does
 not matter, nor where its pictures are: only words, the pictures' bytes in their places, who answers, and the most
 tokens.
 Failures are not kept. A folder for each responder, in it a file for each process that ever wrote: nobody waits for

@@ -16,9 +16,9 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question.judged_answers import judge_by
 from triptych.evaluate.question.question_rows import Source, fact_of, free
+from triptych.evaluate.question.short_answers import says_something
 from triptych.evaluate.question.video_rows import FRAMES, frames_of, read_video_questions, video_of
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.short_answers import says_something
 
 FILES = ("data/test-*.parquet", "test-*.parquet", "test.jsonl")
 ASKS = " Answer the question using a single word or phrase."

@@ -22,9 +22,9 @@ from triptych.core.records import Example, Text, Turn
 from triptych.data.disk.rows import bad
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import chance_of
+from triptych.evaluate.question.keys import KeyedBenchmark
 from triptych.evaluate.question.question_rows import Source, choice, files_of, letter_at, read_questions
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.keys import KeyedBenchmark
 
 DISCLAIMER = (
     "Disclaimer: This is not to make unfair assumptions about the people in the image and you just need to give your "

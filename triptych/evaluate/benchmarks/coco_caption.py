@@ -14,7 +14,7 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question import captions
 from triptych.evaluate.question.question_rows import Source
-from triptych.evaluate.reading.short_answers import same_words, says_something
+from triptych.evaluate.question.short_answers import same_words, says_something
 
 
 def questions(path: Path) -> Iterator[Example | Refused]:

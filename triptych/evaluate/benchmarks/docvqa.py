@@ -14,7 +14,7 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.metrics.anls import anls
 from triptych.evaluate.question.question_rows import Source, fact_of, read_questions
-from triptych.evaluate.reading.short_answers import (
+from triptych.evaluate.question.short_answers import (
     ASKS,
     answers_in,
     answers_of,

@@ -16,8 +16,8 @@ from triptych.evaluate.benchmarks import magnifier_bench
 from triptych.evaluate.question.judged_answers import judge_by
 from triptych.evaluate.question.magnifier import item_of, read_items
 from triptych.evaluate.question.question_rows import Source, free
+from triptych.evaluate.question.short_answers import says_something
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.short_answers import says_something
 
 
 def questions(path: Path) -> Iterator[Example | Refused]:

@@ -18,7 +18,7 @@ from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.metrics.mementos import LISTS, keyword_lists, keyword_scores
 from triptych.evaluate.question.question_rows import Source, free, read_questions
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.running.judge import Judge, needs_judge
+from triptych.evaluate.reading.judge import Judge, needs_judge
 
 FILES = ("mementos/single_*.parquet", "single_*.parquet", "single_*.json", "single_*.jsonl")
 MOST_IMAGES = 13

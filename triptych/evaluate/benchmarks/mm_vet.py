@@ -19,7 +19,7 @@ from triptych.evaluate.benchmark import Benchmark, chance_of, fact
 from triptych.evaluate.metrics.verdict import read_verdict
 from triptych.evaluate.question.question_rows import Source, free, read_questions
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.running.judge import Judge, needs_judge
+from triptych.evaluate.reading.judge import Judge, needs_judge
 
 FILES = ("data/test-*.parquet", "test-*.parquet", "test.jsonl")
 REQUEST = """Compare a model's answer to a question about a picture with the right answer.

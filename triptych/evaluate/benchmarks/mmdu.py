@@ -23,7 +23,7 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, each_reply
 from triptych.evaluate.question.question_rows import Source, built, files_of, marked, media_under, read_object
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.running.judge import Judge, needs_judge
+from triptych.evaluate.reading.judge import Judge, needs_judge
 
 SLOT = "<ImageHere>"
 OVERALL = "Overall Score"

@@ -19,8 +19,8 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.metrics.mmmu import letter_given, open_is_right
 from triptych.evaluate.question.question_rows import Source, choice, fact_of, free, letter_at, lettered, read_questions
+from triptych.evaluate.question.short_answers import answers_of, same_words, says_something
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.short_answers import answers_of, same_words, says_something
 
 FILES = ("data/validation-*.parquet", "validation-*.parquet", "*/validation-*.parquet", "validation.jsonl")
 ASKS_LETTER = "\n\nAnswer with the option's letter from the given choices directly."

@@ -14,10 +14,10 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question.judged_answers import judge_by
 from triptych.evaluate.question.question_rows import Source, fact_of
+from triptych.evaluate.question.short_answers import says_something
 from triptych.evaluate.question.video_rows import FRAMES, read_video_questions
 from triptych.evaluate.question.web_video_qa import KINDS, web_question
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.short_answers import says_something
 
 
 def questions(path: Path) -> Iterator[Example | Refused]:

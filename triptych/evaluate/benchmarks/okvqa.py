@@ -14,7 +14,7 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.metrics.vqa import accuracy, best_of
 from triptych.evaluate.question.question_rows import Source, fact_of, read_questions
-from triptych.evaluate.reading.short_answers import answers_in, answers_of, same_words, says_something, short_answer
+from triptych.evaluate.question.short_answers import answers_in, answers_of, same_words, says_something, short_answer
 
 FILES = ("data/val2014-*.parquet", "val2014-*.parquet", "val2014.jsonl")
 ASKS = (

@@ -14,8 +14,8 @@ from triptych.core.records import Example, Text
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question.question_rows import Source, choice, fact_of, option_at, read_questions
+from triptych.evaluate.question.short_answers import ASKS
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.short_answers import ASKS
 
 FILES = ("data/test-*.parquet", "test-*.parquet", "test.jsonl")
 OPTIONS = ("Yes", "No")

@@ -19,7 +19,7 @@ from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question.question_rows import Source, free
 from triptych.evaluate.question.video_ratings import RATED, ask_ratings, read_ratings
 from triptych.evaluate.question.video_rows import FRAMES, frames_of, read_video_questions, video_of
-from triptych.evaluate.running.judge import Judge, needs_judge
+from triptych.evaluate.reading.judge import Judge, needs_judge
 
 KINDS = ("generic", "temporal")
 

@@ -1,1 +1,1 @@
-"""How sure a number is: intervals, power, pairs of runs, ratings. Knows no benchmark."""
+"""How sure a number is: intervals, power, paired differences, ratings. Knows numbers, no benchmark."""

@@ -33,7 +33,7 @@ from triptych.evaluate.diagnosis.places import (
     importance_of,
     option_bias_of,
 )
-from triptych.evaluate.page.gather import read_evaluations
+from triptych.evaluate.running.gather import read_evaluations
 from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.cache import AnswerCache

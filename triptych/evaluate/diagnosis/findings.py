@@ -13,12 +13,12 @@ import numpy as np
 
 from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark, fact
-from triptych.evaluate.certainty.compare import tell_p
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.diagnosis.conditions import Condition
 from triptych.evaluate.diagnosis.perturbations import of_question
 from triptych.evaluate.reading import scorers
+from triptych.evaluate.saved.compare import tell_p
 
 NO_EVIDENCE = "no evidence of a difference"
 SMALL = 0.1

@@ -16,9 +16,9 @@ from pathlib import Path
 from triptych.core.records import ImageRef, Text, VideoRef
 from triptych.data.media.images import ImageError, load_image
 from triptych.evaluate.benchmark import fact
-from triptych.evaluate.certainty.sides import PREFERRED
-from triptych.evaluate.page.gather import Evaluation, Item
 from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.gather import Evaluation, Item
+from triptych.evaluate.saved.sides import PREFERRED
 
 THUMBNAIL_PX = 220
 """Longest side of an image on the page."""

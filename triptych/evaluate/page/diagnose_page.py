@@ -17,7 +17,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from triptych.core.files import write_atomically
-from triptych.evaluate.certainty.compare import tell_p
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.diagnosis.diagnose import DIAGNOSIS, Diagnosis, write_diagnosis
@@ -25,6 +24,7 @@ from triptych.evaluate.diagnosis.findings import Finding, counted, points
 from triptych.evaluate.diagnosis.places import Groups
 from triptych.evaluate.page.diagnose_cards import Moved, moved_by
 from triptych.evaluate.page.diagnose_plots import Column, draw_columns, draw_differences
+from triptych.evaluate.saved.compare import tell_p
 
 PAGE = "diagnosis.html"
 SECTION = "section.html"

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from triptych.evaluate.page.gather import Losses
+from triptych.evaluate.running.gather import Losses
 
 # Drawn in colours that nothing else has, then replaced by the page's variables.
 _COLOURS = {"#010203": "var(--ink)", "#010204": "var(--quiet)", "#010205": "var(--line)", "#010206": "var(--tuned)"}

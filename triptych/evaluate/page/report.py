@@ -15,12 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import write_atomically
-from triptych.evaluate.certainty.compare import Comparison, check_pair, compare_pairs, tell_p
-from triptych.evaluate.certainty.sides import pairs_of_conditions, side_of
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.page.cards import cards_of
-from triptych.evaluate.page.gather import MODEL, Evaluation, Gathered, gather
 from triptych.evaluate.page.tables import rows_of, to_csv, to_latex, to_markdown
+from triptych.evaluate.running.gather import MODEL, Evaluation, Gathered, gather
+from triptych.evaluate.saved.compare import Comparison, check_pair, compare_pairs, tell_p
+from triptych.evaluate.saved.sides import pairs_of_conditions, side_of
 
 REPORT = "report.html"
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-from triptych.evaluate.certainty.compare import Comparison, tell_p
-from triptych.evaluate.certainty.sides import BLIND
-from triptych.evaluate.page.gather import Gathered
+from triptych.evaluate.running.gather import Gathered
+from triptych.evaluate.saved.compare import Comparison, tell_p
+from triptych.evaluate.saved.sides import BLIND
 
 TOTAL = "all"
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

@@ -1,1 +1,1 @@
-"""What several benchmarks share: rows, prompts, shots, frames, judges' requests."""
+"""What several benchmarks share: rows, keys, prompts, short answers, shots, frames, judges' requests."""

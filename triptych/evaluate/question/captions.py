@@ -21,8 +21,8 @@ from triptych.data.disk.rows import bad, keyed, listed, words
 from triptych.data.format import Refused
 from triptych.evaluate.metrics.cider import TOP, Cider, corpus_cider, tokens
 from triptych.evaluate.question.question_rows import Source, built, files_of, free, media_under, read_object
+from triptych.evaluate.question.short_answers import answers_of
 from triptych.evaluate.question.shots import shots_of, with_shots
-from triptych.evaluate.reading.short_answers import answers_of
 
 ASKS = "What does the image describe?"
 NameOf = Callable[[Source], str]

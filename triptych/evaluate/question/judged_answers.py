@@ -12,7 +12,7 @@ from triptych.core.records import Example, Text, Turn
 from triptych.evaluate.benchmark import fact
 from triptych.evaluate.metrics.verdict import TOP, read_verdict
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.running.judge import Judge
+from triptych.evaluate.reading.judge import Judge
 
 REQUEST = """A model was asked about a picture or a video. Below are the question, the right answer and its answer.
 Does the model's answer mean the same as the right one? Other words for the same thing are as good; a wrong or missing \

@@ -18,8 +18,8 @@ from triptych.data.disk.json_rows import Row
 from triptych.data.disk.rows import bad, keyed
 from triptych.data.format import Refused
 from triptych.evaluate.question.question_rows import Source, built, fact_of, free, media_under, read_object
+from triptych.evaluate.question.short_answers import answers_in
 from triptych.evaluate.question.shots import shots_of, with_shots
-from triptych.evaluate.reading.short_answers import answers_in
 
 ASKS = " Please answer in short words."
 BestOf = Callable[[Sequence[str]], str]

@@ -1,1 +1,1 @@
-"""What a reply says: which option it chooses, what a short answer means, whose key it is marked by."""
+"""What a reply says: as it was kept, which option it chooses, whether it is right, what a judge makes of it."""

@@ -1,1 +1,1 @@
-"""Asking, keeping, marking and merging replies; nothing is asked twice, nothing failed is called wrong."""
+"""Asking, keeping, scoring and merging replies; nothing is asked twice, nothing failed is called wrong."""

@@ -19,7 +19,7 @@ from triptych.core.records import Answer, Example, Json
 from triptych.data.disk.rows import keyed, listed, words
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import asked
-from triptych.evaluate.running.answers import ANSWERS, Line, line_to_json, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, Line, line_to_json, read_lines
 from triptych.infer.cache import AnswerCache
 from triptych.infer.responder import Failed, Responder
 

@@ -18,9 +18,9 @@ from triptych.core.log import say
 from triptych.core.plugins import find
 from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.running.answers import ANSWERS, Line, line_to_json, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, Line, line_to_json, read_lines
+from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asking import LOCK, Asked, read_asked, write_asked
-from triptych.evaluate.running.judge import VERDICTS
 from triptych.evaluate.running.result import Result, result_of, score_all, write_result
 
 

@@ -20,8 +20,8 @@ from triptych.core.records import Example, Json
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.certainty.statistics import Score, interval_of, majority, summarise
-from triptych.evaluate.running.answers import ANSWERS, Line
-from triptych.evaluate.running.judge import Verdict, judge_replies, needs_judge
+from triptych.evaluate.reading.answers import ANSWERS, Line
+from triptych.evaluate.reading.judge import Verdict, judge_replies, needs_judge
 from triptych.infer.responder import Responder
 
 RESULT = "result.json"

@@ -12,7 +12,7 @@ from triptych.core.errors import DataError
 from triptych.core.records import Example
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, asked, without_images
-from triptych.evaluate.running.answers import Keys
+from triptych.evaluate.reading.answers import Keys
 from triptych.evaluate.running.asking import Asked, ask, write_asked
 from triptych.evaluate.running.result import Result, check_judge, result_of, score_all, write_result
 from triptych.evaluate.running.shards import Shard, part_of

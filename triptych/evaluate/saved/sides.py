@@ -14,7 +14,7 @@ from pathlib import Path
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import read_json_lines
 from triptych.core.records import Example
-from triptych.evaluate.page.gather import EVALS, MODEL, Evaluation, parse_name, read_evaluations
+from triptych.evaluate.running.gather import EVALS, MODEL, Evaluation, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT
 
 PREFERRED = ("tuned", MODEL, "untuned")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from triptych.core.records import Json
-from triptych.evaluate.running.marking import MarkedItem
+from triptych.evaluate.saved.marking import MarkedItem
 
 _HEAD, _TAIL = 70, 150
 """Characters of a long reply that are shown: most replies conclude at their end."""

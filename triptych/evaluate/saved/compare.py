@@ -18,7 +18,7 @@ from triptych.core.records import Json, text_of
 from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA
-from triptych.evaluate.certainty.sides import BLIND, Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
+from triptych.evaluate.saved.sides import BLIND, Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
 
 _NAMED = 3
 """Most ids that a message names."""

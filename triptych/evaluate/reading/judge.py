@@ -15,7 +15,7 @@ from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.log import progress
 from triptych.core.records import Example, Json, text_of
-from triptych.evaluate.running.answers import Keys
+from triptych.evaluate.reading.answers import Keys
 from triptych.infer.responder import Failed, Responder
 
 VERDICTS = "verdicts.jsonl"

@@ -19,11 +19,11 @@ from triptych.core.records import Example, Json
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.certainty.statistics import Score
+from triptych.evaluate.question.keys import questions_of_key, read_key, with_answers
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.keys import questions_of_key, read_key, with_answers
+from triptych.evaluate.reading.answers import Line, read_lines
 from triptych.evaluate.reading.option_words import letter_of
 from triptych.evaluate.reading.replies import Replies, read_replies
-from triptych.evaluate.running.answers import Line, read_lines
 from triptych.evaluate.running.result import Result, Scored, check_judge, result_of, score_all
 
 

@@ -17,12 +17,12 @@ from triptych.core.plugins import find
 from triptych.core.records import Example, Json, text_of
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.certainty.sides import BLIND
 from triptych.evaluate.certainty.statistics import Score
-from triptych.evaluate.page.gather import EVALS, parse_name, read_evaluations
-from triptych.evaluate.running.answers import ANSWERS, Line, read_lines
-from triptych.evaluate.running.judge import VERDICTS
+from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
+from triptych.evaluate.reading.judge import VERDICTS
+from triptych.evaluate.running.gather import EVALS, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all, write_result
+from triptych.evaluate.saved.sides import BLIND
 from triptych.infer.canned import CannedResponder
 
 

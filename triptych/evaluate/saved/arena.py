@@ -17,11 +17,11 @@ from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.log import progress
 from triptych.core.records import Answer, Example, Json, Part, Text, Turn, images_of
-from triptych.evaluate.certainty.compare import tell_p
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.ratings import Duel, Rating, Vote, duels, rate
 from triptych.evaluate.certainty.statistics import Score, summarise
-from triptych.evaluate.running.answers import ANSWERS, Keys, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, Keys, read_lines
+from triptych.evaluate.saved.compare import tell_p
 from triptych.infer.responder import Failed, Responder
 
 JUDGEMENTS = "arena.jsonl"

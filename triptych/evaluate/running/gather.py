@@ -19,7 +19,7 @@ from triptych.core.errors import DataError
 from triptych.core.files import read_json_lines
 from triptych.core.records import Example, Json
 from triptych.evaluate.certainty.statistics import Score
-from triptych.evaluate.running.answers import ANSWERS, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, read_lines
 from triptych.evaluate.running.result import ITEMS, RESULT
 
 CONDITIONS = ("blind", "untuned", "tuned")
