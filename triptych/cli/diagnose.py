@@ -8,37 +8,31 @@ from typing import Annotated
 
 import typer
 
-from triptych.core.errors import ConfigError
+from triptych.cli.groups.asking import (
+    BenchmarkName,
+    Data,
+    JudgeName,
+    Limit,
+    ModelName,
+    Settings,
+    open_asked,
+    place_of,
+)
 from triptych.core.log import say
-
-JUDGE = "judge."
-"""What settings of the judge begin with."""
 
 
 def run(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or an endpoint: http://host/v1#model-name.")
-    ],
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="See: triptych list benchmarks.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE...]", help="How to ask, e.g. max_tokens=64 concurrency=16 cache=false."),
-    ] = None,
+    model: ModelName,
+    benchmark: BenchmarkName,
+    settings: Settings = None,
     *,
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="PATH", help="The questions. Default: the folder data beside MODEL.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask this many, evenly spaced.")] = None,
+    data: Data = None,
+    limit: Limit = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="KIND", help="Only this condition, e.g. blind; may be given again."),
     ] = None,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            "--judge", metavar="MODEL", help="Who marks, where a benchmark asks one; judge.KEY=VALUE sets it."
-        ),
-    ] = None,
+    judge: JudgeName = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: the folder diagnosis beside MODEL.")
     ] = None,
@@ -50,23 +44,15 @@ def run(
     from triptych.evaluate.diagnosis.conditions import choose_conditions
     from triptych.evaluate.diagnosis.diagnose import diagnose, diagnosis_to_json, lines_of
     from triptych.evaluate.page.diagnose_page import write_page
-    from triptych.infer.opening import open_responder
-    from triptych.infer.settings import address_of
 
     task = find("benchmark", benchmark, Benchmark)
     conditions = choose_conditions(only or ())
-    beside = Path() if address_of(model) else Path(model).parent
-    questions = Path(data) if data else beside / "data"
-    if data is None and not questions.exists():
-        raise ConfigError(f"{questions} is not there: say where the questions of {benchmark} are, with --data PATH.")
-    folder = out or beside / "diagnosis"
-    said = settings or []
-    marking = [each.removeprefix(JUDGE) for each in said if each.startswith(JUDGE)]
-    judging = open_responder(judge, marking).responder if judge else None
-    opened = open_responder(model, [each for each in said if not each.startswith(JUDGE)])
+    place = place_of(model, data, benchmark=benchmark)
+    folder = out or place.beside / "diagnosis"
+    opened, judging = open_asked(model, judge, settings or ())
     found = diagnose(
         task,
-        questions,
+        place.questions,
         opened.responder,
         folder=folder,
         name=benchmark,

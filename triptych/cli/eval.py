@@ -7,43 +7,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.core.errors import ConfigError
+from triptych.cli.groups.asking import (
+    BenchmarkName,
+    Data,
+    JudgeName,
+    Limit,
+    ModelName,
+    Settings,
+    open_asked,
+    place_of,
+)
 from triptych.core.log import say
 
 if TYPE_CHECKING:
     from triptych.evaluate.certainty.statistics import Score
     from triptych.evaluate.running.result import Result
 
-JUDGE = "judge."
-"""What settings of the judge begin with."""
-
 
 def run(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or an endpoint: http://host/v1#model-name.")
-    ],
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="See: triptych list benchmarks.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE...]", help="How to ask, e.g. max_tokens=64 concurrency=16 cache=false."),
-    ] = None,
+    model: ModelName,
+    benchmark: BenchmarkName,
+    settings: Settings = None,
     *,
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="PATH", help="The questions. Default: the folder data beside MODEL.")
-    ] = None,
+    data: Data = None,
     blind: Annotated[
         bool, typer.Option("--blind", help="Take all images out: what does language alone score?")
     ] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask this many, evenly spaced.")] = None,
+    limit: Limit = None,
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="K/N", help="Ask part k of n; then: triptych merge-answers.")
     ] = None,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            "--judge", metavar="MODEL", help="Who marks, where a benchmark asks one; judge.KEY=VALUE sets it."
-        ),
-    ] = None,
+    judge: JudgeName = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: evals/BENCHMARK, with -blind, beside MODEL.")
     ] = None,
@@ -53,23 +47,15 @@ def run(
     from triptych.evaluate.benchmark import Benchmark
     from triptych.evaluate.running.run import evaluate
     from triptych.evaluate.running.shards import parse_shard
-    from triptych.infer.opening import open_responder
-    from triptych.infer.settings import address_of
 
     task = find("benchmark", benchmark, Benchmark)
     part = parse_shard(shard) if shard else None
-    beside = Path() if address_of(model) else Path(model).parent
-    questions = Path(data) if data else beside / "data"
-    if data is None and not questions.exists():
-        raise ConfigError(f"{questions} is not there: say where the questions of {benchmark} are, with --data PATH.")
-    folder = out or beside / "evals" / (f"{benchmark}-blind" if blind else benchmark)
-    said = settings or []
-    marking = [each.removeprefix(JUDGE) for each in said if each.startswith(JUDGE)]
-    judging = open_responder(judge, marking).responder if judge else None
-    opened = open_responder(model, [each for each in said if not each.startswith(JUDGE)])
+    place = place_of(model, data, benchmark=benchmark)
+    folder = out or place.beside / "evals" / (f"{benchmark}-blind" if blind else benchmark)
+    opened, judging = open_asked(model, judge, settings or ())
     result = evaluate(
         task,
-        questions,
+        place.questions,
         opened.responder,
         folder=folder / part.folder if part else folder,
         blind=blind,

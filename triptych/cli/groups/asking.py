@@ -1,0 +1,73 @@
+"""How a model is asked a benchmark, as ``eval`` and ``diagnose`` take it: the arguments, and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triptych.core.errors import ConfigError
+
+if TYPE_CHECKING:  # networks are loaded when a command needs them
+    from triptych.infer.opening import Opened
+    from triptych.infer.responder import Responder
+
+JUDGE = "judge."
+"""What settings of the judge begin with."""
+
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or an endpoint: http://host/v1#model-name.")
+]
+BenchmarkName = Annotated[str, typer.Argument(metavar="BENCHMARK", help="See: triptych list benchmarks.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE...]", help="How to ask, e.g. max_tokens=64 concurrency=16 cache=false."),
+]
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="PATH", help="The questions. Default: the folder data beside MODEL.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Ask this many, evenly spaced.")]
+JudgeName = Annotated[
+    str | None,
+    typer.Option("--judge", metavar="MODEL", help="Who marks, where a benchmark asks one; judge.KEY=VALUE sets it."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a benchmark's questions are, and where what comes of them goes."""
+
+    questions: Path
+    beside: Path
+    """The folder of a model in this process; the working folder for an endpoint."""
+
+
+def place_of(model: str, data: str | None, *, benchmark: str) -> Place:
+    """Return where the questions are.
+
+    Raises:
+        ConfigError: no path was given, and there is no folder ``data`` beside the model.
+    """
+    from triptych.infer.settings import address_of
+
+    beside = Path() if address_of(model) else Path(model).parent
+    questions = Path(data) if data else beside / "data"
+    if data is None and not questions.exists():
+        raise ConfigError(f"{questions} is not there: say where the questions of {benchmark} are, with --data PATH.")
+    return Place(questions, beside)
+
+
+def open_asked(model: str, judge: str | None, settings: Sequence[str]) -> tuple[Opened, Responder | None]:
+    """Return the model that is asked, and the judge where one was named; settings ``judge.KEY=VALUE`` are the judge's.
+
+    Raises:
+        ConfigError, NotFoundError, ModelError: as opening a responder.
+    """
+    from triptych.infer.opening import open_responder
+
+    marking = [each.removeprefix(JUDGE) for each in settings if each.startswith(JUDGE)]
+    judging = open_responder(judge, marking).responder if judge else None
+    return open_responder(model, [each for each in settings if not each.startswith(JUDGE)]), judging
