@@ -89,9 +89,16 @@ def test_an_interrupted_command_leaves_with_130_and_no_traceback(tmp_path: Path)
     os.mkfifo(tmp_path / "never.json")  # reading it waits for ever
     program = [sys.executable, "-m", "triptych", "data", "stats", "messages:never.json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def listen() -> None:
+        # A shell lets what it starts with "&" ignore interrupts, and the tests may run so.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     # Opening the other end returns when the command has opened its own: then it is under way.
     with (
-        subprocess.Popen(program, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            program, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=listen
+        ) as process,
         (tmp_path / "never.json").open("w"),
     ):
         process.send_signal(signal.SIGINT)
