@@ -3,10 +3,10 @@
     pip install lmms-eval
     python examples/lmms_eval_bridge.py --model triptych --model_args pretrained=runs/demo/model --tasks mmmu_val
 
-Written for lmms-eval 0.7.3, whose command line this is. ``pretrained`` may be all that ``triptych eval`` takes as
-MODEL, and other ``model_args`` are its KEY=VALUE. Images stand where a task's ``doc_to_messages`` puts them; tasks
-without one put all images in front, which is theirs to mend. Greedy: a task that samples is refused, not answered
-otherwise.
+Written for lmms-eval 0.7.3, whose command line this is; ``docs/engine.md`` says how to install it without another
+torch. ``pretrained`` may be all that ``triptych eval`` takes as MODEL, and other ``model_args`` are its KEY=VALUE.
+Images stand where a task's ``doc_to_messages`` puts them; tasks without one put all images in front, which is theirs to
+mend. Greedy: a task that samples is refused, not answered otherwise.
 """
 
 from __future__ import annotations

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Triptych
+from tests.cli.conftest import ROOT, Triptych
 from tests.infer.endpoint import Said, completion, serving, trouble
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.formats.messages import FORMAT
@@ -77,7 +82,33 @@ def test_parts_are_merged_on_the_command_line(board: Path, triptych_here: Tripty
     assert len(endpoint.requests) == 12
     nothing = triptych_here(board, "merge-answers", "nowhere")
     assert nothing.returncode == 2
-    assert nothing.stderr.startswith("error: nowhere: no answers.jsonl")
+    assert nothing.stderr.startswith("error: nowhere: no asked.json")
+
+
+def test_control_c_leaves_at_once_and_keeps_what_was_said(board: Path) -> None:
+    stalled = {f" or {number} " for number in range(3, 12)}
+
+    def slow(request: dict[str, Any], before: int) -> Said:
+        text = request["messages"][0]["content"][1]["text"]
+        return Said(completion("red").body, after_s=4.0 if text in stalled else 0.0)
+
+    with serving(slow) as endpoint:
+        command = [sys.executable, "-m", "triptych", "eval", str(endpoint.address), "storyboard"]
+        running = subprocess.Popen(
+            [*command, "--data", "board/held_in.jsonl"],
+            cwd=board,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TRIPTYCH_CACHE": str(board / "cache")},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        answers = board / "evals" / "storyboard" / "answers.jsonl"
+        while running.poll() is None and not (answers.is_file() and len(answers.read_text().splitlines()) == 3):
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=3)
+    assert running.returncode == 130
+    assert "Traceback" not in said
+    assert len(answers.read_text().splitlines()) == 3
 
 
 def test_a_run_that_gets_no_reply_says_why_and_scores_nothing(board: Path, triptych_here: Triptych) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.data.talking import made, note, said, talk
 from tests.pictures import real_data
-from triptych.core.records import images_of
+from triptych.core.records import images_of, text_of
 from triptych.data.text.layout import to_published_front
+from triptych.data.text.references import find_references
 
 
 def front(*words: str, **settings: str | bool) -> list[str]:
@@ -30,7 +34,7 @@ def test_an_image_beside_a_sentence_needs_no_name() -> None:
 
 def test_images_of_later_turns_come_too_and_a_turn_of_an_image_alone_says_its_name() -> None:
     assert front("[a] What?", "A cat.", "And [b]", "A dog.", "[c]", "A cow.") == [
-        "[a][b][c]\nWhat?",
+        "[a][b][c]\nImage 1: What?",
         "A cat.",
         "And image 2",
         "A dog.",
@@ -39,11 +43,120 @@ def test_images_of_later_turns_come_too_and_a_turn_of_an_image_alone_says_its_na
     ]
 
 
+def test_a_turn_whose_words_name_no_image_gets_their_names_where_several_turns_have_images() -> None:
+    assert front("Image 1: [a] Image 2: [b] What is image 1?", "A cat.", "Now image 3: [c]. What is it?", "A dog.") == [
+        "[a][b][c]\nWhat is image 1?",
+        "A cat.",
+        "Now image 3. What is it?",
+        "A dog.",
+    ]
+    assert front("[a] What?", "A cat.", "Image 2: [b]\nWhat?", "A dog.")[2] == "Image 2\nWhat?"
+
+
 def test_labels_of_places_go_with_their_images_or_stay_where_that_is_asked_for() -> None:
     words = "Image 1: [a]\nImage 2: [b]\nWhat is in image 2?"
     assert front(words, "A dog.") == ["[a][b]\nWhat is in image 2?", "A dog."]
-    assert front(words, "A dog.", labels="keep") == ["[a][b]\nImage 1: \nImage 2: \nWhat is in image 2?", "A dog."]
+    assert front(words, "A dog.", labels="keep") == ["[a][b]\nImage 1:\nImage 2:\nWhat is in image 2?", "A dog."]
     assert front("Look: image 1 is [a]. Image 2 is [b]. Which?", "The first.")[0] == "[a][b]\nLook: Which?"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Image 1:\n[a]\nImage 2:\n[b]\nWhich?", "Which?"),
+        ("Look:\n\n[a]\n\n[b]\n\nWhich?", "Look:\n\nWhich?"),
+        ("Look.\nImage 1: [a]\nImage 2: [b]\n\nWhich?", "Look.\n\nWhich?"),
+        ("Images: [a] [b]\nWhich?", "Which?"),
+        ("See:\n  x = 1\nImage 1: [a]\n  y = 2", "See:\n  x = 1\n  y = 2"),
+        ("Image 1: [a]\n  if x:\n    y", "  if x:\n    y"),
+    ],
+)
+def test_lines_that_images_had_for_themselves_go_with_them_and_others_stay(words: str, expected: str) -> None:
+    shown = "[a][b]" if "[b]" in words else "[a]"
+    assert front(words, "A dog.") == [f"{shown}\n{expected}", "A dog."]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Left: [a]\nRight: [b]\nWhich?", "Left: image 1\nRight: image 2\nWhich?"),
+        ("Before: [a] After: [b]\nWhich?", "Before: image 1. After: image 2\nWhich?"),
+        ("Look: [a]. And: [b]. Which?", "Look: image 1. And: image 2. Which?"),
+        ("(left) [a] (right) [b] Which?", "(left) image 1 (right) image 2. Which?"),
+        ("Input: [a] [b]\nOutput:", "Input: image 1, image 2\nOutput:"),
+        ("(1) [a]\n(2) [b]\nWhich?", "(1) image 1\n(2) image 2\nWhich?"),
+        ("1. [a]\n2. [b]\nWhich?", "1. Image 1\n2. Image 2\nWhich?"),
+        ("- [a]\n- [b]\nWhich?", "- image 1\n- image 2\nWhich?"),
+        ("- Image 1: [a]\n- Image 2: [b]\nWhich?", "- Image 1\n- Image 2\nWhich?"),
+        ("A dog, or:\n- [a]\n- [b]\n- a cow", "A dog, or:\n- image 1\n- image 2\n- a cow"),
+        ("| [a] | [b] |\nWhich?", "| image 1 | image 2 |\nWhich?"),
+        ("[a], [b] - which?", "Image 1, image 2 - which?"),
+        ("Is image [a] older than image [b]?", "Is image 1 older than image 2?"),
+    ],
+)
+def test_an_image_in_a_list_or_after_a_colon_is_named(words: str, expected: str) -> None:
+    assert front(words, "A dog.") == [f"[a][b]\n{expected}", "A dog."]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Image 1: [a] a cat\nImage 2: [b] a dog\nWhich?", "Image 1: a cat\nImage 2: a dog\nWhich?"),
+        ("(Image 1: [a]) a cat. (Image 2: [b]) a dog.", "(Image 1) a cat. (Image 2) a dog."),
+        ("What is older, image 1 [a] or image 2 [b]?", "What is older, image 1 or image 2?"),
+        ("[a] (image 1) is older than [b] (image 2).", "Image 1 is older than image 2."),
+        ("From Image 1: [a]\nto Image 2: [b], what changed?", "From Image 1\nto Image 2, what changed?"),
+    ],
+)
+def test_a_label_with_words_of_its_own_or_inside_a_sentence_stays(words: str, expected: str) -> None:
+    assert front(words, "A dog.") == [f"[a][b]\n{expected}", "A dog."]
+
+
+LABELS = (
+    "",
+    "Image {k}: ",
+    "Image {k}:\n",
+    "({k}) ",
+    "{k}. ",
+    "- ",
+    "• ",
+    "Left: ",
+    "View {k} - ",
+    "the image {k} is ",
+)
+BETWEEN = ("\n", "\n\n", " ", ", ", "\nThen\n", " a cat.\n", ". ", " and ")
+OWN = re.compile(r"(?i)^(?:images?|view|\d+|the|is|and)$")
+
+
+@given(
+    shown=st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(BETWEEN)), min_size=1, max_size=4),
+    opening=st.sampled_from(("", "Look.\n", "Look:\n\n", "Compare ")),
+    asked=st.sampled_from(("Which is older?", "\nWhat is in image 1?", "\n  x = 1\n\n  y", "")),
+    keep=st.booleans(),
+)
+def test_in_front_no_word_is_lost_and_no_line_is_left_bare(
+    shown: list[tuple[str, str]], opening: str, asked: str, keep: bool
+) -> None:
+    words = opening
+    for number, (label, between) in enumerate(shown):
+        words += label.replace("{k}", str(number + 1)) + f"[{'abcd'[number]}]" + between
+    words = re.sub(r"[ ]+(?=\n|$)", "", words + asked)
+    (made_so,) = made("in_front", before := talk(words, "A dog."), labels="keep" if keep else "drop")
+    assert images_of(made_so) == images_of(before)
+    told = text_of(made_so.turns[0]).removeprefix("\n")
+    if said(made_so) == said(before):
+        return  # in front already
+    spoken = [word for word in re.findall(r"\w+", text_of(before.turns[0])) if not OWN.match(word)]
+    assert [word for word in re.findall(r"\w+", told) if not OWN.match(word)] == spoken
+    blank = max(map(len, re.findall(r"\n[\n ]*", text_of(before.turns[0]))), default=1)
+    assert all(run.count("\n") <= blank for run in re.findall(r"\n[\n ]*", told))
+    for line in told.split("\n"):
+        assert line == line.rstrip()
+        assert not line.strip() or re.search(r"\w", line)
+        assert not re.fullmatch(r"\s*(?:[-•]|\(?\d[.)]|Left:)\s*", line)
+    numbers = {number for found in find_references(told, count=len(shown)) for number in found.numbers}
+    assert all(1 <= number <= len(shown) for number in numbers)
+    assert made("in_front", made_so) == [made_so]
 
 
 def test_what_is_in_front_stays_as_it_is() -> None:

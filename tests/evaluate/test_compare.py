@@ -206,3 +206,21 @@ def test_a_macro_benchmark_and_one_with_a_statistic_are_compared_as_they_add_up(
     assert (macro.paired.first, macro.paired.second, macro.paired.test) == (1.0, 0.5, "sign flips")
     assert (least.paired.first, least.paired.second, least.paired.test) == (1.0, 0.0, "swaps")
     assert macro.verdict == "all is better than rare"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"id": "a", "score": 0.5}', "the id 'a' is there twice"),
+        ('{"id": "b", "score": NaN}', "not from 0 to 1"),
+        ('{"id": "b", "score": 7}', "not from 0 to 1"),
+        ('{"id": "b", "score": "1"}', "expected"),
+        ('{"score": 1}', "expected"),
+    ],
+)
+def test_marked_items_that_cannot_be_compared_are_refused_by_line(tmp_path: Path, line: str, why: str) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text('{"id": "a", "correct": true}\n')
+    (tmp_path / "b.jsonl").write_text((tmp_path / "b.jsonl").read_text() + line + "\n")
+    with pytest.raises(DataError, match=f"line 2: .*{why}"):
+        compare_folders(tmp_path / "a.jsonl", tmp_path / "b.jsonl")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from triptych.data.media.images import load_image
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.diagnosis.conditions import choose_conditions
 from triptych.evaluate.diagnosis.diagnose import Diagnosis, diagnose, diagnosis_to_json, lines_of, write_diagnosis
-from triptych.evaluate.diagnosis.findings import Finding
-from triptych.evaluate.diagnosis.places import shuffled_p
+from triptych.evaluate.diagnosis.findings import Asked, Finding
+from triptych.evaluate.diagnosis.places import by_images, shuffled_p
+from triptych.evaluate.page.diagnose_cards import moved_by
 from triptych.evaluate.page.diagnose_page import write_page
 from triptych.evaluate.reading import scorers
 from triptych.infer.canned import CannedResponder
@@ -234,6 +236,65 @@ def test_a_failed_reply_is_counted_and_not_taken_for_a_wrong_one(tmp_path: Path)
     )
     [finding] = found.findings
     assert (finding.failed, finding.asked, finding.paired) == (18, 0, None)
+    assert "got no reply" in finding.means
+
+
+def test_a_model_that_never_replies_has_a_page_that_says_so(tmp_path: Path) -> None:
+    found = diagnose(
+        board(tmp_path / "board", 4),
+        tmp_path,
+        CannedResponder({}),
+        folder=tmp_path / "diagnosis",
+        name="colours",
+        conditions=choose_conditions(["blind", "left_out"]),
+    )
+    assert "No question got a reply." in write_page(tmp_path / "diagnosis", found).read_text()
+    assert {each.means.split(" and ")[0] for each in found.findings} == {"It was asked"}
+
+
+def test_questions_of_one_story_are_no_evidence_of_their_own(tmp_path: Path) -> None:
+    def asked(story: int) -> list[Asked]:
+        images = tuple(ImageRef(f"{story}-{number}.png") for number in range(2 + story % 2))
+        turns = (Turn("user", (*images, Text("What?"))), Turn("assistant", (Text("x"),)))
+        facts: dict[str, Json] = {"story": f"{story}", "chance": 0.5}
+        return [Asked(Example(f"{story}/{k}", turns, facts=facts), "x", float(story % 2)) for k in range(30)]
+
+    few = [each for story in range(4) for each in asked(story)]
+    many = [each for story in range(40) for each in asked(story)[:3]]
+    assert by_images(few, chance_of, seed=0).p > 0.1
+    assert by_images(many, chance_of, seed=0).p < 0.01
+
+
+def test_only_a_score_that_goes_past_the_middle_turns_right_into_wrong(tmp_path: Path) -> None:
+    def scored(share: float) -> Benchmark:
+        return replace(
+            board(tmp_path / f"{share}", 4),
+            score=lambda question, reply: share if images_of(question) else share - 0.25,
+        )
+
+    for share, kind in ((0.6, "right, then wrong"), (0.4, "scored less")):
+        found = diagnose(
+            scored(share),
+            tmp_path,
+            CannedResponder(seen_colour),
+            folder=tmp_path / kind,
+            name="colours",
+            conditions=choose_conditions(["blind"]),
+        )
+        moved = moved_by(found.findings[0].condition, found.unchanged, found.changed["blind"])
+        assert {each.kind for each in moved} == {kind}
+
+
+def test_the_page_can_be_read_aloud(tmp_path: Path) -> None:
+    page = Page(write_page(tmp_path / "diagnosis", told(tmp_path, seen_colour)).read_text())
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(below - above <= 1 for above, below in pairwise(levels))
+    assert all(given.get("alt") for tag, given in page.tags if tag == "img")
+    drawn = [given for tag, given in page.tags if tag == "svg"]
+    assert drawn
+    assert all(given.get("role") == "img" and given.get("aria-label") for given in drawn)
+    assert all(given.get("scope") in ("row", "col") for tag, given in page.tags if tag == "th")
 
 
 def test_dealing_groups_anew_sees_a_difference_and_none(tmp_path: Path) -> None:

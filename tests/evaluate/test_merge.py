@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from triptych.core.errors import DataError, NotFoundError
-from triptych.core.records import Example
+from triptych.core.records import Example, Text, Turn
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.reading.answers import ANSWERS
+from triptych.evaluate.reading.judge import Judge, needs_judge
 from triptych.evaluate.running.merge import merge
+from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
 from triptych.evaluate.running.shards import Shard
 from triptych.infer.canned import CannedResponder
@@ -23,10 +26,30 @@ def colours(question: Example) -> str:
     return ("the red", "the green", "the blue", "")[number % 4]
 
 
-def ask_part(board: Path, folder: Path, number: int, count: int, *, blind: bool = False, name: str = "r") -> None:
+def ask_part(
+    board: Path,
+    folder: Path,
+    number: int,
+    count: int,
+    *,
+    blind: bool = False,
+    name: str = "r",
+    responder: CannedResponder | None = None,
+    max_tokens: int | None = None,
+    limit: int | None = None,
+) -> None:
     shard = Shard(number, count)
-    responder = CannedResponder(colours, name)
-    evaluate(BENCHMARK, board, responder, folder=folder / shard.folder, shard=shard, name="storyboard", blind=blind)
+    evaluate(
+        BENCHMARK,
+        board,
+        responder or CannedResponder(colours, name),
+        folder=folder / shard.folder,
+        shard=shard,
+        name="storyboard",
+        blind=blind,
+        max_tokens=max_tokens,
+        limit=limit,
+    )
 
 
 @pytest.mark.parametrize("blind", [False, True])
@@ -93,5 +116,78 @@ def test_parts_that_do_not_belong_together_are_refused(board: Path, tmp_path: Pa
         merge([tmp_path / "a", tmp_path / "b"], out=tmp_path / "out")
     with pytest.raises(DataError, match="responder is 'another', not 'r'"):
         merge([tmp_path / "a", tmp_path / "c"], out=tmp_path / "out")
+    ask_part(board, tmp_path / "d", 1, 2, responder=CannedResponder({"one": "reply"}, "r"))
+    ask_part(board, tmp_path / "e", 2, 2, max_tokens=5)
+    ask_part(board, tmp_path / "f", 2, 2, limit=8)
+    with pytest.raises(DataError, match="r had other weights or settings"):
+        merge([tmp_path / "a", tmp_path / "d"], out=tmp_path / "out")
+    with pytest.raises(DataError, match="max_tokens is 5, not 32"):
+        merge([tmp_path / "a", tmp_path / "e"], out=tmp_path / "out")
+    with pytest.raises(DataError, match="24 questions are in one of them only, as 'held_in-1'"):
+        merge([tmp_path / "a", tmp_path / "f"], out=tmp_path / "out")
     with pytest.raises(NotFoundError, match="shard-K-of-N"):
         merge([tmp_path / "nowhere"], out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "why"),
+    [
+        (0, "Which is first?", "1 questions have other words or pictures, as 'held_in-3'"),
+        (-1, "the red", "what is right"),
+    ],
+)
+def test_parts_of_two_versions_of_the_data_are_refused(
+    board: Path, tmp_path: Path, place: int, said: str, why: str
+) -> None:
+    ask_part(board, tmp_path / "old", 1, 2)
+    path = board / "held_in.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    content = rows[3]["messages"][place]["content"]
+    rows[3]["messages"][place]["content"] = said if place else [*content[:-1], {"type": "text", "text": said}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ask_part(board, tmp_path / "new", 2, 2)
+    with pytest.raises(DataError, match=why):
+        merge([tmp_path / "old", tmp_path / "new"], out=tmp_path / "out")
+
+
+def test_parts_that_overlap_and_parts_of_other_counts_make_one_whole(board: Path, tmp_path: Path) -> None:
+    for number, count in ((1, 2), (1, 3), (2, 3), (3, 3)):
+        ask_part(board, tmp_path / f"{number}-{count}", number, count)
+    parts = [tmp_path / name for name in ("1-2", "1-3", "2-3", "3-3")]
+    found = merge(parts, out=tmp_path / "out")
+    whole = evaluate(BENCHMARK, board, CannedResponder(colours, "r"), folder=tmp_path / "w", name="storyboard")
+    assert found == whole
+    assert len((tmp_path / "out" / ANSWERS).read_text().splitlines()) == 32
+
+
+def test_what_a_judge_said_of_the_parts_is_kept_and_not_asked_for_again(board: Path, tmp_path: Path) -> None:
+    def ask(question: Example, reply: str) -> Example:
+        return Example("", (Turn("user", (Text(f"mark {reply}"),)),))
+
+    judge = Judge(ask=ask, read=lambda question, verdict: {"score": int(verdict) / 5}, published="somebody")
+    judged = replace(BENCHMARK, score=needs_judge, judge=judge)
+    asked: list[str] = []
+
+    def mark(prompt: Example) -> str:
+        asked.append(prompt.id)
+        return "4"
+
+    def measure(folder: Path, shard: Shard | None) -> Result:
+        strict = CannedResponder(mark, "strict")
+        return evaluate(judged, board, CannedResponder(colours, "r"), folder=folder, shard=shard, judge=strict)
+
+    for number in (1, 2):
+        measure(tmp_path / "e" / Shard(number, 2).folder, Shard(number, 2))
+    before = len(asked)
+    assert merge([tmp_path / "e"], out=tmp_path / "e") is None
+    found = measure(tmp_path / "e", None)
+    assert (found.total.n, found.total.score, len(asked)) == (32, pytest.approx(0.8 * 24 / 32), before)
+
+
+def test_a_part_that_no_question_fell_to_belongs_to_the_whole(board: Path, tmp_path: Path) -> None:
+    for number in range(1, 7):  # the board's questions are on four sets of pictures
+        ask_part(board, tmp_path / str(number), number, 6)
+    assert not (tmp_path / "6" / "shard-6-of-6" / ANSWERS).exists()
+    found = merge([tmp_path / str(number) for number in range(1, 7)], out=tmp_path / "out")
+    assert found is not None
+    assert found.total.n == 32

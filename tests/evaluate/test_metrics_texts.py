@@ -162,6 +162,8 @@ def test_an_edit_distance_is_the_one_that_its_definition_gives() -> None:
         ("Yes", "yes ", 1.0),
         ("2010", "2050", 1.0),
         ("Red", "dark red", 0.0),
+        ("nan", "NaN", 1.0),
+        ("inf", "1", 0.0),
     ],
 )
 def test_a_number_may_be_five_percent_off(reference: str, reply: str, score: float) -> None:

@@ -104,6 +104,35 @@ def test_a_question_about_an_order_is_shuffled_under_its_words_only(tmp_path: Pa
     assert images_of(wrong) != images_of(asked)
 
 
+@pytest.mark.parametrize(
+    "words", ["Is the left image the second picture?", "In which order? Image 1 is the first in this sequence."]
+)
+def test_words_that_cannot_be_kept_right_can_still_be_kept_wrong(
+    tmp_path: Path, pictures: list[ImageRef], words: str
+) -> None:
+    asked = question(pictures, words)
+    assert isinstance(perturbations.shuffled_right(asked, bench(tmp_path)), Skipped)
+    [wrong] = made(perturbations.shuffled_wrong(asked, bench(tmp_path)))
+    assert images_of(wrong) != images_of(asked)
+    assert [text_of(turn) for turn in wrong.turns] == [text_of(turn) for turn in asked.turns]
+
+
+def test_images_change_places_under_the_words_between_them(tmp_path: Path, pictures: list[ImageRef]) -> None:
+    parts = (Text("Left: "), pictures[0], Text(" Right: "), pictures[1], Text(" What is on the left?"))
+    asked = Example("q", (Turn("user", parts), Turn("assistant", (Text("red"),))))
+    assert isinstance(perturbations.shuffled_right(asked, bench(tmp_path)), Skipped)
+    [wrong] = made(perturbations.shuffled_wrong(asked, bench(tmp_path)))
+    assert images_of(wrong) == (pictures[1], pictures[0])
+
+
+def test_a_question_with_more_images_lends_the_first_of_them(tmp_path: Path, pictures: list[ImageRef]) -> None:
+    one = Example("one", (Turn("user", (pictures[3], Text("?"))), Turn("assistant", (Text("x"),))))
+    [wrong] = made(perturbations.wrong_images(one, bench(tmp_path, one, question(pictures))))
+    assert images_of(wrong) == (pictures[0],)
+    fewer = perturbations.wrong_images(question(pictures), bench(tmp_path, one, question(pictures)))
+    assert isinstance(fewer, Skipped)
+
+
 def test_wrong_images_are_as_many_and_of_no_shared_picture(tmp_path: Path, pictures: list[ImageRef]) -> None:
     asked = question(pictures)
     mine = replace(asked, id="shares one")
@@ -177,6 +206,7 @@ def test_a_missing_picture_skips_a_condition_and_says_so(tmp_path: Path) -> None
     ("said", "options", "reply", "expected", "reference"),
     [
         ("Who?\n(A) a cat\n(B) a dog\nSay.", ["a cat", "a dog"], "B", "Who?\n(A) a dog\n(B) a cat\nSay.", "A"),
+        ("Who?\n1. a cat\n2. a dog", ["a cat", "a dog"], "a cat", "Who?\n1. a dog\n2. a cat", "a cat"),
         ("A cat?\nA. cat\nB. dog", ["cat", "dog"], "A. cat", "A cat?\nA. dog\nB. cat", "B. cat"),
         ("Is it red or blue? Choose: red or blue.", ["red", "blue"], "red", "Is it red or blue? Choose: blue or red.",
          "red"),

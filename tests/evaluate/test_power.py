@@ -69,7 +69,7 @@ def test_weights_of_questions_add_up_to_one(strata: list[int], clusters: list[in
     count = min(len(strata), len(clusters))
     of = layout(count, strata=strata[:count], clusters=clusters[:count])
     assert of.weights.sum() == pytest.approx(1)
-    assert 1 <= of.freedom <= max(1, of.clusters)
+    assert all(1 <= free <= max(1, of.clusters) for free in of.freedom_of_block)
 
 
 def test_labels_are_numbered_as_they_come() -> None:

@@ -79,6 +79,56 @@ def test_a_folder_of_another_name_is_scored_by_the_benchmark_that_is_named(run: 
     assert json.loads(json.dumps(rescored_to_json([found])))[0]["after"]["score"] == 1.0
 
 
+def test_a_folder_says_by_itself_which_benchmark_it_is_of(board: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    evaluate(BENCHMARK, board, CannedResponder(lambda _: "the red"), folder=folder, name="storyboard")
+    (found,) = rescore_run(folder)
+    assert (found.changed, found.after.n) == ((), 32)
+
+
+def test_groups_that_were_asked_in_part_do_not_count_as_whole(
+    board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit leaves questions of a group out; whoever scores anew knows that from the folder alone."""
+    (tmp_path / "of_groups").mkdir()
+    (tmp_path / "of_groups" / "grouped.py").write_text(
+        "from dataclasses import replace\n"
+        "from triptych.evaluate.benchmarks.storyboard import BENCHMARK\n"
+        "BENCHMARK = replace(BENCHMARK, together={'scenario': 'scenario'})\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    grouped = find("benchmark", "of_groups.grouped", Benchmark)
+    folder = tmp_path / "e"
+    for limit, whole in ((8, 0), (None, 4)):
+        red = CannedResponder(lambda _: "the red", "r")
+        found = evaluate(grouped, board, red, folder=folder, name="of_groups.grouped", limit=limit)
+        assert found.together["scenario"].n == whole
+        before = (folder / "result.json").read_bytes()
+        rescore_run(folder)
+        assert (folder / "result.json").read_bytes() == before
+
+
+def test_references_that_were_mended_after_the_asking_stay_mended(board: Path, tmp_path: Path) -> None:
+    folder, file, seen = tmp_path / "storyboard-all-tuned", board / "held_in.jsonl", []
+
+    def reply(question: Example) -> str:
+        seen.append(question.id)
+        return "the red"
+
+    evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[2]["messages"][-1]["content"] = "the red"  # the data were wrong, and are put right
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mended = evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+    assert mended.total.score == 5 / 16
+    assert len(seen) == 16
+    (found,) = rescore_run(folder)
+    assert (found.changed, found.after.score) == ((), 5 / 16)
+    lines = (folder / "answers.jsonl").read_text()
+    evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+    assert (folder / "answers.jsonl").read_text() == lines
+
+
 def test_an_answer_that_is_gone_is_named(run: Path) -> None:
     folder = run / "evals" / "storyboard-held_out-tuned"
     lines = (folder / "answers.jsonl").read_text().splitlines(keepends=True)

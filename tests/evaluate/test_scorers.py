@@ -138,6 +138,29 @@ def test_a_reply_that_declines_is_no_no(reply: str) -> None:
     assert not is_answered(known("no", "yes", "no"), reply)
 
 
+@pytest.mark.parametrize(
+    ("reference", "answers", "reply"),
+    [
+        ("yes", ("yes", "no"), "<think>no, or is it?</think>Yes"),
+        ("yes", ("yes", "no"), "\\boxed{\\text{yes}}"),
+        ("yes", ("yes", "no"), "Yes, there is no doubt"),
+        ("false", ("true", "false"), "The statement is not true"),
+        ("the dog", ("the dog", "the cat"), "it isn't the cat, it's the dog"),
+        ("2", ("1", "2", "3"), "<think>1 or 3</think>**2**"),
+        ("a dog", (), "<think>a cat</think>A dog."),
+        ("a dog", (), "It barks, so \\boxed{dog}"),
+        ("a dog", (), "<answer>the dog</answer>"),
+    ],
+)
+def test_thinking_and_marks_are_no_words_of_a_free_reply(reference: str, answers: tuple[str, ...], reply: str) -> None:
+    asked = known(reference, *answers) if answers else question(reference)
+    assert correct(asked, reply) == 1.0
+
+
+def test_a_reply_that_is_still_thinking_is_unanswered() -> None:
+    assert not is_answered(question("a dog"), "<think>It may be a dog")
+
+
 def test_a_letter_counts_only_where_the_question_shows_letters() -> None:
     reference = Turn("assistant", (Text("false"),))
     facts: dict[str, Json] = {"choice": True, "options": ["true", "false"]}

@@ -37,7 +37,7 @@ def test_other_scores_get_an_interval_near_the_normal_one() -> None:
 
 
 def test_the_bootstrap_is_the_same_for_the_same_seed_and_another_for_another() -> None:
-    scores = [0.1, 0.5, 0.25, 0.9, 0.4, 0.75]
+    scores = [0.1, 0.5, 0.25, 0.9, 0.4, 0.75, 0.3, 0.6]
     assert interval(scores, seed=1) == interval(scores, seed=1)
     assert interval(scores, seed=1) != interval(scores, seed=2)
 
@@ -194,3 +194,28 @@ def test_95_intervals_of_100_hold_the_truth(draw: Callable[[], Drawn], truth: fl
         held += low <= truth <= high
     # Of 300, a method that holds 95 in 100 gives 274 to 295, but for once in 200.
     assert 272 <= held <= 297
+
+
+def in_clusters_of_unequal_size() -> Drawn:
+    sizes = 1 + np.minimum(29, (2 * RNG.pareto(1.3, 12)).astype(int))
+    chance_of = RNG.beta(1.2, 1.2, 12)
+    clusters = np.repeat(np.arange(12), sizes)
+    return (RNG.random(len(clusters)) < chance_of[clusters]).astype(float).tolist(), clusters.tolist(), None
+
+
+def beside_a_tiny_group() -> Drawn:
+    return (RNG.random(302) < 0.5).astype(float).tolist(), None, [0] * 2 + [1] * 300
+
+
+def in_three_clusters() -> Drawn:
+    return np.repeat(RNG.beta(2, 2, 3), 5).tolist(), np.repeat(np.arange(3), 5).tolist(), None
+
+
+@pytest.mark.parametrize("draw", [in_clusters_of_unequal_size, beside_a_tiny_group, in_three_clusters])
+def test_intervals_hold_the_truth_where_a_few_questions_make_most_of_the_spread(draw: Callable[[], Drawn]) -> None:
+    held = 0
+    for seed in range(300):
+        scores, clusters, strata = draw()
+        low, high = interval(scores, clusters=clusters, strata=strata, seed=seed)
+        held += low <= 0.5 <= high
+    assert held >= 272

@@ -22,7 +22,7 @@ from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 
-VIDEOS = ("nextqa", "activitynet_qa", "msvd_qa", "msrvtt_qa", "video_mme", "video_detail", "video_chatgpt")
+VIDEOS = ("nextqa", "nextqa_oe", "activitynet_qa", "msvd_qa", "msrvtt_qa", "video_mme", "video_detail", "video_chatgpt")
 JUDGED = ("activitynet_qa", "msvd_qa", "msrvtt_qa", "magnifier_bench_free")
 
 
@@ -143,7 +143,7 @@ def test_long_answers_are_rated_in_the_dimensions_of_their_kind(
 
 
 def test_measures_of_video_chatgpt_are_told_each_by_its_questions(tmp_path: Path) -> None:
-    verdict = "{'correctness': 5, 'detail': 4, 'context': 3, 'temporal': 1}"
+    verdict = "{'correctness': 5, 'detail': 4, 'context': 3, 'temporal': 1, 'consistency': 2}"
     result = evaluate(
         benchmark("video_chatgpt"),
         SAMPLES / "video_chatgpt",
@@ -156,16 +156,52 @@ def test_measures_of_video_chatgpt_are_told_each_by_its_questions(tmp_path: Path
         "detail": 4,
         "context": 3,
         "temporal": 1,
+        "consistency": 2,
     }
-    assert result.total.score == pytest.approx((0.8 + 0.2) / 2)
+    assert result.total.score == pytest.approx((0.8 + 0.2 + 0.4) / 3)
 
 
-def test_the_other_questions_of_video_chatgpt_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "consistency_qa.json"
-    file.write_text(json.dumps([{"Q1": "What?", "Q2": "Which?", "A": "It.", "video_name": "v_one"}]))
+def test_consistency_is_judged_over_both_replies_in_both_orders(tmp_path: Path) -> None:
+    seen: dict[str, str] = {}
+
+    def judge(prompt: Example) -> str:
+        seen[prompt.id] = text_of(prompt.turns[0])
+        return "{'consistency': 4}"
+
+    result = evaluate(
+        benchmark("video_chatgpt"),
+        Path(f"{SAMPLES / 'video_chatgpt' / 'consistency_qa.json'}#frames=2"),
+        CannedResponder({"consistency/0/1": "the first reply", "consistency/0/2": "the second reply"}),
+        folder=tmp_path,
+        judge=CannedResponder(judge),
+    )
+    assert result.measures["consistency"].score == result.total.score == 0.8
+    told = ("What grows bright?", "Which thing gets brighter?", "A square.", "the first reply", "the second reply")
+    assert [seen["consistency/0/1"].index(words) for words in told] == sorted(
+        seen["consistency/0/1"].index(words) for words in told
+    )
+    one, other = (f"Model's answer to question {number}: the {{}} reply" for number in (1, 2))
+    assert one.format("second") in seen["consistency/0/2"]
+    assert other.format("first") in seen["consistency/0/2"]
+
+
+def test_a_reply_whose_pair_is_missing_is_not_judged(tmp_path: Path) -> None:
+    result = evaluate(
+        benchmark("video_chatgpt"),
+        SAMPLES / "video_chatgpt" / "consistency_qa.json",
+        CannedResponder({"consistency/0/1": "a square", "consistency/0/2": ""}),
+        folder=tmp_path,
+        judge=CannedResponder(lambda prompt: "{'consistency': 5}"),
+    )
+    assert (result.failed, result.unanswered, result.total.score) == (1, 1, 0.0)
+
+
+def test_a_file_of_another_name_is_no_video_chatgpt(tmp_path: Path) -> None:
+    file = tmp_path / "other_qa.json"
+    file.write_text(json.dumps([{"Q": "What?", "A": "It.", "video_name": "v_one"}]))
     (row,) = rows("video_chatgpt", file)
     assert isinstance(row, Refused)
-    assert "neither generic_qa.json nor temporal_qa.json" in row.message
+    assert "none of generic_qa.json, temporal_qa.json, consistency_qa.json" in row.message
 
 
 def test_a_video_without_a_name_in_the_mapping_is_refused(tmp_path: Path) -> None:

@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from typing import Any
 
-from triptych.infer.settings import Address
+from triptych.core.records import Answer, Example, ImageRef, Text, Turn
+from triptych.infer.remote import RemoteResponder
+from triptych.infer.responder import Failed
+from triptych.infer.settings import Address, EndpointSettings
 
 
 @dataclass(frozen=True)
@@ -106,3 +110,33 @@ def serving(reply: Callable[[dict[str, Any], int], Said], *, model: str = "m") -
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def ask(name: str, *parts: Text | ImageRef) -> Example:
+    return Example(name, (Turn("user", (*parts, Text(f"What is {name}?"))),))
+
+
+def responder(endpoint: Endpoint, *, slept: list[float] | None = None, **settings: Any) -> RemoteResponder:
+    """A responder that waits for nothing and writes down how long it would have."""
+
+    async def sleep(seconds: float) -> None:
+        if slept is not None:
+            slept.append(seconds)
+
+    return RemoteResponder(endpoint.address, EndpointSettings(**settings), sleep=sleep, random=Random(1))
+
+
+def echo(request: dict[str, Any], before: int) -> Said:
+    return completion(f"you said {words_of(request)}")
+
+
+def one(found: list[Answer | Failed]) -> Answer:
+    (answer,) = found
+    assert isinstance(answer, Answer), answer
+    return answer
+
+
+def failure(found: list[Answer | Failed]) -> str:
+    (failed,) = found
+    assert isinstance(failed, Failed), failed
+    return failed.reason

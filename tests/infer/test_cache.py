@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from triptych.core.errors import DataError
-from triptych.core.records import Answer, Example, ImageRef, Text, Turn
-from triptych.infer.cache import AnswerCache, Digests
+from triptych.core.records import Answer, Example, ImageRef, Text, Turn, VideoRef
+from triptych.infer.cache import AnswerCache, Digests, prompt_key
 
 
 @pytest.fixture
@@ -23,17 +23,17 @@ def question(tmp_path: Path) -> Example:
 
 
 def key(question: Example, *, fingerprint: str = "f", max_tokens: int = 8) -> str:
-    return AnswerCache(Path("/nowhere"), fingerprint).key(question, max_tokens=max_tokens)
+    return prompt_key(question, fingerprint=fingerprint, max_tokens=max_tokens, digests=Digests())
 
 
 def test_a_reply_is_there_for_the_next_run_and_under_another_name(question: Example, tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path / "c", "f")
-    name = cache.key(question, max_tokens=8)
+    name = key(question)
     assert cache.get(name, name="q") is None
     cache.put(name, Answer("q", "the first\nof both", tokens_in=7, tokens_out=3))
     later = AnswerCache(tmp_path / "c", "f")
     again = replace(question, id="other", facts={}, skills=("s",), origin="elsewhere")
-    found = later.get(later.key(again, max_tokens=8), name="other")
+    found = later.get(key(again), name="other")
     assert found == Answer("other", "the first\nof both", tokens_in=7, tokens_out=3)
 
 
@@ -64,11 +64,30 @@ def test_the_key_follows_pixels_words_order_responder_and_length(question: Examp
     assert key(question) not in others
 
 
+def test_the_key_of_a_folder_of_frames_follows_every_frame(tmp_path: Path) -> None:
+    for place in ("film", "moved"):
+        (tmp_path / place).mkdir()
+        for number in range(3):
+            Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(tmp_path / place / f"frame_{number}.png")
+
+    def of(place: str) -> str:
+        return key(Example("q", (Turn("user", (VideoRef(str(tmp_path / place)), Text("?"))),)))
+
+    before = of("film")
+    assert of("moved") == before
+    (tmp_path / "film" / "notes.txt").write_text("not shown")
+    assert of("film") == before
+    Image.new("RGB", (8, 8), "white").save(tmp_path / "film" / "frame_1.png")
+    assert of("film") != before
+    (tmp_path / "moved" / "frame_2.png").unlink()
+    assert of("moved") not in {before, of("film")}
+
+
 def test_a_responder_never_sees_the_replies_of_another(question: Example, tmp_path: Path) -> None:
-    one, other = AnswerCache(tmp_path, "one"), AnswerCache(tmp_path, "other")
-    one.put(one.key(question, max_tokens=8), Answer("q", "yes"))
-    assert AnswerCache(tmp_path, "other").get(other.key(question, max_tokens=8), name="q") is None
-    assert AnswerCache(tmp_path, "other").get(one.key(question, max_tokens=8), name="q") is None
+    one = AnswerCache(tmp_path, "one")
+    one.put(key(question, fingerprint="one"), Answer("q", "yes"))
+    assert AnswerCache(tmp_path, "other").get(key(question, fingerprint="other"), name="q") is None
+    assert AnswerCache(tmp_path, "other").get(key(question, fingerprint="one"), name="q") is None
 
 
 def write_many(folder: Path, process: int) -> None:

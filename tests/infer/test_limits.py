@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from random import Random
 
 import pytest
@@ -94,6 +95,9 @@ def test_no_minute_holds_more_than_so_many(per_minute: int, pauses_s: list[float
 def test_a_budget_counts_what_is_spent_and_keeps_what_is_set_aside() -> None:
     budget = Budget(tokens=1000, usd=None, price_in=1.0, price_out=4.0)
     guess = Cost(300, 100)
+    assert budget.set_aside(Cost(0, 0)) is None
+    assert budget.set_aside(guess) is not None, "nothing is known yet"
+    budget.book(Cost(0, 0), Cost(0, 0))
     assert budget.set_aside(guess) is None
     assert budget.set_aside(guess) is None
     assert "1000 tokens" in (budget.set_aside(guess) or "")
@@ -109,4 +113,53 @@ def test_a_budget_counts_what_is_spent_and_keeps_what_is_set_aside() -> None:
 def test_a_budget_in_dollars_knows_both_prices() -> None:
     budget = Budget(tokens=None, usd=0.01, price_in=2.0, price_out=10.0)
     assert budget.set_aside(Cost(1000, 700)) is None
+    budget.book(Cost(1000, 700), Cost(1000, 700))
     assert "0.01 dollars" in (budget.set_aside(Cost(1000, 0)) or "")
+
+
+@given(
+    st.integers(1, 50_000),
+    st.lists(st.tuples(st.integers(1, 500), st.integers(1, 40), st.integers(1, 12)), min_size=1, max_size=40),
+    st.floats(0.1, 30),
+    st.integers(1, 8),
+)
+def test_guesses_that_fall_short_alike_never_overdraw_a_budget(
+    most: int, questions: list[tuple[int, int, int]], short: float, at_once: int
+) -> None:
+    """Every question costs ``short`` times its guess; only the first, which goes alone, may cost more than is there."""
+    budget = Budget(tokens=most, usd=None, price_in=0, price_out=0)
+    flying: list[tuple[Cost, Cost]] = []
+    first = None
+    for tokens_in, tokens_out, _ in questions:
+        guess = Cost(tokens_in, tokens_out)
+        while budget.set_aside(guess) is not None:
+            if not flying:
+                break
+            budget.book(*flying.pop(0))
+        else:
+            flying.append((guess, Cost(int(tokens_in * short), tokens_out)))
+            first = first or flying[-1][1]
+            if len(flying) >= at_once:
+                budget.book(*flying.pop(0))
+    for each in flying:
+        budget.book(*each)
+    alone = 0 if first is None else first.tokens_in + first.tokens_out
+    assert budget.spent["tokens"] <= max(most, alone)
+
+
+def test_a_minute_is_one_minute_over_several_askings() -> None:
+    now, begun = 0.0, deque[float]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    async def ask(times: int) -> None:
+        pace = Pace(5, clock=lambda: now, sleep=sleep, begun=begun)
+        for _ in range(times):
+            await pace.wait()
+
+    asyncio.run(ask(5))
+    assert now == 0.0
+    asyncio.run(ask(1))
+    assert now == 60.0

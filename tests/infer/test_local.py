@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from tokenizers import normalizers
 
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
@@ -17,6 +20,7 @@ from triptych.data.template import render
 from triptych.infer.local import LocalResponder, whole_letters
 from triptych.infer.responder import Failed
 from triptych.models.families.tiny import tiny
+from triptych.models.family import Model, open_model
 from triptych.models.features import FeatureStore
 
 WORDS = ("what", "is", "the", "second", "picture", "and", "older", "than", "that", "one", "over", "there", "not")
@@ -145,6 +149,29 @@ def test_a_broken_picture_fails_its_own_question_only(responder: LocalResponder,
     assert texts(list(found.values())) == texts(list(responder.answer(asked, max_tokens=4)))
 
 
+def test_a_batch_that_the_memory_does_not_hold_is_asked_one_by_one(pictures: list[ImageRef]) -> None:
+    """A hook runs out of memory as a small device would; what is too long for it even alone has failed."""
+    model, most = tiny(3), 0
+
+    def small(module: torch.nn.Module, values: object, named: dict[str, torch.Tensor]) -> None:
+        if (embeds := named.get("inputs_embeds")) is not None and embeds.shape[0] * embeds.shape[1] > most:
+            raise torch.OutOfMemoryError
+
+    asked = questions(pictures, 6)
+    responder = LocalResponder(model, features=FeatureStore(model), share=False, name="tiny")
+    before = {answer.id: answer for answer in responder.answer(asked, max_tokens=4)}
+    lengths = sorted(answer.tokens_in for answer in before.values() if isinstance(answer, Answer))
+    most = lengths[-2]
+    with_hook = model.network.register_forward_pre_hook(small, with_kwargs=True)
+    found = {answer.id: answer for answer in responder.answer(asked, max_tokens=4)}
+    with_hook.remove()
+    (lost,) = [answer for answer in found.values() if isinstance(answer, Failed)]
+    assert "memory" in lost.reason
+    assert texts(list(found.values())) == {
+        name: text for name, text in texts(list(before.values())).items() if name != lost.id
+    }
+
+
 def test_a_question_that_is_too_long_fails_and_says_by_how_much(responder: LocalResponder) -> None:
     long = Example("long", (Turn("user", (Text("word " * 600),)),))
     (failed,) = responder.answer([long])
@@ -171,6 +198,22 @@ def test_the_fingerprint_follows_the_weights() -> None:
 
     assert fingerprint(1, 0.0) == fingerprint(1, 0.0)
     assert len({fingerprint(1, 0.0), fingerprint(2, 0.0), fingerprint(1, 1e-3)}) == 3
+
+
+def test_the_fingerprint_follows_settings_and_tokenizer_and_not_the_folder(tmp_path: Path) -> None:
+    def fingerprint(model: Model) -> str:
+        return LocalResponder(model, features=FeatureStore(model), name="tiny").fingerprint
+
+    tiny(3).save(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    assert fingerprint(open_model(str(tmp_path / "one"))) == fingerprint(open_model(str(tmp_path / "other")))
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    config["text_config"]["rope_parameters"]["rope_theta"] = 500.0
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+    words = tiny(3)
+    words.tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    found = [tiny(3), open_model(str(tmp_path / "other")), words]
+    assert len(set(map(fingerprint, found))) == 3
 
 
 def follow_ups(pictures: list[ImageRef], stories: int = 4) -> list[Example]:

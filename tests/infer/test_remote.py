@@ -6,22 +6,29 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.infer.endpoint import Endpoint, Said, completion, serving, trouble, words_of
+from tests.infer.endpoint import (
+    Said,
+    ask,
+    completion,
+    echo,
+    failure,
+    one,
+    responder,
+    serving,
+    trouble,
+    words_of,
+)
 from triptych.core.errors import ConfigError, DataError, RunError
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.infer.remote import RemoteResponder, api_key
 from triptych.infer.responder import Failed, Responder, Speaker
 from triptych.infer.settings import Address, EndpointSettings
-
-Reply = Callable[[dict[str, Any], int], Said]
 
 
 @pytest.fixture(autouse=True)
@@ -37,36 +44,6 @@ def picture(tmp_path: Path) -> ImageRef:
     path = tmp_path / "red.png"
     Image.new("RGB", (20, 10), "red").save(path)
     return ImageRef(str(path))
-
-
-def ask(name: str, *parts: Text | ImageRef) -> Example:
-    return Example(name, (Turn("user", (*parts, Text(f"What is {name}?"))),))
-
-
-def responder(endpoint: Endpoint, *, slept: list[float] | None = None, **settings: Any) -> RemoteResponder:
-    """A responder that waits for nothing and writes down how long it would have."""
-
-    async def sleep(seconds: float) -> None:
-        if slept is not None:
-            slept.append(seconds)
-
-    return RemoteResponder(endpoint.address, EndpointSettings(**settings), sleep=sleep, random=Random(1))
-
-
-def echo(request: dict[str, Any], before: int) -> Said:
-    return completion(f"you said {words_of(request)}")
-
-
-def one(found: list[Answer | Failed]) -> Answer:
-    (answer,) = found
-    assert isinstance(answer, Answer), answer
-    return answer
-
-
-def failure(found: list[Answer | Failed]) -> str:
-    (failed,) = found
-    assert isinstance(failed, Failed), failed
-    return failed.reason
 
 
 def test_sixty_four_questions_are_in_flight_and_each_gets_its_own_reply() -> None:
@@ -195,10 +172,11 @@ def test_what_never_passes_has_failed_with_the_reason() -> None:
         (completion("", ended="content_filter"), "refused: by the content filter"),
         (completion("", ended="length"), "raise max_tokens"),
         (completion(None), "a reply without words"),
+        (trouble(403), "status 403"),
         (trouble(400), "status 400"),
         (trouble(413), "status 413"),
     ],
-    ids=["refusal", "filter", "thought too long", "no words", "bad request", "too large"],
+    ids=["refusal", "filter", "thought too long", "no words", "forbidden", "bad request", "too large"],
 )
 def test_what_is_no_reply_has_failed_at_once_and_is_never_an_empty_answer(said: Said, why: str) -> None:
     with serving(lambda request, before: said) as endpoint:
@@ -211,7 +189,7 @@ def test_an_empty_reply_that_the_model_ended_itself_is_an_answer() -> None:
         assert one(list(responder(endpoint).answer([ask("a")]))).text == ""
 
 
-@pytest.mark.parametrize("said", [trouble(401), trouble(404), trouble(429, code="insufficient_quota")])
+@pytest.mark.parametrize("said", [trouble(401), trouble(402), trouble(404), trouble(429, code="insufficient_quota")])
 def test_what_every_question_would_meet_is_met_once(said: Said) -> None:
     with serving(lambda request, before: said) as endpoint:
         found = list(responder(endpoint, concurrency=1).answer([ask(f"q{number}") for number in range(20)]))
@@ -241,42 +219,6 @@ def test_a_picture_that_cannot_be_read_fails_its_own_question_only(picture: Imag
     assert isinstance(lost := found["a"], Failed)
     assert "gone.png" in lost.reason
     assert len(endpoint.requests) == 1
-
-
-def test_the_budget_ends_the_asking_and_is_never_overdrawn() -> None:
-    questions = [ask(f"q{number}") for number in range(40)]
-    with serving(echo) as endpoint:
-        asked = responder(endpoint, budget_tokens=1100, concurrency=16)
-        found = list(asked.answer(questions, max_tokens=10))
-        answered = [answer for answer in found if isinstance(answer, Answer)]
-        again = list(asked.answer(questions[:3], max_tokens=10))
-    spent = sum(answer.tokens_in + answer.tokens_out for answer in answered)
-    assert asked.budget.spent["tokens"] == spent <= 1100 + 16 * 105
-    assert 8 <= len(answered) == len(endpoint.requests) < 40
-    reasons = {answer.reason for answer in found if isinstance(answer, Failed)}
-    assert all("budget of 1100 tokens is used up" in reason for reason in reasons)
-    assert all(isinstance(answer, Failed) for answer in again)
-
-
-def test_money_is_counted_with_the_prices_given() -> None:
-    with serving(echo) as endpoint:
-        asked = responder(endpoint, budget_usd=1.0, price_in=2.0, price_out=8.0)
-        one(list(asked.answer([ask("a")])))
-    assert asked.budget.spent["dollars"] == pytest.approx((100 * 2 + 5 * 8) / 1e6)
-
-
-def test_requests_keep_to_the_minute() -> None:
-    now = 0.0
-
-    async def sleep(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    with serving(echo) as endpoint:
-        settings = EndpointSettings(requests_per_minute=10, concurrency=4)
-        asked = RemoteResponder(endpoint.address, settings, clock=lambda: now, sleep=sleep)
-        assert len(list(asked.answer([ask(f"q{number}") for number in range(25)]))) == 25
-    assert now == 120.0
 
 
 def test_an_iterator_that_is_left_cancels_what_is_in_flight() -> None:
@@ -325,9 +267,14 @@ def test_a_key_is_shown_to_nobody_it_is_not_meant_for(monkeypatch: pytest.Monkey
     assert api_key(own) == "none"
     with pytest.raises(ConfigError, match="TRIPTYCH_API_KEY"):
         api_key(public)
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret\n")
     assert (api_key(public), api_key(own)) == ("secret", "none")
     monkeypatch.setenv("TRIPTYCH_API_KEY", "mine")
     with serving(echo) as endpoint:
         one(list(responder(endpoint).answer([ask("a")])))
     assert endpoint.headers[0]["authorization"] == "Bearer mine"
+    for wrong in ("schl\u00fcssel", "two\nlines"):
+        monkeypatch.setenv("TRIPTYCH_API_KEY", wrong)
+        with pytest.raises(ConfigError, match="TRIPTYCH_API_KEY") as told:
+            api_key(own)
+        assert wrong not in str(told.value)

@@ -41,7 +41,14 @@ def test_an_address_is_a_url_and_a_models_name() -> None:
     assert address_of("HuggingFaceTB/SmolVLM") is None
 
 
-@pytest.mark.parametrize("wrong", ["http://localhost:8000/v1", "https://#m", "http://me:secret@host/v1#m"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("http://localhost:8000/v1", "https://#m", "http://me:secret@host/v1#m", "http://host:many/v1#m"),
+        *("http://host:99999/v1#m", "http://[::1/v1#m", "http://me:secret@[::1/v1#m", "http://a host/v1#m"),
+        "http://host/v1?key=secret#m",
+    ],
+)
 def test_an_address_that_says_no_model_or_says_a_key_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigError) as told:
         address_of(wrong)

@@ -46,6 +46,31 @@ def nextqa(folder: Path) -> None:
     write_parquet(folder / "MC" / "test-00000-of-00001.parquet", rows)
 
 
+def nextqa_oe(folder: Path) -> None:
+    video(folder, "NExTVideo/4010069381.mp4")
+    rows = [
+        {
+            "video": 4010069381,
+            "frame_count": 20,
+            "width": 32,
+            "height": 32,
+            "question": question,
+            "answer": answer,
+            "qid": row,
+            "type": kind,
+            "additional_ref_answer": other,
+        }
+        for row, (question, kind, answer, other) in enumerate(
+            [
+                ("why did the square grow brighter", "CW", "to be seen", "shows itself"),
+                ("what did it do before the end", "TP", "grew", None),
+                ("how many squares are there", "DC", "one", None),
+            ]
+        )
+    ]
+    write_parquet(folder / "OE" / "test-00000-of-00001.parquet", rows)
+
+
 def activitynet_qa(folder: Path) -> None:
     video(folder, "all_test/v_1QIUV7WYKXg.mp4")
     rows = [
@@ -128,7 +153,9 @@ def video_chatgpt(folder: Path) -> None:
     video(folder, "Test_Videos/v_one.mp4")
     for name, asked in (("generic", "What happens in the video?"), ("temporal", "What happens first?")):
         write_json(folder / f"{name}_qa.json", [{"Q": asked, "A": "A square grows bright.", "video_name": "v_one"}])
-    verdict(folder, "{'correctness': 5, 'detail': 5, 'context': 5, 'temporal': 5}\n")
+    twice = {"Q1": "What grows bright?", "Q2": "Which thing gets brighter?", "A": "A square.", "video_name": "v_one"}
+    write_json(folder / "consistency_qa.json", [twice])
+    verdict(folder, "{'correctness': 5, 'detail': 5, 'context': 5, 'temporal': 5, 'consistency': 5}\n")
 
 
 def bench_row(folder: Path, benchmark: str, row: int, name: str, **told: object) -> dict[str, object]:
@@ -183,7 +210,7 @@ def vbench(folder: Path) -> None:
 DRAWN: Mapping[str, Callable[[Path], None]] = {
     each.__name__: each
     for each in (
-        nextqa, activitynet_qa, msvd_qa, msrvtt_qa, video_mme, video_detail, video_chatgpt,
+        nextqa, nextqa_oe, activitynet_qa, msvd_qa, msrvtt_qa, video_mme, video_detail, video_chatgpt,
         videofeedback_test, evalcrafter, genai_bench, vbench,
     )
 }  # fmt: skip

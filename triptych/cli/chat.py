@@ -12,7 +12,9 @@ from triptych.core.log import say
 
 
 def run(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's folder, or its id on the hub.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or an endpoint: http://host/v1#model-name.")
+    ],
     images: Annotated[
         list[Path] | None, typer.Argument(metavar="[IMAGE...]", help="Pictures, in order; the first is image 1.")
     ] = None,
@@ -24,17 +26,12 @@ def run(
         open_image(str(path)) for path in images or ()
     ]  # first: an error in one is told before torch is loaded
 
-    from triptych.core.files import cache_folder
-    from triptych.infer.local import LocalResponder
-    from triptych.models.family import open_model
-    from triptych.models.features import FeatureStore
+    from triptych.infer.opening import open_speaker
 
-    say(f"opening {model}")
-    opened = open_model(model)
-    speaker = LocalResponder(opened, features=FeatureStore(opened, cache_folder() / "features"), name=model)
+    speaker, numbers_images = open_speaker(model)
     say("/help lists commands, /quit leaves")
     # Where the template numbers the images itself, they are not numbered twice.
-    chat = Chat(opened_images, number_images="{k}" not in opened.template.image_before)
+    chat = Chat(opened_images, number_images=not numbers_images)
     lines = typed_lines(_show) if sys.stdin.isatty() else sys.stdin
     converse(speaker, lines, out=_show, chat=chat)
 

@@ -82,6 +82,9 @@ class Benchmark:
     corpus: Callable[[Sequence[tuple[Example, str]]], Sequence[float]] | None = None
     """All (question, reply) at once -> their scores from 0 to 1, in order, where a score depends on the other
     questions' references (CIDEr). It then stands for ``score``, which stays right for one reply alone if it can."""
+    question_of: Callable[[str, str], Example] | None = None
+    """(id, answer) -> the question without its words and images, where ids tell the options: replies can then be marked
+    with a key alone. Raises DataError."""
     statistic: Callable[[Sequence[tuple[Example, float]]], float] | None = None
     """What a group of (question, score) is worth, -1 to 1, where that is not the mean of the scores (Spearman)."""
 

@@ -21,6 +21,7 @@ from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.records import Answer, Example, Json
 from triptych.data.formats import messages
 from triptych.data.media.locate import ImageError, digest_of
+from triptych.data.media.video import frame_files
 
 
 class Digests:
@@ -30,11 +31,11 @@ class Digests:
         self._known: dict[str, str] = {}
 
     def of(self, source: str) -> str:
-        """Return what tells the content; of what cannot be read, that."""
+        """Return what tells the content, of a folder of frames that of all frames; of what cannot be read, that."""
         if source not in self._known:
             try:
-                self._known[source] = digest_of(source)
-            except ImageError:
+                self._known[source] = _digest(source)
+            except (ImageError, OSError):
                 self._known[source] = f"missing {source}"
         return self._known[source]
 
@@ -50,22 +51,34 @@ def media_of(question: Example, digests: Digests) -> tuple[dict[str, Json], list
     return row, [shown, films] if films else [shown]
 
 
+def prompt_key(question: Example, *, fingerprint: str, max_tokens: int, digests: Digests) -> str:
+    """Return what the reply to a question depends on, as 32 hexadecimal digits: prompts of one key are equal.
+
+    Args:
+        question: as it is asked, without a reference.
+        fingerprint: of who answers, with the settings that change replies.
+        max_tokens: most tokens of the reply.
+        digests: of pictures, to read each only once.
+    """
+    row, media = media_of(question, digests)
+    shown = [each["messages"] for each in _rows(row.get("demonstrations"))]
+    asked: list[Json] = [row["messages"], [*shown], media, fingerprint, max_tokens]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+
+
 class AnswerCache:
     """The replies of one responder. Its state is what its folder held when it was opened, and what came since."""
 
-    def __init__(self, folder: Path, fingerprint: str, *, digests: Digests | None = None) -> None:
+    def __init__(self, folder: Path, fingerprint: str) -> None:
         """Read what is there.
 
         Args:
             folder: of all responders, in the cache folder.
             fingerprint: of the responder.
-            digests: of pictures, to read each only once.
 
         Raises:
             DataError: a line in there is none of ours; the message names it.
         """
-        self._fingerprint = fingerprint
-        self._digests = digests or Digests()
         self._folder = folder / hashlib.sha256(fingerprint.encode()).hexdigest()[:16]
         self._own = self._folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         self._known: dict[str, Answer] = {}
@@ -73,15 +86,8 @@ class AnswerCache:
             for number, record in enumerate(read_json_lines(path), start=1):
                 self._known[str(record.get("key"))] = _answer(record, f"{path}: line {number}")
 
-    def key(self, question: Example, *, max_tokens: int) -> str:
-        """Return what the reply to a question depends on, as 32 hexadecimal digits."""
-        row, media = media_of(question, self._digests)
-        shown = [each["messages"] for each in _rows(row.get("demonstrations"))]
-        asked: list[Json] = [row["messages"], [*shown], media, self._fingerprint, max_tokens]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
-
     def get(self, key: str, *, name: str) -> Answer | None:
-        """Return the reply that was given, as the answer to the question of this id; None: there is none."""
+        """Return the reply to the prompt of a `prompt_key`, as the answer to the question of this id; None: none."""
         found = self._known.get(key)
         return None if found is None else replace(found, id=name)
 
@@ -91,6 +97,13 @@ class AnswerCache:
             self._known[key] = answer
             record: dict[str, Json] = {"key": key, "reply": answer.text}
             append_json_line(self._own, record | {"tokens_in": answer.tokens_in, "tokens_out": answer.tokens_out})
+
+
+def _digest(source: str) -> str:
+    if Path(source).is_dir():
+        frames = "".join(digest_of(str(path)) for path in frame_files(Path(source)))
+        return f"frames:{hashlib.sha256(frames.encode()).hexdigest()}"
+    return digest_of(source)
 
 
 def _answer(record: dict[str, Json], where: str) -> Answer:

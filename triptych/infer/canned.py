@@ -20,6 +20,8 @@ class CannedResponder:
     replies: Mapping[str, str] | Callable[[Example], str]
     """A reply for each id, or a function of the question. An id without a reply, like a DataError, is a failed item."""
     name: str = "canned"
+    by_id: bool = True
+    """Whether a reply may depend on the question's id. False: equal prompts have equal replies, and one is asked."""
 
     @property
     def fingerprint(self) -> str:

@@ -5,7 +5,8 @@ Not the asking (``remote``). Nothing here looks at a clock, sleeps or draws by i
 - In flight: one more for every good reply, until the endpoint is overrun for the first time; then half as many, and
   from there one more for each round of good replies. What was sent before a halving does not halve again.
 - Between attempts: twice as long each time, times a random factor, and never shorter than the endpoint asks for.
-- Budget: a guess is set aside before a question is sent, and what it really cost is booked afterwards.
+- Budget: a guess is set aside before a question is sent, and what it really cost is booked afterwards. The first
+  question goes alone; from there on a guess is as many times larger as the dearest question so far was than its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import ceil
 from random import Random
 
 FIRST_IN_FLIGHT = 8
@@ -78,11 +80,21 @@ class Gate:
 class Pace:
     """Lets so many requests begin within any minute. Its state is when the last ones began."""
 
-    def __init__(self, per_minute: int | None, *, clock: Clock, sleep: Sleep) -> None:
+    def __init__(
+        self, per_minute: int | None, *, clock: Clock, sleep: Sleep, begun: deque[float] | None = None
+    ) -> None:
+        """Begin.
+
+        Args:
+            per_minute: most requests within any 60 s; None: no limit.
+            clock: seconds, from anywhere.
+            sleep: waits so many seconds.
+            begun: when the last ones began, kept by who asks several times; None: none has.
+        """
         self._per_minute = per_minute
         self._clock = clock
         self._sleep = sleep
-        self._begun: deque[float] = deque()
+        self._begun: deque[float] = deque() if begun is None else begun
         self._turn = asyncio.Lock()
 
     async def wait(self) -> None:
@@ -107,7 +119,8 @@ class Cost:
 
 
 class Budget:
-    """Counts what is spent. Its state is that, and what is set aside for questions in flight."""
+    """Counts what is spent. Its state is that, what is set aside for questions in flight, and how far guesses fall
+    short. Never overdrawn, but for a question that costs more of its guess than every one before it."""
 
     def __init__(self, *, tokens: int | None, usd: float | None, price_in: float, price_out: float) -> None:
         """Begin with nothing spent.
@@ -123,6 +136,8 @@ class Budget:
         self.spent = {"tokens": 0.0, "dollars": 0.0}
         self.aside: list[Cost] = []
         """Guesses that are set aside."""
+        self._dear: tuple[float, float] | None = None
+        """How many times its guess the dearest question took, and the dearest reply; None: nothing is known yet."""
 
     def set_aside(self, guess: Cost) -> str | None:
         """Set the guess aside and return None, or return why it cannot be afforded besides what is set aside."""
@@ -132,20 +147,32 @@ class Budget:
         return why
 
     def book(self, guess: Cost, spent: Cost | None) -> None:
-        """Replace a guess that was set aside by what was spent; None: nothing, or nobody knows."""
+        """Replace a guess that was set aside by what was spent; None: nothing."""
         self.aside.remove(guess)
-        if spent is not None:
-            for what, amount in self._values(spent).items():
-                self.spent[what] += amount
+        if spent is None:
+            return
+        dear_in, dear_out = self._dear or (1.0, 1.0)
+        self._dear = (
+            max(dear_in, spent.tokens_in / max(1, guess.tokens_in)),
+            max(dear_out, spent.tokens_out / max(1, guess.tokens_out)),
+        )
+        for what, amount in self._values(spent.tokens_in, spent.tokens_out).items():
+            self.spent[what] += amount
 
     def _short_of(self, guess: Cost) -> str | None:
-        planned = [self._values(cost) for cost in (*self.aside, guess)]
+        if self._dear is None and self.aside and any(most is not None for most in self._most.values()):
+            return "what a question costs is not known yet"
+        dear_in, dear_out = self._dear or (1.0, 1.0)
+        planned = [
+            self._values(ceil(cost.tokens_in * dear_in), ceil(cost.tokens_out * dear_out))
+            for cost in (*self.aside, guess)
+        ]
         for what, most in self._most.items():
             spent = self.spent[what]
             if most is not None and spent + sum(values[what] for values in planned) > most:
                 return f"the budget of {most:g} {what} is used up: {spent:.6g} spent, and a question more is too much"
         return None
 
-    def _values(self, cost: Cost) -> dict[str, float]:
-        dollars = (cost.tokens_in * self._prices[0] + cost.tokens_out * self._prices[1]) / MILLION
-        return {"tokens": cost.tokens_in + cost.tokens_out, "dollars": dollars}
+    def _values(self, tokens_in: int, tokens_out: int) -> dict[str, float]:
+        dollars = (tokens_in * self._prices[0] + tokens_out * self._prices[1]) / MILLION
+        return {"tokens": tokens_in + tokens_out, "dollars": dollars}

@@ -11,6 +11,7 @@ channels of the tower.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from itertools import accumulate
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, ImageRef, Turn
@@ -30,7 +32,9 @@ from triptych.infer.responder import Failed, as_question
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
 
+_NO_MEMORY = "the device's memory does not hold this question alone. Ask with fewer images, or on a larger device."
 _CUT_LETTER = "\N{REPLACEMENT CHARACTER}"
+_PASSING = {"_name_or_path", "architectures", "dtype", "transformers_version"}
 
 
 class LocalResponder:
@@ -66,8 +70,10 @@ class LocalResponder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of every weight, the preprocessing and the template: 16 hexadecimal digits."""
+        """Of every weight, the network's settings, the preprocessing, the tokenizer and the template: 16 digits."""
         digest = hashlib.sha256(f"{self.model.fingerprint()} {self.model.template!r}".encode())
+        digest.update(json.dumps(_lasting(self.model.network.config.to_dict()), sort_keys=True, default=str).encode())
+        digest.update(_tokenizer_as_text(self.model.tokenizer).encode())
         for name, weight in sorted(self.model.network.state_dict().items()):
             digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
             digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -111,15 +117,20 @@ class LocalResponder:
     def _answer_batch(self, batch: Sequence[Group], max_tokens: int) -> Iterator[Answer | Failed]:
         prompts = [prompt for group in batch for prompt in group.prompts]
         replies: list[list[int]] = [[] for _ in prompts]
+        lost = ""
         try:
             for step in self._speak(batch, max_tokens):
                 for row, token in zip(step.rows, step.ids, strict=True):
                     replies[row].append(token)
         except DataError as error:
-            if len(prompts) == 1:
-                yield Failed(prompts[0].id, str(error))
-                return
-            for prompt in prompts:  # one picture cannot be read: one by one shows whose it is
+            lost = str(error)
+        except torch.OutOfMemoryError:
+            lost = _NO_MEMORY
+        if lost and len(prompts) == 1:
+            yield Failed(prompts[0].id, lost)
+            return
+        if lost:  # a picture cannot be read, or all are too many: one by one shows whose it is
+            for prompt in prompts:
                 yield from self._answer_batch([alone(prompt)], max_tokens)
             return
         for prompt, ids in zip(prompts, replies, strict=True):
@@ -179,6 +190,18 @@ def _rows_of(batch: Sequence[Group]) -> list[Shared]:
         Shared(tuple(range(end - len(group.prompts), end)), group.common)
         for group, end in zip(batch, ends, strict=True)
     ]
+
+
+def _lasting(settings: object) -> object:
+    """Return a network's settings without what says where and how they were read; the weights say their type."""
+    if isinstance(settings, dict):
+        return {str(key): _lasting(value) for key, value in settings.items() if key not in _PASSING}
+    return settings
+
+
+def _tokenizer_as_text(tokenizer: PreTrainedTokenizerBase) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return str(backend.to_str()) if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
 
 
 def _measured(question: Example) -> Example:

@@ -15,6 +15,7 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -40,11 +41,13 @@ PUBLIC_HOST, PUBLIC_KEY_VARIABLE = "api.openai.com", "OPENAI_API_KEY"
 NO_KEY = "none"
 """What is sent to a server that wants no key."""
 
+ENOUGH = 20
+"""So many that are forbidden, before any reply, and every question would be."""
 ANSWERS_CHANGE_WITH = ("temperature", "top_p", "seed", "image_side_px", "image_bytes", "video_frames")
 
 
 class RemoteResponder:
-    """Asks an endpoint. Its state is the budget, which holds over all that it is asked."""
+    """Asks an endpoint. Its state is the budget and when requests began: both hold over all that it is asked."""
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class RemoteResponder:
             price_out=settings.price_out,
         )
         self._clock, self._sleep, self._random = clock, sleep, random or Random()
+        self._begun: deque[float] = deque()
         self._key = api_key(address)
 
     @property
@@ -91,7 +95,8 @@ class RemoteResponder:
         """Yield each answer as it comes. Leave the iterator to cancel what is in flight."""
         found: queue.SimpleQueue[Answer | Failed | BaseException] = queue.SimpleQueue()
         loop = asyncio.new_event_loop()
-        asking = _Asking(self, max_tokens, clock=self._clock, sleep=self._sleep, random=self._random)
+        pace = Pace(self.settings.requests_per_minute, clock=self._clock, sleep=self._sleep, begun=self._begun)
+        asking = _Asking(self, max_tokens, pace=pace, sleep=self._sleep, random=self._random)
         task = loop.create_task(asking.ask_all(questions, found.put, self._key))
 
         def work() -> None:
@@ -160,15 +165,16 @@ class RemoteResponder:
 class _Asking:
     """All questions of one call. Its state is what is in flight, and what was found to hold for every question."""
 
-    def __init__(self, who: RemoteResponder, max_tokens: int, *, clock: Clock, sleep: Sleep, random: Random) -> None:
+    def __init__(self, who: RemoteResponder, max_tokens: int, *, pace: Pace, sleep: Sleep, random: Random) -> None:
         self._who = who
         self._settings = who.settings
         self._max_tokens = max_tokens
         self._sleep, self._random = sleep, random
         self._gate = Gate(who.settings.concurrency)
-        self._pace = Pace(who.settings.requests_per_minute, clock=clock, sleep=sleep)
+        self._pace = pace
         self._booked = asyncio.Condition()
         self._hopeless: Trouble | None = None
+        self._forbidden, self._replied = 0, False
         # One thread reads the pictures: nothing of that waits for the network, and decoders are not shared.
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
 
@@ -196,7 +202,7 @@ class _Asking:
             if isinstance(said, Spoken):
                 cost = said.cost or Cost(0, 0)
                 return Answer(question.id, said.text, tokens_in=cost.tokens_in, tokens_out=cost.tokens_out)
-            if said.for_all:
+            if said.for_all or (said.maybe_for_all and not self._replied and self._forbidden >= ENOUGH):
                 self._hopeless = said
             if not said.again or attempt == self._settings.attempts:
                 times = f" ({attempt} attempts)" if attempt > 1 else ""
@@ -215,6 +221,10 @@ class _Asking:
             except DataError as error:
                 return Trouble(reason=str(error))
             said = await self._send(client, messages)
+            if isinstance(said, Spoken):
+                self._replied = True
+            elif said.maybe_for_all:
+                self._forbidden += 1
             overrun = False if isinstance(said, Spoken) else said.overrun
             return said
         finally:
@@ -224,7 +234,7 @@ class _Asking:
         """Send one request, within the budget and the pace."""
         guess = Cost(guess_tokens(messages), self._max_tokens)
         if why := await self._set_aside(guess):
-            return Trouble(reason=f"{why}. Raise it and start again: what is answered is not asked again.")
+            return Trouble(reason=f"{why}. Start again for the rest: what is answered is not asked again.")
         spent: Cost | None = None
         try:
             await self._pace.wait()
@@ -235,10 +245,14 @@ class _Asking:
                     extra_body=self._who.sampling(self._max_tokens),
                 )
             said = read_reply(response.text)
-            spent = said.cost or (guess if isinstance(said, Spoken) else None)
+            spent = said.cost or (guess if isinstance(said, Spoken) or said.paid else None)
             return said
         except (openai.OpenAIError, TimeoutError) as error:
-            return read_error(error)
+            lost = read_error(error)
+            spent = guess if lost.paid else None
+            return lost
+        except UnicodeEncodeError:
+            return Trouble(reason="its words hold half a letter, which cannot be sent. Mend the question.")
         finally:
             self._who.budget.book(guess, spent)
             async with self._booked:
@@ -257,12 +271,20 @@ def api_key(address: Address) -> str:
     """Return the key for an address from the environment, or a word that says there is none.
 
     Raises:
-        ConfigError: the public endpoint, and no key for it.
+        ConfigError: the public endpoint, and no key for it; or a key that cannot be sent.
     """
-    if key := os.environ.get(KEY_VARIABLE):
+    if key := _key_in(KEY_VARIABLE):
         return key
     if urlsplit(address.url).hostname != PUBLIC_HOST:
         return NO_KEY
-    if key := os.environ.get(PUBLIC_KEY_VARIABLE):
+    if key := _key_in(PUBLIC_KEY_VARIABLE):
         return key
     raise ConfigError(f"{address.url} wants a key: set {KEY_VARIABLE} or {PUBLIC_KEY_VARIABLE} in the environment.")
+
+
+def _key_in(variable: str) -> str:
+    """Return the key without the line break that a file may have given it. Raises ConfigError."""
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"{variable} holds a letter that no key has (it is not told here). Set it anew.")
+    return key

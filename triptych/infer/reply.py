@@ -15,11 +15,14 @@ import openai
 
 from triptych.core.records import Json
 from triptych.infer.limits import Cost
+from triptych.infer.responder import writable
 
 OVERRUN = {408, 429, 503, 529}
 """Statuses that say: asked too hard."""
-FOR_ALL = {401, 403, 404, 405}
+FOR_ALL = {401, 402, 404, 405}
 """Statuses that every question would meet."""
+FORBIDDEN = 403
+"""The status of a key that may not, and at some endpoints of a question that moderation refuses."""
 SPENT = "insufficient_quota"
 """What a 429 is called that no waiting mends."""
 LONGEST_REASON = 300
@@ -45,9 +48,13 @@ class Trouble:
     """Whether the endpoint is asked too hard; None: unknown."""
     for_all: bool = False
     """Whether every question would meet it."""
+    maybe_for_all: bool = False
+    """Whether every question may meet it: so it is where many do, and none gets a reply."""
     asked_s: float = 0.0
     """How long the endpoint asks to wait, in seconds."""
     cost: Cost | None = None
+    paid: bool = False
+    """Whether the endpoint worked on it, so that it costs something also where it does not say what."""
 
 
 def read_reply(content: str) -> Spoken | Trouble:
@@ -60,24 +67,29 @@ def read_reply(content: str) -> Spoken | Trouble:
         cost = _cost(body.get("usage"))
     except (ValueError, LookupError, TypeError, AttributeError):
         return Trouble(reason=f"no chat completion: {_short(content)!r}", again=True)
+    words = _joined(words)
     if refusal or ended == "content_filter":
-        return Trouble(reason=f"refused: {_short(str(refusal or 'by the content filter'))}", overrun=False, cost=cost)
+        why = _short(str(refusal or "by the content filter"))
+        return Trouble(reason=f"refused: {why}", overrun=False, cost=cost, paid=True)
     if not words and ended == "length":
         reason = "cut before its first word; raise max_tokens"
-        return Trouble(reason=reason, overrun=False, cost=cost)
+        return Trouble(reason=reason, overrun=False, cost=cost, paid=True)
     if not isinstance(words, str):
-        return Trouble(reason=f"a reply without words: {_short(json.dumps(message))}", overrun=False, cost=cost)
-    return Spoken(words, cost)
+        reason = f"a reply without words: {_short(json.dumps(message))}"
+        return Trouble(reason=reason, overrun=False, cost=cost, paid=True)
+    return Spoken(writable(words), cost)
 
 
 def read_error(error: openai.OpenAIError | TimeoutError) -> Trouble:
     """Return what it means that there was no response of status 200."""
     if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return Trouble(reason="no reply in time (timeout_s)", again=True, overrun=True)
+        return Trouble(reason="no reply in time (timeout_s)", again=True, overrun=True, paid=True)
     if isinstance(error, openai.APIStatusError):
         status, reason = error.status_code, f"status {error.status_code}: {one_line(error)}"
         if error.code == SPENT or status in FOR_ALL:
             return Trouble(reason=reason, for_all=True)
+        if status == FORBIDDEN:
+            return Trouble(reason=reason, maybe_for_all=True)
         again = status in OVERRUN or status in {409, 425} or status >= 500
         asked_s = _seconds(error.response.headers)
         return Trouble(reason=reason, again=again, overrun=True if status in OVERRUN else None, asked_s=asked_s)
@@ -85,8 +97,19 @@ def read_error(error: openai.OpenAIError | TimeoutError) -> Trouble:
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says, short and in one line."""
-    return _short(str(error) or type(error).__name__)
+    """Return what an error says, short and in one line; of a lost connection also why."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, openai.APIConnectionError) and error.__cause__ is not None:
+        said = f"{said} ({str(error.__cause__) or type(error.__cause__).__name__})"
+    return _short(said)
+
+
+def _joined(words: Json) -> Json:
+    """Return the text of a reply that came as a list of parts, as some endpoints send it; all else as it is."""
+    if not isinstance(words, list):
+        return words
+    texts = [part.get("text") for part in words if isinstance(part, dict) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str)) if texts else None
 
 
 def _cost(usage: Json) -> Cost | None:
@@ -106,5 +129,5 @@ def _seconds(headers: Mapping[str, str]) -> float:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(writable(text).split())
     return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 3] + "..."

@@ -6,12 +6,16 @@ A question is an Example that ends in a user turn.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from triptych.core.errors import DataError
 from triptych.core.records import Answer, Example
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, as JSON may spell one that was cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,19 @@ class Speaker(Protocol):
         Raises:
             DataError, ModelError: the question cannot be asked; nothing has been yielded then.
         """
+
+
+def knows_ids(responder: Responder) -> bool:
+    """Tell whether replies depend on what a question is called, as canned ones do; it says so by ``by_id``.
+
+    All others give equal prompts equal replies, so that one of them is asked for all.
+    """
+    return getattr(responder, "by_id", False) is True
+
+
+def writable(text: str) -> str:
+    """Return the text with a replacement character for each half of a letter, which no file can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _HALF.search(text) else text
 
 
 def as_question(example: Example) -> Example:

@@ -6,6 +6,7 @@ both begin with ``Asking``. No key is ever in a tree: it comes from the environm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -90,13 +91,27 @@ def address_of(model: str) -> Address | None:
     if not model.startswith(("http://", "https://")):
         return None
     url, _, name = model.partition("#")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is read only now
+    except ValueError as error:
+        raise ConfigError(
+            f"{_without_key(url)}: no address ({error}). Expected http://localhost:8000/v1#NAME."
+        ) from None
     if not name or not parts.hostname:
         raise ConfigError(f"{model}: an address needs the model's name behind a '#': http://localhost:8000/v1#NAME.")
     if parts.username or parts.password:
         host = parts.hostname
         raise ConfigError(f"{parts.scheme}://{host}: no name or key in an address, it would be written down with it.")
+    if parts.query or re.search(r"\s", url):
+        raise ConfigError(f"{parts.scheme}://{parts.netloc}{parts.path}: no spaces and no '?' in an address, please.")
     return Address(url.rstrip("/"), name)
+
+
+def _without_key(url: str) -> str:
+    """Return an address that cannot be taken apart without what may be a key in it."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def parse_settings(overrides: Sequence[str], *, model: type[S]) -> S:

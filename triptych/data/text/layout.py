@@ -2,7 +2,7 @@
 
 Not which images, and not their order: that never changes here, nor does the number that an image has. ``transforms/``
 choose between the layouts. Source: arXiv:2407.07895 section 3.2 trains on both; in front, words that refer to each
-image stay in the text. Its code was not published, so the rules for words are ours.
+image stay in the text. Its code was not published, so the rules for words (``gaps``) are ours.
 """
 
 from __future__ import annotations
@@ -14,72 +14,14 @@ from itertools import pairwise
 from typing import Literal
 
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef, text_of
-from triptych.data.text.labels import labelled, labels_in, without_labels, words_between
+from triptych.data.text.gaps import words_left
+from triptych.data.text.labels import labelled
 from triptych.data.text.references import find_references
 from triptych.data.transform import tidy
 
 NOISE = "QA_GT_caption_based_noisy"
 """A marker in published LLaVA data that is deleted before training."""
 
-_PREPOSITIONS = frozenset(
-    [
-        "about",
-        "above",
-        "after",
-        "and",
-        "at",
-        "before",
-        "below",
-        "between",
-        "by",
-        "compare",
-        "compared",
-        "describe",
-        "for",
-        "from",
-        "in",
-        "inside",
-        "into",
-        "is",
-        "like",
-        "match",
-        "matches",
-        "of",
-        "on",
-        "or",
-        "resemble",
-        "show",
-        "shows",
-        "than",
-        "that",
-        "to",
-        "toward",
-        "towards",
-        "under",
-        "versus",
-        "vs",
-        "with",
-    ]
-)
-_VERBS = frozenset(
-    [
-        "and",
-        "are",
-        "contains",
-        "depicts",
-        "has",
-        "is",
-        "looks",
-        "matches",
-        "or",
-        "resembles",
-        "shows",
-        "versus",
-        "vs",
-        "was",
-    ]
-)
-_ASKING = frozenset(["a", "an", "any", "he", "it", "she", "that", "the", "there", "these", "they", "this", "those"])
 _MARK = re.compile(r"<\|?(?:image|img)[ _-]*(\d{1,3})\|?>", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s\b")
 
@@ -93,7 +35,8 @@ class Front:
     leave: str = "image {k}"
     """Said where an image stood inside a sentence; ``{k}`` is its number. Empty: nothing."""
     labels: Literal["keep", "drop"] = "drop"
-    """What becomes of "Image 1:" once its image is gone: it names a place where nothing is any more."""
+    """What becomes of "Image 1:" once its image is gone: it names a place where nothing is any more. One that heads
+    words of its own ("Image 1: <image> a cat") or stands inside a sentence always stays, as a name."""
 
 
 def to_front(example: Example, front: Front) -> Example:
@@ -109,16 +52,19 @@ def to_front(example: Example, front: Front) -> Example:
     if first is None or not visuals or _is_in_front(turns, first, len(visuals)) or _replies_between(turns):
         return replace(example, demonstrations=shown)
     count = sum(isinstance(part, ImageRef) for turn in turns for part in turn.parts)
+    holds = [turn.role != "assistant" and any(not isinstance(part, Text) for part in turn.parts) for turn in turns]
     moved: list[Turn] = []
     number = 1
-    for turn in turns:
-        images = sum(isinstance(part, ImageRef) for part in turn.parts)
-        parts = turn.parts if turn.role == "assistant" else _words_left(turn.parts, number, count, front)
+    for turn, has_some in zip(turns, holds, strict=True):
+        keep, parts = front.labels == "keep", turn.parts
+        if has_some:
+            left = words_left(parts, number, count, leave=front.leave, keep_labels=keep, spread=sum(holds) > 1)
+            parts = tidy([Text(left)])
         moved.append(Turn(turn.role, parts))
-        number += images
-    words = text_of(moved[first]).lstrip()
-    said = [Text(front.separator + words)] if words else []
-    moved[first] = Turn("user", tidy([*visuals, *said]))
+        number += sum(isinstance(part, ImageRef) for part in turn.parts)
+    words = text_of(moved[first]).lstrip("\r\n")
+    apart = [Text(front.separator + words)] if words.strip() else []
+    moved[first] = Turn("user", tidy([*visuals, *apart]))
     return replace(example, turns=tuple(moved), demonstrations=shown)
 
 
@@ -158,59 +104,6 @@ def _replies_between(turns: Sequence[Turn]) -> bool:
     """Return whether an image of the assistant stands before one of a user."""
     given = [turn.role for turn in turns for part in turn.parts if not isinstance(part, Text)]
     return "assistant" in given and given[given.index("assistant") :] != ["assistant"] * given.count("assistant")
-
-
-def _words_left(parts: Sequence[Part], number: int, count: int, front: Front) -> tuple[Part, ...]:
-    """Return a turn's words without its images, with their names where they are missed: inside a sentence, or where
-    words between images belong to one of them ("The front view: <image> The right view: <image>")."""
-    labels, named = labels_in(parts, number, count=count), labelled(parts, number, count=count)
-    apart = words_between(parts, number, count=count) is not None
-    dropped = labels if front.labels == "drop" else {}
-    words = [part.text if isinstance(part, Text) else "" for part in parts]
-    alone = not "".join(words).strip()
-    said = ""
-    inside = False
-    for index, part in enumerate(parts):
-        if isinstance(part, Text):
-            text = without_labels(part.text, dropped.get(index, []))
-            if index > 1 and index - 2 in dropped:
-                # What followed "Image 1 is <image>" closes nothing any more.
-                text = re.sub(r"^[ \t]*[.,;)]", "", text)
-                text = text.lstrip() if not said[-1:].strip() else text
-            said += text.lstrip(" ") if said[-1:] in ("", " ", "\n") else text
-            continue
-        before = words[index - 1] if index else ""
-        after = words[index + 1] if index + 1 < len(words) else ""
-        inside = number not in named and _is_inside(before, after, chained=inside)
-        if isinstance(part, ImageRef):
-            if inside or alone or (apart and number not in named):
-                said = _insert(said, front.leave.replace("{k}", str(number)), after, inside=inside)
-            number += 1
-    return tidy([Text(said if parts and isinstance(parts[-1], Text) else said.rstrip())])
-
-
-def _is_inside(before: str, after: str, *, chained: bool) -> bool:
-    """Return whether an image stands inside a sentence, and would be missed there."""
-    left, right = before.rstrip(" \t"), after.lstrip(" \t")
-    last = left.split()[-1].lower() if left[-1:].isalnum() else ""
-    following = right[:80].lower().split()
-    if last in _PREPOSITIONS or (chained and left.endswith(",")):
-        return True
-    if left and not left.endswith((",", "\n")) and not last:
-        return False
-    if following[:1] and following[0].strip(",.?") in _VERBS and not right[:1].isupper():
-        return not left.strip() and (len(following) < 2 or following[1] not in _ASKING)
-    return bool(last) and right[:1].islower()
-
-
-def _insert(said: str, name: str, after: str, *, inside: bool) -> str:
-    if not name:
-        return said
-    opens = not said.strip() or said.rstrip(" \t").endswith((".", "?", "!", "\n"))
-    name = name[0].upper() + name[1:] if opens else name
-    gap = " " if said and not said[-1].isspace() and said[-1] not in "([\"'“‘" else ""
-    colon = ":" if not inside and after.lstrip(" ")[:1].isupper() else ""
-    return said + gap + name + colon + (" " if after[:1].isalnum() else "")
 
 
 def _published_turn(turn: Turn) -> Turn:

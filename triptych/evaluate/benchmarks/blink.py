@@ -21,8 +21,7 @@ from triptych.core.errors import DataError
 from triptych.core.records import Example, Text, Turn
 from triptych.data.disk.rows import bad
 from triptych.data.format import Refused
-from triptych.evaluate.benchmark import chance_of
-from triptych.evaluate.question.keys import KeyedBenchmark
+from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question.question_rows import Source, choice, files_of, letter_at, read_questions
 from triptych.evaluate.reading import scorers
 
@@ -129,7 +128,7 @@ def _build(source: Source) -> Iterator[Example]:
     )
 
 
-BENCHMARK = KeyedBenchmark(
+BENCHMARK = Benchmark(
     questions=questions,
     question_of=question_of,
     score=scorers.correct,

@@ -2,7 +2,7 @@
 
 Source: Xiao et al. 2021 (CVPR; arXiv:2105.08276), the layout of lmms-lab/NExTQA, configuration MC: {video, question,
 a0 to a4, answer, qid, type}, videos under ``NExTVideo/``. The prompt is that of lmms-eval: the question, then options
-as ``A. words``, and no line that says how to answer. Open-ended NExT-QA is not here: its WUPS needs WordNet.
+as ``A. words``, and no line that says how to answer. Open-ended NExT-QA is ``nextqa_oe``.
 """
 
 from __future__ import annotations

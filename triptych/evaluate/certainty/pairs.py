@@ -22,6 +22,7 @@ from triptych.evaluate.certainty.power import (
     Layout,
     contributions,
     detectable_pair,
+    freedom,
     layout,
     share_needed,
 )
@@ -93,11 +94,12 @@ def compare_scores(
     # Where nothing differs there still is one that might have, on each side (Bonett & Price 2012).
     least = math.sqrt(2) / (of.clusters + 2)
     error, error_at_zero = (max(float(np.linalg.norm(parts)), least) for parts in (centred, at_zero))
+    free = freedom(np.bincount(of.block_of_cluster, weights=centred**2).astype(np.float64), of)
     simple = of.strata == 1 and of.clusters == len(one) and np.isin([one, other], (0.0, 1.0)).all()
     if simple:
         p, found = mcnemar(differences), _adjusted_wald(differences)
     else:
-        p, found = sign_flips(at_zero, seed=seed), _bootstrap(differences, of, error, seed)
+        p, found = sign_flips(at_zero, seed=seed), _bootstrap(differences, of, error, free, seed)
     share = share_needed(difference, error=error, error_at_zero=error_at_zero)
     low, high = _agreeing(found, p)
     return Paired(
@@ -222,13 +224,13 @@ def _adjusted_wald(differences: Floats) -> Interval:
     return Interval(max(-1.0, better - worse - half), min(1.0, better - worse + half))
 
 
-def _bootstrap(differences: Floats, of: Layout, error: float, seed: int) -> Interval:
+def _bootstrap(differences: Floats, of: Layout, error: float, free: float, seed: int) -> Interval:
     if of.clusters < 2:
         return Interval(-1.0, 1.0)
     means = resampled_means(differences, of, seed=seed)
     if np.ptp(means) == 0:
         return Interval(max(-1.0, float(means[0]) - _Z * error), min(1.0, float(means[0]) + _Z * error))
-    return percentiles(means, error=error, freedom=of.freedom)
+    return percentiles(means, error=error, freedom=free)
 
 
 def _agreeing(found: Interval, p: float) -> Interval:

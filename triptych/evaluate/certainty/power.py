@@ -3,7 +3,8 @@
 Not intervals (``statistics.py``) and not tests (``pairs.py``). Everything is for a two-sided test at 5% that is to see
 a true difference four times in five (80% power), the usual choice (Cohen 1988; for language models Card et al. 2020,
 Miller 2024). Questions of a cluster (the same images) are added up before anything is squared (Liang & Zeger 1986), so
-that sharing is paid for; a macro score is a weighted mean, with the weights that make its groups equal.
+that sharing is paid for, and a large cluster counts as the jackknife has it (Bell & McCaffrey 2002); a macro score is a
+weighted mean, with the weights that make its groups equal.
 """
 
 from __future__ import annotations
@@ -78,9 +79,21 @@ class Layout:
         ]
 
     @cached_property
-    def freedom(self) -> int:
-        """Degrees of freedom of a spread: clusters less blocks, at least one."""
-        return max(1, self.clusters - len(np.unique(self.block_of_cluster)))
+    def shares(self) -> Floats:
+        """Of each question, the share that its cluster's questions are of all in its group."""
+        pair = self.of_stratum * self.clusters + self.of_cluster
+        return np.asarray(np.bincount(pair)[pair] / np.bincount(self.of_stratum)[self.of_stratum], dtype=np.float64)
+
+    @cached_property
+    def freedom_of_block(self) -> Floats:
+        """Degrees of freedom of the spread within each block: its clusters less one, fewer where they differ in size.
+
+        As many equal clusters as weigh the same in sum of squares (Carter, Schnepel & Steigerwald 2017); at least one.
+        """
+        weight = np.bincount(self.of_cluster, weights=self.weights)
+        whole = np.bincount(self.block_of_cluster, weights=weight)
+        equal = whole**2 / np.bincount(self.block_of_cluster, weights=weight**2)
+        return np.asarray(np.maximum(1.0, equal - 1), dtype=np.float64)
 
 
 def layout(
@@ -118,11 +131,12 @@ def contributions(values: Floats, of: Layout, *, centred: bool = True) -> Floats
     """
     scores = values
     if centred:
-        within = of.clusters_of_stratum
+        within = of.clusters_of_stratum[of.of_stratum]
         means = np.bincount(of.of_stratum, weights=values) / np.bincount(of.of_stratum)
         # A group of one cluster tells nothing of its own spread: it is measured from the mean of all.
-        middle = np.where(within > 1, means, of.mean(values))[of.of_stratum]
-        scores = (values - middle) * np.sqrt(within / np.maximum(within - 1, 1))[of.of_stratum]
+        middle = np.where(within > 1, means[of.of_stratum], of.mean(values))
+        left = np.where(within > 1, 1 - of.shares, 1.0)
+        scores = (values - middle) * np.where(within > 1, np.sqrt((within - 1) / within), 1.0) / left
     return np.bincount(of.of_cluster, weights=of.weights * scores).astype(np.float64)
 
 
@@ -131,16 +145,40 @@ def standard_error(values: Floats, of: Layout) -> float:
 
     A group in which all scores are equal has a spread of two more right and two more wrong (Agresti & Coull 1998).
     """
-    if of.clusters < 2:
-        return math.inf
+    return math.inf if of.clusters < 2 else math.sqrt(float(variances(values, of).sum()))
+
+
+def freedom(by_block: Floats, of: Layout) -> float:
+    """Return the degrees of freedom of a variance: those of blocks, by what each adds to it (Satterthwaite 1946).
+
+    A small group that spreads a lot leaves few, however large the others are.
+
+    Args:
+        by_block: what each block adds.
+        of: which questions hang together.
+    """
+    if not by_block.any():
+        return float(of.freedom_of_block.sum())
+    shares = by_block / by_block.sum()
+    return float(1 / (shares**2 / of.freedom_of_block).sum())
+
+
+def variances(values: Floats, of: Layout) -> Floats:
+    """Return what each block adds to the variance of a (macro) mean of scores from 0 to 1; see ``standard_error``."""
     parts = contributions(values, of)
     low, high = np.full(of.strata, np.inf), np.full(of.strata, -np.inf)
     np.minimum.at(low, of.of_stratum, values)
     np.maximum.at(high, of.of_stratum, values)
     alike = (low == high) & (of.clusters_of_stratum > 1)
-    extra = _least_variance(low[alike], of.clusters_of_stratum[alike]).sum() / of.strata**2
-    whole = _least_variance(np.float64(of.mean(values)), np.intp(of.clusters))  # where nothing differs anywhere
-    return math.sqrt(float(parts @ parts + extra) or float(whole))
+    found = np.bincount(of.block_of_cluster, weights=parts**2).astype(np.float64)
+    block_of_stratum = np.zeros(of.strata, dtype=np.intp)
+    block_of_stratum[of.of_stratum] = of.block_of_cluster[of.of_cluster]
+    least = _least_variance(low[alike], of.clusters_of_stratum[alike]) / of.strata**2
+    np.add.at(found, block_of_stratum[alike], least)
+    if found.any():
+        return found
+    whole = _least_variance(np.float64(of.mean(values)), np.intp(of.clusters))
+    return np.full(len(found), whole / len(found))
 
 
 def detectable(values: Floats, of: Layout) -> tuple[float, float]:

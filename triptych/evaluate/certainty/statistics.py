@@ -9,6 +9,10 @@ Which interval follows from the scores alone:
     any other             Bootstrap over clusters, drawn within the groups of a macro score; its percentiles are
                           widened as Student's t is wider than the normal (Hesterberg 2015). From 8 to 100 clusters
                           that holds the truth as often as BCa or more often, and never leaves the range of scores.
+                          With fewer clusters it is Student's own interval.
+
+Student's t has as many degrees of freedom as the clusters are worth: fewer than there are where they differ in size, or
+where one small group of a macro score makes most of its spread.
 
 Seeded. ``tests/evaluate/test_statistics.py`` simulates how often they hold the truth. Tests of two results are in
 ``pairs.py``, standard errors in ``power.py``.
@@ -25,11 +29,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from triptych.evaluate.certainty.power import ALPHA, Floats, Layout, detectable, layout, standard_error
+from triptych.evaluate.certainty.power import (
+    ALPHA,
+    Floats,
+    Layout,
+    detectable,
+    freedom,
+    layout,
+    standard_error,
+    variances,
+)
 
 RESAMPLES = 4000
 _BATCH_NUMBERS = 4_000_000
 """Of a batch of resamples: 32 MB."""
+_FEW = 8
+"""With fewer clusters a resample can hardly leave the range of what was seen."""
 _Z = float(stats.norm.ppf(1 - ALPHA / 2))
 
 
@@ -135,7 +150,11 @@ def bootstrap(values: Floats, of: Layout, *, seed: int) -> Interval:
     error = standard_error(values, of)
     if not np.isfinite(error):
         return Interval(0.0, 1.0)  # one cluster says nothing about the next one
-    return percentiles(resampled_means(values, of, seed=seed), error=error, freedom=of.freedom)
+    free = freedom(variances(values, of), of)
+    if of.clusters < _FEW:
+        half = float(stats.t.ppf(1 - ALPHA / 2, free)) * error
+        return Interval(max(0.0, of.mean(values) - half), min(1.0, of.mean(values) + half))
+    return percentiles(resampled_means(values, of, seed=seed), error=error, freedom=free)
 
 
 def resampled_means(values: Floats, of: Layout, *, seed: int, resamples: int = RESAMPLES) -> Floats:
@@ -182,7 +201,7 @@ def interval_of(
     if not len(held):
         return Interval(-1.0, 1.0)
     error = float(held.std()) * float(np.sqrt(of.clusters / (of.clusters - 1)))
-    return percentiles(held, error=error, freedom=of.freedom)
+    return percentiles(held, error=error, freedom=of.clusters - 1)
 
 
 def draws(blocks: NDArray[np.intp], *, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
@@ -206,7 +225,7 @@ def draws(blocks: NDArray[np.intp], *, seed: int, resamples: int = RESAMPLES) ->
         yield drawn
 
 
-def percentiles(values: Floats, *, error: float, freedom: int) -> Interval:
+def percentiles(values: Floats, *, error: float, freedom: float) -> Interval:
     """Return the interval of resampled values, widened as Student's t is wider than the normal (Hesterberg 2015).
 
     Args:
@@ -248,7 +267,7 @@ def _interval(values: Floats, of: Layout, seed: int) -> Interval:
         return bootstrap(values, of, seed=seed)
     if of.clusters == len(values) and of.strata == 1:
         return wilson(float(values.sum()), len(values))
-    as_student = (float(stats.t.ppf(1 - ALPHA / 2, of.freedom)) / _Z) ** 2
+    as_student = (float(stats.t.ppf(1 - ALPHA / 2, freedom(variances(values, of), of))) / _Z) ** 2
     variance = standard_error(values, of) ** 2 * as_student
     trials = share * (1 - share) / variance if variance else float(len(values))
     if of.strata == 1:  # clusters that happen to balance out are no more than independent questions

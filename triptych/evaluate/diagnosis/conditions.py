@@ -57,7 +57,7 @@ CONDITIONS: tuple[Condition, ...] = (
         name="wrong_images",
         title="Wrong images",
         change=perturbations.wrong_images,
-        does="The images of another question, as many, stand in the place of its own.",
+        does="Images of another question, as many, stand in the place of its own.",
         asks="Does it look at what the images show?",
         lower="It looks at what the images show: with others it scores less.",
         same="What the images show may not matter to it.",
@@ -90,8 +90,8 @@ CONDITIONS: tuple[Condition, ...] = (
         name=LEFT_OUT,
         title="One image left out",
         change=perturbations.left_out,
-        does="One image at a time becomes an empty grey one; the others keep their places and numbers. The score is "
-        "the mean over the images.",
+        does="One image at a time becomes an empty grey one; the others keep their places and numbers. Of more than "
+        "16 images, 16 take their turn. The score is the mean over them.",
         asks="Which image matters?",
         lower="Single images matter: with one of them empty it scores less.",
         same="No single image is seen to matter.",

@@ -41,7 +41,7 @@ class Finding:
 
     condition: Condition
     paired: Paired | None
-    """Changed against unchanged; None: there is no question to which it applies."""
+    """Changed against unchanged; None: there is no question to which it applies, or none that got both replies."""
     p_holm: float
     """Corrected for all comparisons of the page."""
     of: int
@@ -69,6 +69,8 @@ class Finding:
     @property
     def means(self) -> str:
         """What that means, in a sentence. Where there is no evidence it says whether there might be with more."""
+        if self.paired is None and self.failed:
+            return "It was asked and got no reply that can be held against one to the question as it is."
         if self.paired is None:
             return "It applies to none of the questions."
         if self.verdict != NO_EVIDENCE:

@@ -1,8 +1,8 @@
 """The options of a multiple-choice question in another order: in the words, in the facts and in the reference.
 
 Not what is learnt from it (``option_bias``). Options are found in the last user's words, one after the other, with
-nothing between them but letters, "or" and punctuation; the letters stay where they are and the options change places.
-A question whose options cannot be found so, or lean on their order, is refused with the reason.
+nothing between them but letters or numbers, "or" and punctuation; those stay and the options change places. A
+question whose options cannot be found so, or lean on their order, is refused with the reason.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from triptych.evaluate.reading import scorers
 
 MOST_ORDERS = 4
 """Orders of one question in all, with its own. Of more options, so many rotations are drawn."""
-_BETWEEN = re.compile(r"[^\w]*(?:(?:or|and)\b[^\w]*)?(?:[A-Z]\b[^\w]*)?", re.IGNORECASE)
-"""What may stand between two options."""
+_BETWEEN = re.compile(r"[^\w]*(?:(?:or|and)\b[^\w]*)?(?:(?:[A-Z]|\d{1,2})\b[^\w]*)?", re.IGNORECASE)
+"""What may stand between two options: marks, a letter or a number."""
 _LETTER = re.compile(r"(?:^|\s)[A-Z](?:$|[\s.])")
 _LEANS = re.compile(
     r"\b(?:(?:all|none|both|neither|any|either|some)(?: one)? of (?:the|these|those)\b|"

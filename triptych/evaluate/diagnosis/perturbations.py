@@ -24,6 +24,7 @@ from triptych.core.records import (
     videos_of,
 )
 from triptych.data.media.images import ImageError
+from triptych.data.text.labels import words_between
 from triptych.data.text.layout import Front, to_front, to_references
 from triptych.data.text.references import renumber
 from triptych.data.transform import NOTES, draw, tidy
@@ -43,6 +44,13 @@ _DONORS = 200
 """Other questions that are looked at for images."""
 _FEW = "fewer than two different images"
 _VIDEO = "a video among its images"
+_SILENT = "no image named by number, so that the order may matter silently"
+_ORDERED = "words about the order of its images"
+_PLACED = "words that may mean an image by its place"
+_BETWEEN = "words between its images that belong to one of them"
+_FIXED = "options or answers that name images in a way that cannot be rewritten"
+_BY_PLACE = frozenset((_ORDERED, _PLACED, _BETWEEN, _FIXED))
+"""Why words cannot be kept right; they are wrong then where they stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +100,21 @@ def blind(question: Example, bench: Bench) -> Made:
 
 
 def wrong_images(question: Example, bench: Bench) -> Made:
-    """Give it the images of another question that has as many and shares none of them."""
+    """Give it the images of another question that shares none of them: as many, or the first so many of more."""
     own = images_of(question)
     if not own or videos_of(question):
         return Skipped(_VIDEO if videos_of(question) else "no images")
     mine = {image.source for image in own}
     story = fact(question, "story")
     random = draw(bench.seed, "wrong_images", question.id)
-    donors = bench.donors.get(len(own), ())
-    for donor in random.sample(donors, min(len(donors), _DONORS)):
-        others = images_of(donor)
+    as_many = bench.donors.get(len(own), ())
+    more = [each for count in sorted(bench.donors) if count > len(own) for each in bench.donors[count]]
+    drawn = [each for donors in (as_many, more) for each in random.sample(donors, min(len(donors), _DONORS))]
+    for donor in drawn:
+        others = images_of(donor)[: len(own)]
         if mine.isdisjoint(image.source for image in others) and not (story and story == fact(donor, "story")):
             return [_noted(_with_images(question, others), question, from_question=donor.id)]
-    return Skipped("no other question with as many images, and other ones")
+    return Skipped("no other question with as many images or more, and other ones")
 
 
 def shuffled_right(question: Example, bench: Bench) -> Made:
@@ -114,14 +124,14 @@ def shuffled_right(question: Example, bench: Bench) -> Made:
 
 
 def shuffled_wrong(question: Example, bench: Bench) -> Made:
-    """Put the images in another order, and leave the words as they were: they name the wrong images, or the wrong
-    order where they are about one."""
+    """Put the images in another order, and leave the words as they were: they name the wrong images, by number or by
+    place, or the wrong order where they are about one."""
     found = _shuffled(question, bench)
     if not isinstance(found, Skipped):
         order = found[1]
         if [text_of(turn) for turn in found[0].turns] == [text_of(turn) for turn in question.turns]:
             return Skipped("no image named but at its own place")
-    elif "temporal" in question.skills and len(set(_own_images(question))) > 1 and not videos_of(question):
+    elif found.reason in _BY_PLACE or (found.reason == _SILENT and _names_between(question)):
         order = _other_order(question, bench)
     else:
         return found
@@ -254,7 +264,7 @@ def _shuffled(question: Example, bench: Bench) -> tuple[Example, tuple[int, ...]
         try:
             found = replace(made, facts=_renumbered(question.facts, places))
         except DataError:
-            return Skipped("options or answers that name images in a way that cannot be rewritten")
+            return Skipped(_FIXED)
         best = best or (found, tuple(places))
         if [text_of(turn) for turn in made.turns] != [text_of(turn) for turn in question.turns]:
             return found, tuple(places)
@@ -269,11 +279,23 @@ def _note(example: Example) -> Mapping[str, Json]:
 
 def _reason(left: str) -> str:
     """Return why images cannot change places, without the question's own words: reasons are counted."""
-    if "name no image by number" in left:
-        return "no image named by number, so that the order may matter silently"
-    if "order" in left or "temporal" in left:
-        return "words about the order of its images"
-    return "words that may mean an image by its place"
+    if left.endswith("name no image by number"):
+        return _SILENT
+    if left.endswith(("are about an order", "skill is temporal")):
+        return _ORDERED
+    if left.startswith("its demonstrations"):
+        return "demonstrations with images, so that numbers may mean theirs"
+    return _BETWEEN if left.endswith("belong to one of them") else _PLACED
+
+
+def _names_between(question: Example) -> bool:
+    """Return whether words between images belong to one of them: "Left: <image> Right: <image>"."""
+    count, number = len(_own_images(question)), 1
+    for turn in question.turns:
+        if words_between(turn.parts, number, count=count) is not None:
+            return True
+        number += sum(isinstance(part, ImageRef) for part in turn.parts)
+    return False
 
 
 def _renumbered(facts: Mapping[str, Json], order: Sequence[int]) -> dict[str, Json]:

@@ -252,8 +252,18 @@ def _grouped(
             clusters=[cluster_of(each.question) for each in group],
             seed=seed,
         )
-    p = shuffled_p([each.score for each in asked], numbers, within, seed=seed) if len(scores) > 1 else 1.0
-    return Groups(scores, p)
+    return Groups(scores, _p_of(asked, numbers, within, seed) if len(scores) > 1 else 1.0)
+
+
+def _p_of(asked: Sequence[Asked], numbers: Sequence[int], within: Sequence[Hashable] | None, seed: int) -> float:
+    """Return the p-value of the groups. Questions of one cluster, block and group are dealt as one, with their mean:
+    they are no evidence of their own."""
+    blocks = within or [0] * len(asked)
+    values: dict[tuple[str, Hashable, int], list[float]] = {}
+    for each, block, number in zip(asked, blocks, numbers, strict=True):
+        values.setdefault((cluster_of(each.question), block, number), []).append(each.score)
+    means = [float(np.mean(scores)) for scores in values.values()]
+    return shuffled_p(means, [number for _, _, number in values], [block for _, block, _ in values], seed=seed)
 
 
 def _only_change(each: Asked, without: Mapping[str, Sequence[Asked]]) -> int | None:

@@ -6,6 +6,8 @@ share: "12%" is 0.12, and a reference of 0 is compared as words.
 
 from __future__ import annotations
 
+import math
+
 
 def relaxed(reference: str, reply: str, *, tolerance: float = 0.05) -> float:
     """Return whether the reply is right: 1 or 0.
@@ -27,6 +29,7 @@ def relaxed(reference: str, reply: str, *, tolerance: float = 0.05) -> float:
 def _number(text: str) -> float | None:
     plain = text.strip()
     try:
-        return float(plain.rstrip("%")) / 100 if plain.endswith("%") else float(plain)
+        number = float(plain.rstrip("%")) / 100 if plain.endswith("%") else float(plain)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None  # "nan" and "inf" are words

@@ -13,15 +13,15 @@ from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
-from triptych.core.records import ImageRef, Text, VideoRef
+from triptych.core.records import Example, ImageRef, Text, VideoRef
 from triptych.data.media.images import ImageError, load_image
 from triptych.evaluate.benchmark import fact
 from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.gather import Evaluation, Item
 from triptych.evaluate.saved.sides import PREFERRED
 
-THUMBNAIL_PX = 220
-"""Longest side of an image on the page."""
+THUMBNAIL_PX = (220, 220)
+"""Most width and height of an image on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Piece:
     data: str = ""
     """A data URI; empty where the picture is not there any more, or cannot be read."""
     problem: str = ""
+
+
+Said = tuple[tuple[str, tuple[Piece, ...]], ...]
+"""(role, pieces) of each turn before the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,7 @@ class Card:
 
     id: str
     chips: tuple[str, ...]
-    said: tuple[tuple[str, tuple[Piece, ...]], ...]
-    """(role, pieces) of each turn before the reference."""
+    said: Said
     reference: str
     replies: tuple[Reply, ...]
 
@@ -73,6 +76,22 @@ def cards_of(evaluations: Sequence[Evaluation], examples: int) -> tuple[str, lis
         ):
             cards += [_card(item, evaluation, rivals) for item in _spread(picked, share)]
     return shown or chosen[0].condition, right, wrong
+
+
+def pieces_of(question: Example, most_px: tuple[int, int]) -> Said:
+    """Return what was said before the reference, with pictures of at most that width and height at their places."""
+    number = 0
+    said = []
+    for turn in question.turns[:-1]:
+        pieces = []
+        for part in turn.parts:
+            if isinstance(part, ImageRef):
+                number += 1
+                pieces.append(_picture(part, number, most_px))
+            else:
+                pieces.append(Piece(part.text if isinstance(part, Text) else _video(part)))
+        said.append((turn.role, tuple(pieces)))
+    return tuple(said)
 
 
 def _spread(items: Sequence[Item], count: int) -> list[Item]:
@@ -97,19 +116,8 @@ def _card(item: Item, evaluation: Evaluation, rivals: Sequence[Evaluation]) -> C
         if (found := rival.items.get(question.id)) is not None
     ]
     chips = (*question.skills, fact(question, "scenario"), fact(question, "kind"), evaluation.part)
-    number = 0
-    said = []
-    for turn in question.turns[:-1]:
-        pieces = []
-        for part in turn.parts:
-            if isinstance(part, ImageRef):
-                number += 1
-                pieces.append(_picture(part, number))
-            else:
-                pieces.append(Piece(part.text if isinstance(part, Text) else _video(part)))
-        said.append((turn.role, tuple(pieces)))
     named = tuple(dict.fromkeys(chip.replace("_", " ") for chip in chips if chip not in ("", "all")))
-    return Card(question.id, named, tuple(said), reference_of(question), tuple(replies))
+    return Card(question.id, named, pieces_of(question, THUMBNAIL_PX), reference_of(question), tuple(replies))
 
 
 def _video(part: VideoRef) -> str:
@@ -117,12 +125,12 @@ def _video(part: VideoRef) -> str:
 
 
 @lru_cache(maxsize=512)
-def _picture(image: ImageRef, number: int) -> Piece:
+def _picture(image: ImageRef, number: int, most_px: tuple[int, int]) -> Piece:
     try:
         pixels = load_image(image)
     except ImageError as error:
         return Piece(number=number, problem=str(error))
-    pixels.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    pixels.thumbnail(most_px)
     file = io.BytesIO()
     pixels.save(file, "JPEG", quality=80)
     return Piece(number=number, data=f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}")

@@ -5,26 +5,19 @@ Not the page (``diagnose_page``), and no judgement: which ones are shown follows
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import zip_longest
 
-from triptych.core.records import Example, ImageRef, Json, Text
-from triptych.data.media.images import ImageError, load_image
+from triptych.core.records import Example, Json
 from triptych.evaluate.diagnosis.conditions import BLIND, Condition
 from triptych.evaluate.diagnosis.findings import Asked, same_reply
 from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
-from triptych.evaluate.page.cards import Piece
+from triptych.evaluate.page.cards import Said, pieces_of
 from triptych.evaluate.reading.scorers import reference_of
 
-THUMBNAIL_PX = 128
-"""Height of an image on the page, at most; a wide one is up to four times as wide."""
-
-Said = tuple[tuple[str, tuple[Piece, ...]], ...]
-"""(role, pieces) of each turn before the reference."""
+THUMBNAIL_PX = (512, 128)
+"""Most width and height of an image on the page: several may stand side by side in one."""
 Row = tuple[str, str, Asked, Asked]
 """Id, how the answer moved, unchanged, changed."""
 
@@ -45,7 +38,7 @@ class Moved:
 
     id: str
     kind: str
-    """``right, then wrong``; ``wrong, then right``; ``another reply``."""
+    """``right, then wrong``; ``wrong, then right``; ``scored less``; ``scored more``; ``another reply``."""
     note: str
     """What was changed in this very question; empty where the condition says all."""
     before: Side
@@ -74,22 +67,6 @@ def moved_by(
     )
 
 
-def pieces_of(question: Example) -> Said:
-    """Return what was said before the reference, with small pictures at their places."""
-    number = 0
-    said = []
-    for turn in question.turns[:-1]:
-        pieces = []
-        for part in turn.parts:
-            if isinstance(part, ImageRef):
-                number += 1
-                pieces.append(_picture(part.source, part.box, part.resize, number))
-            else:
-                pieces.append(Piece(part.text if isinstance(part, Text) else "[video]"))
-        said.append((turn.role, tuple(pieces)))
-    return tuple(said)
-
-
 def _picked(condition: Condition, unchanged: Mapping[str, Asked], changed: Sequence[Asked], most: int) -> list[Row]:
     kinds: dict[str, dict[str, Row]] = {"fell": {}, "rose": {}, "other": {}}
     for after in changed:
@@ -98,9 +75,9 @@ def _picked(condition: Condition, unchanged: Mapping[str, Asked], changed: Seque
         if one is None:
             continue
         if after.score < one.score:
-            kinds["fell"].setdefault(name, (name, "right, then wrong", one, after))
+            kinds["fell"].setdefault(name, (name, _moved(one, after), one, after))
         elif after.score > one.score:
-            kinds["rose"].setdefault(name, (name, "wrong, then right", one, after))
+            kinds["rose"].setdefault(name, (name, _moved(one, after), one, after))
         elif not condition.renumbers and not same_reply(one, after):
             kinds["other"].setdefault(name, (name, "another reply", one, after))
     spread = [_spread(list(kinds[kind].values()), most) for kind in ("fell", "rose")]
@@ -114,12 +91,19 @@ def _picked(condition: Condition, unchanged: Mapping[str, Asked], changed: Seque
     return chosen
 
 
+def _moved(one: Asked, after: Asked) -> str:
+    """Return how a score moved, in words: from right to wrong only where it went past the middle."""
+    if (one.score >= 0.5) != (after.score >= 0.5):
+        return "right, then wrong" if after.score < one.score else "wrong, then right"
+    return "scored less" if after.score < one.score else "scored more"
+
+
 def _spread(rows: Sequence[Row], most: int) -> Sequence[Row]:
     return [rows[at * len(rows) // most] for at in range(most)] if len(rows) > most else rows
 
 
 def _side(asked: Asked) -> Side:
-    return Side(pieces_of(asked.question), reference_of(asked.question), asked.reply, asked.score >= 0.5)
+    return Side(pieces_of(asked.question, THUMBNAIL_PX), reference_of(asked.question), asked.reply, asked.score >= 0.5)
 
 
 def _note(question: Example) -> str:
@@ -136,15 +120,3 @@ def _note(question: Example) -> str:
         case {"order": list(order)}:
             return f"the places now hold options {', '.join(str(int(str(each)) + 1) for each in order)}"
     return ""
-
-
-@lru_cache(maxsize=512)
-def _picture(source: str, box: tuple[int, int, int, int] | None, resize: tuple[int, int] | None, number: int) -> Piece:
-    try:
-        pixels = load_image(ImageRef(source, box=box, resize=resize))
-    except ImageError as error:
-        return Piece(number=number, problem=str(error))
-    pixels.thumbnail((4 * THUMBNAIL_PX, THUMBNAIL_PX))
-    file = io.BytesIO()
-    pixels.save(file, "JPEG", quality=80)
-    return Piece(number=number, data=f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}")

@@ -93,6 +93,8 @@ def figures_of(found: Diagnosis) -> list[Figure]:
 
 def _by_images(groups: Groups) -> Figure:
     title = "Number of images"
+    if not groups.scores:
+        return Figure(title, "No question got a reply.", None)
     if len(groups.scores) == 1:
         count = next(iter(groups.scores))
         return Figure(title, f"All questions have {counted(count, 'image')}: nothing to compare.", None)
@@ -144,7 +146,7 @@ def _options(found: Diagnosis) -> Figure | None:
     if bias is None:
         return None
     columns = [
-        Column(ascii_uppercase[place - 1], share, *bias.chosen[place], against=bias.expected[place], n=bias.orders)
+        Column(_option_name(place), share, *bias.chosen[place], against=bias.expected[place], n=bias.orders)
         for place, share in bias.shares.items()
     ]
     off = [
@@ -193,6 +195,10 @@ def _columns(scores: Mapping[int, Score], label: str, *, chance: bool = True) ->
 
 def _interval(score: Score) -> str:
     return f"{_percent(score.score)}% ({_percent(score.low)} to {_percent(score.high)})"
+
+
+def _option_name(place: int) -> str:
+    return ascii_uppercase[place - 1] if place <= len(ascii_uppercase) else str(place)
 
 
 def _short(responder: str) -> str:

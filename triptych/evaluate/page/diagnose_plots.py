@@ -50,7 +50,8 @@ def draw_differences(findings: Sequence[Finding]) -> str:
         _plain(axes, "x")
         for label in axes.get_yticklabels():
             label.set_color(INK)
-        return svg_of(figure)
+        said = [f"{each.condition.title} {points(pair.difference)}" for each, pair in rows]
+        return svg_of(figure, says=f"Differences from unchanged, in points: {'; '.join(said)}.")
 
 
 def draw_columns(columns: Sequence[Column], *, label: str) -> str:
@@ -75,7 +76,8 @@ def draw_columns(columns: Sequence[Column], *, label: str) -> str:
         axes.set_xlabel(label, color=QUIET)
         axes.set_ylabel("percent", color=QUIET)
         _plain(axes, "y")
-        return svg_of(figure)
+        said = [f"{it.name}: {100 * it.value:.0f} ({100 * it.low:.0f} to {100 * it.high:.0f})" for it in columns]
+        return svg_of(figure, says=f"Percent by {label}, with 95% intervals: {'; '.join(said)}.")
 
 
 def _plain(axes: Axes, grid: Literal["x", "y"]) -> None:

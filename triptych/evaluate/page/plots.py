@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import escape
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -48,7 +49,8 @@ def draw_losses(stages: Sequence[Losses]) -> str:
             for side in axes.spines.values():
                 side.set_visible(False)
         axes_of[0].set_ylabel("loss, nats a trained token", color=QUIET)
-        return svg_of(figure)
+        ends = [f"{stage.stage} {smoothed(stage.loss_nats)[-1]:.2f} after {len(stage.steps)} steps" for stage in stages]
+        return svg_of(figure, says=f"Loss against steps, in nats a trained token: {'; '.join(ends)}.")
 
 
 def smoothed(values: Sequence[float]) -> NDArray[np.float64]:
@@ -66,11 +68,11 @@ def smoothed(values: Sequence[float]) -> NDArray[np.float64]:
     return means
 
 
-def svg_of(figure: Figure) -> str:
-    """Return a figure as an ``<svg>`` in the page's colours."""
+def svg_of(figure: Figure, *, says: str) -> str:
+    """Return a figure as an ``<svg>`` in the page's colours; ``says`` is read to who does not see it."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     drawn = file.getvalue()
     for colour, variable in _COLOURS.items():
         drawn = drawn.replace(colour, variable)
-    return drawn[drawn.index("<svg") :]
+    return drawn[drawn.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(says)}"', 1)

@@ -1,6 +1,6 @@
 """Answers without questions: a key ``{id: answer}``, and what can be marked with it.
 
-Not the marking (``marking``). A key alone tells the options where a benchmark's ids do (``KeyedBenchmark``), where all
+Not the marking (``marking``). A key alone tells the options where a benchmark's ids do (``question_of``), where all
 answers are letters, and where they are a few words, such as true and false. Otherwise the questions are needed, and
 that is said.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -22,14 +22,6 @@ from triptych.evaluate.reading import scorers
 _MOST_WORDS = 6
 """Different answers of a key that are taken as the options of every question."""
 _LETTER = re.compile(r"\(?([A-Za-z])[).]?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyedBenchmark(Benchmark):
-    """A benchmark whose ids tell the options of a question."""
-
-    question_of: Callable[[str, str], Example]
-    """(id, answer) -> the question without its words and images. Raises DataError or RowError."""
 
 
 def read_key(path: Path) -> dict[str, str]:
@@ -54,8 +46,8 @@ def questions_of_key(benchmark: Benchmark, key: Mapping[str, str], path: Path) -
     Raises:
         DataError: the key does not tell the options; or an id or an answer is not the benchmark's.
     """
-    if isinstance(benchmark, KeyedBenchmark):
-        return benchmark, [_known(benchmark, name, answer, path) for name, answer in key.items()]
+    if benchmark.question_of is not None:
+        return benchmark, [_known(benchmark.question_of, name, answer, path) for name, answer in key.items()]
     words = sorted(set(key.values()))
     letters = [found[1].upper() for answer in words if (found := _LETTER.fullmatch(answer))]
     if len(letters) == len(words):
@@ -79,9 +71,9 @@ def with_answers(questions: list[Example], key: Mapping[str, str]) -> list[Examp
     return [_answered(question, key[question.id]) for question in questions if question.id in key]
 
 
-def _known(benchmark: KeyedBenchmark, name: str, answer: str, path: Path) -> Example:
+def _known(question_of: Callable[[str, str], Example], name: str, answer: str, path: Path) -> Example:
     try:
-        return benchmark.question_of(name, answer)
+        return question_of(name, answer)
     except DataError as error:
         raise DataError(f"{path}: {name!r}: {error}") from None
 

@@ -29,6 +29,7 @@ from functools import lru_cache
 
 from triptych.evaluate.reading.mentions import BEYOND, SEVERAL, Reader, reader_of
 from triptych.evaluate.reading.phrases import (
+    CLAUSE_ENDS,
     COMPARES,
     CONCLUDES,
     COURTESY,
@@ -37,7 +38,9 @@ from triptych.evaluate.reading.phrases import (
     FOLLOWS,
     MARKS,
     NEXT_TURN,
+    RETRACTS,
     SAYS,
+    SO,
     STRONGLY,
     THINKING,
     TOKENS,
@@ -47,6 +50,9 @@ NO_RULE = "none"
 _ENDS = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[A-Z])|(?<=[。!?])(?=[^\s\"')\]])|\n+")
 _NEAR = 200
 """Characters around a statement that are looked at: a model that repeats itself without end must not cost minutes."""
+_RULE = 30
+_RULED = re.compile(rf"\W{{{2 * _RULE},}}")
+"""Marks without a word among them, as a model repeats them without end: so many say what all of them say."""
 _NUMBERED = re.compile(r"^[ \t]*1[.)]\s(?:.*\n)+?[ \t]*2[.)]\s", re.MULTILINE)
 """A numbered list: its numbers count lines."""
 _LONE_MARK = re.compile(r"\W*(?:[A-Za-z]|\d{1,2})\.")
@@ -87,24 +93,43 @@ def _choose(options: tuple[str, ...], reply: str, letters: bool) -> Choice:
         return Choice(None, NO_RULE)
     if (whole := reader.whole(text)) is not None:
         return _choice(whole, "whole")
+    if (after := _after_retraction(text, options, letters)) is not None:
+        return after
     sentences = sentences_of(text)
     if (stated := _statement(sentences, reader)) is not None:
         return stated
     return _argued(text, sentences, reader)
 
 
+def _after_retraction(text: str, options: tuple[str, ...], letters: bool) -> Choice | None:
+    """Return what is chosen after the last "wait" or "no,", where that chooses; never sure."""
+    found = [match for match in RETRACTS.finditer(text) if re.search(r"\w", text[: match.start()])]
+    if not found:
+        return None
+    after = _choose(options, text[found[-1].end() :], letters)
+    return None if after.option is None else _choice(after.option, after.rule, sure=False)
+
+
 def clean(reply: str) -> str:
     """Return the reply in plain characters, without thinking, politeness, Markdown and the marks of formulas."""
     text = unicodedata.normalize("NFKC", reply).replace("’", "'").replace("“", '"').replace("”", '"')
     text = re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", text))
+    text = _RULED.sub(lambda found: found[0][:_RULE] + "\n" * ("\n" in found[0]), text)
     text = NEXT_TURN.sub("", THINKING.sub(" ", text))
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mathit|rm|bf)\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"(?<![^\W_])[*_`$]+|[*_`$]+(?![^\W_])|(?m:^\s*[#>]+\s)", "", text).strip()
     if _NUMBERED.search(text):
         text = re.sub(r"(?m)^[ \t]*\d+[.)]\s+", "", text)
-    while (polite := COURTESY.sub(" ", text).strip()) != text:
+    while (polite := COURTESY.sub(" ", text).strip()) not in (text, ""):
         text = polite
     return text
+
+
+def spoken(reply: str) -> str:
+    """Return what a free reply says in plain characters: the last mark for programs, or all but the thinking."""
+    text = clean(reply)
+    marked = [next((group for group in match.groups() if group is not None), "") for match in MARKS.finditer(text)]
+    return next((content for content in reversed(marked) if re.search(r"\w", content)), _without_marks(text)).strip()
 
 
 def sentences_of(text: str) -> list[str]:
@@ -180,14 +205,26 @@ class _Argument:
 def _argued(text: str, sentences: Sequence[str], reader: Reader) -> Choice:
     """Return what a reply of sentences chooses that states no answer outright."""
     listed = reader.listing(sentences)
-    argument = _Argument(
-        sentences,
-        [set() if at in listed else reader.spoken_for(said) for at, said in enumerate(sentences)],
-        [reader.whole(said) for said in sentences],
-        [at for at, said in enumerate(sentences) if DECLINES.search(reader.without_mentions(said))],
-        opens_listing=0 in listed,
-    )
+    spoken, declines = [], []
+    for at, said in enumerate(sentences):
+        asks = said.endswith("?") and len(sentences) > 1
+        spoken.append(set() if at in listed or asks else reader.spoken_for(said))
+        found = list(DECLINES.finditer(reader.without_mentions(said)))
+        if found and len(after := _yet_says(said, found[-1].end(), reader)) == 1:
+            spoken[at] = after
+        elif found:
+            declines.append(at)
+    alone = [reader.whole(said) for said in sentences]
+    argument = _Argument(sentences, spoken, alone, declines, opens_listing=0 in listed)
+    if (affirmed := reader.affirmed_item(sentences)) is not None and not argument.declines:
+        return _choice(affirmed, "conclusion")
     return _conclusion(argument) or _beginning(argument, text, reader) or _rest(argument)
+
+
+def _yet_says(sentence: str, start: int, reader: Reader) -> set[int]:
+    """Return what a sentence that declines speaks for in its last clause: "I cannot tell, but I would say B"."""
+    ends = list(CLAUSE_ENDS.finditer(sentence, start))
+    return reader.spoken_for(sentence[ends[-1].start() :]) if ends else set()
 
 
 def _conclusion(argument: _Argument) -> Choice | None:
@@ -196,7 +233,11 @@ def _conclusion(argument: _Argument) -> Choice | None:
     alone = {option for option in argument.alone if option is not None}
     if len(alone) == 1 and any(option is not None for option in argument.alone[1:]):
         return _choice(min(alone), "conclusion")
-    concluded = [at for at in range(len(sentences)) if CONCLUDES.search(_with_lead(sentences, at)) and spoken[at]]
+    concluded = [
+        at
+        for at in range(len(sentences))
+        if spoken[at] and (CONCLUDES.search(_with_lead(sentences, at)) or FOLLOWS.match(sentences[at]))
+    ]
     strong = [at for at in concluded if STRONGLY.search(_with_lead(sentences, at))]
     gives_up = max((at for at in argument.declines if FOLLOWS.match(sentences[at]) and not spoken[at]), default=-1)
     for at in reversed(strong or concluded):
@@ -214,7 +255,7 @@ def _beginning(argument: _Argument, text: str, reader: Reader) -> Choice | None:
     if argument.opens_listing or len(alone) > 1:
         return None
     begins = reader.beginning(text)
-    if begins is None:
+    if begins is None or (begins == SEVERAL and SO.search(argument.sentences[0]) and len(argument.spoken[0]) == 1):
         return None
     return _choice(begins, "beginning", sure=not any(found - {begins} for found in argument.spoken))
 

@@ -7,6 +7,7 @@ taken for a wrong answer, and is asked for again on the next start.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,9 @@ class Judge:
     """The model that judged in the published numbers; another judge gives other numbers."""
     max_tokens: int = 256
     """Most tokens of a verdict."""
+    beside: str = ""
+    """The fact that questions share whose replies are judged together: ``ask`` finds the others' as
+    ``facts["beside"]``, a list of ``{"question", "reply"}``. Empty: each reply is judged alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,18 @@ def judge_replies(
         RunError: the responder broke its contract.
     """
     keys = Keys(responder.name, responder.fingerprint, judge.max_tokens)
-    prompts = {question.id: replace(judge.ask(question, reply), id=question.id) for question, reply in replies}
+    prompts = {
+        question.id: replace(judge.ask(question, reply), id=question.id)
+        for question, reply in _with_others(replies, judge.beside)
+    }
     key_of = {name: keys.of(prompt) for name, prompt in prompts.items()}
     questions = {question.id: question for question, _ in replies}
     path = folder / VERDICTS
     said = {str(record["key"]): record for record in read_json_lines(path)} if path.exists() else {}
 
     def verdict(name: str) -> Verdict:
+        if name not in prompts:
+            return Verdict({}, "the question that is judged with it has no reply")
         record = said.get(key_of[name], {"failed": f"{responder.name} gave no verdict on {name!r}."})
         if "failed" in record:
             return Verdict({}, str(record["failed"]))
@@ -88,7 +97,25 @@ def judge_replies(
         for record in _ask(missing, responder, key_of=key_of, max_tokens=judge.max_tokens):
             append_json_line(path, record)
             said[str(record["key"])] = record
-    return {name: verdict(name) for name in prompts}
+    return {name: verdict(name) for name in questions}
+
+
+def _with_others(replies: Sequence[tuple[Example, str]], beside: str) -> Iterator[tuple[Example, str]]:
+    """Yield questions with the replies that they are judged with as a fact; those that lack one are left out."""
+    groups: defaultdict[str, list[tuple[Example, str]]] = defaultdict(list)
+    for question, reply in replies:
+        groups[str(question.facts.get(beside, ""))].append((question, reply))
+    for question, reply in replies:
+        if not (group := question.facts.get(beside)):
+            yield question, reply
+            continue
+        others: list[Json] = [
+            {"question": other.facts.get("question"), "reply": said}
+            for other, said in groups[str(group)]
+            if other.id != question.id
+        ]
+        if others:
+            yield replace(question, facts={**question.facts, "beside": others}), reply
 
 
 def _ask(

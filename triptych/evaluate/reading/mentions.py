@@ -12,27 +12,41 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from triptych.evaluate.reading.option_words import (
-    LETTER_END,
+from triptych.evaluate.reading.letters import (
+    AFTER_SAYS,
+    BARE,
+    BRACKETED,
+    BULLET,
+    ITEM,
+    LABEL,
+    NAMED,
+    OR,
+    goes_on,
     letter_contexts,
+    letter_in,
+)
+from triptych.evaluate.reading.option_words import (
     letter_of,
     own_words,
     patterns_of,
+    places_of,
     plain_names,
     plain_words,
+    tails_of,
     without_article,
 )
 from triptych.evaluate.reading.phrases import (
     CLAUSE_ENDS,
     COMPARES,
     DENIES,
-    FOLLOWS_A,
     IS_DENIED,
     LEADS,
     REASONS,
     SO,
     STRONGLY,
     SUPPOSES,
+    VERDICT,
+    WORDS,
 )
 
 BEYOND = -1
@@ -46,31 +60,6 @@ _COUNTED = re.compile(
     re.I,
 )
 """A number that names something and counts nothing."""
-_BRACKETED = r"(?<!\w)(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Za-z])\s*\])"
-_IS_RIGHT = r"is (?:the |my )?(?:correct|right|best|answer|most)"
-_LABEL = re.compile(
-    r"[^\w(\[]*(?:(?i:option|choice|answer|letter|opción|选项|選項)\s*:?\s*)?\W*?"
-    rf"(?:{_BRACKETED}|([A-Za-z])(?=\))|([A-Z])(?=[.:](?:\s|$)|\s*$|\s*\n|\s+[-–—]\s)"
-    rf"|([A-HJ-Z])(?=,|\s+(?:because|since|as|{_IS_RIGHT})\b|[\u2e80-\uffff])|([a-z])(?=[.:](?:\s|$)|\s*$))"
-)
-"""A letter at the beginning of a text."""
-_AFTER_SAYS = re.compile(
-    rf"\W*([B-HJ-Z]){LETTER_END}|\W*(A)(?=\W*$|[^\w\s'-]|\s+(?:{FOLLOWS_A})\b|[^\x00-\x7f])"
-    r"|\W*([A-Za-z])(?=\W*$|[).,:;])"
-)
-"""A letter after words that announce it."""
-_NAMED = re.compile(rf"{_BRACKETED}|(?i:\b(?:option|choice|answer|letter)(?:\s+is|:)?)\s+([A-Z]){LETTER_END}")
-"""A letter inside a sentence."""
-_BARE = re.compile(
-    r"\W*(?:(?:the )?(?:correct |best |final )?(?:answer|option|choice|letter)(?: is)?\W*)?([A-Za-z])\W*", re.I
-)
-_ITEM = re.compile(rf"(?:[-•]\s*|\d+[.)]\s*)?(?:{_BRACKETED}|([A-Z])(?:[).:](?=\s)|$))")
-_BULLET = re.compile(r"^(?:[-•]|\d+[.)])\s*")
-_OR = re.compile(r"[\s).,\]\"']*(?:\bor\b|\band\b|/|&|,|\+|\boder\b|\bou\b|\by\b|或|和|または)\s*")
-_OTHER_LETTER = re.compile(
-    r"(?:option |choice )?[\"'(\[]*(?:([B-HJ-Z])(?![A-Za-z'])|(A)(?=\W*$|\s*[).,;:/&]|\s+(?:or|and)\b))"
-)
-_NEXT_LABEL = re.compile(r"[^\w\n(\[]*[(\[]([A-Z])[)\]]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +82,35 @@ class Reader:
     """Each option's words, plain."""
     own: tuple[str, ...]
     """The words of each option that no other option has."""
+    tails: tuple[str, ...]
+    """Each option without the words with which all begin."""
     patterns: tuple[re.Pattern[str], ...]
     """What names each option, besides its letter."""
+    places: re.Pattern[str]
+    """What names one by its place."""
     letters: bool
     """Whether letters count."""
 
     def whole(self, text: str) -> int | None:
         """Return the option that a text is, with nothing beside it."""
         said = text.strip().casefold()
-        if self.letters and said not in self.raw and (found := re.fullmatch(rf"\W*{_BRACKETED}\W*", text)):
-            return self._position(_letter(found))
+        if self.letters and said not in self.raw and (found := re.fullmatch(rf"\W*{BRACKETED}\W*", text)):
+            return self._position(letter_in(found))
         plain = plain_words(text)
-        short = without_article(plain)
-        for names, one in ((self.raw, said), (self.names, plain), (self.names, short), (self.own, short)):
+        short = without_article(plain) if re.match(r"\W*an?[\s:]", text, re.I) else plain
+        for names, one in (
+            (self.raw, said),
+            (self.names, plain),
+            (self.names, short),
+            (self.own, short),
+            (self.tails, plain),
+        ):
             if one and names.count(one) == 1:
                 return names.index(one)
         if self.letters and (lettered := self._whole_letter(text)) is not None:
             return lettered
+        if self.letters and (placed := self.places.fullmatch(text)):
+            return int(str(placed.lastgroup).strip("_"))
         full = [at for at, pattern in enumerate(self.patterns) if _is_all(pattern, text)]
         return full[0] if len(full) == 1 else None
 
@@ -118,7 +119,7 @@ class Reader:
         if (labelled := self._label(text)) is not None:
             return labelled
         found = self._words_at(text)
-        if found is None or not re.match(r"\s*(?:[.,;:!?)\n—–]|- |$)", text[found.stop :]):
+        if found is None or not re.match(r"\s*(?:[.,;:!?)\n—–]|- (?!\d)|$)", text[found.stop :]):
             return None
         return self._unless_or(text, found)
 
@@ -152,6 +153,21 @@ class Reader:
         if len(longest) < 2 or longest[0][1] != 0:
             return frozenset()
         return frozenset(range(longest[0][0], longest[-1][0] + 1))
+
+    def affirmed_item(self, sentences: Sequence[str]) -> int | None:
+        """Return the one option that a listing calls right, as "A: wrong", "B: right" do; None: none, or several."""
+        found: list[tuple[int, bool]] = []
+        for sentence in sentences:
+            text = BULLET.sub("", sentence)
+            if (item := ITEM.match(text)) is None or not self.letters:
+                continue
+            rest = text[item.end() :]
+            words = self._words_at(rest)
+            verdict = VERDICT.match(rest) or (VERDICT.match(rest, words.stop) if words else None)
+            if verdict:
+                found.append((self._position(letter_in(item)), verdict["right"] is not None))
+        right = [option for option, is_right in found if is_right]
+        return right[0] if len(found) > 1 and len(right) == 1 and right[0] >= 0 else None
 
     def spoken_for(self, sentence: str) -> set[int]:
         """Return the options that a sentence affirms: those it names and does not deny or only compare with."""
@@ -192,10 +208,11 @@ class Reader:
 
     def _whole_letter(self, text: str) -> int | None:
         """Return the option of a text that is a letter, alone or with that option's words."""
-        if found := _BARE.fullmatch(text):
-            return self._position(found[1])
-        if found := re.match(rf"\W*(?:{_BRACKETED}|([A-Za-z])(?:[).:]|\b))\s*", text):
-            position, rest = self._position(_letter(found)), text[found.end() :]
+        if (found := BARE.fullmatch(text)) and self._counts(found[1], text):
+            bracketed = text[found.start(1) - 1 : found.start(1)] in ("(", "[")
+            return self._position(found[1]) if bracketed else self._plain_position(found[1])
+        if found := re.match(rf"\W*(?:{BRACKETED}|([A-Za-z])(?:[).:]|\b))\s*", text):
+            position, rest = self._position(letter_in(found)), text[found.end() :]
             words = self._words_at(rest)
             if words is not None and words.option == position and not re.search(r"\w", rest[words.stop :]):
                 return position
@@ -205,12 +222,12 @@ class Reader:
         """Return the option of the letter with which a text begins; ``said``: after words that announce it."""
         if not self.letters:
             return None
-        found = _LABEL.match(text) or (_AFTER_SAYS.match(text) if said else None)
+        found = LABEL.match(text) or (AFTER_SAYS.match(text) if said else None)
         if found is None:
             return self._letter_and_words(text)
         if IS_DENIED.match(text, found.end()):
             return None
-        letter = _letter(found)
+        letter = letter_in(found)
         position, rest = self._position(letter), text[found.end() :].lstrip(")].:,\"' \t")
         words, stop = self._words_at(rest), found.end()
         if words is not None and words.option != position:
@@ -221,7 +238,7 @@ class Reader:
                 return SEVERAL
         elif words is not None:
             stop = len(text) - len(rest) + words.stop
-        return SEVERAL if _goes_on(text[stop:], letter) else position
+        return SEVERAL if goes_on(text[stop:], letter) else position
 
     def _letter_and_words(self, text: str) -> int | None:
         plain = plain_words(text)
@@ -243,29 +260,42 @@ class Reader:
 
     def _unless_or(self, text: str, found: Mention) -> int:
         """Return the option that was found, or SEVERAL where another one follows: "the cat or the dog"."""
-        after = _OR.match(text, found.stop)
+        after = OR.match(text, found.stop)
         other = self._words_at(text[after.end() :]) if after else None
         return found.option if other is None or other.option == found.option else SEVERAL
 
     def _opens(self, sentence: str) -> int | None:
         """Return the option with which an item of a listing begins."""
-        if self.letters and (found := _ITEM.match(sentence)):
-            return self._position(_letter(found))
-        words = self._words_at(_BULLET.sub("", sentence))
+        if self.letters and (found := ITEM.match(sentence)):
+            return self._position(letter_in(found))
+        words = self._words_at(BULLET.sub("", sentence))
         return None if words is None or COMPARES.search(sentence) else words.option
 
     def _letters_in(self, text: str) -> Iterator[Mention]:
         if not self.letters:
             return
-        for match in _NAMED.finditer(text):
-            yield Mention(self._position(_letter(match)), *match.span())
+        for match in NAMED.finditer(text):
+            yield Mention(self._position(letter_in(match)), *match.span())
         for at in range(min(len(self.names), 26)):
             for match in letter_contexts(letter_of(at)).finditer(text):
                 yield Mention(at, *match.span())
 
+    def _counts(self, letter: str, text: str) -> bool:
+        """Tell whether a lone letter is one: a small "a" or "i" after words may begin what was cut off."""
+        return letter not in "ai" or not re.search(r"\w", text[: text.rindex(letter)])
+
+    def _plain_position(self, letter: str) -> int:
+        """Return the option of a letter without marks, which is one's words before it is one's letter."""
+        return self.raw.index(letter.casefold()) if self.raw.count(letter.casefold()) == 1 else self._position(letter)
+
     def _position(self, letter: str) -> int:
+        """Return the option of a letter; of one beyond them, the option that it is, or begins: Y of yes and no."""
         at = ord(letter.upper()) - ord("A")
-        return at if at < len(self.names) else BEYOND
+        if at < len(self.names):
+            return at
+        small = letter.casefold()
+        meant = [name for name in self.raw if name == small or (name in WORDS and name[0] == small)]
+        return self.raw.index(meant[0]) if len(meant) == 1 else BEYOND
 
 
 @lru_cache(maxsize=1024)
@@ -273,11 +303,8 @@ def reader_of(options: tuple[str, ...], letters: bool) -> Reader:
     """Return the reader of a question's options; ``letters``: whether the question showed them."""
     names = plain_names(options)
     raw = tuple(option.strip().casefold() for option in options)
-    return Reader(raw, names, tuple(" ".join(own) for own in own_words(names)), patterns_of(names), letters)
-
-
-def _letter(found: re.Match[str]) -> str:
-    return next(str(group) for group in found.groups() if group)
+    own = tuple(" ".join(words) for words in own_words(names))
+    return Reader(raw, names, own, tails_of(names), patterns_of(names), places_of(names), letters)
 
 
 def _is_all(pattern: re.Pattern[str], text: str) -> bool:
@@ -293,13 +320,6 @@ def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join(chars)
 
 
-def _goes_on(text: str, letter: str) -> bool:
-    """Tell whether another letter follows on the same line, as in "(A) or (B)", "(A) left (B) right"."""
-    after = _OR.match(text)
-    other = _OTHER_LETTER.match(text, after.end()) if after else _NEXT_LABEL.match(text)
-    return other is not None and _letter(other) != letter
-
-
 def _denied(sentence: str, mention: Mention, found: Sequence[Mention]) -> bool:
     """Tell whether a mention is denied, before it ("not A", "rather than A") or after it ("A is not")."""
     if IS_DENIED.match(sentence, mention.stop):
@@ -311,6 +331,8 @@ def _denied(sentence: str, mention: Mention, found: Sequence[Mention]) -> bool:
         (each.start - start, each.stop - start) for each in found if start <= each.start < each.stop <= mention.start
     ]
     head = _blanked(sentence[start : mention.start], before)
+    if re.search(r"\bno\s+$", head, re.I):
+        return True
     denial = DENIES.search(head)
     if denial is None:
         return False

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
-from triptych.evaluate.reading.phrases import NUMBERS, ORDINALS, WORDS
+from triptych.evaluate.reading.letters import NOT_JOINED, NOT_SEVERAL, letter_contexts
+from triptych.evaluate.reading.phrases import ALONE, ELSEWHERE, NUMBERS, ORDINALS, WORDS
 
-LETTER_END = r"(?![A-Za-z0-9'])(?!-\w)"
-"""After a letter that is no part of a word."""
 _NEVER = re.compile(r"(?!)")
 _PICTURE = r"(?:image|picture|photo(?:graph)?|frame|view|panel|figure|one|option)"
 _ROLE = (
     r"(?:point|box|picture|image|photo|option|choice|answer|letter|figure|frame|panel|view|region|object|circle|marker)"
 )
-_ALONE = r"(?![\"')]*(?:,\s*(?:and|or)|,|/|\s+and|\s+or)\s*[\"'(]?(?-i:[A-Z])(?![A-Za-z']))"
-"""Not of several letters in a row."""
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
 
 
@@ -46,6 +42,27 @@ def plain_names(options: Sequence[str]) -> tuple[str, ...]:
     return tuple(plain_words(option) if lettered else without_article(plain_words(option)) for option in options)
 
 
+def tails_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return each option without the words with which all begin: "open the door" of "To open the door", "To sit"."""
+    split = [name.split() for name in names]
+    shared = 0
+    while all(len(words) > shared + 1 for words in split) and len({words[shared] for words in split}) == 1:
+        shared += 1
+    return tuple(" ".join(words[shared:]) if shared else "" for words in split)
+
+
+def places_of(names: Sequence[str]) -> re.Pattern[str]:
+    """Return what names an option by its place, as "the second option" does; nothing where options are numbered."""
+    if any(word in ORDINALS or word in NUMBERS or word[0].isdecimal() for name in names for word in name.split()):
+        return _NEVER
+    told = (
+        rf"(?P<_{at}>(?:{ORDINALS[at]}|{at + 1}(?:st|nd|rd|th)) (?:option|choice|answer|one)"
+        rf"|(?:option|choice|answer) (?:{at + 1}|{NUMBERS[at + 1]}))"
+        for at in range(min(len(names), len(ORDINALS)))
+    )
+    return re.compile(rf"\W*(?:(?:it is|it's|i choose) )?(?:the )?(?:{'|'.join(told)})\W*", re.I)
+
+
 def plain_words(text: str) -> str:
     """Return words and numbers in lower case, without punctuation and leading "the"."""
     words = re.findall(r"(?<![\w.])-?\d+(?:[.,]\d+)*(?!\w)|[^\W_]+", text.casefold())
@@ -62,17 +79,6 @@ def letter_of(at: int) -> str:
     return chr(ord("A") + at)
 
 
-@lru_cache(maxsize=64)
-def letter_contexts(letter: str) -> re.Pattern[str]:
-    """Return where a capital letter in a sentence is a name: quoted, labelled so, or at the end of what is said."""
-    says = r"(?:is|be|as|with|corresponds? to|matches|choose|select|pick|prefer|leaves|therefore,?|thus,?|hence,?|so,?)"
-    return re.compile(
-        rf"(?-i:[\"']{letter}[\"'])"
-        rf"|\b(?i:labell?ed|marked)\s+(?i:as\s+|with\s+|by\s+)?[\"']?(?-i:{letter}){LETTER_END}{_ALONE}"
-        rf"|\b(?i:{says})\s+(?-i:{letter})(?=\s*(?:[.,;:!?)]|$)){_ALONE}"
-    )
-
-
 def _forms(name: str, own: Sequence[str]) -> Iterator[str]:
     """Yield patterns for an option."""
     if name in WORDS:
@@ -80,32 +86,50 @@ def _forms(name: str, own: Sequence[str]) -> Iterator[str]:
         return
     if _NUMBER.fullmatch(name):
         yield from _number_forms(name)
+    elif re.match(r"none of (?:the|these)\b", name):
+        yield r"^\W*none(?: of (?:these|them|the above|the (?:above |given )?(?:option|choice|answer)s))?\W*$"
+        yield name.replace(" ", r"\s+")
     elif len(name) > 1 or _is_unspaced(name):
         body = r"[\s\W_]+".join(map(re.escape, name.split()))
+        body = re.sub(r"^(\d+)\[\\s\\W_\]\+", r"\1[\\s\\W_]*", body)  # "10cm"
+        if _NUMBER.fullmatch(name.split()[0]) and list(own) == name.split()[:1]:
+            yield from _number_forms(own[0])  # "10", "10 centimetres", where all are so many centimetres
         yield body if _is_unspaced(name) else rf"(?<!\w){body}(?!\w)"
     key = own[0] if len(own) == 1 else ""
     if len(key) == 1 and key.isalpha() and key.isascii():
-        yield from _key_forms(key, told_by_is="is" in name.split())
+        yield from _key_forms(key, name)
     if re.search(_PICTURE, name):
         yield from _ordinal_forms(key, name)
 
 
 def _number_forms(name: str) -> Iterator[str]:
-    yield rf"(?<![\w.,-]){re.escape(name)}(?![\w%]|[.,-]\d)"
+    digits = name.replace(",", "")
+    if re.fullmatch(r"-?\d+", digits):  # "2,000", "02" and "2.0" are 2000 and 2.
+        sign, figures = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
+        body = rf"{sign}0*{','.join(f'{figures[::-1]}'[at : at + 3] for at in range(0, len(figures), 3))[::-1]}"
+        body = body.replace(",", ",?") + r"(?:\.0+)?"
+    else:
+        body = re.escape(name)
+    yield rf"(?<![\w.,-]){body}(?![\w%]|[.,-]\d)"
+    if name == "0":
+        yield r"^\W*none\W*$"
     if name.isdecimal() and int(name) < len(NUMBERS):
         # "One" is mostly no number: "one of them", "the other one".
         before = r"(?:(?<=only )|(?<=just )|(?<=exactly )|(?<=is )|(?<=are )|^\W*)" if name == "1" else r"\b"
-        yield rf"{before}{NUMBERS[int(name)]}\b(?! of\b)"
+        yield rf"{before}(?<![\w-]){NUMBERS[int(name)]}(?![\w-])(?! of\b)"
 
 
-def _key_forms(key: str, *, told_by_is: bool) -> Iterator[str]:
+def _key_forms(key: str, name: str) -> Iterator[str]:
     """Yield how an option is named that one letter tells from the others: "Point B", "B is closer"."""
     yield letter_contexts(key.upper()).pattern
-    yield rf"\b{_ROLE}s?\s+[\"'(]?(?-i:{key.upper()})\b{_ALONE}"
+    yield rf"\b{_ROLE}s?\s+[\"'(]?(?-i:{key.upper()})\b{NOT_SEVERAL}"
     small = r"(?=\s*(?:[.,;:!?)]|is\b|$))" if key in "ai" else r"\b"
     yield rf"\b{_ROLE}\s+(?-i:{key}){small}"
-    if told_by_is:
-        yield rf"(?-i:\b{key.upper()}\b)(?=\s+(?:is|appears|seems|looks|has))"
+    if "is" in name.split():
+        yield rf"(?-i:\b{key.upper()}\b)(?=\s+(?:is|appears|seems|looks|has)\b)"
+    elif re.match(_ROLE, name):  # of "Point B", not of "Vitamin B"
+        weighed = r"(?:is|appears|seems|looks)(?: to be)? (?:the )?(?:\w+est|closer|nearer|more|most)"
+        yield rf"{NOT_JOINED}(?-i:\b{key.upper()}\b)(?=\s+(?:{weighed}|matches|corresponds)\b)"
 
 
 def _ordinal_forms(key: str, name: str) -> Iterator[str]:
@@ -116,20 +140,27 @@ def _ordinal_forms(key: str, name: str) -> Iterator[str]:
     others = "|".join(ORDINALS)
     listed = rf"(?=(?:,|\s+(?:or|and|nor))\s+(?:the\s+)?(?:{others})\b)"  # "the second or third image"
     yield rf"\b(?:{ORDINALS[at - 1]}|{at}(?:st|nd|rd|th))(?:\s+{_PICTURE}\b|{listed})"
-    yield rf"\b(?:image|picture|photo|frame|view|panel)\s+#?(?:{at}|{NUMBERS[at]})\b"
+    yield rf"\b(?:image|picture|photo|frame|view|panel)\s*#?(?:{at}|{NUMBERS[at]})\b"
+    said = rf"(?:{ORDINALS[at - 1]}|{at}(?:st|nd|rd|th))"
+    yield rf"^\W*{said}\W*$|\bthe\s+{said}(?=\W*$)"
 
 
 def _translated(name: str) -> str:
     """Return the pattern of an option that is yes, no, left... in any language that we know."""
     words = WORDS[name].split("|")
+    ends = r"(?=\s*(?:[^\w\s'-]|$))"
     if name in ("yes", "no"):  # "There is no dog" says neither.
-        alone = rf"^\W*(?:{'|'.join(words)})(?=\s*(?:[^\w\s'-]|$))"
+        alone = rf"^\W*(?:{'|'.join([*words, ALONE[name]])}){ends}"
         more = r"\byes\b" if name == "yes" else r"\bno\b(?=\s*(?:[.,;:!?)\]\"']|$))"
         return rf"{alone}|{more}|^\W*{name}(?=\s+(?:the|it|there|this|these|they|he|she|i)\b)"
     joined = [word for word in words if _is_unspaced(word)]
     apart = [word for word in words if not _is_unspaced(word)]
     if name == "right":
-        apart[0] = r"right(?! (?:answer|choice|option)\b)"
+        apart[0] = r"(?<!all )(?<!you're )(?<!you are )right(?! (?:answer|choice|option)\b)"
+    if name in ELSEWHERE:
+        apart[0] = rf"(?<!partially )(?<!partly ){apart[0]}"
+        unless = r"(?!.*\b(?:true|false|correct|incorrect)\b)"  # "No, the statement is true."
+        joined += [rf"^\W*(?:{ALONE[name]}){ends}{unless}", rf"\b(?:{ELSEWHERE[name]})\b"]
     return "|".join([*joined, rf"(?<!\w)(?:{'|'.join(apart)})(?!\w)"])
 
 

@@ -15,13 +15,16 @@ THINKING = re.compile(
     r"<(think|thinking|thought|reasoning|reflection|scratchpad)>.*?</\1>"
     r"|\A.*</(?:think|thinking|thought|reasoning)>"
     r"|<(?:think|thinking|thought|reasoning)>.*\Z"
-    r"|◁think▷.*?(?:◁/think▷|\Z)",
+    r"|◁think▷.*?(?:◁/think▷|\Z)"
+    r"|<\|channel\|>(?:analysis|commentary)\b.*?(?:<\|channel\|>final\b|\Z)"
+    r"|<unused94>thought\b.*?(?:<unused95>|\Z)"
+    r"|<(summary|caption)>.*?</\2>",
     _I | re.DOTALL,
 )
 """Thinking that is marked as such is no reply; unfinished, there is no reply after it."""
 
 MARKS = re.compile(
-    r"<answer>(.*?)</answer>"
+    r"<(?:answer|ans|final|final_answer|choice|conclusion)>(.*?)</(?:answer|ans|final|final_answer|choice|conclusion)>"
     r"|<\|begin_of_box\|>(.*?)<\|end_of_box\|>"
     r"|\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
     r"|[\"'](?:final[_ ]?answer|correct[_ ](?:answer|option)|answer|choice|option|selected[_ ]option|prediction)"
@@ -67,6 +70,8 @@ SAYS = re.compile(
     r"|\bresposta(?: (?!não)\w+){0,2}\s*(?:é|:)(?!\w)"
     r"|\bréponse(?: \w+){0,2}\s*(?:est|:)(?!\w)"
     r"|\b(?:antwort|lösung)(?: \w+){0,2}\s*(?:ist|lautet|wäre|:)(?!\w)"
+    r"|\b(?:odpowiedź|odpověď|svar|svaret|antwoord|vastaus|válasz)(?: \w+){0,2}\s*(?:to|je|är|er|is|on|:)(?!\w)"
+    r"|\b(?:câu trả lời|trả lời)(?: \w+){0,2}\s*(?:là|:)|\bαπάντηση\s*:|תשובה\s*:|คำตอบ\s*(?:คือ|:)"
     r"|\bответ\s*(?:[:=—–-]|это)"
     r"|(?:الإجابة|الاجابة|الجواب|إجابة)(?: \w+){0,2}\s*(?:هي|هو|:)"
     r"|उत्तर\s*:?|\bcevap\s*:?|\bđáp án(?: \w+)?\s*(?:là|:)|\bjawaban(?:nya)?(?: \w+){0,2}\s*(?:adalah|:)",
@@ -99,7 +104,8 @@ CONCLUDES = re.compile(
     r"|(?:based on|given|considering) (?:this|these|that|those|the|my) (?:\w+ )?"
     r"(?:observation|analys|comparison|detail|factor|reason|consideration|finding|difference|similarit|assessment)\w*"
     r"|the (?:corresponding|matching|missing|remaining)\b[^.;]{0,60}?\b(?:is|would be)"
-    r"|best guess|therefore|thus|hence|in conclusion|in summary|to conclude|overall|so,? +(?:the|it|i|my|we)\b)"
+    r"|best guess|therefore|thus|hence|in conclusion|in summary|to conclude|overall|so,? +(?:the|it|i|my|we)\b"
+    r"|that leaves\b)"
     r"|^\W*since\b",
     _I,
 )
@@ -108,8 +114,21 @@ CONCLUDES = re.compile(
 FOLLOWS = re.compile(r"\W*(?:so|therefore|thus|hence|in conclusion|in summary|to conclude|overall)\b", _I)
 """How a last word begins."""
 
-SO = re.compile(r"[,;] *(?:and )?(?:so|therefore|thus|hence)\b", _I)
-"""After this stands, in one sentence, what follows from the rest."""
+SO = re.compile(
+    r"[,;] *(?:and )?(?:so|therefore|thus|hence)\b|(?<=[\d ])=|[,;] *but\b[^.;]{0,20}?"
+    r"\b(?:actually|really|in fact|most likely|more likely|on closer|after all|rather|instead)\b",
+    _I,
+)
+"""After this stands, in one sentence, what follows from the rest, or what is true in spite of it."""
+
+RETRACTS = re.compile(
+    r"(?:^|(?<=[.!?\n]))\W*(?:(?:hmm+|oh|oops|sorry|no|but|hold on)\b\W*)*"
+    r"(?:wait\b|correction\b|scratch that|on second thoughts?\b|upon (?:closer|further|re-?)"
+    r"|let me (?:re-?(?:consider|check|think|examine|read)|correct)|i (?:made|was) (?:a mistake|mistaken|wrong)"
+    r"|actually,|no,)",
+    _I,
+)
+"""How somebody begins who takes back what was said before."""
 
 COMPARES = re.compile(r"\b(?:more|most|better|best|closer|closest|nearer|nearest)\b", _I)
 """A sentence that weighs, where a listing only describes."""
@@ -117,7 +136,8 @@ COMPARES = re.compile(r"\b(?:more|most|better|best|closer|closest|nearer|nearest
 REASONS = re.compile(r"\bbecause\b|\bsince\b|, as\b|\bdue to\b|\bgiven that\b", _I)
 """After this stands why, not what."""
 
-SUPPOSES = re.compile(r"\bif (?!i\b|we\b|you\b|forced|pressed|asked|one\b)[^.]{0,200}\b(?:then|were)\b", _I)
+_IF = r"\bif (?!i\b|we\b|you\b|forced|pressed|asked|one\b)[^.]{0,200}"
+SUPPOSES = re.compile(rf"{_IF}\b(?:then|were)\b|^\W*{_IF},", _I)
 """A sentence about what would be."""
 
 STRONGLY = re.compile(
@@ -145,7 +165,8 @@ DECLINES = re.compile(
 
 DENIES = re.compile(
     r"\b(?:rather than|instead of|compared (?:to|with)|as opposed to|in contrast (?:to|with)|unlike|than"
-    r"|not(?! only| just)|isn't|aren't|doesn't|don't|didn't|won't|wouldn't|nor|neither|without|whereas|while|except"
+    r"|not(?! only| just)|(?:al)?though|despite|in spite of|can(?:not|'t| not)|couldn't"
+    r"|isn't|aren't|doesn't|don't|didn't|won't|wouldn't|nor|neither|without|whereas|while|except"
     r"|excluding|ruled? out|ruling out|eliminat(?:e|es|ed|ing)|nicht|n'est pas|no es|não é|non è|не)\b"
     r"|不是|而非|并非|ではなく|아니라|ليست?\s",
     _I,
@@ -153,7 +174,7 @@ DENIES = re.compile(
 """What stands after this is denied, or only compared with."""
 
 CLAUSE_ENDS = re.compile(
-    r";|\bbut(?! not\b)|\bhowever\b|, ?(?:it|it's|so|therefore|thus|hence|i|we|my|then)\b|[—–]| - ", _I
+    r";|\bbut(?! not\b)|\bhowever\b|, ?(?:it|it's|this|that|so|therefore|thus|hence|i|we|my|then)\b|[—–]| - ", _I
 )
 """Where a denial ends."""
 
@@ -161,7 +182,8 @@ IS_DENIED = re.compile(
     r"[\s\"')\]]*(?:, (?:which|who|that|with|an?|the)\b[^,.]{0,150},)?\s*(?:\w+\s+){0,5}?"
     r"(?:(?:is|are|was|does|do|did|would|could|can|has|have|seems?|appears?) ?(?:not(?! only)|n't)"
     r"|cannot|isn't|aren't|wasn't|doesn't|don't|wouldn't|appears? less|seems? less"
-    r"|is (?:incorrect|wrong|false|unlikely|less|out|excluded|eliminated)|nicht|no es|n'est pas)\b"
+    r"|(?:is|are) (?:incorrect|wrong|false|unlikely|less|out|excluded|eliminated|further|farther)"
+    r"|nicht|no es|n'est pas)\b"
     r"|[^.;]{0,150}?\b(?:which|that|and|so it) (?:is|are|does|do) not"
     r" (?:(?:the )?(?:correct|right|same|match)|correspond|share)",
     _I,
@@ -169,14 +191,49 @@ IS_DENIED = re.compile(
 """What denies the words that stand before it."""
 
 WORDS = {
-    "yes": "yes|yeah|yep|はい|是的|是|对的|对|sí|si|oui|ja|예|네|نعم|да|sim|sì|हाँ|evet|có|ya",
-    "no": "no|nope|いいえ|不是|不|否|没有|non|nein|아니요|아니오|لا|нет|não|नहीं|hayır|không|tidak",
+    "yes": "yes|yeah|yep|はい|是的|是|对的|对|sí|si|oui|ja|예|네|نعم|да|sim|sì|हाँ|हां|evet|có|ya|tak|ναι|igen|כן|ہاں|ใช่",
+    "no": "no|nope|いいえ|不是|不对|不|否|没有|non|nein|아니요|아니오|لا|нет|não|नहीं|hayır|không|tidak"
+    "|nie|nee|nej|όχι|nem|לא|نہیں|ไม่ใช่|ไม่",
     "true": "true|真|正确|正確|正しい|verdadero|verdadera|vrai|wahr|richtig|참|صحيح|верно|verdadeiro|vero",
     "false": "false|假|错误|錯誤|偽|間違い|falso|falsa|faux|falsch|거짓|خطأ|неверно",
     "left": "left|左边|左邊|左侧|左側|左|izquierda|gauche|links|왼쪽|يسار|اليسار|слева|налево|esquerda|sinistra|trái",
     "right": "right|右边|右邊|右侧|右側|右|derecha|droite|rechts|오른쪽|يمين|اليمين|справа|направо|direita|destra|phải",
 }
 """Options that are one of these words, in other languages."""
+
+ALONE = {
+    "yes": "correct|true|indeed|absolutely|certainly|definitely|of course|sure|i (?:think|believe) so",
+    "no": "incorrect|false|not? really|(?:definitely|absolutely|certainly|of course) not|it (?:is|does) not|it isn't"
+    "|i (?:do not|don't) (?:think|believe) so",
+    "true": "yes|yeah|correct",
+    "false": "no|nope|incorrect|wrong|not really",
+}
+"""What means the same where a reply begins with it, and nothing goes on: "Correct." is yes, and true."""
+
+_IT_IS = r"(?:statement|sentence|claim|caption|description|that|this|it)(?: is|'s)"
+ELSEWHERE = {
+    "true": rf"{_IT_IS} (?:entirely |indeed )?(?:correct|accurate)",
+    "false": rf"untrue|(?:not|n't) (?:\w+ )?true|{_IT_IS} (?:incorrect|inaccurate|wrong|not (?:correct|accurate))",
+}
+"""What says the same in a sentence."""
+
+RIGHT = (
+    r"(?:is|was|must be|would be|should be|will be|seems(?: to be)?|appears(?: to be)?|looks)(?: \w+ly)? "
+    r"(?:the |my )?(?:\w+ly )?(?:correct|right|best|final|only|answer|most)"
+)
+WRONG = (
+    r"(?:(?:is|are|was|would be|seems|appears|looks) (?:incorrect|wrong|false|unlikely|not|out|excluded|eliminated)"
+    r"|(?:can be|is|are) (?:eliminated|excluded|ruled out)|isn't|cannot be|can't be)"
+)
+"""After a letter: it names an option, which is said to be right, or wrong."""
+
+VERDICT = re.compile(
+    r"\W*(?:(?:this|that|it|the)(?: (?:option|choice|answer|one|statement))? )?(?:is )?"
+    r"(?:(?P<right>(?:correct|right|yes|true|matches)\b|[✓✔✅☑])"
+    r"|(?:not (?:correct|right|true)|incorrect|wrong|no|false|does not match)\b|[✗✘❌✕✖])",
+    _I,
+)
+"""What an item of a listing says of its option, right behind it."""
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

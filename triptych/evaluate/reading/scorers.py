@@ -1,7 +1,8 @@
 """How a reply becomes a score: deterministic rules, never a guess, no model.
 
 Three kinds of question. Free-form: the reply must equal the reference after `normalise`. Free-form with a known set
-of answers (``facts["answers"]``): the reply must name the reference and no other of them, in whatever sentence.
+of answers (``facts["answers"]``): the reply must name the reference and no other of them, in whatever sentence. Marked
+thinking is no part of a reply, and what stands in a box or in answer tags is all of it.
 Multiple choice (``facts["choice"]``): ``choices`` reads which option the reply chooses, by its words, or by its letter
 where the question shows letters.
 In the last two a reply that names none, or several, is *unanswered*, which scores 0 and is counted apart.
@@ -38,19 +39,19 @@ def correct(question: Example, reply: str) -> float:
     if not is_answered(question, reply):
         return 0.0
     if answers := _answers_of(question):
-        return float(_only_named(answers, reply) == _only_named(answers, reference_of(question)))
+        return float(_only_named(answers, choices.spoken(reply)) == _only_named(answers, reference_of(question)))
     if not is_choice(question):
-        return float(normalise(reply) == normalise(reference_of(question)))
+        return float(normalise(choices.spoken(reply)) == normalise(reference_of(question)))
     return float(choice_of(question, reply).option == _reference_option(question))
 
 
 def is_answered(question: Example, reply: str) -> bool:
     """Return whether there is something to score: any word, or exactly one of the known answers or options."""
     if answers := _answers_of(question):
-        return _only_named(answers, reply) is not None
+        return _only_named(answers, choices.spoken(reply)) is not None
     if is_choice(question):
         return choice_of(question, reply).option is not None
-    return bool(normalise(reply))
+    return bool(normalise(choices.spoken(reply)))
 
 
 def reference_label(question: Example) -> Hashable:
@@ -130,7 +131,10 @@ def _only_named(answers: Sequence[str], text: str) -> int | None:
     if all(name.isdecimal() for name in names):  # counts: "image 2" is no two
         text = _REFERRED.sub(" | ", normalise(text))
     named = _named(names, text)
-    return named.pop() if len(named) == 1 else None
+    if len(named) == 1:
+        return named.pop()
+    chosen = choices.choose(answers, text, letters=False)  # "It isn't the cat, it's the dog"; "It is not true"
+    return chosen.option if chosen.sure else None
 
 
 def _reference_option(question: Example) -> int:

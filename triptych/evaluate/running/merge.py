@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from triptych.core.errors import DataError, NotFoundError
-from triptych.core.files import only_one, write_atomically
+from triptych.core.files import only_one, read_json_lines, write_atomically
 from triptych.core.log import say
 from triptych.core.plugins import find
-from triptych.core.records import Example
+from triptych.core.records import Example, Json
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.reading.answers import ANSWERS, Line, line_to_json, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
-from triptych.evaluate.running.asking import LOCK, Asked, read_asked, write_asked
+from triptych.evaluate.running.asked import ASKED, LOCK, Asked, read_asked, write_asked
 from triptych.evaluate.running.result import Result, result_of, score_all, write_result
 
 
@@ -44,10 +44,15 @@ def merge(folders: Sequence[Path], *, out: Path) -> Result | None:
     sources = [out, *(part for part in parts if part.resolve() != out.resolve())]
     with only_one(out / LOCK):
         lines = _first_replies(line for part in sources for line in read_lines(part / ANSWERS).values())
-        _write(out / ANSWERS, lines)
-        if verdicts := _first_replies(line for part in sources for line in read_lines(part / VERDICTS).values()):
+        _write(out / ANSWERS, [line_to_json(line) for line in lines.values()])
+        if verdicts := _verdicts(sources):
             _write(out / VERDICTS, verdicts)
         write_asked(out, what)
+        return _scored(what, lines, parts, out)
+
+
+def _scored(what: Asked, lines: Mapping[str, Line], parts: Sequence[Path], out: Path) -> Result | None:
+    """Return the result, or None and say why there is none."""
     open_ones = [name for name, key in what.keys.items() if key not in lines]
     say(f"{len(what.keys) - len(open_ones)} of {len(what.keys)} questions have a line in {out / ANSWERS}")
     if open_ones:
@@ -68,7 +73,7 @@ def _score(what: Asked, lines: Mapping[str, Line], folder: Path) -> Result:
     result = result_of(
         scored,
         benchmark,
-        everything=[question for question, _ in replied],
+        groups=what.groups,
         refused=len(what.refused),
         responder=what.responder,
         blind=what.blind,
@@ -78,21 +83,35 @@ def _score(what: Asked, lines: Mapping[str, Line], folder: Path) -> Result:
 
 
 def _parts_in(folder: Path) -> list[Path]:
-    parts = [path.parent for path in sorted(folder.glob(f"shard-*-of-*/{ANSWERS}"))]
-    parts = [folder, *parts] if (folder / ANSWERS).is_file() else parts
+    # A part that no question fell to has no answers.
+    parts = [path for path in [folder, *sorted(folder.glob("shard-*-of-*"))] if (path / ASKED).is_file()]
     if not parts:
-        raise NotFoundError(f"{folder}: no {ANSWERS} there, nor in a folder shard-K-of-N of it.")
+        raise NotFoundError(f"{folder}: no {ASKED} there, nor in a folder shard-K-of-N of it.")
     return parts
 
 
 def _one_asking(parts: Sequence[Path]) -> Asked:
     whats = [replace(read_asked(part), shard="") for part in parts]
     for part, what in zip(parts, whats, strict=True):
-        for field in ("benchmark", "responder", "fingerprint", "blind", "judged", "keys"):
-            if (here := getattr(what, field)) != (there := getattr(whats[0], field)):
-                told = "other questions were asked" if field == "keys" else f"{field} is {here!r}, not {there!r}"
-                raise DataError(f"{part} does not belong to {parts[0]}: {told}. Merge parts of one evaluation only.")
+        if told := _difference(what, whats[0]):
+            raise DataError(f"{part} does not belong to {parts[0]}: {told}. Merge parts of one evaluation only.")
     return whats[0]
+
+
+def _difference(what: Asked, other: Asked) -> str:
+    """Return in words in what two parts were not asked alike; empty: in nothing."""
+    for field in ("benchmark", "responder", "max_tokens", "blind", "judged"):
+        if (here := getattr(what, field)) != (there := getattr(other, field)):
+            return f"{field} is {here!r}, not {there!r}"
+    if what.fingerprint != other.fingerprint:
+        return f"{what.responder} had other weights or settings ({what.fingerprint}, not {other.fingerprint})"
+    if alone := sorted(what.keys.keys() ^ other.keys.keys()):
+        return f"{len(alone)} questions are in one of them only, as {alone[0]!r}"
+    if changed := [name for name, key in what.keys.items() if key != other.keys[name]]:
+        return f"{len(changed)} questions have other words or pictures, as {changed[0]!r}"
+    if what.references != other.references:
+        return "their questions are the same, but not what is right: the data were of another version"
+    return "" if tuple(what.keys) == tuple(other.keys) else "their questions are in another order"
 
 
 def _first_replies(lines: Iterable[Line]) -> dict[str, Line]:
@@ -103,10 +122,19 @@ def _first_replies(lines: Iterable[Line]) -> dict[str, Line]:
     return found
 
 
-def _write(path: Path, lines: Mapping[str, Line]) -> None:
-    write_atomically(
-        path, "".join(json.dumps(line_to_json(line), ensure_ascii=False) + "\n" for line in lines.values())
-    )
+def _verdicts(folders: Sequence[Path]) -> list[dict[str, Json]]:
+    """Return what a judge said in all parts, of each reply the first verdict."""
+    found: dict[str, dict[str, Json]] = {}
+    for folder in folders:
+        for record in read_json_lines(folder / VERDICTS) if (folder / VERDICTS).is_file() else ():
+            key = str(record.get("key"))
+            if key not in found or ("failed" in found[key] and "failed" not in record):
+                found[key] = record
+    return list(found.values())
+
+
+def _write(path: Path, records: Sequence[Mapping[str, Json]]) -> None:
+    write_atomically(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
 def _told(parts: Sequence[Path]) -> str:

@@ -7,7 +7,7 @@ scored 0 and counted apart; failed ones (no reply, or no verdict of a judge that
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -119,7 +119,7 @@ def result_of(
     scored: Sequence[Scored],
     benchmark: Benchmark,
     *,
-    everything: Sequence[Example],
+    groups: Mapping[str, Mapping[str, int]],
     refused: int,
     responder: str,
     judge: Responder | None = None,
@@ -131,7 +131,7 @@ def result_of(
     Args:
         scored: of the questions that were asked.
         benchmark: whose totals.
-        everything: all questions of the benchmark, asked or not: a group counts as answered *together* only whole.
+        groups: ``Asked.groups``: a group counts as answered *together* only where all its questions were asked.
         refused: rows that are no questions.
         responder: who was asked.
         judge: who judged.
@@ -153,7 +153,7 @@ def result_of(
         by_scenario=grouped("scenario"),
         by_kind=grouped("kind"),
         by_split=grouped("split"),
-        together={name: _together(counted, key, everything, seed) for name, key in benchmark.together.items()},
+        together={name: _together(counted, key, groups[name], seed) for name, key in benchmark.together.items()},
         measures=_measures(counted, seed),
         published=_published(counted, benchmark, seed),
         judge="" if judge is None else judge.name,
@@ -256,9 +256,8 @@ def _story(item: Scored) -> str:
     return str(item.question.facts.get("story") or ("alone", item.question.id))
 
 
-def _together(items: Sequence[Scored], key: str, everything: Sequence[Example], seed: int) -> Score:
-    whole = Counter(fact(question, key) for question in everything)
-    groups = [group for name, group in _groups(items, key).items() if len(group) == whole[name]]
+def _together(items: Sequence[Scored], key: str, sizes: Mapping[str, int], seed: int) -> Score:
+    groups = [group for name, group in _groups(items, key).items() if len(group) == sizes.get(name)]
     made = [
         replace(
             group[0],

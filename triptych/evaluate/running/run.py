@@ -6,18 +6,22 @@ lines at the end (``result``), so a mended scorer needs no model.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from triptych.core.errors import DataError
+from triptych.core.files import only_one
 from triptych.core.records import Example
-from triptych.data.format import Refused
+from triptych.data.format import Refused, RowError
+from triptych.data.formats import messages
 from triptych.evaluate.benchmark import Benchmark, asked, without_images
 from triptych.evaluate.reading.answers import Keys
-from triptych.evaluate.running.asking import Asked, ask, write_asked
+from triptych.evaluate.running.asked import LOCK, Asked, groups_of, references_of, write_asked
+from triptych.evaluate.running.asking import ask
 from triptych.evaluate.running.result import Result, check_judge, result_of, score_all, write_result
 from triptych.evaluate.running.shards import Shard, part_of
-from triptych.infer.cache import AnswerCache
-from triptych.infer.responder import Responder
+from triptych.infer.cache import AnswerCache, Digests, prompt_key
+from triptych.infer.responder import Responder, knows_ids
 
 
 def evaluate(
@@ -59,43 +63,62 @@ def evaluate(
     check_judge(benchmark, judge)
     max_tokens = benchmark.max_tokens if max_tokens is None else max_tokens
     everything, questions, refused = _read(benchmark, path, limit)
-    keys = Keys(responder.name, responder.fingerprint, max_tokens)
     prompts = {question.id: without_images(question) if blind else question for question in questions}
-    key_of = {name: keys.of(asked(prompt)) for name, prompt in prompts.items()}
+    digests = Digests()
+    keys = Keys(responder.name, responder.fingerprint, max_tokens, digests=digests)
+    key_of, prompt_key_of = {}, {}
+    for question_id, prompt in prompts.items():
+        key_of[question_id] = keys.of(asked(prompt))
+        prompt_key_of[question_id] = prompt_key(
+            asked(prompt), fingerprint=responder.fingerprint, max_tokens=max_tokens, digests=digests
+        )
     what = Asked(
         benchmark=name,
         responder=responder.name,
         fingerprint=responder.fingerprint,
+        max_tokens=max_tokens,
         blind=blind,
         judged=judge is not None,
         shard=str(shard or ""),
+        references=references_of(questions),
+        groups=groups_of(benchmark, everything),
+        distinct=len(key_of if knows_ids(responder) else set(prompt_key_of.values())),
         keys=key_of,
         refused=tuple(refused),
     )
-    write_asked(folder, what)
     if shard is not None:
         questions, refused = part_of(questions, shard), refused if shard.number == 1 else []
     chosen = [prompts[question.id] for question in questions]
-    known = ask(chosen, responder, key_of=key_of, folder=folder, max_tokens=max_tokens, cache=cache)
-    lines = [(question, known[key_of[question.id]]) for question in questions]
-    scored = score_all(benchmark, lines, judge=judge, folder=folder)
-    result = result_of(
-        scored,
-        benchmark,
-        everything=everything,
-        refused=len(refused),
-        responder=responder.name,
-        judge=judge,
-        blind=blind,
-        seed=seed,
-    )
-    write_result(folder, scored, refused, result)
+    with only_one(folder / LOCK):
+        write_asked(folder, what)
+        known = ask(
+            chosen,
+            responder,
+            key_of=key_of,
+            prompt_key_of=prompt_key_of,
+            folder=folder,
+            max_tokens=max_tokens,
+            cache=cache,
+        )
+        lines = [(question, known[key_of[question.id]]) for question in questions]
+        scored = score_all(benchmark, lines, judge=judge, folder=folder)
+        result = result_of(
+            scored,
+            benchmark,
+            groups=what.groups,
+            refused=len(refused),
+            responder=responder.name,
+            judge=judge,
+            blind=blind,
+            seed=seed,
+        )
+        write_result(folder, scored, refused, result)
     return result
 
 
 def _read(benchmark: Benchmark, path: Path, limit: int | None) -> tuple[list[Example], list[Example], list[Refused]]:
     """Return all questions, those that are to be asked, and the rows that are none."""
-    rows = list(benchmark.questions(path))
+    rows = [_checked(row) for row in benchmark.questions(path)]
     everything = [row for row in rows if isinstance(row, Example)]
     if limit is not None and limit < len(rows):
         rows = [rows[number * len(rows) // limit] for number in range(limit)]
@@ -110,3 +133,15 @@ def _read(benchmark: Benchmark, path: Path, limit: int | None) -> tuple[list[Exa
             raise DataError(f"{question.origin or path}: the id {question.id!r} is there twice. Give each row its own.")
         seen.add(question.id)
     return everything, questions, refused
+
+
+def _checked(row: Example | Refused) -> Example | Refused:
+    """Return the row, or the refusal of one that no file of answers can hold: half a letter, a number that is none."""
+    if isinstance(row, Refused):
+        return row
+    try:
+        json.dumps(messages.row_of(row)[0], ensure_ascii=False, allow_nan=False).encode()
+    except (RowError, ValueError, TypeError) as error:
+        where = row.origin or row.id
+        return Refused(where, "cannot be written down", f"{where}: it cannot be written down ({error}). Mend the row.")
+    return row

@@ -24,6 +24,7 @@ from triptych.evaluate.reading import scorers
 from triptych.evaluate.reading.answers import Line, read_lines
 from triptych.evaluate.reading.option_words import letter_of
 from triptych.evaluate.reading.replies import Replies, read_replies
+from triptych.evaluate.running.asked import groups_of
 from triptych.evaluate.running.result import Result, Scored, check_judge, result_of, score_all
 
 
@@ -92,7 +93,8 @@ def mark(
     scored = score_all(
         rules, ((question, _line(question, replies)) for question in questions), judge=None, folder=Path()
     )
-    result = result_of(scored, rules, everything=questions, refused=refused, responder=answers.stem, seed=seed)
+    groups = groups_of(rules, questions)
+    result = result_of(scored, rules, groups=groups, refused=refused, responder=answers.stem, seed=seed)
     return Marked(
         result=result,
         items=tuple(_item(item, rules) for item in scored),

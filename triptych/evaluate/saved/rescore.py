@@ -20,6 +20,7 @@ from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
+from triptych.evaluate.running.asked import ASKED, Asked, groups_of, read_asked
 from triptych.evaluate.running.gather import EVALS, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all, write_result
 from triptych.evaluate.saved.sides import BLIND
@@ -46,7 +47,7 @@ def rescore_run(run: Path, *, benchmark: str | None = None, write: bool = True, 
 
     Args:
         run: where they are.
-        benchmark: whose rules; None: as the folder's name says, ``BENCHMARK-PART-CONDITION``.
+        benchmark: whose rules; None: as ``asked.json`` says, else the folder's name, ``BENCHMARK-PART-CONDITION``.
         write: replace ``result.json`` and ``items.jsonl``.
         seed: of the bootstrap.
 
@@ -58,7 +59,7 @@ def rescore_run(run: Path, *, benchmark: str | None = None, write: bool = True, 
     paths = [folder] if (folder / ANSWERS).is_file() else sorted(path.parent for path in folder.glob(f"*/{ANSWERS}"))
     if not paths:
         raise NotFoundError(f"{run}: no answers there (*/{ANSWERS}). Name a run, or its folder {EVALS}.")
-    return [_rescore(path, benchmark or parse_name(path.resolve().name)[0], write=write, seed=seed) for path in paths]
+    return [_rescore(path, benchmark, write=write, seed=seed) for path in paths]
 
 
 def lines_of(found: Sequence[Rescored]) -> list[str]:
@@ -82,7 +83,9 @@ def rescored_to_json(found: Sequence[Rescored]) -> list[Json]:
     return [asdict(one) | {"changed": list(one.changed)} for one in found]
 
 
-def _rescore(folder: Path, name: str, *, write: bool, seed: int) -> Rescored:
+def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Rescored:
+    what: Asked | None = read_asked(folder) if (folder / ASKED).is_file() else None
+    name = named or (what.benchmark if what else "") or parse_name(folder.resolve().name)[0]
     benchmark = find("benchmark", name, Benchmark)
     before = read_evaluations(folder) if (folder / RESULT).is_file() else ()
     asked, refused, scores = _asked(folder)
@@ -92,7 +95,7 @@ def _rescore(folder: Path, name: str, *, write: bool, seed: int) -> Rescored:
     result: Result = result_of(
         scored,
         benchmark,
-        everything=[question for question, _ in asked],
+        groups=(what and what.groups) or groups_of(benchmark, (question for question, _ in asked)),
         refused=len(refused),
         responder=asked[0][1].responder,
         judge=judge,

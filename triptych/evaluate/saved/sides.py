@@ -151,9 +151,14 @@ def _marked(path: Path) -> Side:
         score = record.get("score", record.get("correct"))
         if "id" not in record or not isinstance(score, int | float | None):
             raise DataError(f'{path}: line {number}: expected "id" and "score" or "correct", found {record!r:.80}.')
+        if score is not None and not 0 <= score <= 1:  # nor NaN
+            raise DataError(f"{path}: line {number}: the score {score} is not from 0 to 1.")
+        name = str(record["id"])
+        if name in scores or name in failed:
+            raise DataError(f"{path}: line {number}: the id {name!r} is there twice. Leave one of them out.")
         if score is None:
-            failed.add(str(record["id"]))
+            failed.add(name)
         else:
-            scores[str(record["id"])] = float(score)
+            scores[name] = float(score)
     benchmark, part, _ = parse_name(path.parent.name) if path.name == ITEMS else ("items", "all", "")
     return Side(str(path), benchmark, part, MODEL, scores, frozenset(failed), {})

@@ -1,0 +1,147 @@
+"""Replies in the manners of many models: thinking, boxes, eliminations, changes of mind, numbers, languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from triptych.evaluate.reading.choices import choose
+
+PETS = ("the cat", "the dog", "the hot dog", "the owl")
+POINTS = ("Point A", "Point B", "Point C", "Point D")
+DEPTHS = ("A is closer", "B is closer")
+IMAGES = ("the second image", "the third image")
+FOUR_IMAGES = ("Image 1", "Image 2", "Image 3", "Image 4")
+YES_NO = ("Yes", "No")
+TRUTHS = ("True", "False")
+COUNTS = ("1", "2", "3", "4")
+LENGTHS = ("5 cm", "10 cm", "15 cm", "20 cm")
+AIMS = ("To open the door", "To close the window", "To talk to the boy", "To sit down")
+SPELT = ("X", "Y", "Z", "W")
+TURNED = ("B", "C", "A", "D")
+
+
+@pytest.mark.parametrize(
+    ("options", "reply", "position"),
+    [
+        # channels, tags and boxes of reasoning models
+        (PETS, "<|channel|>analysis<|message|>A...<|end|><|start|>assistant<|channel|>final<|message|>B", 1),
+        (PETS, "<|channel|>analysis<|message|>The answer is A", None),
+        (PETS, "<SUMMARY>..</SUMMARY><CAPTION>a cat</CAPTION><REASONING>?</REASONING><CONCLUSION>B</CONCLUSION>", 1),
+        (PETS, "<unused94>thought\nThe answer is A<unused95>B", 1),
+        (PETS, "<final>B</final>", 1),
+        (PETS, "[Reasoning] The cat is small. [Answer] B", 1),
+        (PETS, "\\boxed{A or B}", None),
+        # a letter with what stands around it
+        (PETS, "It's B.", 1),
+        (PETS, "Probably B", 1),
+        (PETS, "i think it's b", 1),
+        (PETS, "i think a", None),
+        (PETS, "1. B", 1),
+        (PETS, "Q1: B", 1),
+        (PETS, "A: B", 1),
+        (PETS, "ASSISTANT: B", 1),
+        (PETS, "B B B B", 1),
+        (PETS, "B (confidence: 90%)", 1),
+        (PETS, "So, B is the answer.", 1),
+        (PETS, "B would be the best choice.", 1),
+        (PETS, "B appears to be the correct option.", 1),
+        (PETS, "Options A or B is correct", None),
+        (PETS, "A and B are correct", None),
+        (PETS, "A. the cat", 0),
+        (PETS, "A. dog", None),
+        (YES_NO, "A. No", None),
+        (PETS, "The second option", 1),
+        (PETS, "Option 2", 1),
+        # options that are letters
+        (SPELT, "The answer is Y.", 1),
+        (SPELT, "B", 1),
+        (TURNED, "The answer is B", 0),
+        (TURNED, "The answer is (B)", 1),
+        (YES_NO, "Y", 0),
+        (TRUTHS, "F", 1),
+        # elimination, listings that judge
+        (PETS, "A, C and D can be eliminated, so B.", 1),
+        (PETS, "A is wrong. C is wrong. D is wrong. So B must be right.", 1),
+        (PETS, "A: No\nB: Yes\nC: No\nD: No", 1),
+        (PETS, "A. the cat - incorrect\nB. the dog - correct\nC. the hot dog - incorrect", 1),
+        (PETS, "A: Yes\nB: Yes\nC: No", None),
+        (PETS, "There is no cat, no owl and no hot dog, only a dog.", 1),
+        # denial and concession
+        (PETS, "The answer can't be A. So it's B.", 1),
+        (PETS, "The answer is not A but B.", 1),
+        (PETS, "It looks like a cat, but it is actually a dog.", 1),
+        (PETS, "Although it resembles a cat, this is a dog.", 1),
+        (PETS, "Despite looking like a cat, this is a dog.", 1),
+        (PETS, "It's neither a cat nor a dog, it's an owl.", 3),
+        (PETS, "I'm unable to view images, but if I had to guess, B.", 1),
+        (PETS, "I'm not sure but probably B", 1),
+        (PETS, "A cat? No. A dog.", 1),
+        (DEPTHS, "A is further away", None),
+        (PETS, "If it barks, it is most likely B. If it purrs, it is most likely A. I cannot hear it.", None),
+        # changes of mind
+        (PETS, "The answer is A? No, B.", 1),
+        (PETS, "The answer is A. Hmm, wait. Actually, B is correct.", 1),
+        (PETS, "The answer is A.\n\nCorrection: B", 1),
+        (PETS, "The answer is B. Wait for the next question.", 1),
+        (PETS, "The answer is B. No, A does not fit.", 1),
+        # names of options
+        (POINTS, "B is closest", 1),
+        (POINTS, "(A) Point B", None),
+        (POINTS, "It is not possible to say which of A, B, C, or D corresponds.", None),
+        (FOUR_IMAGES, "image1", 0),
+        (FOUR_IMAGES, "the 2nd", 1),
+        (IMAGES, "The second image is cubist, so the third", 1),
+        (AIMS, "open the door", 0),
+        (("a", "b", "None of these options"), "None of the above", 2),
+        # numbers and units
+        (COUNTS, "2.0", 1),
+        (COUNTS, "02", 1),
+        (COUNTS, "1 + 1 = 2", 1),
+        (COUNTS, "1, 2, 3. So 3.", 2),
+        (("12", "2", "22"), "twenty-two", None),
+        (("0", "1"), "none", 0),
+        (("1,000", "2,000"), "2000", 1),
+        (("1000", "2000"), "2,000", 1),
+        (LENGTHS, "10cm", 1),
+        (LENGTHS, "10 centimeters", 1),
+        (LENGTHS, "15 cm - 5 cm = 10 cm", 1),
+        (LENGTHS, "100 cm", None),
+        # yes, no, true and false in other words
+        (YES_NO, "Correct", 0),
+        (YES_NO, "Definitely not.", 1),
+        (YES_NO, "Of course.", 0),
+        (YES_NO, "I don't think so", 1),
+        (TRUTHS, "Yes", 0),
+        (TRUTHS, "It is not true", 1),
+        (TRUTHS, "The statement is incorrect.", 1),
+        (TRUTHS, "The statement is partially true.", None),
+        (TRUTHS, "No, the statement is true.", 0),
+        (("left", "right"), "You're right, it's left", 0),
+        # languages
+        (YES_NO, "不对", 1),
+        (YES_NO, "Nie", 1),
+        (YES_NO, "ไม่ใช่", 1),
+        (YES_NO, "Ναι", 0),
+        (YES_NO, "לא", 1),
+        (PETS, "所以选项B是正确的", 1),
+        (PETS, "選択肢Bが正しい", 1),
+        (PETS, "Odpowiedź: B", 1),
+        (PETS, "Svar: B", 1),
+        (PETS, "Câu trả lời là B", 1),
+    ],
+)  # fmt: skip
+def test_replies_of_other_models_are_read_as_a_careful_person_reads_them(
+    options: tuple[str, ...], reply: str, position: int | None
+) -> None:
+    assert choose(options, reply).option == position
+
+
+@pytest.mark.parametrize("marks", ["= ", "- ", "-\n", "(A) ", "no, wait. "])
+def test_a_reply_that_repeats_itself_without_end_is_read(marks: str) -> None:
+    # Read in time that grows with its length; with its square, this test would take a minute.
+    assert choose(YES_NO, marks * 5000).option in (None, 0, 1)
+    assert choose(PETS, marks * 5000 + "the owl").option in (None, 0, 3)
+
+
+def test_a_change_of_mind_is_worth_a_look() -> None:
+    assert not choose(PETS, "The answer is A. Wait, it is B.").sure
