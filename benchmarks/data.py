@@ -37,7 +37,8 @@ from triptych.core.records import Example, ImageRef, Text, Turn, images_of, part
 from triptych.data.media.images import whole_size
 from triptych.data.media.index import SizeIndex
 from triptych.data.plan.budget import Budget, Fitted, fit
-from triptych.data.plan.costs import AnyRes, Cost, Fixed, Merged, Patches, Split, Tiles
+from triptych.data.plan.costs import Cost, Fixed, Merged, Patches
+from triptych.data.plan.costs_tiled import AnyRes, Split, Tiles
 
 Numbers = dict[str, float | int | dict[str, int]]
 ORIENTATION = 0x0112

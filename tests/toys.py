@@ -81,7 +81,14 @@ def encode(
 ) -> Encoded:
     mark = tokenizer.convert_tokens_to_ids("<image>")
     assert isinstance(mark, int)
-    return render(example, template, tokenizer=tokenizer, image_token_id=mark, count_image_tokens=cost, **options)
+    return render(
+        example,
+        template,
+        tokenizer=tokenizer,
+        image_token_id=mark,
+        image_ids=lambda image: [mark] * cost(image),
+        **options,
+    )
 
 
 def talk(*turns: tuple[Role, Said | list[Said]]) -> Example:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,8 @@ def test_control_c_leaves_at_once_and_keeps_what_was_said(board: Path) -> None:
             env={**os.environ, "PYTHONPATH": str(ROOT), "TRIPTYCH_CACHE": str(board / "cache")},
             stderr=subprocess.PIPE,
             text=True,
+            # A shell lets what it starts with "&" ignore interrupts, and the tests may run so.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         answers = board / "evals" / "storyboard" / "answers.jsonl"
         while running.poll() is None and not (answers.is_file() and len(answers.read_text().splitlines()) == 3):

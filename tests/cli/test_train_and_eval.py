@@ -121,9 +121,10 @@ def test_report_writes_one_page_about_the_run_and_prints_where(trained: Path, tr
     assert measured.returncode == 0, measured.stderr
     written = triptych_here(trained, "report", "runs/toy")
     assert written.returncode == 0, written.stderr
-    page = trained / written.stdout.strip()
-    assert page == trained / "runs" / "toy" / "report.html"
-    assert "storyboard" in page.read_text(encoding="utf-8").lower()
+    pages = [trained / line for line in written.stdout.splitlines()]
+    assert pages == [trained / "runs" / "toy" / name for name in ("report.html", "training.html")]
+    assert "storyboard" in pages[0].read_text(encoding="utf-8").lower()
+    assert "tune" in pages[1].read_text(encoding="utf-8").lower()
 
 
 def test_report_of_a_run_that_is_not_there_is_an_error(trained: Path, triptych_here: Triptych) -> None:

@@ -18,7 +18,8 @@ from triptych.core.records import Example, ImageRef, Text, VideoRef, images_of, 
 from triptych.data.format import Refused
 from triptych.data.media.images import load_image, measure
 from triptych.data.plan.budget import NO_COST, OVER_BUDGET, UNCUT_VIDEO, WORDS_REFER, Budget, Fitted, fit
-from triptych.data.plan.costs import AnyRes, Cost, Fixed, Merged, Patches, Split, Tiles
+from triptych.data.plan.costs import Cost, Fixed, Merged, Patches
+from triptych.data.plan.costs_tiled import AnyRes, Split, Tiles
 from triptych.data.template import Template, find_template
 
 TOKENIZER = toy_tokenizer()

@@ -18,7 +18,7 @@ from triptych.core.errors import ConfigError, NotFoundError
 from triptych.core.records import Example, Json
 from triptych.data.disk.configs import Imported, SourcePlan, import_config
 from triptych.data.format import read_source
-from triptych.train.recipe import Source
+from triptych.train.sources import Source
 
 
 @pytest.fixture(autouse=True)

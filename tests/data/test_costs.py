@@ -34,7 +34,8 @@ from tests.pictures import real_data
 from tests.toys import toy_tokenizer
 from triptych.data.media.images import Size
 from triptych.data.plan.cost_config import cost_of_config
-from triptych.data.plan.costs import AnyRes, CostError, Fixed, Merged, Patches, Split, Tiles
+from triptych.data.plan.costs import CostError, Fixed, Merged, Patches
+from triptych.data.plan.costs_tiled import AnyRes, Split, Tiles
 
 SIDES = (
     1,
@@ -266,7 +267,10 @@ def test_fuyu_cuts_a_picture_as_its_image_processor_does() -> None:
         seen = processor(picture(size))
         high, wide = seen["image_unpadded_heights"][0][0], seen["image_unpadded_widths"][0][0]
         assert cost.shape(size) == (-(-high // 10), -(-wide // 10)), size
+        assert cost.tokens(size) == cost.shape(size)[0] * cost.shape(size)[1], size
+        assert cost.span(size) == sum(what if isinstance(what, int) else 1 for what in cost.pattern(size)), size
     assert Patches().shape((599, 336)) == (12, 20)  # As Mantis-Fuyu cut it.
+    assert Patches().pattern((599, 336)) == (20, "|NEWLINE|") * 12
     with pytest.raises(CostError, match="nothing is left of 1x5000 pixels"):
         cost.tokens((1, 5000))
 

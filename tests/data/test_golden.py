@@ -40,8 +40,8 @@ def rendered(name: str, tokenizer: str) -> list[Encoded]:
         chats(),
         find_template(name),
         tokenizer=opened,
-        image_token_id=opened.get_added_vocab()["<image>"],
-        count_image_tokens=lambda image: 1,
+        image_token_id=(mark := opened.get_added_vocab()["<image>"]),
+        image_ids=lambda image: [mark],
     )
     return [row for row in rows if isinstance(row, Encoded)]
 
@@ -107,7 +107,7 @@ def as_published(example: Example, template: str, *, open_reply: bool = False) -
         find_template(template),
         tokenizer=smollm2(),
         image_token_id=PUBLISHED_IMAGE,
-        count_image_tokens=lambda image: 1,
+        image_ids=lambda image: [PUBLISHED_IMAGE],
         open_reply=open_reply,
     )
 

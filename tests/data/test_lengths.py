@@ -61,7 +61,11 @@ def test_many_are_rendered_as_each_by_itself_and_refusals_stay_in_place(tokenize
     mark = tokenizer.convert_tokens_to_ids("<image>")
     assert isinstance(mark, int)
     first, refused, last = render_many(
-        [good, video, good], CHATML, tokenizer=tokenizer, image_token_id=mark, count_image_tokens=cost
+        [good, video, good],
+        CHATML,
+        tokenizer=tokenizer,
+        image_token_id=mark,
+        image_ids=lambda image: [mark] * cost(image),
     )
     assert first == last == encode(good, CHATML, tokenizer, cost=cost)
     assert not isinstance(refused, Encoded)

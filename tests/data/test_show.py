@@ -45,7 +45,7 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerFast) -> Encoded:
         CHATML,
         tokenizer=tokenizer,
         image_token_id=image_token_id,
-        count_image_tokens=lambda image: TOKENS_AN_IMAGE,
+        image_ids=lambda image: [image_token_id] * TOKENS_AN_IMAGE,
     )
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triptych.data.media.images import Size
-from triptych.data.plan.costs import AnyRes, Cost, CostError, Merged, Patches, Tiles, least_longer, scaled
+from triptych.data.plan.costs import Cost, CostError, Merged, Patches, least_longer, scaled
+from triptych.data.plan.costs_tiled import AnyRes, Tiles
 from triptych.data.plan.shrink import shrink
 
 ONEVISION = AnyRes(

@@ -181,7 +181,7 @@ def test_a_tokenizer_that_sees_images_in_words_is_refused() -> None:
             CHATML,
             tokenizer=tokenizer,
             image_token_id=mark,
-            count_image_tokens=lambda image: 1,
+            image_ids=lambda image: [mark],
         )
 
 
@@ -270,9 +270,12 @@ def test_captions_of_mantis_have_all_images_in_front_and_the_first_reply() -> No
 
 
 def test_fuyu_counts_images_from_nought() -> None:
-    tokenizer = toy_tokenizer("<0x04>", "|ENDOFTEXT|", "<s>")
+    tokenizer = toy_tokenizer("<0x04>", "|ENDOFTEXT|", "<s>", "|IMAGE|", "|ENDOFIMAGE|")
     text = text_of(encode(TOLD, find_template("mantis_fuyu"), tokenizer, cost=lambda image: 1).ids, tokenizer)
-    assert "USER: image 0: <image><s>image 1: <image><s>Alike?<0x04>ASSISTANT: Yes.|ENDOFTEXT|USER: Sure?" in text
+    images = "image 0: |IMAGE|<image>|ENDOFIMAGE|<s> image 1: |IMAGE|<image>|ENDOFIMAGE|<s> "
+    assert f"USER: {images}Alike?<0x04>ASSISTANT: Yes.|ENDOFTEXT| USER: Sure?" in text
+    text = text_of(encode(TOLD, find_template("mantis_fuyu_from_1"), tokenizer, cost=lambda image: 1).ids, tokenizer)
+    assert "USER: image 1: |IMAGE|<image>|ENDOFIMAGE|<s> image 2: |IMAGE|" in text
 
 
 def test_a_tokenizer_without_names_for_its_ends_writes_none() -> None:

@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor, FuyuProcessor
 
 from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
 from triptych.core import plugins
 from triptych.core.records import Example, ImageRef, Text, Turn, images_of
-from triptych.data.batch import IGNORE, Batch, BatchSlot, collate
+from triptych.data.batch import IGNORE, Batch, collate, pad_left
+from triptych.data.template import stop_id
+from triptych.infer.greedy import speak
 from triptych.models.family import Family, Model, open_model
 
 FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
@@ -44,7 +46,8 @@ def examples(pictures: tuple[ImageRef, ...]) -> list[Example]:
     again = (Turn("user", (Text("and "), first, Text("?"))), Turn("assistant", (Text("the same"),)))
     several = ask("several", first, "Here stand ", second, third, reply="three")
     return [
-        ask("middle", "Is ", first, " older than ", second, "?", reply="yes"),
+        # No word right behind an image: some processors of transformers write a space there.
+        ask("middle", "Is ", first, " older than ", second, " ?", reply="yes"),
         ask("words", "What is two and two?", reply="four"),
         replace(several, turns=several.turns + again),
     ]
@@ -60,11 +63,13 @@ def test_no_two_families_open_the_same_model_type() -> None:
 
 
 def test_an_image_costs_exactly_as_many_tokens_as_are_announced(model: Model, pictures: tuple[ImageRef, ...]) -> None:
-    features_NPC = model.encode(pixels_of(model, pictures))
-    tokens_NKH = model.project(features_NPC)
-    assert features_NPC.shape == (4, *model.feature_shape())
-    assert features_NPC.dtype == torch.float32
-    assert {model.count_image_tokens(image) for image in pictures} == {tokens_NKH.shape[1]}
+    features = model.encode(pixels_of(model, pictures))
+    assert {seen.values.dtype for seen in features} == {torch.float32}
+    assert [seen.size for seen in features] == [image.size for image in pictures]
+    if not model.splices:
+        return
+    lengths = [len(tokens_KH) for tokens_KH in model.project(features)]
+    assert lengths == [model.cost.tokens(image.size or (1, 1)) for image in pictures]
 
 
 def test_equal_seeds_give_equal_weights_and_other_seeds_do_not(make: Callable[[int], Model], model: Model) -> None:
@@ -104,7 +109,10 @@ def test_packed_conversations_give_the_gradients_they_give_alone(
         _loss(alone, _batch(alone, [[example]])).backward()
     got, expected = _gradients(packed), _gradients(alone)
     assert got.keys() == expected.keys()
-    assert {name.split(".")[1] for name in got} >= {"multi_modal_projector", "language_model"}
+    trained = {id(weight) for part in ("projector", "language") for weight in packed.parts()[part].parameters()}
+    assert trained & {id(weight) for weight in packed.parts()["projector"].parameters() if weight.grad is not None}
+    silent = [name for name, weight in packed.network.named_parameters() if id(weight) in trained and name not in got]
+    assert len(silent) <= len(got) // 10, f"gradients reach few weights: {silent[:5]}"
     far = [name for name, slope in got.items() if not torch.allclose(slope, expected[name], rtol=1e-3, atol=1e-4)]
     assert far == []
 
@@ -114,7 +122,7 @@ def test_what_one_conversation_says_never_changes_its_neighbour(
 ) -> None:
     first, *neighbours = examples
     assert len(images_of(first)) == 2
-    other = ask("middle", "Be ", pictures[3], " OLDER THAN ", pictures[2], "!", reply="no!")
+    other = ask("middle", "Be ", pictures[3], " OLDER THAN ", pictures[2], " !", reply="no!")
     start = len(encoded(model, first).ids)
     assert len(encoded(model, other).ids) == start
     with torch.no_grad():
@@ -127,13 +135,12 @@ def test_what_one_conversation_says_never_changes_its_neighbour(
 def test_the_mask_alone_keeps_neighbours_apart(model: Model, examples: list[Example]) -> None:
     batch = _batch(model, [[examples[1], examples[1]]])
     start = len(encoded(model, examples[1]).ids)
-    embeds_BTH = model.embed(batch.ids_BT, batch.slots, None)
-    other_BTH = embeds_BTH.clone()
-    other_BTH[:, :start] = 1.0
-    segments_BT = batch.segments_BT
     with torch.no_grad():
-        before = model.hidden(embeds_BTH, segments_BT=segments_BT, positions_BT=None)
-        after = model.hidden(other_BTH, segments_BT=segments_BT, positions_BT=None)
+        woven = model.weave(batch, [])
+        other_BTH = woven.embeds_BTH.clone()
+        other_BTH[:, :start] = 1.0
+        before = model.hidden(woven)
+        after = model.hidden(replace(woven, embeds_BTH=other_BTH))
     assert torch.equal(before[:, start:], after[:, start:])
     assert not torch.allclose(before[:, :start], after[:, :start], atol=1e-2)
 
@@ -149,7 +156,7 @@ def test_a_conversation_without_images_needs_none(model: Model, examples: list[E
 def test_the_pieces_are_the_networks_own_forward_pass(model: Model, examples: list[Example]) -> None:
     batch = _batch(model, [[examples[0]]])
     with torch.no_grad():
-        expected = model.network(input_ids=batch.ids_BT, pixel_values=pixels_of(model, batch.images)).logits
+        expected = model.network(**model.inputs(batch, pixels_of(model, batch.images))).logits
         assert torch.allclose(logits_of(model, batch), expected, atol=1e-4)
 
 
@@ -157,15 +164,17 @@ def test_a_frozen_tower_gives_no_gradient_and_ignores_training_mode(
     make: Callable[[int], Model], pictures: tuple[ImageRef, ...]
 ) -> None:
     model = make(0)
-    pixels_NCHW = pixels_of(model, pictures)
-    before = model.encode(pixels_NCHW)
+    if not any(True for _ in model.parts()["vision"].parameters()):
+        pytest.skip("this family has no tower: pictures go straight into the language model")
+    seen = pixels_of(model, pictures)
+    before = model.encode(seen)
     model.network.train()
     buffers = {name: value.clone() for name, value in model.network.named_buffers()}
-    assert torch.equal(model.encode(pixels_NCHW), before)
+    assert all(torch.equal(one.values, own.values) for one, own in zip(model.encode(seen), before, strict=True))
     assert all(torch.equal(value, buffers[name]) for name, value in model.network.named_buffers())
-    assert model.encode(pixels_NCHW).requires_grad
+    assert all(each.values.requires_grad for each in model.encode(seen))
     model.parts()["vision"].requires_grad_(False)
-    assert not model.encode(pixels_NCHW).requires_grad
+    assert not any(each.values.requires_grad for each in model.encode(seen))
 
 
 def test_the_parts_are_the_whole_network_and_share_nothing(model: Model) -> None:
@@ -183,10 +192,9 @@ def test_a_saved_folder_opens_in_plain_transformers_with_equal_logits(
     plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "saved").eval()
     assert type(plain) is type(model.network)
     batch = _batch(model, [[examples[0]]])
-    pixels_NCHW = pixels_of(model, batch.images)
+    inputs = model.inputs(batch, pixels_of(model, batch.images))
     with torch.no_grad():
-        expected = model.network(input_ids=batch.ids_BT, pixel_values=pixels_NCHW).logits
-        assert torch.equal(plain(input_ids=batch.ids_BT, pixel_values=pixels_NCHW).logits, expected)
+        assert torch.equal(plain(**inputs).logits, model.network(**inputs).logits)
     assert not list((tmp_path / "saved").glob("*.py"))
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
@@ -216,7 +224,14 @@ def test_the_saved_processor_makes_the_ids_and_pixels_that_we_make(
     model: Model, examples: list[Example], tmp_path: Path
 ) -> None:
     model.save(tmp_path / "saved")
-    processor = AutoProcessor.from_pretrained(tmp_path / "saved")
+    try:
+        processor = AutoProcessor.from_pretrained(tmp_path / "saved")
+    except ImportError as error:
+        if "Torchvision" not in str(error):
+            raise
+        pytest.skip("its processor of transformers needs torchvision; compared part by part in tests/models")
+    if isinstance(processor, FuyuProcessor):  # puts one picture before the words, and keeps no chat template
+        pytest.skip("transformers' processor of this family takes no conversation; compared in tests/models")
     question = replace(examples[0], turns=examples[0].turns[:1])
     messages = [
         {
@@ -231,20 +246,49 @@ def test_the_saved_processor_makes_the_ids_and_pixels_that_we_make(
     prompt = processor.apply_chat_template(messages, add_generation_prompt=True)
     pictures = [Image.open(image.source) for image in images_of(question)]
     made = processor(text=prompt, images=pictures, return_tensors="pt")
-    assert made["input_ids"][0].tolist() == list(encoded(model, question, open_reply=True).ids)
-    assert torch.equal(made["pixel_values"], pixels_of(model, images_of(question)))
+    batch = collate([[encoded(model, question, open_reply=True)]], pad_id=0)
+    inputs = model.inputs(batch, pixels_of(model, images_of(question)))
+    assert made["input_ids"].tolist() == inputs["input_ids"].tolist()
+    assert all(torch.equal(made[name], value) for name, value in inputs.items() if name in made)
+    assert any("pix" in name or "patch" in name for name in made.keys() & inputs.keys())
 
 
 def test_generation_by_transformers_is_our_greedy_loop(model: Model, examples: list[Example]) -> None:
-    question = replace(examples[0], turns=examples[0].turns[:1])
-    batch = collate([[encoded(model, question, open_reply=True)]], pad_id=0)
-    pixels_NCHW = pixels_of(model, batch.images)
-    length = batch.ids_BT.shape[1]
+    questions = [replace(example, turns=example.turns[:1]) for example in examples]
+    stop = stop_id(model.template, model.tokenizer)
+    batch = collate([[encoded(model, question, open_reply=True)] for question in questions], pad_id=stop)
+    seen = pixels_of(model, batch.images)
+    replies: list[list[int]] = [[] for _ in questions]
     with torch.no_grad():
-        made = model.network.generate(
-            input_ids=batch.ids_BT, pixel_values=pixels_NCHW, max_new_tokens=8, do_sample=False
+        for step in speak(model, model.weave(pad_left(batch), model.encode(seen)), stop=stop, max_tokens=8):
+            for row, token in zip(step.rows, step.ids, strict=True):
+                replies[row].append(token)
+    for question, reply in zip(questions, replies, strict=True):
+        alone = collate([[encoded(model, question, open_reply=True)]], pad_id=stop)
+        made = model.network.generate(  # type: ignore[operator]
+            **model.inputs(alone, pixels_of(model, alone.images)),
+            max_new_tokens=8,
+            do_sample=False,
+            eos_token_id=stop,
+            pad_token_id=stop,
         )
-        assert made[0, length:].tolist() == _greedy(model, batch, pixels_NCHW, limit=8)
+        assert made[0, alone.ids_BT.shape[1] :].tolist() == reply
+    assert len({tuple(reply) for reply in replies}) > 1, "replies that are all alike would prove nothing"
+
+
+def test_cached_generation_is_what_is_computed_anew_each_time(model: Model, examples: list[Example]) -> None:
+    question = replace(examples[0], turns=examples[0].turns[:1])
+    stop = stop_id(model.template, model.tokenizer)
+    batch = collate([[encoded(model, question, open_reply=True)]], pad_id=stop)
+    features = model.encode(pixels_of(model, batch.images))
+    with torch.no_grad():
+        steps = list(speak(model, model.weave(batch, features), stop=-1, max_tokens=6))
+        said: list[int] = []
+        for _ in range(6):
+            longer = _with_words(batch, said)
+            hidden_BTH = model.hidden(model.weave(longer, features))
+            said.append(int(model.head(hidden_BTH[:, -1]).argmax()))
+    assert [step.ids[0] for step in steps] == said
 
 
 def test_generation_ends_with_the_templates_stop(model: Model, tmp_path: Path) -> None:
@@ -262,8 +306,11 @@ def test_the_fingerprint_follows_the_tower_and_nothing_else(make: Callable[[int]
         next(model.parts()["projector"].parameters()).add_(1.0)
         next(model.parts()["language"].parameters()).add_(1.0)
     assert model.fingerprint() == before
+    weight = next(model.parts()["vision"].parameters(), None)
+    if weight is None:  # a family without a tower: the preparation of pictures is all there is
+        return
     with torch.no_grad():
-        next(model.parts()["vision"].parameters()).add_(1.0)
+        weight.add_(1.0)
     assert model.fingerprint() != before
 
 
@@ -282,14 +329,12 @@ def _gradients(model: Model) -> dict[str, Tensor]:
     return {name: weight.grad for name, weight in model.network.named_parameters() if weight.grad is not None}
 
 
-def _greedy(model: Model, batch: Batch, pixels_NCHW: Tensor, *, limit: int) -> list[int]:
-    tokens_NKH = model.project(model.encode(pixels_NCHW))
-    slots: tuple[BatchSlot, ...] = batch.slots
-    ids_BT, said = batch.ids_BT, []
-    stop = model.tokenizer.convert_tokens_to_ids(model.template.stop)
-    while len(said) < limit and stop not in said:
-        embeds_BTH = model.embed(ids_BT, slots, tokens_NKH)
-        hidden_BTH = model.hidden(embeds_BTH, segments_BT=None, positions_BT=None)
-        said.append(int(model.head(hidden_BTH[:, -1]).argmax()))
-        ids_BT = torch.cat([ids_BT, torch.tensor([[said[-1]]])], dim=1)
-    return said
+def _with_words(batch: Batch, ids: list[int]) -> Batch:
+    """Return a batch of one conversation with words of a reply behind it."""
+    length = batch.ids_BT.shape[1] + len(ids)
+    return replace(
+        batch,
+        ids_BT=torch.cat([batch.ids_BT, torch.tensor([ids], dtype=torch.int64)], dim=1),
+        positions_BT=torch.arange(length)[None],
+        segments_BT=torch.zeros(1, length, dtype=torch.int64),
+    )

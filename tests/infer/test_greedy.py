@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 import torch
@@ -17,8 +17,10 @@ from transformers import (
     Qwen2Config,
 )
 
+from triptych.data.batch import PADDING, Batch
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.models.families.tiny import tiny
+from triptych.models.family import Model, Seen, Woven
 
 NEVER = -1
 ROWS = 5
@@ -32,35 +34,55 @@ def replies(steps: Iterable[Spoken]) -> list[list[int]]:
     return said
 
 
-def prompts() -> tuple[Tensor, Tensor]:
-    """Embeddings of five prompts of 3 to 7 positions, padded on the left, and their mask."""
+class OfWords:
+    """A language model alone, which speaks."""
+
+    run = Model.run
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        self.network = network
+
+    def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
+        assert not features
+        return woven_of(self.network.get_input_embeddings()(batch.ids_BT), batch.segments_BT)
+
+
+def woven_of(embeds_BTH: Tensor, segments_BT: Tensor) -> Woven:
+    positions_BT = ((segments_BT != PADDING).cumsum(-1) - 1).clamp(min=0)
+    return Woven(embeds_BTH, positions_BT[None], segments_BT)
+
+
+def toy() -> OfWords:
+    return OfWords(tiny(3).network.requires_grad_(False))
+
+
+def prompts(rows: int = ROWS) -> Woven:
+    """Return prompts of 3 to 7 positions, padded on the left."""
     lengths = torch.arange(3, 3 + ROWS)[:, None]
-    mask_BT = (torch.arange(7) >= 7 - lengths).long()
-    return torch.randn(ROWS, 7, 48, generator=torch.Generator().manual_seed(1)), mask_BT
+    segments_BT = torch.where(torch.arange(7) >= 7 - lengths, 0, PADDING)
+    embeds_BTH = torch.randn(ROWS, 7, 48, generator=torch.Generator().manual_seed(1))
+    return woven_of(embeds_BTH[:rows], segments_BT[:rows])
 
 
 def test_a_row_ends_with_its_stop_token_and_the_others_go_on() -> None:
-    network = tiny(3).network.requires_grad_(False)
-    embeds_BTH, mask_BT = prompts()
-    endless = replies(speak(network, embeds_BTH, mask_BT=mask_BT, stop=NEVER, max_tokens=12))
+    model = toy()
+    endless = replies(speak(model, prompts(), stop=NEVER, max_tokens=12))
     assert {len(row) for row in endless} == {12}
     for stop in sorted({token for row in endless for token in row}):
-        ended = replies(speak(network, embeds_BTH, mask_BT=mask_BT, stop=stop, max_tokens=12))
+        ended = replies(speak(model, prompts(), stop=stop, max_tokens=12))
         assert ended == [row[: row.index(stop) + 1] if stop in row else row for row in endless]
 
 
 def test_generation_ends_when_every_row_has_ended() -> None:
-    network = tiny(3).network.requires_grad_(False)
-    embeds_BTH, mask_BT = prompts()
-    first = next(speak(network, embeds_BTH[:1], mask_BT=mask_BT[:1], stop=NEVER, max_tokens=3))
-    steps = list(speak(network, embeds_BTH[:1], mask_BT=mask_BT[:1], stop=first.ids[0], max_tokens=3))
+    model = toy()
+    first = next(speak(model, prompts(1), stop=NEVER, max_tokens=3))
+    steps = list(speak(model, prompts(1), stop=first.ids[0], max_tokens=3))
     assert steps == [first]
 
 
 def test_the_callers_gradients_are_as_they_were_between_two_tokens() -> None:
-    network = tiny(3).network.requires_grad_(False)
-    embeds_BTH, mask_BT = prompts()
-    for _ in speak(network, embeds_BTH, mask_BT=mask_BT, stop=NEVER, max_tokens=2):
+    model = toy()
+    for _ in speak(model, prompts(), stop=NEVER, max_tokens=2):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
 
@@ -73,14 +95,14 @@ CONFIGS: dict[str, PreTrainedConfig] = {
 }
 
 
-def network_of(config: PreTrainedConfig) -> PreTrainedModel:
+def model_of(config: PreTrainedConfig) -> OfWords:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
         network: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    return network.eval().requires_grad_(False)
+    return OfWords(network.eval().requires_grad_(False))
 
 
-def grouped_prompts(network: PreTrainedModel) -> tuple[Tensor, Tensor, list[Shared]]:
+def grouped_prompts(model: OfWords) -> tuple[Woven, list[Shared]]:
     """Ten prompts in four groups: questions on one beginning, turns of a conversation, a fork in a fork, one alone."""
     generator = torch.Generator().manual_seed(2)
 
@@ -102,18 +124,18 @@ def grouped_prompts(network: PreTrainedModel) -> tuple[Tensor, Tensor, list[Shar
         begin += len(members)
     width = max(map(len, rows))
     ids_BT = torch.stack([torch.nn.functional.pad(row, (width - len(row), 0)) for row in rows])
-    mask_BT = torch.stack([(torch.arange(width) >= width - len(row)).long() for row in rows])
-    return network.get_input_embeddings()(ids_BT), mask_BT, shared
+    segments_BT = torch.stack([torch.where(torch.arange(width) >= width - len(row), 0, PADDING) for row in rows])
+    return woven_of(model.network.get_input_embeddings()(ids_BT), segments_BT), shared
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_tokens_with_shared_beginnings_are_those_without(name: str) -> None:
-    network = network_of(CONFIGS[name])
-    assert can_share(network)
-    embeds_BTH, mask_BT, shared = grouped_prompts(network)
+    model = model_of(CONFIGS[name])
+    assert can_share(model)
+    woven, shared = grouped_prompts(model)
 
     def said(chosen: list[Shared], stop: int) -> list[Spoken]:
-        return list(speak(network, embeds_BTH, mask_BT=mask_BT, stop=stop, max_tokens=6, shared=chosen))
+        return list(speak(model, woven, stop=stop, max_tokens=6, shared=chosen))
 
     plain = said([], NEVER)
     assert len({tuple(step.ids[row] for step in plain) for row in range(10)}) > 7, "alike replies would prove nothing"
@@ -125,20 +147,20 @@ def test_tokens_with_shared_beginnings_are_those_without(name: str) -> None:
 
 
 def test_a_token_that_rows_share_is_computed_once() -> None:
-    network = network_of(CONFIGS["llama"])
-    embeds_BTH, mask_BT, shared = grouped_prompts(network)
+    model = model_of(CONFIGS["llama"])
+    woven, shared = grouped_prompts(model)
     widths: list[tuple[int, ...]] = []
 
     def count(module: torch.nn.Module, values: object, named: dict[str, Tensor]) -> None:
         if (embeds := named.get("inputs_embeds")) is not None:
             widths.append(tuple(embeds.shape[:2]))
 
-    hook = network.register_forward_pre_hook(count, with_kwargs=True)
-    next(speak(network, embeds_BTH, mask_BT=mask_BT, stop=NEVER, max_tokens=1, shared=shared))
+    hook = model.network.register_forward_pre_hook(count, with_kwargs=True)
+    next(speak(model, woven, stop=NEVER, max_tokens=1, shared=shared))
     hook.remove()
     assert widths == [(4, 18), (10, 1)], "the most different tokens of a group, then each row's last"
 
 
 def test_a_network_with_a_sliding_window_shares_nothing() -> None:
     config = MistralConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, sliding_window=4)
-    assert not can_share(network_of(config))
+    assert not can_share(model_of(config))

@@ -16,7 +16,7 @@ from tokenizers import normalizers
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.media.images import load_image
-from triptych.data.template import render
+from triptych.data.plan.rendering import prompt_of
 from triptych.infer.local import LocalResponder, whole_letters
 from triptych.infer.responder import Failed
 from triptych.models.families.tiny import tiny
@@ -73,16 +73,9 @@ def test_answers_in_batches_are_those_of_one_at_a_time(responder: LocalResponder
 def test_answers_are_those_of_transformers_own_generate(responder: LocalResponder, pictures: list[ImageRef]) -> None:
     model = responder.model
     for question in questions(pictures, 4):
-        encoded = render(
-            question,
-            model.template,
-            tokenizer=model.tokenizer,
-            image_token_id=model.image_token_id,
-            count_image_tokens=model.count_image_tokens,
-            open_reply=True,
-        )
+        encoded = prompt_of(question, model.rendering)
         shown = [slot.image for slot in encoded.slots]
-        pixels = [model.pixels(load_image(image)) for image in shown]
+        pixels = [model.pixels(load_image(image)).values for image in shown]
         ids = torch.tensor([encoded.ids])
         seen = {"pixel_values": torch.stack(pixels)} if pixels else {}
         generated = model.network.generate(  # type: ignore[operator]

@@ -13,8 +13,9 @@ from torch import Tensor
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
 from triptych.data.batch import Batch
 from triptych.data.media.images import load_image, measure
-from triptych.data.template import Encoded, render
-from triptych.models.family import Model
+from triptych.data.plan.rendering import prompt_of, tokens_of
+from triptych.data.template import Encoded
+from triptych.models.family import Model, Seen
 
 
 def draw_pictures(folder: Path, count: int, *, seed: int = 0) -> tuple[ImageRef, ...]:
@@ -38,24 +39,20 @@ def ask(name: str, *parts: str | ImageRef, reply: str) -> Example:
 
 def encoded(model: Model, example: Example, *, open_reply: bool = False) -> Encoded:
     """Render an example for a model."""
-    return render(
-        example,
-        model.template,
-        tokenizer=model.tokenizer,
-        image_token_id=model.image_token_id,
-        count_image_tokens=model.count_image_tokens,
-        open_reply=open_reply,
-    )
+    return (prompt_of if open_reply else tokens_of)(example, model.rendering)
 
 
-def pixels_of(model: Model, images: Sequence[ImageRef]) -> Tensor:
-    """Return pixels_NCHW of picture files."""
-    return torch.stack([model.pixels(load_image(image)) for image in images])
+def pixels_of(model: Model, images: Sequence[ImageRef]) -> list[Seen]:
+    """Return picture files as the tower wants them."""
+    return [model.pixels(load_image(image)) for image in images]
+
+
+def stacked(pictures: Sequence[Seen]) -> Tensor:
+    """Return the values of pictures of one size, the first axis that of pictures."""
+    return torch.stack([picture.values for picture in pictures])
 
 
 def logits_of(model: Model, batch: Batch) -> Tensor:
     """Return logits_BTV by the pieces of ``Model``, conversations kept apart."""
-    tokens_NKH = model.project(model.encode(pixels_of(model, batch.images))) if batch.images else None
-    embeds_BTH = model.embed(batch.ids_BT, batch.slots, tokens_NKH)
-    hidden_BTH = model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT)
-    return model.head(hidden_BTH)
+    features = model.encode(pixels_of(model, batch.images))
+    return model.head(model.hidden(model.weave(batch, features)))

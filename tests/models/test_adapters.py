@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
+from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of, stacked
 from triptych.core.errors import ModelError
 from triptych.core.records import ImageRef
 from triptych.data.batch import Batch, collate
 from triptych.models.adapters import AdapterPlan, adapter_state, add_adapter, load_adapter, merge
 from triptych.models.families.tiny import tiny
-from triptych.models.family import Model
+from triptych.models.family import Model, open_model
+from triptych.models.quantise import quantised
 
 PLAN = AdapterPlan(rank=4, alpha=8, targets="all-linear", dropout=0.0, seed=3)
 LINEAR = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
@@ -95,12 +98,15 @@ def test_the_first_weights_are_the_seeds_and_nobody_elses_random_numbers_move() 
     assert not all(torch.equal(weight, adapter_state(other)[name]) for name, weight in adapter_state(one).items())
 
 
+@pytest.mark.parametrize("plan", [PLAN, replace(PLAN, decomposed=True)], ids=["lora", "dora"])
 @pytest.mark.parametrize("tower", ["vit", "convolutional"])
-def test_a_merged_model_answers_as_the_adapter_did(tower: str, pictures: tuple[ImageRef, ...], tmp_path: Path) -> None:
+def test_a_merged_model_answers_as_the_adapter_did(
+    tower: Literal["vit", "convolutional"], plan: AdapterPlan, pictures: tuple[ImageRef, ...], tmp_path: Path
+) -> None:
     model = tiny(0, tower=tower)
     names = list(model.network.state_dict())
     untuned = logits_of(model, _batch(model, pictures))
-    _tune(model)
+    _tune(model, plan)
     batch = _batch(model, pictures)
     with torch.no_grad():
         tuned = logits_of(model, batch)
@@ -111,8 +117,79 @@ def test_a_merged_model_answers_as_the_adapter_did(tower: str, pictures: tuple[I
         assert adapter_state(model) == {}
         model.save(tmp_path / "merged")
         plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").eval()
-        plain_logits = plain(input_ids=batch.ids_BT, pixel_values=pixels_of(model, batch.images)).logits
+        plain_logits = plain(input_ids=batch.ids_BT, pixel_values=stacked(pixels_of(model, batch.images))).logits
         assert torch.allclose(plain_logits, tuned, atol=1e-5)
+
+
+@pytest.mark.parametrize("decomposed", [False, True], ids=["lora", "dora"])
+@pytest.mark.parametrize("part", ["vision", "projector", "language"])
+def test_any_part_may_have_an_adapter_that_learns_and_merges(
+    part: str, decomposed: bool, pictures: tuple[ImageRef, ...]
+) -> None:
+    model = tiny(0)
+    names = list(model.network.state_dict())
+    model.network.requires_grad_(False)
+    _tune(model, replace(PLAN, decomposed=decomposed, gaussian=True), part=part)
+    batch = _batch(model, pictures)
+    logits_of(model, batch).square().sum().backward()
+    moved = {name for name, weight in model.network.named_parameters() if weight.grad is not None}
+    # A tower's last layer is not looked at: LLaVA takes the hidden state before it.
+    assert len(moved) == len(adapter_state(model, part=part)) // (2 if part == "vision" else 1)
+    assert all("lora_" in name for name in moved)
+    with torch.no_grad():
+        tuned = logits_of(model, batch)
+        assert not torch.allclose(tuned, logits_of(tiny(0), batch), atol=1e-3)
+        assert torch.allclose(logits_of(merge(model), batch), tuned, atol=1e-4)
+    assert list(model.network.state_dict()) == names
+
+
+def test_adapters_of_several_parts_live_and_merge_together(pictures: tuple[ImageRef, ...]) -> None:
+    model = tiny(0)
+    for number, part in enumerate(("language", "vision", "projector")):
+        _tune(model, replace(PLAN, rank=2 + number, decomposed=number == 1), part=part)
+    batch = _batch(model, pictures)
+    with torch.no_grad():
+        tuned = logits_of(model, batch)
+        assert torch.allclose(logits_of(merge(model), batch), tuned, atol=1e-4)
+    assert not any("lora_" in name for name, _ in model.network.named_parameters())
+
+
+def test_a_part_without_linear_layers_has_no_adapter() -> None:
+    with pytest.raises(ModelError, match="the vision part has no linear layer, which alone can have an adapter"):
+        add_adapter(tiny(0, tower="convolutional"), PLAN, part="vision")
+
+
+@pytest.mark.parametrize("decomposed", [False, True], ids=["qlora", "qdora"])
+def test_an_adapter_over_four_bits_merges_onto_what_these_stand_for(
+    decomposed: bool, pictures: tuple[ImageRef, ...], tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="an optional package: pip install bitsandbytes")
+    model = tiny(0)
+    whole = {name: tuple(weight.shape) for name, weight in model.network.state_dict().items()}
+    plan = replace(PLAN, quantised=True, decomposed=decomposed, targets=["q_proj", "v_proj"])
+    add_adapter(model, plan)
+    assert len(list(quantised(model.network))) == 2 * len(LINEAR)
+    batch = _batch(model, pictures)
+    with torch.no_grad():
+        rounded, exact = logits_of(model, batch), logits_of(tiny(0), batch)
+        assert not torch.allclose(rounded, exact, atol=1e-3)
+    _fill(model)
+    logits_of(model, batch).square().sum().backward()
+    assert all(weight.grad is not None for weight in adapter_state(model).values())
+    with torch.no_grad():
+        tuned = logits_of(model, batch)
+        assert not torch.allclose(tuned, rounded, atol=1e-2)
+        assert torch.allclose(logits_of(merge(model), batch), tuned, atol=1e-3)
+        assert {name: tuple(weight.shape) for name, weight in model.network.state_dict().items()} == whole
+        model.save(tmp_path / "merged")
+        assert torch.allclose(logits_of(open_model(tmp_path / "merged"), batch), tuned, atol=1e-3)
+
+
+def test_without_bitsandbytes_four_bits_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
+    with pytest.raises(ModelError, match="pip install bitsandbytes") as caught:
+        add_adapter(tiny(0), replace(PLAN, quantised=True))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_merged_model_may_have_another_adapter() -> None:
@@ -155,14 +232,19 @@ def test_dropout_is_only_for_training(pictures: tuple[ImageRef, ...]) -> None:
         assert not torch.equal(logits_of(model, batch), logits_of(model, batch))
 
 
-def _tune(model: Model, plan: AdapterPlan = PLAN) -> None:
+def _tune(model: Model, plan: AdapterPlan = PLAN, *, part: str = "language") -> None:
     """Give the adapter weights as if it had learnt."""
-    add_adapter(model, plan)
+    add_adapter(model, plan, part=part)
+    _fill(model, part=part)
+
+
+def _fill(model: Model, *, part: str = "language") -> None:
     model.network.eval()
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weight in adapter_state(model).values():
-            weight.copy_(0.2 * torch.randn(weight.shape, generator=random))
+        for weight in adapter_state(model, part=part).values():
+            # Added, as the magnitudes of DoRA begin at those of the weights.
+            weight.add_(0.2 * torch.randn(weight.shape, generator=random))
 
 
 def _batch(model: Model, pictures: tuple[ImageRef, ...]) -> Batch:

@@ -23,12 +23,13 @@ from transformers import (
     PreTrainedModel,
 )
 
-from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
+from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of, stacked
 from tests.models.published import BODY, LANGUAGES, TOWERS, save_language, save_tower
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.records import ImageRef
 from triptych.data.batch import PADDING, collate
-from triptych.models.family import Model, PartsPlan, assemble, open_model
+from triptych.data.plan.costs import Fixed
+from triptych.models.family import Model, PartsPlan, Woven, assemble, open_model
 
 PLAN = PartsPlan(vision="", language="", projector="mlp", image_tokens=None, template="chatml", seed=0)
 
@@ -52,7 +53,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_tower_becomes_a_part(tower: str, llama: Path, pictures: tuple[ImageRef, ...], tmp_path: Path) -> None:
     vision = save_tower(tmp_path / "tower", tower)
     model = assemble("llava", replace(PLAN, vision=str(vision), language=str(llama)))
-    assert model.feature_shape() == TOWERS[tower][1]
+    (seen,) = model.encode(pixels_of(model, pictures[:1]))
+    assert seen.values.shape == TOWERS[tower][1]
     _same_in_plain_transformers(model, pictures, tmp_path)
 
 
@@ -114,9 +116,9 @@ def test_an_image_token_that_is_there_already_is_kept(clip: Path, tmp_path: Path
 def test_whole_pictures_are_seen_where_the_towers_own_preparation_would_crop(clip: Path, llama: Path) -> None:
     model = assemble("llava", replace(PLAN, vision=str(clip), language=str(llama)))
     wide = Image.new("RGB", (120, 40))
-    before = model.pixels(wide)
+    before = model.pixels(wide).values
     wide.paste((255, 255, 255), (0, 0, 20, 40))
-    after = model.pixels(wide)
+    after = model.pixels(wide).values
     assert before.shape == after.shape == (3, 32, 32)
     assert not torch.equal(before[:, :, :4], after[:, :, :4])
     assert torch.equal(before[:, :, 8:], after[:, :, 8:])
@@ -166,10 +168,14 @@ def test_packs_longer_than_a_sliding_window_are_refused(clip: Path, tmp_path: Pa
         return MistralForCausalLM(MistralConfig(**BODY, num_key_value_heads=2, vocab_size=size, sliding_window=8))
 
     model = _with_language(clip, save_language(tmp_path / "language", mistral))
-    segments_BT = torch.zeros(1, 9, dtype=torch.int64)
+
+    def row(width: int) -> Woven:
+        positions_ABT = torch.arange(width)[None, None]
+        return Woven(torch.zeros(1, width, 48), positions_ABT, torch.zeros(1, width, dtype=torch.int64))
+
     with pytest.raises(ModelError, match="rows of 9 tokens are longer than the model's window, 8"):
-        model.hidden(torch.zeros(1, 9, 48), segments_BT=segments_BT, positions_BT=None)
-    assert model.hidden(torch.zeros(1, 8, 48), segments_BT=segments_BT[:, :8], positions_BT=None).shape == (1, 8, 48)
+        model.hidden(row(9))
+    assert model.hidden(row(8)).shape == (1, 8, 48)
 
 
 def test_eager_attention_honours_the_mask_too(clip: Path, llama: Path, pictures: tuple[ImageRef, ...]) -> None:
@@ -186,7 +192,7 @@ def test_eager_attention_honours_the_mask_too(clip: Path, llama: Path, pictures:
 
 def test_an_announced_number_of_image_tokens_is_checked(clip: Path, llama: Path) -> None:
     plan = replace(PLAN, vision=str(clip), language=str(llama))
-    assert assemble("llava", replace(plan, image_tokens=4)).feature_shape()[0] == 4
+    assert assemble("llava", replace(plan, image_tokens=4)).cost == Fixed(4)
     with pytest.raises(ModelError, match="gives 4 tokens an image, not 9"):
         assemble("llava", replace(plan, image_tokens=9))
 
@@ -224,11 +230,11 @@ def _same_in_plain_transformers(model: Model, pictures: tuple[ImageRef, ...], tm
     model.save(tmp_path / "saved")
     plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "saved").eval()
     batch = collate([[encoded(model, ask("a", "Is ", *pictures, " one?", reply="no"))]], pad_id=0)
-    pixels_NCHW = pixels_of(model, pictures)
+    pixels_NCHW = stacked(pixels_of(model, pictures))
     with torch.no_grad():
         expected = plain(input_ids=batch.ids_BT, pixel_values=pixels_NCHW).logits
         assert torch.equal(model.network(input_ids=batch.ids_BT, pixel_values=pixels_NCHW).logits, expected)
         assert torch.allclose(logits_of(model, batch), expected, atol=1e-4)
     processor = AutoProcessor.from_pretrained(tmp_path / "saved")
     made = processor(text="<image>", images=[Image.open(pictures[0].source)], return_tensors="pt")
-    assert made["input_ids"].tolist() == [[model.image_token_id] * model.feature_shape()[0]]
+    assert made["input_ids"].tolist() == [[model.image_token_id] * model.cost.tokens((1, 1))]

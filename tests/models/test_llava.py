@@ -9,11 +9,12 @@ import torch
 from PIL import Image
 from transformers import AutoProcessor, GPT2Config, GPT2LMHeadModel, LlavaForConditionalGeneration
 
-from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
+from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of, stacked
 from tests.models.published import release
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.records import ImageRef
 from triptych.data.batch import collate
+from triptych.data.plan.costs import Fixed
 from triptych.data.templates.chatml import TEMPLATE as CHATML
 from triptych.models.family import open_model
 
@@ -38,11 +39,14 @@ def test_a_released_checkpoint_is_read_as_its_configuration_says(
 ) -> None:
     released = release(tmp_path, vision_feature_layer=layer, vision_feature_select_strategy=strategy)
     model = open_model(tmp_path / "released")
-    assert model.feature_shape() == (positions, channels)
-    pixels_NCHW = pixels_of(model, pictures)
+    assert model.cost == Fixed(positions)
+    seen = pixels_of(model, pictures)
+    features = model.encode(seen)
+    assert {each.values.shape for each in features} == {(positions, channels)}
+    pixels_NCHW = stacked(seen)
     with torch.no_grad():
         expected = torch.stack(list(released.get_image_features(pixels_NCHW).pooler_output))
-        assert torch.allclose(model.project(model.encode(pixels_NCHW)), expected, atol=1e-6)
+        assert torch.allclose(torch.stack(model.project(features)), expected, atol=1e-6)
         batch = collate([[encoded(model, ask("a", "Is ", *pictures, " one?", reply="no"))]], pad_id=0)
         plain = released(input_ids=batch.ids_BT, pixel_values=pixels_NCHW).logits
         assert torch.allclose(logits_of(model, batch), plain, atol=1e-4)
@@ -83,7 +87,7 @@ def test_an_unknown_chat_template_is_asked_for(tmp_path: Path) -> None:
 def test_a_family_is_found_by_model_type_and_never_by_the_paths_words(tmp_path: Path) -> None:
     folder = tmp_path / "llava-1.5-7b"
     GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=20)).save_pretrained(folder)
-    with pytest.raises(ModelError, match="no family opens model_type 'gpt2'; there are: fast_vlm, llava"):
+    with pytest.raises(ModelError, match="no family opens model_type 'gpt2'; there are: "):
         open_model(folder)
 
 
@@ -101,7 +105,7 @@ def test_missing_weights_are_never_made_up(tmp_path: Path) -> None:
     [
         (None, NotFoundError, "no config.json"),
         ("{", ModelError, "config.json cannot be read"),
-        ('{"model_type": "martian"}', ModelError, "config.json cannot be read"),
+        ('{"model_type": "martian"}', ModelError, "no family opens model_type 'martian'"),
     ],
 )
 def test_a_folder_that_is_no_model_is_named(text: str | None, kind: type[Exception], said: str, tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from triptych.data.format import Refused
 from triptych.data.plan.load import Loaded
 from triptych.data.plan.measures import UNKNOWN, Remembered
 from triptych.train.checkpoint import latest_checkpoint
-from triptych.train.meters import StepReport
+from triptych.train.measuring.meters import StepReport
 from triptych.train.recipe import Recipe, Tune
-from triptych.train.trainer import Hooks, start_model, train
+from triptych.train.start import start_model
+from triptych.train.trainer import Hooks, train
 from triptych.train.tune import TuneRun, start
 
 ON_DISK = ("checkpoint_every: 2 steps", "checkpoint_every: 2 steps\n    in_memory_rows: 0")
@@ -77,9 +78,8 @@ def go(folder: Path, run: Path, *, workers: int = 0, stop_after: int | None = No
 
 
 def facts(run: Path) -> list[dict[str, Json]]:
-    timed = {"wall_s", "tokens_per_s", "memory_gib", "peak_gib"}
     records = read_json_lines(run / "metrics.jsonl")
-    return [{key: value for key, value in record.items() if key not in timed} for record in records]
+    return [{key: value for key, value in record.items() if not key.endswith(("_s", "_gib"))} for record in records]
 
 
 def begin(folder: Path, *changes: tuple[str, str]) -> TuneRun:

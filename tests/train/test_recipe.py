@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.train.runs import recipe_text, toy_recipe
 from triptych.core.config import Length, parse_config
@@ -62,6 +63,20 @@ def test_an_override_reaches_a_stage_by_its_name(file: Path) -> None:
         ("model.open=runs/x/model", "give either parts (a new model) or open (a finished one)"),
         ("name=a/b", "name: "),
         ("seed=-1", "seed: "),
+        ("model={family: tiny}", "or sample (a toy)"),
+        ("model={sample: mlp}", "a sample needs its family"),
+        ("model.image_processor={size: 3}", "image_processor changes an opened model's"),
+        (
+            "stages.tune.parts.vision={train: lora, rate: 1, rank: 1, alpha: 1, dropout: 0.1}",
+            "always in evaluation mode",
+        ),
+        ("stages.tune.parts.head={train: full, rate: 1e-3}", "objective reply has no score head"),
+        ("stages.tune.objective={kind: regression, targets: []}", "stages.tune.objective.targets: "),
+        ("stages.tune.objective={kind: regression, targets: [a, a]}", "'a' is named twice"),
+        ("stages.tune.objective={kind: classification, targets: [a], classes: 1}", "stages.tune.objective.classes: "),
+        ("stages.tune.precision=float16", "stages.tune.precision: "),
+        ("stages.tune.parts.language.first_weights=zero", "stages.tune.parts.language.first_weights: "),
+        ("parallel.kind=deepspeed", "parallel.kind: "),
     ],
 )
 def test_a_wrong_recipe_is_refused_in_one_line(file: Path, override: str, message: str) -> None:
@@ -81,23 +96,45 @@ def test_what_is_done_to_data_is_saved_with_the_recipe(file: Path, tmp_path: Pat
     assert resolve(parse_config(text, model=Recipe, file="saved")) == recipe
 
 
-def test_a_run_of_the_first_release_is_taken_up(file: Path, tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_release_is_taken_up(file: Path, tmp_path: Path) -> None:
     """Its recipe.yaml says nothing of the keys that came later: they have their defaults."""
     recipe = load_recipe(file)
     claim_run(recipe, tmp_path / "run")
     path = tmp_path / "run" / RECIPE
-    later = ("weight:", "limit:", "transforms:", "mixing:", "budget:", "in_memory_rows:", "balance:", "workers:")
-    kept = [line for line in path.read_text().splitlines() if not line.strip(" -").startswith(later)]
-    assert len(kept) == len(path.read_text().splitlines()) - 14
-    path.write_text("\n".join(kept) + "\n")
+    tree = yaml.safe_load(path.read_text())
+    for key in ("parallel", "log"):
+        del tree[key]
+    for key in ("sample", "image_processor"):
+        del tree["model"][key]
+    for stage in tree["stages"]:
+        for key in ("objective", "precision", "checkpoint_activations", "compile", "liger", "budget", "in_memory_rows"):
+            stage.pop(key, None)
+        for key in ("balance", "workers", "mixing"):
+            stage.pop(key, None)
+        stage["data"] = [{"source": entry["source"]} for entry in stage["data"]]
+        if "parts" in stage:
+            del stage["parts"]["head"]
+            for plan in stage["parts"].values():
+                for key in ("decay", "warmup", "only", "first_weights"):
+                    plan.pop(key, None)
+    path.write_text(yaml.safe_dump(tree))
     assert not claim_run(recipe, tmp_path / "run")
 
 
-def test_an_opened_model_says_its_family_itself(file: Path) -> None:
-    with pytest.raises(ConfigError, match="family and template are the opened model's own"):
+def test_a_run_may_go_on_elsewhere_and_tell_others(file: Path, tmp_path: Path) -> None:
+    claim_run(load_recipe(file), tmp_path / "run")
+    elsewhere = ["parallel.kind=ddp", "log.tensorboard=true", "stages.tune.workers=2"]
+    assert not claim_run(load_recipe(file, [*elsewhere, "stages.tune.checkpoint_activations=true"]), tmp_path / "run")
+    with pytest.raises(RunError, match=r"stages\.tune\.precision is \"float32\" there, \"bfloat16\" here"):
+        claim_run(load_recipe(file, ["stages.tune.precision=bfloat16"]), tmp_path / "run")
+
+
+def test_an_opened_model_says_its_family_itself_and_may_be_given_another_template(file: Path) -> None:
+    with pytest.raises(ConfigError, match="the family is the opened model's own"):
         load_recipe(file, ["model.parts=null", "model.open=runs/x/model"])
-    recipe = load_recipe(file, ["model={open: runs/x/model}"])
+    recipe = load_recipe(file, ["model={open: runs/x/model, template: plain}"])
     assert recipe.model.family is None
+    assert recipe.model.template == "plain"
 
 
 def test_a_run_folder_of_the_same_recipe_is_taken_up(tmp_path: Path) -> None:

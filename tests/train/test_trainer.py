@@ -16,10 +16,11 @@ from triptych.core.files import read_json_lines
 from triptych.data.batch import Batch, collate
 from triptych.data.media.images import load_image
 from triptych.models.family import Model
-from triptych.train.meters import StepReport, rewind_records
+from triptych.train.measuring.meters import StepReport, rewind_records
 from triptych.train.recipe import Recipe, Tune, resolve
 from triptych.train.release import settle_parts
-from triptych.train.trainer import Hooks, start_model, train
+from triptych.train.start import start_model
+from triptych.train.trainer import Hooks, train
 from triptych.train.tune import start, train_step
 
 
@@ -71,17 +72,16 @@ def test_the_merged_model_opens_in_plain_transformers_with_the_logits_of_the_ada
     torch.testing.assert_close(logits_of(model, batch), adapted, rtol=1e-4, atol=1e-4)
     plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "model").eval()
     assert not any("lora" in name for name, _ in plain.named_parameters())
-    pixels_NCHW = torch.stack([model.pixels(load_image(batch.images[slot.image])) for slot in batch.slots])
+    pixels_NCHW = torch.stack([model.pixels(load_image(batch.images[slot.image])).values for slot in batch.slots])
     with torch.no_grad():
         logits = plain(input_ids=batch.ids_BT, pixel_values=pixels_NCHW).logits
     torch.testing.assert_close(logits, adapted, rtol=1e-4, atol=1e-4)
 
 
 def logits_of(model: Model, batch: Batch) -> torch.Tensor:
-    pixels_NCHW = torch.stack([model.pixels(load_image(image)) for image in batch.images])
     with torch.no_grad():
-        embeds_BTH = model.embed(batch.ids_BT, batch.slots, model.project(model.encode(pixels_NCHW)))
-        return model.head(model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT))
+        features = model.encode([model.pixels(load_image(image)) for image in batch.images])
+        return model.head(model.hidden(model.weave(batch, features)))
 
 
 def test_the_merged_weights_hold_what_the_adapter_learnt(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from triptych.data.media.images import load_image
 from triptych.models.family import Model
 from triptych.train.pace import steps_in
 from triptych.train.recipe import Full, Recipe, Tune
-from triptych.train.trainer import start_model
+from triptych.train.start import start_model
 from triptych.train.tune import TuneRun, start, train_step
 
 FULL = [
@@ -65,11 +65,8 @@ def test_a_steps_loss_is_the_cross_entropy_of_all_its_supervised_tokens(tmp_path
     batch = collate(packs, pad_id=0)
     model = work.model
     with torch.no_grad():
-        pixels_NCHW = torch.stack([model.pixels(load_image(image)) for image in batch.images])
-        tokens_NKH = model.project(model.encode(pixels_NCHW))
-        embeds_BTH = model.embed(batch.ids_BT, batch.slots, tokens_NKH)
-        hidden_BTH = model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT)
-        logits_BTV = model.head(hidden_BTH)
+        features = model.encode([model.pixels(load_image(image)) for image in batch.images])
+        logits_BTV = model.head(model.hidden(model.weave(batch, features)))
     expected = cross_entropy(logits_BTV[:, :-1].flatten(0, 1), batch.labels_BT[:, 1:].flatten(), ignore_index=IGNORE)
     report = train_step(work, 0)
     assert report.loss_nats == pytest.approx(expected.item(), rel=1e-5)

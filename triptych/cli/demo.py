@@ -36,7 +36,7 @@ def run() -> None:
     from triptych.core.log import measured, say
     from triptych.evaluate.page.report import write_report
     from triptych.evaluate.page.summary import summarise_conditions, table_of_conditions
-    from triptych.train.meters import METRICS
+    from triptych.train.measuring.meters import METRICS
     from triptych.train.recipe import load_recipe
 
     plan = load_recipe(RECIPE)
@@ -78,6 +78,7 @@ def draw_once(data: Path, *, seed: int, metrics: Path) -> None:
 
 
 def _train(plan: Recipe) -> Path:
+    from triptych.train.page.page import paged
     from triptych.train.recipe import ClosedForm
     from triptych.train.trainer import Hooks, train
 
@@ -87,7 +88,8 @@ def _train(plan: Recipe) -> Path:
         if stage == aligned[-1] and not (RUN / UNTUNED).is_dir():
             model.save(RUN / UNTUNED)
 
-    return train(plan, run=RUN, hooks=Hooks(after_stage=keep_untuned))
+    with paged(RUN):
+        return train(plan, run=RUN, hooks=Hooks(after_stage=keep_untuned))
 
 
 def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+METRICS = "metrics.jsonl"
+
 
 class As(StrEnum):
     """What a report can be."""
@@ -22,13 +24,17 @@ def run(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, e.g. runs/demo.")],
     *,
     form: Annotated[
-        As, typer.Option("--format", help="html writes RUN/report.html; the others are printed.")
+        As, typer.Option("--format", help="html writes RUN/report.html, training.html; the others are printed.")
     ] = As.HTML,
 ) -> None:
-    """Write RUN/report.html from what is measured so far and print where it is, or print its numbers as a table."""
+    """Write RUN/report.html from what is measured so far, RUN/training.html if it trained, or print a table."""
     from triptych.evaluate.page.report import report_table, write_report
 
     if form is As.HTML:
         typer.echo(write_report(folder))
+        if (folder / METRICS).is_file():
+            from triptych.train.page.page import write_training
+
+            typer.echo(write_training(folder))
     else:
         typer.echo(report_table(folder, form.value), nl=False)

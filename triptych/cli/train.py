@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from triptych.core.log import say
 
-if TYPE_CHECKING:
-    from triptych.train.meters import StepReport
-
 RUNS = Path("runs")
-LINES = 10
-"""Lines about the loss, for each stage."""
 
 
 def run(
@@ -29,23 +24,18 @@ def run(
     ] = None,
 ) -> None:
     """Train a recipe. The same command goes on where a run was killed, to the same bits."""
-    from triptych.train.recipe import load_recipe
+    from triptych.train.objective import Reply
+    from triptych.train.recipe import Tune, load_recipe
 
     plan = load_recipe(recipe, overrides or [])  # first: an error in it is told before torch is loaded
 
-    from triptych.train.trainer import Hooks, train
+    from triptych.train.page.page import paged
+    from triptych.train.trainer import train
 
-    model = train(plan, run=folder or RUNS / plan.name, hooks=Hooks(after_step=tell_step))
+    run = folder or RUNS / plan.name
+    with paged(run):
+        model = train(plan, run=run)
     say(f"finished: {model}")
-    say(f"try it:   triptych chat {model} IMAGE...")
-
-
-def tell_step(report: StepReport) -> None:
-    """Say how a stage goes: its first step, its last, and some between."""
-    every = max(1, report.total_steps // LINES)
-    if report.step == 1 or report.step == report.total_steps or report.step % every == 0:
-        speed = report.tokens / report.wall_s
-        say(
-            f"{report.stage}: step {report.step}/{report.total_steps}, loss {report.loss_nats:.3f} nats a token,"
-            f" {speed:.0f} tokens/s"
-        )
+    last = plan.stages[-1]
+    scores = isinstance(last, Tune) and not isinstance(last.objective, Reply)
+    say(f"try it:   triptych {'score' if scores else 'chat'} {model} IMAGE...")

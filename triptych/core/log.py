@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -32,8 +33,19 @@ _logs: list[Path] = []
 """Where else what is said goes: the log files of the runs under way, innermost last."""
 
 
+_muted: list[bool] = [False]
+"""Whether this process says nothing, as another one speaks for both."""
+
+
+def mute(silent: bool) -> None:
+    """Say nothing from now on in this process, nor show progress; or speak again."""
+    _muted[0] = silent
+
+
 def say(message: str) -> None:
     """Print one line to stderr, as it is: no markup is read into it, no line is broken."""
+    if _muted[0]:
+        return
     _console().print(message, markup=False, highlight=False, soft_wrap=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for path in _logs:
@@ -56,27 +68,54 @@ def logged(path: Path) -> Iterator[None]:
         _logs.remove(path)
 
 
+class Advance(Protocol):
+    """Says that some units of a job are done."""
+
+    def __call__(self, units: int, told: str = "", *, total: int | None = None) -> None:
+        """Show it.
+
+        Args:
+            units: just done.
+            told: how it goes, in a few words.
+            total: how many there are in all, where that is known better by now.
+        """
+
+
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(label: str, total: int, *, done: int = 0, lines: int = 0) -> Iterator[Advance]:
     """Show how far a job of ``total`` units is, with the time left; call what is yielded with the units just done.
 
     On a terminal a bar that stays when done; elsewhere a plain line now and then, so that a log file stays readable.
+
+    Args:
+        label: of the job.
+        total: units.
+        done: units that were done before.
+        lines: say about so many plain lines in any case, so that the run's log has them too; and the first unit's.
     """
     console = _console()
-    if not console.is_terminal:
-        yield _plain_lines(label, total)
+    bars = console.is_terminal and not _muted[0]
+    tell = _plain_lines(label, total, done=done, lines=lines, alone=not bars)
+    if not bars:
+        yield tell
         return
     columns = (
-        TextColumn("{task.description:<28}", markup=False),
-        BarColumn(bar_width=30),
+        TextColumn("{task.description}" if lines else "{task.description:<28}", markup=False),
+        BarColumn(bar_width=12 if lines else 30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda units: bar.advance(task, units)
+        task = bar.add_task(label, total=total, completed=done, told="")
+
+        def advance(units: int, told: str = "", *, total: int | None = None) -> None:
+            bar.update(task, advance=units, total=total, told=told)
+            tell(units, told, total=total)
+
+        yield advance
 
 
 @contextmanager
@@ -123,21 +162,31 @@ def _resident_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, KiB elsewhere
 
 
-def _plain_lines(label: str, total: int) -> Callable[[int], None]:
+def _plain_lines(label: str, total: int, *, done: int, lines: int, alone: bool) -> Advance:
     begin = time.monotonic()
-    done = 0
-    told_s = begin
+    first, told_s, most = done, begin, total
 
-    def advance(units: int) -> None:
-        nonlocal done, told_s
-        done += units
-        now = time.monotonic()
-        if done >= total > done - units or now - told_s >= PLAIN_EVERY_S:
+    def advance(units: int, told: str = "", *, total: int | None = None) -> None:
+        nonlocal done, told_s, most
+        before, done, most, now = done, done + units, most if total is None else total, time.monotonic()
+        due = alone and (done >= most > before or now - told_s >= PLAIN_EVERY_S)
+        if lines:
+            every = max(1, most // lines)
+            due = due or before == first or done == most or before // every < done // every
+        if due:
             told_s = now
-            left_s = (now - begin) / done * max(total - done, 0) if done else 0.0
-            say(f"{label}: {done}/{total}, {now - begin:.0f} s, about {left_s:.0f} s left")
+            left_s = (now - begin) / (done - first) * max(most - done, 0) if done > first else 0.0
+            said = told if told else f"{now - begin:.0f} s"
+            say(f"{label}: {'step ' if lines else ''}{done}/{most}, {said}, about {_span(left_s)} left")
 
     return advance
+
+
+def _span(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _console() -> Console:

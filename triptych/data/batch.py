@@ -3,13 +3,13 @@
 Not the model's side: where images' tokens go is said by ``slots``, their pixels come later. A pack is one row;
 its conversations stand one after another and must not see each other (``segments_BT``, ``block_mask``).
 
-Shapes: B rows, T tokens a row.
+Shapes: B rows, T tokens a row, N conversations that a score head reads, S its targets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ PADDING = -1
 
 @dataclass(frozen=True, slots=True)
 class BatchSlot:
-    """Where one image's tokens stand: positions [start, stop) of a row."""
+    """Where one image's tokens stand, with its family's marks between them: positions [start, stop) of a row."""
 
     row: int
     start: int
@@ -38,7 +38,7 @@ class BatchSlot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Conversations of a step, ready for a model. All tensors are int64 on the CPU."""
+    """Conversations of a step, ready for a model. Tensors are on the CPU, and int64 where nothing else is said."""
 
     ids_BT: Tensor
     labels_BT: Tensor
@@ -51,13 +51,22 @@ class Batch:
     slots: tuple[BatchSlot, ...]
     """By row, then by position."""
     images: tuple[ImageRef, ...]
-    """The step's distinct images, in order of first use."""
+    """The step's distinct images, in order of first use. One that stands in slots of two lengths is there twice."""
     example_ids: tuple[str, ...]
     """By row, then by position."""
     trained_tokens: int
     """Labels that are not IGNORE."""
     tokens: int
     """Positions that are not padding."""
+    targets_NS: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    """float32: what a score head is to say of each conversation; empty where nobody knows, or no head is asked."""
+    reads_NS2: Tensor = field(default_factory=lambda: torch.zeros(0, 0, 2, dtype=torch.int64))
+    """(row, column) at which a score head reads each target; empty where no head is asked."""
+
+    @property
+    def supervised(self) -> int:
+        """What a step's loss is the mean over: targets of a score head, or else trained tokens."""
+        return self.targets_NS.numel() or self.trained_tokens
 
 
 def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | None = None) -> Batch:
@@ -71,6 +80,8 @@ def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | Non
     Raises:
         DataError: a pack is longer than ``width``.
     """
+    every = [encoded for pack in packs for encoded in pack]
+    assert len({(len(encoded.reads), len(encoded.targets)) for encoded in every}) <= 1, "all are scored alike, or none"
     lengths = [sum(len(encoded.ids) for encoded in pack) for pack in packs]
     longest = max(lengths)
     if width is None:
@@ -84,7 +95,8 @@ def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | Non
     positions_BT = torch.zeros(shape, dtype=torch.int64)
     segments_BT = torch.full(shape, PADDING)
     slots: list[BatchSlot] = []
-    images: dict[ImageRef, int] = {}
+    images: dict[tuple[ImageRef, int], int] = {}
+    reads: list[list[tuple[int, int]]] = []
     for row, pack in enumerate(packs):
         start = 0
         for segment, encoded in enumerate(pack):
@@ -97,8 +109,9 @@ def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | Non
             positions_BT[row, here] = torch.arange(len(ids))
             segments_BT[row, here] = segment
             for slot in encoded.slots:
-                image = images.setdefault(slot.image, len(images))
+                image = images.setdefault((slot.image, slot.stop - slot.start), len(images))
                 slots.append(BatchSlot(row, start + slot.start, start + slot.stop, image))
+            reads.append([(row, start + column) for column in encoded.reads])
             start = here.stop
     return Batch(
         ids_BT=ids_BT,
@@ -106,11 +119,40 @@ def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | Non
         positions_BT=positions_BT,
         segments_BT=segments_BT,
         slots=tuple(slots),
-        images=tuple(images),
-        example_ids=tuple(encoded.id for pack in packs for encoded in pack),
+        images=tuple(image for image, _ in images),
+        example_ids=tuple(encoded.id for encoded in every),
         trained_tokens=int((labels_BT != IGNORE).sum()),
         tokens=sum(lengths),
+        targets_NS=torch.tensor([encoded.targets for encoded in every], dtype=torch.float32),
+        reads_NS2=torch.tensor(reads, dtype=torch.int64).reshape(len(every), len(every[0].reads) if every else 0, 2),
     )
+
+
+def pad_left(batch: Batch) -> Batch:
+    """Return the batch with each row's padding moved from its end to its front, so that all rows end together."""
+    shifts = (batch.segments_BT == PADDING).sum(dim=1).tolist()
+
+    def moved(values_BT: Tensor) -> Tensor:
+        return torch.stack([values_T.roll(shift) for values_T, shift in zip(values_BT, shifts, strict=True)])
+
+    return replace(
+        batch,
+        ids_BT=moved(batch.ids_BT),
+        labels_BT=moved(batch.labels_BT),
+        positions_BT=moved(batch.positions_BT),
+        segments_BT=moved(batch.segments_BT),
+        slots=tuple(
+            replace(slot, start=slot.start + shifts[slot.row], stop=slot.stop + shifts[slot.row])
+            for slot in batch.slots
+        ),
+        reads_NS2=batch.reads_NS2 + _to_columns(batch.reads_NS2, shifts),
+    )
+
+
+def _to_columns(reads_NS2: Tensor, shifts: Sequence[int]) -> Tensor:
+    """Return how far each reading moves: nothing in rows, and in columns as far as its row did."""
+    columns_NS = torch.tensor(shifts)[reads_NS2[..., 0]]
+    return torch.stack([torch.zeros_like(columns_NS), columns_NS], dim=-1)
 
 
 def block_mask(segments_BT: Tensor) -> Tensor:

@@ -81,8 +81,10 @@ class RowSource:
     path: Path
     """A JSON list or JSON Lines."""
     read: RowReader
-    limit: int | None
-    """Only the first so many rows belong to the source."""
+    start: int = 0
+    """The first row that belongs to the source, counted from 0."""
+    stop: int | None = None
+    """The first row behind it that does not; None: all belong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +116,18 @@ def options_of(source: str) -> dict[str, str]:
 def read_source(source: str) -> Iterator[Example | Refused]:
     """Yield the rows of a source, in its order. Image sizes are not looked at: ``load_examples`` and ``check`` do.
 
-    The option ``limit=N`` keeps the first N rows of any format; other options are the format's own.
+    The option ``limit=N`` keeps the first N rows of any format, ``rows=80-99`` those with these numbers, from 0, both
+    included; other options are the format's own.
 
     Raises:
         ConfigError: the source or an option is malformed.
         NotFoundError: no such format.
         DataError: the file as a whole cannot be read.
     """
-    plugin, path, options, limit = _opened(source)
+    plugin, path, options, (start, stop) = _opened(source)
     read = plugin.configure(options) if options and plugin.configure else plugin.read
     _check_exists(path, source)
-    return islice(read(path), limit)
+    return islice(read(path), start, stop)
 
 
 def random_rows(source: str) -> RowSource | None:
@@ -133,12 +136,12 @@ def random_rows(source: str) -> RowSource | None:
     Raises:
         ConfigError, NotFoundError, DataError: as ``read_source``.
     """
-    plugin, path, options, limit = _opened(source)
+    plugin, path, options, (start, stop) = _opened(source)
     if plugin.each is None:
         return None
     _check_exists(path, source)
     read = plugin.each(path, options)
-    return None if read is None else RowSource(path, read, limit)
+    return None if read is None else RowSource(path, read, start, stop)
 
 
 def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_images: bool = True) -> Loaded:
@@ -219,14 +222,16 @@ def _split(source: str) -> tuple[str, Path, dict[str, str]]:
     return name, Path(rest).expanduser(), options
 
 
-def _opened(source: str) -> tuple[Format, Path, dict[str, str], int | None]:
-    """Return the format, the path, the format's own options and the limit."""
+def _opened(source: str) -> tuple[Format, Path, dict[str, str], tuple[int, int | None]]:
+    """Return the format, the path, the format's own options, and which rows: from, and up to."""
     name, path, options = _split(source)
     plugin = find("format", name, Format)
-    limit = _limit(options.pop("limit", None), source)
+    rows = _rows(options.pop("limit", None), options.pop("rows", None), source)
     if options and plugin.configure is None:
-        raise ConfigError(f"{source!r}: format {name} has no option {min(options)!r}, only limit. Leave it out.")
-    return plugin, path, options, limit
+        raise ConfigError(
+            f"{source!r}: format {name} has no option {min(options)!r}, only limit and rows. Leave it out."
+        )
+    return plugin, path, options, rows
 
 
 def _check_exists(path: Path, source: str) -> None:
@@ -236,9 +241,15 @@ def _check_exists(path: Path, source: str) -> None:
         raise DataError(f"{path}: no such file. Give an existing one after {name!r} and a colon.")
 
 
-def _limit(value: str | None, source: str) -> int | None:
-    if value is None:
-        return None
-    if not (value.isascii() and value.isdecimal()):
-        raise ConfigError(f"{source!r}: limit is a number of rows, e.g. #limit=100, found {value!r}.")
-    return int(value)
+def _rows(limit: str | None, rows: str | None, source: str) -> tuple[int, int | None]:
+    if limit is not None and rows is not None:
+        raise ConfigError(f"{source!r}: limit and rows both say how many; give one of them.")
+    if rows is not None:
+        if not (found := re.fullmatch(r"([0-9]+)-([0-9]+)", rows)) or int(found[1]) > int(found[2]):
+            raise ConfigError(f"{source!r}: rows are numbers from 0, first and last, e.g. #rows=80-99, found {rows!r}.")
+        return int(found[1]), int(found[2]) + 1
+    if limit is None:
+        return 0, None
+    if not (limit.isascii() and limit.isdecimal()):
+        raise ConfigError(f"{source!r}: limit is a number of rows, e.g. #limit=100, found {limit!r}.")
+    return 0, int(limit)

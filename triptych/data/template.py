@@ -111,7 +111,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where one image's tokens stand: positions [start, stop) of the ids."""
+    """Where one image's tokens stand, with its family's marks between them: positions [start, stop) of the ids."""
 
     start: int
     stop: int
@@ -131,6 +131,10 @@ class Encoded:
     """One per image, in reading order; never trained, never overlapping."""
     origin: str = ""
     """Where the Example was read, for messages to people."""
+    targets: tuple[float, ...] = ()
+    """What a score head is to say of it, in the order of its outputs; empty: nothing is to be learnt of that."""
+    reads: tuple[int, ...] = ()
+    """Positions at which a score head reads, one for each of its targets."""
 
     @property
     def images(self) -> tuple[ImageRef, ...]:
@@ -150,8 +154,12 @@ def template_names() -> list[str]:
 
 def template_of_jinja(jinja: str) -> Template | None:
     """Return the template that writes this chat template, with the plainest mask of those that do; None: nobody."""
-    writers = [template for template in map(find_template, template_names()) if template.jinja == jinja]
-    return min(writers, key=lambda each: len(each.also_trained) + len(each.trained_tokens), default=None)
+    return plainest(template for template in map(find_template, template_names()) if template.jinja == jinja)
+
+
+def plainest(templates: Iterable[Template]) -> Template | None:
+    """Return the template with the plainest mask, of those the first by name; None: there are none."""
+    return min(templates, key=lambda each: len(each.also_trained) + len(each.trained_tokens), default=None)
 
 
 def render(
@@ -160,7 +168,7 @@ def render(
     *,
     tokenizer: PreTrainedTokenizerBase,
     image_token_id: int,
-    count_image_tokens: Callable[[ImageRef], int],
+    image_ids: Callable[[ImageRef], Sequence[int]],
     open_reply: bool = False,
     train_demonstrations: bool = False,
 ) -> Encoded:
@@ -172,8 +180,8 @@ def render(
         example: images in their places; a video must have become frames before.
         template: what stands around the turns.
         tokenizer: of the model; must hold the template's special tokens.
-        image_token_id: stands at every position of a slot.
-        count_image_tokens: exact number of tokens that an image costs, > 0.
+        image_token_id: no words may become it.
+        image_ids: what stands in an image's slot, at least one id.
         open_reply: end with the header of the assistant's reply: the prompt to generate from.
         train_demonstrations: train the replies in demonstrations too.
 
@@ -188,7 +196,7 @@ def render(
     said = list(dict.fromkeys(what for what, _ in pieces if isinstance(what, str)))
     ids_of = dict(zip(said, tokeniser_of(tokenizer).ids(said), strict=True))
     learnt = {LEARNT, SHOWN} if train_demonstrations else {LEARNT}
-    rendering = _Rendering(spelling, image_token_id, count_image_tokens, learnt)
+    rendering = _Rendering(spelling, image_token_id, image_ids, learnt)
     return rendering.encoded(example, pieces, ids_of)
 
 
@@ -198,7 +206,7 @@ def render_many(
     *,
     tokenizer: PreTrainedTokenizerBase,
     image_token_id: int,
-    count_image_tokens: Callable[[ImageRef], int],
+    image_ids: Callable[[ImageRef], Sequence[int]],
     train_demonstrations: bool = False,
 ) -> Iterator[Encoded | Refused]:
     """Yield each conversation as ``render`` gives it, in order; many go through the tokenizer at once.
@@ -210,7 +218,7 @@ def render_many(
     """
     spelling, tokeniser = spelling_of(template, tokenizer), tokeniser_of(tokenizer)
     learnt = {LEARNT, SHOWN} if train_demonstrations else {LEARNT}
-    rendering = _Rendering(spelling, image_token_id, count_image_tokens, learnt)
+    rendering = _Rendering(spelling, image_token_id, image_ids, learnt)
     rows = iter(examples)
     while chunk := list(islice(rows, RENDERED_AT_ONCE)):
         laid = [_laid(row, template, spelling) for row in chunk]
@@ -253,7 +261,7 @@ class _Rendering:
 
     spelling: Spelling
     image_token_id: int
-    count_image_tokens: Callable[[ImageRef], int]
+    image_ids: Callable[[ImageRef], Sequence[int]]
     learnt: set[int]
     """Kinds of pieces that are trained."""
 
@@ -265,11 +273,11 @@ class _Rendering:
         slots: list[Slot] = []
         for what, kind in pieces:
             if isinstance(what, ImageRef):
-                cost = self.count_image_tokens(what)
-                assert cost > 0, f"{what.source} costs no tokens"
-                slots.append(Slot(len(ids), len(ids) + cost, what))
-                ids += [self.image_token_id] * cost
-                trained += [False] * cost
+                here = self.image_ids(what)
+                assert here, f"{what.source} costs no tokens"
+                slots.append(Slot(len(ids), len(ids) + len(here), what))
+                ids += here
+                trained += [False] * len(here)
                 continue
             new = ids_of[what] if isinstance(what, str) else [what]
             if isinstance(what, str) and self.image_token_id in new:

@@ -8,24 +8,41 @@ in one row where it attends to what stands before it in its own prompt and to no
 copied to where each row has them, and all rows take their last token in one step. From there on the cache is what it is
 unshared: padding on the left, then a prompt without a gap.
 
-Shapes: B rows, T positions so far, H hidden size, V vocabulary, G groups, N different tokens of a group, C columns of
-the cache.
+Shapes: B rows, T positions so far, A axes of positions, V vocabulary, G groups, N different tokens of a group, C
+columns of the cache.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from triptych.data.batch import IGNORE, PADDING, Batch
+from triptych.models.family import Seen, Woven
+
 CLOSE = 1e-3
 """Largest difference of logits with and without sharing, relative to the largest of them, in float32."""
 ROUGH = 5e-2
 """The same in types of half the size."""
+
+
+class Speaker(Protocol):
+    """What is used of a ``Model``."""
+
+    network: PreTrainedModel
+
+    def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
+        """Return a batch's words and pictures as the language model is given them."""
+
+    def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
+        """Return logits_BV of the last position, and the cache of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,50 +62,61 @@ class Spoken:
     ids: tuple[int, ...]
 
 
-def can_share(network: PreTrainedModel) -> bool:
-    """Tell whether beginnings can be shared: the network gives the same logits so, on three short rows.
+def can_share(model: Speaker) -> bool:
+    """Tell whether beginnings can be shared: the model gives the same logits so, on three short rows.
 
-    Not where its cache is anything but keys and values of every position: sliding windows, recurrent layers.
+    Not where its cache is anything but keys and values of every position: sliding windows, recurrent layers, media.
     """
-    table = network.get_input_embeddings()
-    ids_BT = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 1, 2], [0, 1, 2, 3, 2]], device=network.device)
-    mask_BT = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]], device=network.device)
+    ids_BT = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 1, 2], [0, 1, 2, 3, 2]])
+    segments_BT = torch.tensor([[-1, -1, 0, 0, 0], [0, 0, 0, 0, 0], [-1, 0, 0, 0, 0]])
     with torch.inference_mode():
-        embeds_BTH = table(ids_BT)
-        cache, wanted_BV = _first_pass(network, embeds_BTH, mask_BT)
-        if type(cache) is not DynamicCache or any(type(layer) is not DynamicLayer for layer in cache.layers):
+        woven = model.weave(_of_words(ids_BT, segments_BT), [])
+        cache, wanted_BV = _first_pass(model, woven)
+        if (
+            woven.beside
+            or type(cache) is not DynamicCache
+            or any(type(layer) is not DynamicLayer for layer in cache.layers)
+        ):
             return False
         try:
-            _, found_BV = _first_pass_shared(network, embeds_BTH, mask_BT, [Shared((0, 1, 2), (0, 2, 3))])
+            _, found_BV = _first_pass_shared(model, woven, [Shared((0, 1, 2), (0, 2, 3))])
         except (TypeError, ValueError, RuntimeError):
             return False  # an attention that takes no mask of ours
     close = CLOSE if wanted_BV.dtype == torch.float32 else ROUGH
     return bool((found_BV - wanted_BV).abs().max() <= close * wanted_BV.abs().max())
 
 
+def _of_words(ids_BT: Tensor, segments_BT: Tensor) -> Batch:
+    real_BT = segments_BT != PADDING
+    return Batch(
+        ids_BT=ids_BT,
+        labels_BT=torch.full_like(ids_BT, IGNORE),
+        positions_BT=(real_BT.cumsum(-1) - 1).clamp(min=0),
+        segments_BT=segments_BT,
+        slots=(),
+        images=(),
+        example_ids=(),
+        trained_tokens=0,
+        tokens=int(real_BT.sum()),
+    )
+
+
 def speak(
-    network: PreTrainedModel,
-    embeds_BTH: Tensor,
-    *,
-    mask_BT: Tensor,
-    stop: int,
-    max_tokens: int,
-    shared: Sequence[Shared] = (),
+    model: Speaker, woven: Woven, *, stop: int, max_tokens: int, shared: Sequence[Shared] = ()
 ) -> Iterator[Spoken]:
     """Yield greedy tokens until every row has said ``stop`` or ``max_tokens`` tokens.
 
     A row's tokens do not depend on the other rows, but for a tie within rounding. Leave the iterator to end early.
 
     Args:
-        network: takes ``inputs_embeds`` or ``input_ids`` with a cache, as causal models of transformers do.
-        embeds_BTH: prompts, padded on the left so that replies begin at one column.
-        mask_BT: int64, 1 where there is a prompt.
+        model: whose words these are.
+        woven: prompts, a conversation a row, padded on the left so that replies begin at one column.
         stop: id of the token that ends a reply.
         max_tokens: > 0.
         shared: every row in one of them, or none at all; only where `can_share`.
     """
-    rows = list(range(len(mask_BT)))
-    state = _begin(network, embeds_BTH, mask_BT, shared)
+    rows = list(range(len(woven.segments_BT)))
+    state = _begin(model, woven, shared)
     for number in range(1, max_tokens + 1):
         ids = state.next_B.tolist()
         yield Spoken(tuple(rows), tuple(ids))
@@ -98,47 +126,50 @@ def speak(
         if len(going) < len(ids):
             rows = [rows[at] for at in going]
             state = _keep(state, going)
-        state = _go_on(network, state)
+        state = _go_on(model, state)
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
     cache: Cache
     mask_BT: Tensor
+    """int64, 1 where there is something; the cache's columns."""
     next_B: Tensor
+    at_B: Tensor
+    """Positions of these next tokens, on every axis the same."""
+    axes: int
+    """A, of positions."""
 
 
 # inference_mode stands on the steps, not on the generator: there it would leak into the caller between two steps.
 
 
 @torch.inference_mode()
-def _begin(network: PreTrainedModel, embeds_BTH: Tensor, mask_BT: Tensor, shared: Sequence[Shared]) -> _State:
-    if shared:
-        cache, logits_BV = _first_pass_shared(network, embeds_BTH, mask_BT, shared)
-    else:
-        cache, logits_BV = _first_pass(network, embeds_BTH, mask_BT)
-    return _State(cache, mask_BT, logits_BV.argmax(-1))
+def _begin(model: Speaker, woven: Woven, shared: Sequence[Shared]) -> _State:
+    first_pass = partial(_first_pass_shared, shared=shared) if shared and not woven.beside else _first_pass
+    cache, logits_BV = first_pass(model, woven)
+    mask_BT = _mask(woven)
+    # The next word stands behind the largest position on any axis: of words that is their number.
+    at_B = woven.positions_ABT.masked_fill(mask_BT == 0, -1).amax(dim=(0, 2)) + 1
+    return _State(cache, mask_BT, logits_BV.argmax(-1), at_B, len(woven.positions_ABT))
 
 
-def _first_pass(network: PreTrainedModel, embeds_BTH: Tensor, mask_BT: Tensor) -> tuple[Cache, Tensor]:
+def _mask(woven: Woven) -> Tensor:
+    return (woven.segments_BT != PADDING).long().to(woven.embeds_BTH.device)
+
+
+def _first_pass(model: Speaker, woven: Woven) -> tuple[Cache, Tensor]:
     """Return the cache of the prompts, and logits_BV of what follows them."""
-    found = network(
-        inputs_embeds=embeds_BTH,
-        attention_mask=mask_BT,
-        position_ids=(mask_BT.cumsum(-1) - 1).clamp(min=0),
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    return found.past_key_values, found.logits[:, -1]
+    logits_BV, cache = model.run(woven, mask=_mask(woven), cache=None)
+    return cache, logits_BV
 
 
-def _first_pass_shared(
-    network: PreTrainedModel, embeds_BTH: Tensor, mask_BT: Tensor, shared: Sequence[Shared]
-) -> tuple[Cache, Tensor]:
+def _first_pass_shared(model: Speaker, woven: Woven, shared: Sequence[Shared]) -> tuple[Cache, Tensor]:
     """As `_first_pass`, each different token but the prompts' last ones computed once."""
+    mask_BT = _mask(woven)
     device, width = mask_BT.device, mask_BT.shape[1]
     if width == 1:
-        return _first_pass(network, embeds_BTH, mask_BT)
+        return _first_pass(model, woven)
     lengths = mask_BT.sum(-1).tolist()
     trees = [_grow(group, lengths) for group in shared]
     most = max(len(tree.owners) for tree in trees)
@@ -158,25 +189,25 @@ def _first_pass_shared(
     pads_B = width - mask_BT.sum(-1)
     columns_GN = (pads_B[rows_GN.to(device)] + places_GN.to(device)).clamp(max=width - 1)
     seen_GNN = seen_GNN.to(device)
-    cache = network(
-        inputs_embeds=embeds_BTH[rows_GN.to(device), columns_GN],
-        attention_mask=torch.zeros_like(seen_GNN, dtype=embeds_BTH.dtype).masked_fill(
-            ~seen_GNN, torch.finfo(embeds_BTH.dtype).min
-        )[:, None],
-        position_ids=places_GN.to(device),
-        use_cache=True,
-        logits_to_keep=1,
-    ).past_key_values
-    _hand_out(cache, groups_B.to(device), tokens_BC.to(device))
-    found = network(
-        inputs_embeds=embeds_BTH[:, -1:],
-        attention_mask=mask_BT,
-        position_ids=mask_BT.sum(-1, keepdim=True) - 1,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
+    dtype = woven.embeds_BTH.dtype
+    added_GNN = torch.zeros_like(seen_GNN, dtype=dtype).masked_fill(~seen_GNN, torch.finfo(dtype).min)
+    rows_GN = rows_GN.to(device)
+    trunk = replace(
+        woven,
+        embeds_BTH=woven.embeds_BTH[rows_GN, columns_GN],
+        positions_ABT=woven.positions_ABT[:, rows_GN, columns_GN],
+        segments_BT=torch.zeros_like(rows_GN),
     )
-    return found.past_key_values, found.logits[:, -1]
+    _, cache = model.run(trunk, mask=added_GNN[:, None], cache=None)
+    _hand_out(cache, groups_B.to(device), tokens_BC.to(device))
+    last = replace(
+        woven,
+        embeds_BTH=woven.embeds_BTH[:, -1:],
+        positions_ABT=woven.positions_ABT[:, :, -1:],
+        segments_BT=woven.segments_BT[:, -1:],
+    )
+    logits_BV, cache = model.run(last, mask=mask_BT, cache=cache)
+    return cache, logits_BV
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,21 +245,19 @@ def _hand_out(cache: Cache, groups_B: Tensor, tokens_BC: Tensor) -> None:
 
 
 @torch.inference_mode()
-def _go_on(network: PreTrainedModel, state: _State) -> _State:
+def _go_on(model: Speaker, state: _State) -> _State:
     mask_BT = torch.cat([state.mask_BT, torch.ones_like(state.mask_BT[:, :1])], dim=1)
-    found = network(
-        input_ids=state.next_B[:, None],
-        attention_mask=mask_BT,
-        position_ids=mask_BT.sum(-1, keepdim=True) - 1,
-        past_key_values=state.cache,
-        use_cache=True,
-        logits_to_keep=1,
+    words = Woven(
+        model.network.get_input_embeddings()(state.next_B[:, None]),
+        state.at_B[None, :, None].expand(state.axes, -1, -1),
+        torch.zeros_like(state.next_B[:, None]),
     )
-    return _State(found.past_key_values, mask_BT, found.logits[:, -1].argmax(-1))
+    logits_BV, cache = model.run(words, mask=mask_BT, cache=state.cache)
+    return replace(state, cache=cache, mask_BT=mask_BT, next_B=logits_BV.argmax(-1), at_B=state.at_B + 1)
 
 
 @torch.inference_mode()
 def _keep(state: _State, rows: list[int]) -> _State:
     kept_B = torch.tensor(rows, device=state.mask_BT.device)
     state.cache.batch_select_indices(kept_B)
-    return _State(state.cache, state.mask_BT[kept_B], state.next_B[kept_B])
+    return replace(state, mask_BT=state.mask_BT[kept_B], next_B=state.next_B[kept_B], at_B=state.at_B[kept_B])

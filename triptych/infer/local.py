@@ -4,8 +4,6 @@ Not a server. Questions that begin alike, on the same images, compute that begin
 others are sorted by length, so that a batch pads little. A reply depends neither on what else is in its batch nor on
 what it shares (tests/infer/test_local.py).
 
-Shapes: B rows, T positions, H hidden size, N images, P feature positions and K tokens an image, C
-channels of the tower.
 """
 
 from __future__ import annotations
@@ -18,14 +16,14 @@ from functools import cached_property
 from itertools import accumulate
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, ImageRef, Turn
-from triptych.data.batch import Batch, collate
+from triptych.data.batch import collate, pad_left
 from triptych.data.media.images import measure
-from triptych.data.template import Encoded, parse_reply, render, stop_id
+from triptych.data.plan.rendering import Rendering, prompt_of
+from triptych.data.template import Encoded, parse_reply, stop_id
 from triptych.infer.batches import Group, alone, group_by_beginning, plan_batches
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.infer.responder import Failed, as_question
@@ -52,7 +50,14 @@ class LocalResponder:
                 that is longer is asked alone.
             share: compute what questions begin with alike only once, where the network's cache lets one.
             name: what reports call it.
+
+        Raises:
+            ModelError: it was published for scores alone, without a head for words.
         """
+        if model.score_head is not None and not any(map(torch.any, model.network.get_output_embeddings().parameters())):
+            raise ModelError(
+                f"{name} has a head for scores and none for words: triptych score, or eval ... scores=true."
+            )
         self.model = model
         self.features = features
         self.batch_tokens = batch_tokens
@@ -66,7 +71,11 @@ class LocalResponder:
     @cached_property
     def shares(self) -> bool:
         """Whether beginnings are shared."""
-        return self._share and can_share(self.model.network)
+        return self._share and can_share(self.model)
+
+    @cached_property
+    def _rendering(self) -> Rendering:
+        return self.model.rendering
 
     @cached_property
     def fingerprint(self) -> str:
@@ -98,15 +107,7 @@ class LocalResponder:
         yield from whole_letters(self._words(so_far) for so_far in ids)
 
     def _prompt(self, question: Example, max_tokens: int) -> Encoded:
-        model = self.model
-        encoded = render(
-            _measured(as_question(question)),
-            model.template,
-            tokenizer=model.tokenizer,
-            image_token_id=model.image_token_id,
-            count_image_tokens=model.count_image_tokens,
-            open_reply=True,
-        )
+        encoded = prompt_of(_measured(as_question(question)), self._rendering)
         if len(encoded.ids) + max_tokens > self._longest:
             raise ModelError(
                 f"{question.origin or question.id}: {len(encoded.ids)} tokens and a reply of {max_tokens} are more than"
@@ -141,30 +142,12 @@ class LocalResponder:
 
     def _speak(self, batch: Sequence[Group], max_tokens: int) -> Iterator[Spoken]:
         prompts = [prompt for group in batch for prompt in group.prompts]
-        right = collate([[prompt] for prompt in prompts], pad_id=self._stop)
+        batch_left = pad_left(collate([[prompt] for prompt in prompts], pad_id=self._stop))
         # Outside of inference mode: the store keeps features, and others may train on them.
-        features_NPC = self.features.features(right.images) if right.images else None
-        embeds_BTH, mask_BT = self._embed(prompts, right, features_NPC)
-        return speak(
-            self.model.network,
-            embeds_BTH,
-            mask_BT=mask_BT,
-            stop=self._stop,
-            max_tokens=max_tokens,
-            shared=_rows_of(batch),
-        )
-
-    @torch.inference_mode()
-    def _embed(self, batch: Sequence[Encoded], right: Batch, features_NPC: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return embeds_BTH of the prompts, padded on the left, and mask_BT, 1 where there is a prompt."""
-        model = self.model
-        width = right.ids_BT.shape[1]
-        shifts = [width - len(encoded.ids) for encoded in batch]
-        ids_BT = torch.stack([ids_T.roll(shift) for ids_T, shift in zip(right.ids_BT, shifts, strict=True)])
-        mask_BT = (torch.arange(width) >= torch.tensor(shifts)[:, None]).long()
-        slots = [replace(it, start=it.start + shifts[it.row], stop=it.stop + shifts[it.row]) for it in right.slots]
-        tokens_NKH = None if features_NPC is None else model.project(features_NPC)
-        return model.embed(ids_BT.to(model.device), slots, tokens_NKH), mask_BT.to(model.device)
+        features = self.features.features(batch_left.images)
+        with torch.inference_mode():
+            woven = self.model.weave(batch_left, features)
+        return speak(self.model, woven, stop=self._stop, max_tokens=max_tokens, shared=_rows_of(batch))
 
 
 def whole_letters(decoded: Iterable[str]) -> Iterator[str]:

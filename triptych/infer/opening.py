@@ -56,6 +56,11 @@ def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
     say(f"opening {model}")
     opened = open_model(model)
     store = FeatureStore(opened, cache_folder() / "features")
+    if local.scores:
+        from triptych.infer.scores import Scorer, ScoreResponder
+
+        scorer = Scorer(opened, features=store, batch_tokens=local.batch_tokens)
+        return Opened(ScoreResponder(scorer, name=_name(model)), local)
     responder = LocalResponder(
         opened, features=store, batch_tokens=local.batch_tokens, share=local.share, name=_name(model)
     )

@@ -36,6 +36,8 @@ class LocalSettings(Asking):
     """Most positions of a batch, padding and replies included; bounds the memory."""
     share: bool = True
     """Compute once what questions begin with alike."""
+    scores: bool = False
+    """Answer with the numbers of the model's score head, a line for each target, not with words."""
 
 
 class EndpointSettings(Asking):

@@ -1,7 +1,8 @@
-"""LoRA on the language model: small trained matrices beside frozen ones, put in place and merged back.
+"""LoRA and DoRA on any part of a model: small trained matrices beside frozen ones, put in place and merged back.
 
-Source: Hu et al. 2021, arXiv:2106.09685, as peft has it. The network keeps its class and its names; only linear layers
-gain an adapter, so ``Model.hidden`` works as before. Not for tower and projector: these are trained whole or frozen.
+Source: Hu et al. 2021, arXiv:2106.09685; Liu et al. 2024, arXiv:2402.09353; as peft has them. The network keeps its
+class and its names; only linear layers gain an adapter, so ``Model.hidden`` works as before. The weights beside may be
+kept in 4 bits (``quantise.py``); what is merged then is the adapter into what these stand for.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -19,59 +20,86 @@ from transformers.pytorch_utils import Conv1D
 
 from triptych.core.errors import ModelError
 from triptych.models.family import Model
+from triptych.models.quantise import dequantise, is_quantised, plain, quantise, weight_of
 
 ALL_LINEAR: Literal["all-linear"] = "all-linear"
 MARK = "lora_"
 """In the name of every adapter weight, and of no other."""
+PART = "part"
+"""What a part is called in the module that peft is given: a part may be one linear layer itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterPlan:
-    """What adapter a language model is given."""
+    """What adapter a part is given."""
 
     rank: int
     alpha: int
     """The adapter is scaled by ``alpha / rank``."""
     targets: Literal["all-linear"] | Sequence[str]
-    """Every linear layer of the body, or layers by the last word of their name, e.g. ``q_proj``."""
+    """Every linear layer of the part but the head, or layers by the last word of their name, e.g. ``q_proj``."""
     dropout: float
     seed: int
     """Of the adapter's first weights."""
     from_layer: int = 0
     """First layer that gains one; those below need no backward pass. 0: all."""
+    decomposed: bool = False
+    """DoRA: each row's magnitude is learnt apart from its direction."""
+    quantised: bool = False
+    """QLoRA: the part's linear layers are kept in 4 bits."""
+    gaussian: bool = False
+    """How the first matrix is drawn: normal, not uniform as Kaiming. The second is zero."""
 
 
-def add_adapter(model: Model, plan: AdapterPlan) -> None:
-    """Put an adapter into the language model and freeze the rest of it. At first it changes nothing.
+def add_adapter(model: Model, plan: AdapterPlan, *, part: str = "language") -> None:
+    """Put an adapter into a part and freeze the rest of it. At first it changes nothing, but for lost bits of weights.
 
     Raises:
-        ModelError: there is one already, or a target or layer is not there.
+        ModelError: there is one already, a target or layer is not there, or 4 bits are not to be had.
     """
-    language = model.parts()["language"]
-    if adapter_state(model):
-        raise ModelError("the language model has an adapter already; merge it first.")
-    targets = _targets(model, language, plan)
+    if adapter_state(model, part=part):
+        raise ModelError(f"the {part} part has an adapter already; merge it first.")
+    head = model.network.get_output_embeddings()
+    targets = _targets(model.parts()[part], head, plan, part=part)
+    if plan.quantised:
+        quantise(model.network, model.parts()[part], skip=head)
     config = LoraConfig(
-        r=plan.rank, lora_alpha=plan.alpha, lora_dropout=plan.dropout, target_modules=targets, bias="none"
+        r=plan.rank,
+        lora_alpha=plan.alpha,
+        lora_dropout=plan.dropout,
+        target_modules=[f"{PART}.{name}" if name else PART for name in targets],
+        use_dora=plan.decomposed,
+        init_lora_weights="gaussian" if plan.gaussian else True,
+        bias="none",
     )
+    module = model.parts()[part]
+    holder = nn.ModuleDict({PART: module})
+    # A family may gather its part anew each time it is asked: what peft replaces must be replaced in the network.
+    places = {id(each): name for name, each in model.network.named_modules()}
+    homes = {name: places[id(module.get_submodule(name))] for name in targets}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)
-        inject_adapter_in_model(config, language)
+        inject_adapter_in_model(config, holder)
+    for name, home in homes.items():
+        adapted = holder.get_submodule(f"{PART}.{name}" if name else PART)
+        assert isinstance(adapted, LoraLayer), f"peft left {name} as it was"
+        model.network.set_submodule(home, adapted)
+    assert adapter_state(model, part=part), f"family {model.family} does not show the adapter in its {part} part"
 
 
-def adapter_state(model: Model) -> dict[str, Tensor]:
-    """Return the adapter's weights by name, not copies; empty without an adapter."""
-    state = model.parts()["language"].state_dict(keep_vars=True)
-    return {name: weight for name, weight in state.items() if MARK in name}
+def adapter_state(model: Model, *, part: str = "language") -> dict[str, Tensor]:
+    """Return the weights of a part's adapter by name, not copies; empty without an adapter."""
+    named = model.parts()[part].named_parameters()
+    return {name: weight for name, weight in named if MARK in name}
 
 
-def load_adapter(model: Model, state: Mapping[str, Tensor]) -> None:
+def load_adapter(model: Model, state: Mapping[str, Tensor], *, part: str = "language") -> None:
     """Set the adapter's weights to ``state``, from an ``adapter_state`` of the same plan.
 
     Raises:
         ModelError: the names or shapes differ.
     """
-    own = adapter_state(model)
+    own = adapter_state(model, part=part)
     if own.keys() != state.keys() or any(own[name].shape != state[name].shape for name in own):
         raise ModelError(f"an adapter of {len(state)} weights does not fit one of {len(own)}; was the plan another?")
     with torch.no_grad():
@@ -80,38 +108,60 @@ def load_adapter(model: Model, state: Mapping[str, Tensor]) -> None:
 
 
 def merge(model: Model) -> Model:
-    """Add the adapter into the weights beside it, in place; return the model, which then is a plain one.
+    """Add all adapters into the weights beside them, in place; return the model, which then is a plain one.
+
+    Weights in 4 bits become ordinary ones: what the bits stand for, and the adapter on top.
 
     Raises:
         ModelError: the merged weights are not finite.
     """
-    language = model.parts()["language"]
-    adapted = [(name, module) for name, module in language.named_modules() if isinstance(module, LoraLayer)]
+    network = model.network
+    adapted = [(name, module) for name, module in network.named_modules() if isinstance(module, LoraLayer)]
     for name, module in adapted:
+        if is_quantised(module.get_base_layer()):
+            network.set_submodule(name, _merged(name, module))
+            continue
         try:
             module.merge(safe_merge=True)
         except ValueError as error:
             raise ModelError(f"the adapter of {name} cannot be merged: {error}") from error
-        language.set_submodule(name, module.get_base_layer())
+        network.set_submodule(name, module.get_base_layer())
+    dequantise(network)
     return model
 
 
-def _targets(model: Model, language: nn.Module, plan: AdapterPlan) -> list[str]:
+def _merged(name: str, module: Any) -> nn.Linear:
+    """Return the ordinary layer that a 4-bit layer and its adapter make. peft would put the sum into 4 bits again."""
+    layer = module.get_base_layer()
+    (adapter,) = module.active_adapters
+    with torch.no_grad():
+        weight, change = weight_of(layer), module.get_delta_weight(adapter).float()
+        if adapter in module.lora_magnitude_vector:
+            magnitude = module.lora_magnitude_vector[adapter]
+            norm = magnitude.get_weight_norm(weight, change, scaling=1)
+            weight = (magnitude.weight / norm)[:, None] * (weight + change)
+        else:
+            weight = weight + change
+    if not torch.isfinite(weight).all():
+        raise ModelError(f"the adapter of {name} cannot be merged: weights are not finite.")
+    return plain(layer, weight)
+
+
+def _targets(module: nn.Module, head: nn.Module | None, plan: AdapterPlan, *, part: str) -> list[str]:
     """Return the full names of the layers that gain an adapter; the head never does."""
-    head = model.network.get_output_embeddings()
     linear = [
-        name
-        for name, module in language.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not head
+        name for name, each in module.named_modules() if isinstance(each, nn.Linear | Conv1D) and each is not head
     ]
+    if not linear:
+        raise ModelError(f"the {part} part has no linear layer, which alone can have an adapter: train it whole.")
     if plan.targets != ALL_LINEAR:
         known = {name.rpartition(".")[2] for name in linear}
         if unknown := sorted(set(plan.targets) - known):
-            raise ModelError(f"the language model has no linear layer {unknown[0]!r}; there are {sorted(known)}.")
+            raise ModelError(f"the {part} part has no linear layer {unknown[0]!r}; there are {sorted(known)}.")
         linear = [name for name in linear if name.rpartition(".")[2] in plan.targets]
     numbers = {name: _layer(name) for name in linear}
     if plan.from_layer > max(numbers.values()) and plan.from_layer > 0:
-        raise ModelError(f"the language model has no layer {plan.from_layer}; the last is {max(numbers.values())}.")
+        raise ModelError(f"the {part} part has no layer {plan.from_layer}; the last is {max(numbers.values())}.")
     return [name for name in linear if plan.from_layer == 0 or numbers[name] >= plan.from_layer]
 
 

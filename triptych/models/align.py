@@ -92,12 +92,14 @@ def fit(model: Model, chunks: Iterable[tuple[Tensor, Tensor]], *, ridge: float) 
     Raises:
         ModelError: the projector is not linear, or the equations cannot be solved.
     """
-    _, channels = model.feature_shape()
     table = model.network.get_input_embeddings()
     assert isinstance(table, nn.Embedding)
-    equations = NormalEquations(channels, table.embedding_dim)
+    equations: NormalEquations | None = None
     for features_NPC, targets_NH in chunks:
+        equations = equations or NormalEquations(features_NPC.shape[-1], table.embedding_dim)
         equations.add(features_NPC, targets_NH)
+    if equations is None:
+        raise ModelError("there is nothing to align on: no picture with a caption was given.")
     found = equations.solve(ridge)
     model.set_linear_projection(*found)
     return found

@@ -154,33 +154,35 @@ class PackAttention:
         self._text = text
         self._agrees: bool | None = None
 
-    def hidden(self, embeds_BTH: Tensor, segments_BT: Tensor | None, positions_BT: Tensor | None) -> Tensor:
+    def hidden(self, embeds_BTH: Tensor, segments_BT: Tensor, positions_ABT: Tensor, **more: object) -> Tensor:
         """Return hidden_BTH: ``Model.hidden``, for any body of transformers.
+
+        Args:
+            embeds_BTH: of whole packs.
+            segments_BT: number of each token's conversation, beyond which nobody looks.
+            positions_ABT: int64; one axis, or as many as the body's rotary positions have.
+            more: what else the body is given.
 
         Raises:
             ModelError: rows are longer than the model's window, which no mask here respects.
         """
         window = getattr(self._text, "sliding_window", None)
-        if segments_BT is not None and window is not None and embeds_BTH.shape[1] > window:
+        if window is not None and embeds_BTH.shape[1] > window:
             raise ModelError(f"rows of {embeds_BTH.shape[1]} tokens are longer than the model's window, {window}.")
-        positions_BT = None if positions_BT is None else positions_BT.to(embeds_BTH.device)
-        if segments_BT is None:
-            return self._run(embeds_BTH, positions_BT, None)
+        positions = positions_ABT[0] if len(positions_ABT) == 1 else positions_ABT
         if self._by_segments(embeds_BTH):
             with attending_segments(self._text):
-                return self._run(embeds_BTH, positions_BT, None, segments=segments_of(segments_BT))
+                return self._run(embeds_BTH, positions, None, segments=segments_of(segments_BT), **more)
         mask = block_mask(segments_BT).to(embeds_BTH.device)
         if self._text._attn_implementation == "eager":
             # There the mask is added to the scores instead of asked.
             lowest = torch.finfo(embeds_BTH.dtype).min
             mask = torch.zeros(mask.shape, dtype=embeds_BTH.dtype, device=mask.device).masked_fill(~mask, lowest)
-        return self._run(embeds_BTH, positions_BT, mask)
+        return self._run(embeds_BTH, positions, mask, **more)
 
-    def _run(
-        self, embeds_BTH: Tensor, positions_BT: Tensor | None, attention_mask: Tensor | None, **more: object
-    ) -> Tensor:
+    def _run(self, embeds_BTH: Tensor, positions: Tensor, attention_mask: Tensor | None, **more: object) -> Tensor:
         hidden_BTH: Tensor = self._body(
-            inputs_embeds=embeds_BTH, attention_mask=attention_mask, position_ids=positions_BT, use_cache=False, **more
+            inputs_embeds=embeds_BTH, attention_mask=attention_mask, position_ids=positions, use_cache=False, **more
         ).last_hidden_state
         return hidden_BTH
 

@@ -3,8 +3,8 @@
 Not a network: networks are classes of transformers, which a family adapts. A family is a file in ``families/`` that
 defines ``FAMILY``. Which family opens a folder is decided by the ``model_type`` in its config.json, never by its path.
 
-Shapes: N distinct images, P feature positions an image, C channels of the tower, K tokens an image, H hidden size of
-the language model, B rows, T tokens a row, V vocabulary.
+Shapes: P feature positions of an image, C channels of the tower, K tokens of an image, H hidden size of the language
+model, B rows, T tokens a row, A axes of positions, N chosen positions, V vocabulary.
 """
 
 from __future__ import annotations
@@ -12,30 +12,61 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
+import torch
 from PIL.Image import Image
 from torch import Tensor, device, nn
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from triptych.core import plugins
 from triptych.core.errors import ModelError
-from triptych.core.records import ImageRef
-from triptych.data.batch import BatchSlot
+from triptych.data.batch import PADDING, Batch
+from triptych.data.media.images import Size
 from triptych.data.plan.costs import Cost, Fixed
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template
-from triptych.models.parts import locate
+from triptych.models.attention import PackAttention
+from triptych.models.folder import Saved, read_note, save_folder
+from triptych.models.heads import ScoreHead, head_in
+from triptych.models.original import model_type_of
+from triptych.models.parts import Provenance, locate
+from triptych.models.splice import count_marks, splice
 
 Projector = Literal["linear", "mlp"]
 
 
-class Model(ABC):
-    """An opened multi-image model. Its only state is the network.
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One picture on its way into the language model. Pictures of a batch may differ in P and K, so each goes alone."""
 
-    ``embed(ids, slots, project(encode(pixels)))``, then ``hidden``, then ``head`` is the whole forward pass, cut where
-    it may be cached (``encode``) and where it may be skipped (``head``).
+    values: Tensor
+    """In turn: pixels, as the family's processor gives them for one picture; features [P, C]; tokens [K, H]."""
+    size: Size
+    """(width, height) in pixels of the picture: it says how the values lie."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Woven:
+    """A batch as the language model is given it: words and pictures at their places."""
+
+    embeds_BTH: Tensor
+    positions_ABT: Tensor
+    """int64; one axis, or as many as the language model's rotary positions have. Restart with each conversation."""
+    segments_BT: Tensor
+    """``Batch.segments_BT``: beyond its conversation nobody looks."""
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
+    """What a family hands its network besides, the first axis that of rows."""
+
+
+class Model(ABC):
+    """An opened multi-image model. Its only state is the network, and the score head where it has one.
+
+    ``weave(batch, encode(pixels))``, then ``hidden``, then ``head`` is the whole forward pass, cut where it may be
+    cached (``encode``) and where it may be skipped (``head``). What is written out here is right for language models
+    that see by tokens among their words; a family of another kind has its own ``weave``, ``hidden`` and ``run``.
     """
 
     network: PreTrainedModel
@@ -44,20 +75,27 @@ class Model(ABC):
     image_token_id: int
     family: str
     """Name of the family, a file in ``families/``."""
+    sources: Mapping[str, Provenance]
+    """Whence its parts are."""
+    score_head: ScoreHead | None = None
+    """Beside the network, and no part of it: what makes numbers of hidden states. None: it only talks."""
+    splices: ClassVar[bool] = True
+    """Whether an image's tokens stand among the words; False: beside them, for cross-attention."""
 
     @property
     def device(self) -> device:
         """Where the language model's weights are."""
         return self.network.device
 
+    @property
     @abstractmethod
-    def count_image_tokens(self, image: ImageRef) -> int:
-        """Return K, exactly, without looking at a pixel."""
+    def cost(self) -> Cost:
+        """What images cost, exactly, by their sizes alone."""
 
     @property
-    def cost(self) -> Cost:
-        """What images cost, as a value. A family whose images cost by their sizes says so itself."""
-        return Fixed(self.count_image_tokens(ImageRef("")))
+    @abstractmethod
+    def body(self) -> nn.Module:
+        """The language model without its head."""
 
     @property
     def rendering(self) -> Rendering:
@@ -65,70 +103,125 @@ class Model(ABC):
         return Rendering(self.template, self.tokenizer, self.image_token_id, self.cost)
 
     @abstractmethod
-    def feature_shape(self) -> tuple[int, int]:
-        """Return (P, C) of ``encode``."""
+    def pixels(self, image: Image) -> Seen:
+        """Return the picture as the tower wants it, float32."""
 
     @abstractmethod
-    def pixels(self, image: Image) -> Tensor:
-        """Return the picture as the tower wants it: CHW, float32."""
-
-    @abstractmethod
-    def encode(self, pixels_NCHW: Tensor) -> Tensor:
-        """Return the tower's features_NPC, float32; no gradient where no weight of the tower is trained.
+    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+        """Return the tower's features_PC of each, float32; no gradient where no weight of the tower is trained.
 
         The tower is always in evaluation mode: its batch statistics are never touched.
         """
 
     @abstractmethod
-    def project(self, features_NPC: Tensor) -> Tensor:
-        """Return the image tokens_NKH that stand in the conversation."""
-
-    @abstractmethod
-    def embed(self, ids_BT: Tensor, slots: Sequence[BatchSlot], tokens_NKH: Tensor | None) -> Tensor:
-        """Return embeds_BTH: words from the embedding table, every slot filled with its image's tokens.
-
-        Raises:
-            ModelError: slots, image marks in ``ids_BT`` and tokens do not count the same.
-        """
-
-    @abstractmethod
-    def hidden(self, embeds_BTH: Tensor, *, segments_BT: Tensor | None, positions_BT: Tensor | None) -> Tensor:
-        """Return the language model's last hidden_BTH, before the head.
+    def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
+        """Return the image tokens_KH of each that stand in the conversation.
 
         Args:
-            embeds_BTH: from ``embed``.
-            segments_BT: number of each token's conversation (``Batch.segments_BT``), beyond which nobody looks; None:
-                a row is one conversation.
-            positions_BT: int64, restarting at 0 for each example; None: counted from 0.
+            features: at least one.
+            counts: K of each, where the conversation has room for fewer than the picture alone would get.
         """
 
-    @abstractmethod
+    def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
+        """Return the batch's words from the embedding table, every image mark in a slot replaced by its image's tokens.
+
+        Args:
+            batch: of conversations.
+            features: of ``batch.images``, in their order.
+
+        Raises:
+            ModelError: slots, image marks and tokens do not count the same.
+        """
+        ids_BT = batch.ids_BT.to(self.device)
+        marks_BT = ids_BT == self.image_token_id
+        counts = count_marks(marks_BT, batch.slots, images=len(features))
+        tokens = self.project(features, counts) if features else []
+        embeds_BTH = splice(self.network.get_input_embeddings()(ids_BT), marks_BT, batch.slots, tokens)
+        return Woven(embeds_BTH, batch.positions_BT[None].to(self.device), batch.segments_BT)
+
+    def hidden(self, woven: Woven) -> Tensor:
+        """Return the language model's last hidden_BTH, before the head; conversations of a row kept apart."""
+        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT)
+
     def head(self, hidden_NH: Tensor) -> Tensor:
         """Return logits_NV of any selection of hidden states."""
+        logits_NV: Tensor = self.network.get_output_embeddings()(hidden_NH)
+        return logits_NV
+
+    def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
+        """Return logits_BV of the last position, and the cache of all: one step of generation.
+
+        Args:
+            woven: the prompts, padded on the left, or with a cache what comes after it.
+            mask: int64 [B, T], 1 where there is something, the cache included; or added to the scores, [B, 1, T, T].
+            cache: of what stands before; None: nothing.
+        """
+        found = self.network(
+            inputs_embeds=woven.embeds_BTH,
+            attention_mask=mask,
+            position_ids=woven.positions_ABT[0] if len(woven.positions_ABT) == 1 else woven.positions_ABT,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return found.logits[:, -1], found.past_key_values
+
+    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+        """Return what the network's own ``forward`` and ``generate`` take, to compare with: a conversation a row.
+
+        Args:
+            batch: of conversations.
+            pictures: pixels of ``batch.images``, in their order.
+        """
+        words = {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
+        shown = [pictures[slot.image].values for slot in batch.slots]
+        return words | ({"pixel_values": torch.stack(shown)} if shown else {})
 
     @abstractmethod
     def parts(self) -> Mapping[str, nn.Module]:
-        """Return ``vision``, ``projector`` and ``language``: together every weight, each in one part only."""
+        """Return ``vision``, ``projector`` (all of what connects) and ``language``: every weight of the network."""
+
+    def parts_and_head(self) -> dict[str, nn.Module]:
+        """Return the parts, and the score head as ``head`` where there is one: together every weight."""
+        return {**self.parts(), **({} if self.score_head is None else {"head": self.score_head})}
 
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a sha256 of all that ``encode(pixels(image))`` depends on but the image. Key of the feature cache."""
 
     @abstractmethod
+    def beside(self) -> Sequence[Saved]:
+        """Return what is saved beside the network, ready to be: tokenizer and processors; later files win."""
+
     def save(self, folder: Path) -> None:
         """Write an ordinary Hugging Face folder: ``AutoModelForImageTextToText.from_pretrained`` opens it.
+
+        With a ``triptych.json``, and the score head in a file of its own.
 
         Raises:
             ModelError: an adapter is not merged yet.
         """
+        save_folder(
+            folder,
+            self.network,
+            beside=self.beside(),
+            template=self.template,
+            image_tokens=self.cost.tokens((1, 1)) if isinstance(self.cost, Fixed) else None,
+            sources=self.sources,
+            head=self.score_head,
+        )
 
-    @abstractmethod
     def set_linear_projection(self, weight_CH: Tensor, bias_H: Tensor) -> None:
         """Make ``project(features)`` equal ``features @ weight_CH + bias_H``.
 
         Raises:
             ModelError: the projector is no linear map.
         """
+        raise ModelError(f"family {self.family!r} has no linear projector, which alone can be aligned in closed form.")
+
+    @cached_property
+    def _packs(self) -> PackAttention:
+        return PackAttention(self.body, self.network.config.get_text_config())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +259,17 @@ class Family:
 
 
 def open_model(path: str | Path) -> Model:
-    """Open a finished model: a folder, or the id of a model on the hub.
+    """Open a finished model, with its score head if it has one: a folder, or the id of a model on the hub.
 
     Raises:
         NotFoundError: nothing is there.
         ModelError: no family opens that ``model_type``.
     """
-    folder, family = _family_of(path)
-    return family.open(folder)
+    folder = locate(str(path))
+    _, family = family_of(folder)
+    model = family.open(folder)
+    model.score_head = head_in(folder, read_note(folder).score)
+    return model
 
 
 def outline_model(path: str | Path) -> Rendering:
@@ -182,7 +278,8 @@ def outline_model(path: str | Path) -> Rendering:
     Raises:
         NotFoundError, ModelError: as ``open_model``.
     """
-    folder, family = _family_of(path)
+    folder = locate(str(path))
+    _, family = family_of(folder)
     return family.open(folder).rendering if family.outline is None else family.outline(folder)
 
 
@@ -196,20 +293,20 @@ def outline_parts(family: str, plan: PartsPlan) -> Rendering:
     return found.assemble(plan).rendering if found.outline is None else found.outline(plan)
 
 
-def _family_of(path: str | Path) -> tuple[Path, Family]:
-    folder = locate(str(path))
-    try:
-        model_type = AutoConfig.from_pretrained(folder).model_type
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path}: config.json cannot be read as a model of transformers: {reason}") from error
+def family_of(folder: Path) -> tuple[str, Family]:
+    """Return the family that opens a folder, and its name: by the ``model_type`` in its config.json.
+
+    Raises:
+        ModelError: config.json cannot be read, or no family opens its model.
+    """
+    model_type = model_type_of(folder)
     known: list[str] = []
     for name in plugins.names("family"):
         family = plugins.find("family", name, Family)
         if model_type in family.model_types:
-            return folder, family
+            return name, family
         known.extend(family.model_types)
-    raise ModelError(f"{path}: no family opens model_type {model_type!r}; there are: {', '.join(sorted(known))}.")
+    raise ModelError(f"{folder}: no family opens model_type {model_type!r}; there are: {', '.join(sorted(known))}.")
 
 
 def assemble(family: str, plan: PartsPlan) -> Model:

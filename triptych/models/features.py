@@ -4,7 +4,7 @@ Not for a tower that trains: its features change with every step. A picture is k
 tower by its fingerprint; a changed picture or a changed tower is encoded anew. One file holds one chunk and is
 written whole or not at all, so a killed run loses the chunk it was at, nothing else.
 
-Shapes: N images, P feature positions an image, C channels of the tower.
+Shapes: P feature positions of an image, C channels of the tower.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch import Tensor
 from triptych.core.errors import ModelError
 from triptych.core.files import write_atomically
 from triptych.core.records import ImageRef
-from triptych.data.media.images import load_image
+from triptych.data.media.images import Size, load_image
 from triptych.data.media.locate import digest_of, stamp_of
-from triptych.models.family import Model
+from triptych.models.family import Model, Seen
 
 CHUNK_IMAGES = 64
 """Pictures that are encoded, and written, at once."""
@@ -44,12 +44,12 @@ class FeatureStore:
         self._model = model
         self._folder = folder
         self._fingerprint = ""
-        self._memory: dict[Key, Tensor] = {}
+        self._memory: dict[Key, Seen] = {}
         self._places: dict[Key, tuple[Path, int]] = {}
         self._hashes: dict[tuple[str, int, int], str] = {}
 
-    def features(self, images: Sequence[ImageRef], *, progress: Callable[[int, int], None] | None = None) -> Tensor:
-        """Return features_NPC, float32 on the CPU, in the order of ``images``; repeats are encoded once.
+    def features(self, images: Sequence[ImageRef], *, progress: Callable[[int, int], None] | None = None) -> list[Seen]:
+        """Return features_PC of each, float32 on the CPU, in the order of ``images``; repeats are encoded once.
 
         Args:
             images: any number, also none.
@@ -64,40 +64,44 @@ class FeatureStore:
         self._follow_model()
         keys = [self._key(image) for image in images]
         self._encode({key: image for key, image in zip(keys, images, strict=True) if not self._has(key)}, progress)
-        out_NPC = torch.empty(len(keys), *self._model.feature_shape())
-        for at, row_PC in self._rows(keys):
-            out_NPC[at] = row_PC
-        return out_NPC
+        return list(self._rows(keys))
 
     def _encode(self, missing: Mapping[Key, ImageRef], progress: Callable[[int, int], None] | None) -> None:
         keys = list(missing)
         for start in range(0, len(keys), CHUNK_IMAGES):
             chunk = keys[start : start + CHUNK_IMAGES]
-            pixels_NCHW = torch.stack([self._model.pixels(load_image(missing[key])) for key in chunk])
+            pictures = [self._model.pixels(load_image(missing[key])) for key in chunk]
             with torch.no_grad():
-                self._keep(chunk, self._model.encode(pixels_NCHW).float().cpu().contiguous())
+                self._keep(chunk, self._model.encode(pictures))
             if progress is not None:
                 progress(start + len(chunk), len(keys))
 
-    def _keep(self, keys: list[Key], features_NPC: Tensor) -> None:
+    def _keep(self, keys: list[Key], features: Sequence[Seen]) -> None:
+        # One copy a picture: a view would keep the whole chunk alive.
+        kept = {
+            key: Seen(seen.values.float().cpu().clone(memory_format=torch.contiguous_format), seen.size)
+            for key, seen in zip(keys, features, strict=True)
+        }
         if self._folder is None:
-            # One copy a picture: a view would keep the whole chunk alive.
-            self._memory.update((key, row_PC.clone()) for key, row_PC in zip(keys, features_NPC, strict=True))
+            self._memory.update(kept)
             return
         name = hashlib.sha256("\n".join(keys).encode("ascii")).hexdigest()[:16]
         path = self._shelf() / f"{name}.safetensors"
-        write_atomically(path, save({"features": features_NPC}, metadata={"keys": json.dumps(keys)}))
+        places = {"keys": json.dumps(keys), "sizes": json.dumps([seen.size for seen in kept.values()])}
+        tensors = {str(row): seen.values for row, seen in enumerate(kept.values())}
+        write_atomically(path, save(tensors, metadata=places))
         self._places.update((key, (path, row)) for row, key in enumerate(keys))
 
-    def _rows(self, keys: list[Key]) -> Iterator[tuple[int, Tensor]]:
-        """Yield (position in ``keys``, features_PC); each file is opened once, its rows are read one by one."""
+    def _rows(self, keys: list[Key]) -> Iterator[Seen]:
+        """Yield the features of each; each file is opened once, its rows are read one by one."""
         opened = lru_cache(maxsize=OPEN_FILES)(_open)
-        for at, key in enumerate(keys):
+        for key in keys:
             if key in self._memory:
-                yield at, self._memory[key]
+                yield self._memory[key]
             else:
                 path, row = self._places[key]
-                yield at, opened(path).get_slice("features")[row]
+                file, sizes = opened(path)
+                yield Seen(file.get_tensor(str(row)), sizes[row])
 
     def _has(self, key: Key) -> bool:
         return key in self._memory or key in self._places
@@ -126,23 +130,24 @@ class FeatureStore:
 
 
 class _Opened(Protocol):
-    def get_slice(self, name: str) -> Mapping[int, Tensor]: ...
+    def get_tensor(self, name: str) -> Tensor: ...
 
     def metadata(self) -> dict[str, str]: ...
 
 
-def _open(path: Path) -> _Opened:
+def _open(path: Path) -> tuple[_Opened, list[Size]]:
+    """Return a file of features, and the size of each picture."""
     opened: _Opened = safe_open(path, framework="pt")
-    return opened
+    return opened, [(int(width), int(height)) for width, height in json.loads(opened.metadata()["sizes"])]
 
 
 def _index(shelf: Path) -> dict[Key, tuple[Path, int]]:
-    """Return which picture is in which row of which file. A file that is not whole is taken as not there."""
+    """Return which picture is in which row of which file. A file that is not whole, or an old one, does not count."""
     places: dict[Key, tuple[Path, int]] = {}
     for path in sorted(shelf.glob("*.safetensors")):
         try:
-            keys = json.loads(_open(path).metadata()["keys"])
-        except SafetensorError:
+            keys = json.loads(_open(path)[0].metadata()["keys"])
+        except (SafetensorError, KeyError):
             continue
         places.update((key, (path, row)) for row, key in enumerate(keys))
     return places

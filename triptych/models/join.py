@@ -114,7 +114,7 @@ def join(vision: Vision, language: Language, template: Template, *, projector: P
         )
     _fill(network, vision.tower, language.network, seed=seed)
     network.config.dtype = torch.float32
-    network.generation_config = _generation(template, language.tokenizer)
+    network.generation_config = generation(template, language.tokenizer)
     network.eval()
     if not torch.allclose(_first_logits(network), expected_BTV, atol=1e-4):
         raise ModelError(
@@ -217,7 +217,8 @@ def _first_logits(network: PreTrainedModel) -> Tensor:
     return logits_BTV.float()
 
 
-def _generation(template: Template, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
+def generation(template: Template, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
+    """Return how a model of this template generates unless told otherwise: greedily, up to the template's stop."""
     return GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=stop_id(template, tokenizer),

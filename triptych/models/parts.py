@@ -37,6 +37,8 @@ from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.files import sha256_of
 from triptych.starter import weights
 
+SCORE = "score.weight"
+"""What published checkpoints call the weights of a score head, which no network of ours has (``models/heads.py``)."""
 STARTER = "starter:"
 FACTS = "part.json"
 """What a starter part says of itself."""
@@ -166,21 +168,31 @@ def load_language(folder: Path) -> Language:
         return Language(network, AutoTokenizer.from_pretrained(folder))
 
 
-def load_network(open_network: Callable[..., object], folder: Path, spare: str | None = None) -> PreTrainedModel:
+def load_network(
+    open_network: Callable[..., object], folder: Path, spare: str | None = None, *, missing: set[str] | None = None
+) -> PreTrainedModel:
     """Open a network in evaluation mode, with all of its weights: transformers would make up those that are missing.
 
     Args:
         open_network: a ``from_pretrained`` of transformers.
         folder: where it is.
         spare: what is in the names of weights that may be missing.
+        missing: is given the names of those that are.
 
     Raises:
         ModelError: weights are missing.
     """
     opened = open_network(folder, output_loading_info=True)
     network, report = cast(tuple[PreTrainedModel, Mapping[str, set[str]]], opened)
-    if missing := {name for name in report["missing_keys"] if spare is None or spare not in name}:
-        raise ModelError(f"{folder}: {len(missing)} weights are missing, the first is {min(missing)!r}.")
+    if (words := network.get_output_embeddings()) is not None and SCORE in report["unexpected_keys"]:
+        # Published for scores alone, without a head for words: with one of zeros it says nothing, and not noise.
+        spare = spare or "lm_head"
+        if any("lm_head" in name for name in report["missing_keys"]):
+            words.weight.data.zero_()
+    if lost := {name for name in report["missing_keys"] if spare is None or spare not in name}:
+        raise ModelError(f"{folder}: {len(lost)} weights are missing, the first is {min(lost)!r}.")
+    if missing is not None:
+        missing.update(report["missing_keys"])
     network.eval()
     return network
 

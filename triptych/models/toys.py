@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from torch import nn
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -48,7 +49,14 @@ def toy_tokenizer() -> PreTrainedTokenizerBase:
 def toy_language(seed: int) -> Language:
     """Return a Llama of two layers, hidden size 48, tied embeddings."""
     tokenizer = toy_tokenizer()
-    config = LlamaConfig(
+    config = toy_llama(tokenizer, tied=True)
+    network = seeded(seed, lambda: AutoModelForCausalLM.from_config(config))
+    return Language(network.float().eval(), tokenizer)
+
+
+def toy_llama(tokenizer: PreTrainedTokenizerBase, *, tied: bool) -> LlamaConfig:
+    """Return the sizes of a Llama of two layers, hidden size 48, for this tokenizer."""
+    return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=48,
         intermediate_size=96,
@@ -56,14 +64,12 @@ def toy_language(seed: int) -> Language:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=2048,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         initializer_range=0.2,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    network = _seeded(seed, lambda: AutoModelForCausalLM.from_config(config))
-    return Language(network.float().eval(), tokenizer)
 
 
 def toy_vit(seed: int) -> Vision:
@@ -77,7 +83,7 @@ def toy_vit(seed: int) -> Vision:
         patch_size=16,
         initializer_factor=5.0,
     )
-    tower = _seeded(seed, lambda: AutoModel.from_config(config))
+    tower = seeded(seed, lambda: AutoModel.from_config(config))
     return Vision(tower.float().eval(), _processor())
 
 
@@ -96,7 +102,7 @@ def toy_convolutional(seed: int) -> Vision:
         image_size=IMAGE_PX,
         initializer_range=0.5,
     )
-    tower = _seeded(seed, lambda: AutoModel.from_config(config))
+    tower = seeded(seed, lambda: AutoModel.from_config(config))
     return Vision(tower.float().eval(), _processor())
 
 
@@ -110,7 +116,20 @@ def _processor() -> ImageProcessor:
     return cast(ImageProcessor, processor)
 
 
-def _seeded(seed: int, make: Callable[[], M]) -> M:
+def enliven(network: nn.Module, *, seed: int) -> None:
+    """Give a network random matrices, in place, so that what it says depends on all it is given.
+
+    As networks are usually begun, two pictures would change a toy's words by nothing that a test could see.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim > 1:
+                spread = 1 / weight[0].numel() ** 0.5
+                weight.copy_(torch.randn(weight.shape, generator=generator) * spread)
+
+
+def seeded(seed: int, make: Callable[[], M]) -> M:
     """Return what ``make`` gives under this seed; the caller's random numbers go on as if nothing had happened."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -3,6 +3,9 @@
 Not a finished model: only what a stage trains (safetensors), the optimizer's state, and where it stood. A checkpoint
 counts when its marker ``complete`` lists the sha256 of its other files and they agree; anything else is ignored.
 Random states are not in it: each step seeds anew (``determinism.py``).
+
+Where processes hold shares of the weights (FSDP), each writes its own into ``shares/``, and the leading one the marker
+when all have. A checkpoint of either kind is taken up by any number of processes.
 """
 
 from __future__ import annotations
@@ -21,12 +24,16 @@ from torch import Tensor
 from triptych.core.errors import RunError
 from triptych.core.files import sha256_of
 from triptych.core.log import say
+from triptych.train.parallel.saved import INDEX, is_shared, read_shares, share_out, write_shares
+from triptych.train.parallel.world import World
 
 FOLDER = "checkpoints"
 MARKER = "complete"
 POSITION = "position.json"
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.safetensors"
+SHARES = "shares"
+"""Folder of what several processes wrote, in place of weights and optimizer."""
 PART = ".part"
 """Ending of a checkpoint that is being written."""
 
@@ -61,39 +68,72 @@ class Checkpoint:
     folder: Path
     position: Position
 
-    def weights(self) -> dict[str, Tensor]:
-        """Return the trained weights by part and name."""
-        return load_file(self.folder / WEIGHTS)
+    def weights(self, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Return the trained weights by part and name; as shares, where those of ``like`` are."""
+        return self._read(WEIGHTS, like)
 
-    def optimizer(self) -> dict[str, Tensor]:
-        """Return the optimizer's state; empty after a closed-form stage."""
-        return load_file(self.folder / OPTIMIZER)
+    def optimizer(self, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Return the optimizer's state, as ``weights``; empty after a closed-form stage."""
+        return self._read(OPTIMIZER, like)
+
+    def _read(self, file: str, like: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        if (self.folder / SHARES).is_dir():
+            return read_shares(self.folder / SHARES, kind=Path(file).stem, like=like)
+        tensors = load_file(self.folder / file)
+        return tensors if like is None or not is_shared(like) else share_out(tensors, like=like)
 
 
-def save_checkpoint(run: Path, outcome: Outcome) -> Path:
+def save_checkpoint(run: Path, outcome: Outcome, world: World | None = None) -> Path:
     """Write a checkpoint so that it is there as a whole or not at all; return its folder.
+
+    Args:
+        run: the run's folder, which all processes see.
+        outcome: what is kept.
+        world: all its processes come here; None: this one is alone.
 
     Raises:
         RunError: it cannot be written (a full disk); what was there before is untouched.
     """
+    world = World() if world is None else world
     position = outcome.position
     folder = run / FOLDER / f"{position.stage}-{position.step}"
     part = folder.with_name(folder.name + PART)
-    try:
+    tensors = {WEIGHTS: outcome.weights, OPTIMIZER: outcome.optimizer}
+
+    def begin() -> None:
         _remove(part)
         part.mkdir(parents=True)
-        for name, tensors in ((WEIGHTS, outcome.weights), (OPTIMIZER, outcome.optimizer)):
-            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, part / name)
+
+    def write() -> None:
+        for name, each in tensors.items():
+            try:
+                save_file({key: tensor.detach().cpu().contiguous() for key, tensor in each.items()}, part / name)
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+
+    def write_share() -> None:
+        own = {f"{Path(name).stem}/{key}": tensor for name, each in tensors.items() for key, tensor in each.items()}
+        write_shares(part / SHARES, own, world)
+
+    def end() -> None:
         (part / POSITION).write_text(json.dumps(asdict(position), indent=2) + "\n", encoding="utf-8")
-        digests = {name: sha256_of(part / name) for name in (WEIGHTS, OPTIMIZER, POSITION)}
+        files = sorted(path for path in part.rglob("*") if path.is_file())
+        digests = {str(path.relative_to(part)): sha256_of(path) for path in files}
         (part / MARKER).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
-        for path in part.iterdir():
+        for path in (*files, part / MARKER, *(path for path in part.iterdir() if path.is_dir()), part):
             flush(path)
-        flush(part)
         _remove(folder)  # a torn one: a whole one would have been taken up, and its step not be done again
         part.rename(folder)
         flush(folder.parent)
-    except (OSError, SafetensorError) as error:
+
+    try:
+        world.lead(begin)
+        if is_shared(outcome.weights):
+            world.together(write_share)
+        else:
+            world.lead(write)
+        world.lead(end)
+    except (OSError, RunError) as error:
         shutil.rmtree(part, ignore_errors=True)
         last = latest_checkpoint(run, position.stage)
         good = f"the last good checkpoint is {last.folder}" if last else "there is no earlier checkpoint"
@@ -146,7 +186,8 @@ def _problem(folder: Path) -> str | None:
         return f"it has no file {MARKER!r}"
     try:
         digests = json.loads(marker.read_text(encoding="utf-8"))
-        for name in (WEIGHTS, OPTIMIZER, POSITION):
+        own = (f"{SHARES}/{INDEX}",) if (folder / SHARES).is_dir() else (WEIGHTS, OPTIMIZER)
+        for name in sorted({*own, POSITION, *digests}):
             if sha256_of(folder / name) != digests[name]:
                 return f"{name} is not what was written"
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, ModelError
 from triptych.core.files import append_json_line
 from triptych.core.log import say
 from triptych.core.records import Example, ImageRef, images_of, text_of
@@ -26,7 +26,7 @@ from triptych.models.family import Model
 from triptych.models.features import FeatureStore
 from triptych.train.checkpoint import Outcome, Position
 from triptych.train.ledger import LEDGER
-from triptych.train.meters import METRICS, rewind_records
+from triptych.train.measuring.meters import METRICS, rewind_records
 from triptych.train.prepare import image_key, prepare
 from triptych.train.recipe import ClosedForm
 from triptych.train.stop import Stop
@@ -82,7 +82,7 @@ def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Seque
     def chunks() -> Iterator[tuple[Tensor, Tensor]]:
         for chunk in _chunks(captions):
             targets_NH = torch.stack([words[caption.text] for caption in chunk])
-            yield store.features([caption.image for caption in chunk]), targets_NH
+            yield _features(store, chunk), targets_NH
 
     fit(model, chunks(), ridge=stage.ridge)
     explained, nearest = _quality(model, captions[:CHECKED], store, words)
@@ -124,13 +124,26 @@ def _quality(
     residual = total = right = 0.0
     for start, chunk in zip(range(0, len(captions), CHUNK), _chunks(captions), strict=True):
         with torch.no_grad():
-            tokens_NPH = model.project(store.features([caption.image for caption in chunk]).to(names_MH.device))
+            seen = store.features([caption.image for caption in chunk])
+            tokens_NPH = torch.stack(model.project(seen)).to(names_MH.device)
         wanted_N = targets_N[start : start + len(chunk)]
         residual += float((names_MH[wanted_N][:, None] - tokens_NPH).double().square().sum())
         total += float((names_MH[wanted_N] - center_H).double().square().sum()) * tokens_NPH.shape[1]
         found_N = (normalize(tokens_NPH.mean(dim=1) - mean_H, dim=-1) @ directions_MH.T).argmax(dim=-1)
         right += float((found_N == wanted_N).sum())
     return 1 - residual / total if total else 0.0, right / len(captions)
+
+
+def _features(store: FeatureStore, captions: Sequence[Caption]) -> Tensor:
+    """Return features_NPC.
+
+    Raises:
+        ModelError: pictures have features of differing numbers, among which none stands for the whole.
+    """
+    features = [seen.values for seen in store.features([caption.image for caption in captions])]
+    if any(each.shape != features[0].shape for each in features):
+        raise ModelError("pictures of differing sizes have differing numbers of features: align a tower of one size.")
+    return torch.stack(features)
 
 
 def _chunks(captions: Sequence[Caption]) -> Iterator[Sequence[Caption]]:

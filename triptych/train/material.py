@@ -31,7 +31,9 @@ from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import READ, RunningLedger
 from triptych.train.prepare import digest_of, mixture_of, open_sources, prepare_encoded
-from triptych.train.recipe import Limits, Tune
+from triptych.train.recipe import Tune
+from triptych.train.scores import rendering_for
+from triptych.train.sources import Limits
 from triptych.train.torn import enter
 
 
@@ -62,9 +64,17 @@ class Material:
         """Whether all rows are."""
         return bool(self.encoded)
 
-    def loaded(self, first: int, *, workers: int, finished: Callable[[int], bool]) -> Generator[Loaded]:
-        """Yield the steps from number ``first`` on until one is ``finished``, read ahead by so many processes."""
-        steps = (self.plan.step(number) for number in takewhile(lambda number: not finished(number), count(first)))
+    def loaded(
+        self, first: int, *, workers: int, finished: Callable[[int], bool], rank: int = 0, ranks: int = 1
+    ) -> Generator[Loaded]:
+        """Yield the steps from number ``first`` on until one is ``finished``, read ahead by so many processes.
+
+        Of each step, the packs of ``rank``.
+        """
+        numbers = takewhile(lambda number: not finished(number), count(first))
+        steps = (self.plan.step(number) for number in numbers)
+        if ranks > 1:
+            steps = (step.of_rank(rank, ranks) for step in steps)
         if self.load_apart is None:
             return ahead(self.load, steps, workers=0)
         return ahead(self.load_apart if workers else self.load, steps, workers=workers)
@@ -94,7 +104,7 @@ def reader_of(stage: Tune, corpora: Corpora, rendering: Rendering, *, look: bool
     """Return what reads the rows of a stage, within its budget."""
     shorten = stage.budget is not None and stage.budget.overlong == "shorten"
     budgets = [_budget(stage, entry.budget) for entry in stage.data]
-    return Reader(corpora, rendering, budgets=budgets, shorten=shorten, look=look)
+    return Reader(corpora, rendering_for(stage.objective, rendering), budgets=budgets, shorten=shorten, look=look)
 
 
 def _budget(stage: Tune, own: Limits | None) -> Budget | None:

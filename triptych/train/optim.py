@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import AdamW
 
 from triptych.core.errors import ModelError
@@ -40,7 +41,7 @@ def make_optimizer(
             raise ModelError(f"part {part!r} is to be trained ({plan.train}), but has no weights to train.")
         for vectors in (False, True):
             if chosen := [weight for weight in own if (weight.ndim < 2) == vectors]:
-                weight_decay = 0.0 if vectors else decay
+                weight_decay = 0.0 if vectors else decay if plan.decay is None else plan.decay
                 group = {"params": chosen, "part": part, "peak_rate": plan.rate, "lr": plan.rate}
                 groups.append(group | {"weight_decay": weight_decay})
     # One kernel for all of a tensor's arithmetic: a third of the time of the plain loop on a CPU.
@@ -61,16 +62,20 @@ def schedule_factor(step: float, *, total: float, warmup: float, schedule: Sched
     return left if schedule == "linear" else 0.5 - 0.5 * math.cos(math.pi * left)
 
 
-def set_rates(optimizer: AdamW, factor: float) -> dict[str, float]:
-    """Give every group its rate of this step; return them by part."""
+def set_rates(optimizer: AdamW, factor: float, own: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Give every group its rate of this step, by its part's own factor where it has one; return them by part."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak_rate"] * factor
+        group["lr"] = group["peak_rate"] * (own or {}).get(group["part"], factor)
     return {group["part"]: group["lr"] for group in optimizer.param_groups}
 
 
 def clip_gradients(weights: Iterable[nn.Parameter], *, largest: float) -> float:
-    """Scale all gradients together to a norm of at most ``largest``; return the norm before."""
-    return float(nn.utils.clip_grad_norm_(weights, largest))
+    """Scale all gradients together to a norm of at most ``largest``; return the norm before, over all shares."""
+    moving = list(weights)
+    norm = nn.utils.get_total_norm([weight.grad for weight in moving if weight.grad is not None])
+    whole = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    nn.utils.clip_grads_with_norm_(moving, largest, whole)
+    return float(whole)
 
 
 def optimizer_tensors(optimizer: AdamW, weights: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:

@@ -163,11 +163,12 @@ def prepare_encoded(stage: Stage, reader: Reader, *, pack_tokens: int, run: Path
 
 
 def digest_of(encoded: Iterable[Encoded]) -> str:
-    """Return a sha256 of ids, masks and images in their places; images by file name, size and box."""
+    """Return a sha256 of ids, masks, targets and images in their places; images by file name, size and box."""
     digest = hashlib.sha256()
     for each in encoded:
         slots = [(slot.start, slot.stop, *image_key(slot.image)) for slot in each.slots]
-        digest.update(repr((each.id, each.ids, each.trained, slots)).encode("utf-8"))
+        scored = (each.targets, each.reads) if each.reads else ()
+        digest.update(repr((each.id, each.ids, each.trained, slots, *scored)).encode("utf-8"))
     return digest.hexdigest()
 
 

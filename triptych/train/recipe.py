@@ -9,48 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from triptych.core.config import Length, Settings, dump_config, first_difference, load_config, parse_config
 from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import write_atomically
 from triptych.core.records import Json
-from triptych.data.transform import TransformPlan
+from triptych.train.objective import Objective, Reply
+from triptych.train.setting import LogPlan, ParallelPlan
+from triptych.train.sources import BudgetPlan, Source, Tokens
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Tokens = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 RECIPE = "recipe.yaml"
-
-
-class Limits(Settings):
-    """What an example may cost. Its images are shrunk together first; none is cut or parted from its words."""
-
-    image_tokens: Tokens | None = None
-    """Most tokens of one image; null: as many as it has."""
-    images_tokens: Tokens | None = None
-    """Most tokens of all images of an example together."""
-    example_tokens: Tokens | None = None
-    """Most tokens of an example; null: pack_tokens."""
-    least_side_px: Annotated[int, Field(ge=1)] = 56
-    """No image is shrunk to a shorter side than this."""
-
-
-class Source(Settings):
-    """One data set."""
-
-    source: Annotated[str, Field(pattern=r"^[^:]+:.+$")]
-    """``FORMAT:PATH``; a format is a file in ``triptych/data/formats``."""
-    transforms: tuple[TransformPlan, ...] = ()
-    """What is done to its rows, in order: ``[{kind: in_front}, ...]``; files in ``triptych/data/transforms``."""
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """How often an epoch has each of its rows: 0.5 is a half and in the next epoch the other half, 2 is all twice."""
-    limit: Annotated[int, Field(ge=1)] | None = None
-    """Most rows that an epoch takes, before the weight; other rows in each epoch. null: all."""
-    budget: Limits | None = None
-    """What its examples may cost, within the stage's budget."""
 
 
 class Parts(Settings):
@@ -64,22 +38,34 @@ class Parts(Settings):
 
 
 class ModelPlan(Settings):
-    """The model a run starts from: put together from parts, or opened."""
+    """The model a run starts from: put together from parts, opened, or a family's toy."""
 
     family: str | None = None
-    """With ``parts``: a file in ``triptych/models/families``; null: llava. An opened model says it itself."""
+    """With ``parts`` or ``sample``: a file in ``triptych/models/families``; null: llava. An opened model says it
+    itself."""
     open: str | None = None
     """A folder or hub id of a finished checkpoint, instead of ``parts``."""
     parts: Parts | None = None
+    sample: str | None = None
+    """Name of a toy model with random weights that the family has (``FAMILY.samples``), instead of ``parts``."""
     template: str | None = None
-    """With ``parts``: name of the chat template; null: chatml. An opened model says it itself."""
+    """Name of the chat template; null: chatml with ``parts``, an opened model's own with ``open``."""
+    image_processor: dict[str, JsonValue] = Field(default_factory=dict)
+    """With ``open``: settings of its image processor that are to be others, as its preprocessor_config.json calls
+    them, e.g. ``{do_image_splitting: false}``."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelPlan:
-        if (self.open is None) == (self.parts is None):
-            raise ValueError("give either parts (a new model) or open (a finished one), not both and not neither")
-        if self.open is not None and (self.family or self.template):
-            raise ValueError("family and template are the opened model's own: leave them out beside open")
+        if sum(each is not None for each in (self.open, self.parts, self.sample)) != 1:
+            raise ValueError(
+                "give either parts (a new model) or open (a finished one), not both and not neither; or sample (a toy)"
+            )
+        if self.sample is not None and (self.family is None or self.template is not None):
+            raise ValueError("a sample needs its family and has a template of its own: family: NAME, and no template")
+        if self.open is not None and self.family:
+            raise ValueError("the family is the opened model's own: leave it out beside open")
+        if self.open is None and self.image_processor:
+            raise ValueError("image_processor changes an opened model's: leave it out without open")
         return self
 
 
@@ -89,20 +75,33 @@ class Frozen(Settings):
     train: Literal["frozen"] = "frozen"
 
 
-class Full(Settings):
+class Moving(Settings):
+    """What every part that moves has of its own."""
+
+    rate: Rate
+    """Learning rate at its highest."""
+    decay: Decay | None = None
+    """Weight decay of its matrices; null: the stage's."""
+    warmup: Length | None = None
+    """How long its rate rises; null: as the stage's."""
+
+
+class Full(Moving):
     """A part of which every weight moves."""
 
     train: Literal["full"]
-    rate: Rate
-    """Learning rate at its highest."""
+    only: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Modules that move, by the last word of their name, e.g. ``[embed_tokens]``; null: all."""
 
 
-class Lora(Settings):
-    """A part that moves by low-rank adapters (Hu et al. 2021, arXiv:2106.09685), merged into it at the stage's end."""
+class Lora(Moving):
+    """A part that moves by low-rank adapters (Hu et al. 2021, arXiv:2106.09685), merged into it at the stage's end.
 
-    train: Literal["lora"]
-    rate: Rate
-    """Learning rate at its highest."""
+    ``dora``: with a magnitude of each row beside (Liu et al. 2024, arXiv:2402.09353). ``qlora``: over weights kept in 4
+    bits, nf4 with double quantisation (Dettmers et al. 2023, arXiv:2305.14314); ``qdora``: both.
+    """
+
+    train: Literal["lora", "dora", "qlora", "qdora"]
     rank: Annotated[int, Field(ge=1)]
     alpha: Annotated[int, Field(ge=1)]
     """The adapter counts alpha / rank times."""
@@ -112,18 +111,43 @@ class Lora(Settings):
     """First layer of the stack that gains an adapter. Layers below it need no backward pass, which saves their share
     of a step's time."""
     dropout: Fraction = 0.0
+    first_weights: Literal["kaiming", "gaussian"] = "kaiming"
+    """How the adapter's first matrix is drawn; its second is zero."""
+
+    @property
+    def decomposed(self) -> bool:
+        """Whether rows have magnitudes of their own (DoRA)."""
+        return self.train in ("dora", "qdora")
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the weights beside the adapter are kept in 4 bits."""
+        return self.train in ("qlora", "qdora")
+
+
+AnyPlan = Annotated[Frozen | Full | Lora, Field(discriminator="train")]
 
 
 class PartPlans(Settings):
     """What each part does in a stage."""
 
-    vision: Annotated[Frozen | Full, Field(discriminator="train")] = Frozen()
-    projector: Annotated[Frozen | Full, Field(discriminator="train")] = Frozen()
-    language: Annotated[Frozen | Full | Lora, Field(discriminator="train")] = Frozen()
+    vision: AnyPlan = Frozen()
+    projector: AnyPlan = Frozen()
+    """All of what connects: an MLP, a resampler, gated cross-attention."""
+    language: AnyPlan = Frozen()
+    head: Annotated[Frozen | Full, Field(discriminator="train")] = Frozen()
+    """The score head, where the objective has one."""
+
+    @model_validator(mode="after")
+    def _towers_have_no_dropout(self) -> PartPlans:
+        if isinstance(self.vision, Lora) and self.vision.dropout:
+            raise ValueError("vision.dropout: a tower is always in evaluation mode, where nothing drops out: leave it")
+        return self
 
     def items(self) -> tuple[tuple[str, Frozen | Full | Lora], ...]:
         """Return (part, plan) pairs, in the order of the forward pass."""
-        return (("vision", self.vision), ("projector", self.projector), ("language", self.language))
+        shared = (("vision", self.vision), ("projector", self.projector), ("language", self.language))
+        return (*shared, ("head", self.head))
 
 
 class Stage(Settings):
@@ -153,17 +177,11 @@ class ClosedForm(Stage):
         return self
 
 
-class BudgetPlan(Limits):
-    """What every example of a stage may cost."""
-
-    overlong: Literal["refuse", "shorten"] = "refuse"
-    """An example that is too long with shrunk images: leave it out, or leave out its early turns with their images."""
-
-
 class Tune(Stage):
-    """Learn replies by gradient."""
+    """Learn by gradient."""
 
     kind: Literal["tune"]
+    objective: Objective = Reply()
     length: Length
     """``N steps``, ``N tokens`` or ``N epochs``."""
     pack_tokens: Tokens
@@ -178,11 +196,20 @@ class Tune(Stage):
     warmup: Length = Length(0, "steps")
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of a step's gradient, over all parts."""
-    decay: Annotated[float, Field(ge=0)] = 0.0
+    decay: Decay = 0.0
     """Weight decay of matrices; vectors (biases, norms) never decay."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """Of AdamW. 0.98 forgets a gradient's size in 50 steps: runs here are short."""
     checkpoint_every: Length = Length(100, "steps")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic; the weights that move and the optimizer's state are float32 in both."""
+    checkpoint_activations: bool = False
+    """Compute a layer's inner values again on the way back, instead of keeping them: about a third more work for a
+    fraction of the memory. The result is the same."""
+    compile: bool = False
+    """Let torch.compile make one kernel of what it can, block by block."""
+    liger: bool = False
+    """Fused kernels of the package liger-kernel, on a GPU."""
     budget: BudgetPlan | None = None
     """Bring examples that are too long within it; null: they are refused."""
     in_memory_rows: Annotated[int, Field(ge=0)] = 20_000
@@ -200,6 +227,8 @@ class Tune(Stage):
             raise ValueError(
                 "parts: every part is frozen, nothing would be learnt; give one train: full or train: lora"
             )
+        if isinstance(self.objective, Reply) and not isinstance(self.parts.head, Frozen):
+            raise ValueError("parts.head: objective reply has no score head; leave the key out, or name an objective")
         for key in ("step_tokens", "forward_tokens"):
             tokens = getattr(self, key)
             if tokens is not None and tokens % self.pack_tokens:
@@ -222,6 +251,8 @@ class Recipe(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     model: ModelPlan
     stages: Annotated[tuple[StagePlan, ...], Field(min_length=1)]
+    parallel: ParallelPlan = ParallelPlan()
+    log: LogPlan = LogPlan()
 
     @model_validator(mode="after")
     def _stages_have_names_of_their_own(self) -> Recipe:
@@ -282,6 +313,9 @@ def _difference(recipe: Recipe, path: Path) -> str | None:
 
 
 def _binding(recipe: Recipe) -> Json:
-    """Return what makes a run what it is: not by how many processes it is read."""
-    tree: dict[str, Json] = recipe.model_dump(mode="json", exclude={"stages": {"__all__": {"workers"}}})
+    """Return what makes a run what it is: not on how many processes it runs, nor who is told of it."""
+    tree: dict[str, Json] = recipe.model_dump(
+        mode="json",
+        exclude={"parallel": True, "log": True, "stages": {"__all__": {"workers", "checkpoint_activations"}}},
+    )
     return tree

@@ -1,4 +1,4 @@
-"""Let a model's parts move as a stage says, and settle them when it is done. Frozen, full and LoRA are values here.
+"""Let a model's parts move as a stage says, and settle them when it is done. Frozen, full and adapted are values.
 
 Not the adapters themselves (``models/adapters.py``) nor their rates (``optim.py``).
 """
@@ -24,29 +24,52 @@ def release_parts(model: Model, plans: PartPlans, *, seed: int) -> dict[str, nn.
         model: without an adapter.
         plans: what each part does.
         seed: of an adapter's first weights.
+
+    Raises:
+        ModelError: the model has no such part, or the part not what is to move.
     """
-    parts = model.parts()
+    parts = model.parts_and_head()
     for part, plan in plans.items():
-        parts[part].requires_grad_(isinstance(plan, Full))
+        if part not in parts:
+            if isinstance(plan, Frozen):
+                continue
+            raise ModelError(f"parts.{part}: a model of family {model.family!r} has no such part; leave the key out.")
+        _free(parts[part], plan, part=part)
         # Dropout only where something learns. A tower's batch statistics never move: ``Model.encode`` sees to that.
         parts[part].train(not isinstance(plan, Frozen) and part != "vision")
         if isinstance(plan, Lora):
-            assert part == "language", f"the recipe lets {part} have an adapter"
             chosen = AdapterPlan(
                 rank=plan.rank,
                 alpha=plan.alpha,
                 targets=plan.targets,
                 dropout=plan.dropout,
                 from_layer=plan.from_layer,
+                decomposed=plan.decomposed,
+                quantised=plan.quantised,
+                gaussian=plan.first_weights == "gaussian",
                 seed=derive_seed(seed, part, "adapter"),
             )
-            add_adapter(model, chosen)
+            add_adapter(model, chosen, part=part)
     return {
         f"{part}.{name}": weight
-        for part, module in model.parts().items()
+        for part, module in model.parts_and_head().items()
         for name, weight in module.named_parameters()
         if weight.requires_grad
     }
+
+
+def _free(module: nn.Module, plan: Frozen | Full | Lora, *, part: str) -> None:
+    if not (isinstance(plan, Full) and plan.only):
+        module.requires_grad_(isinstance(plan, Full))
+        return
+    module.requires_grad_(False)
+    named = [(name.rpartition(".")[2], each) for name, each in module.named_modules() if name]
+    if missing := sorted(set(plan.only) - {name for name, _ in named}):
+        known = sorted({name for name, each in named if next(each.parameters(), None) is not None})
+        raise ModelError(f"parts.{part}.only: it has no module {missing[0]!r}; there are: {', '.join(known)}.")
+    for name, each in named:
+        if name in plan.only:
+            each.requires_grad_(True)
 
 
 def settle_parts(model: Model) -> None:
@@ -56,8 +79,10 @@ def settle_parts(model: Model) -> None:
         ModelError: merged weights are not finite.
     """
     merge(model)
-    model.network.requires_grad_(False)
-    model.network.train(False)
+    for each in (model.network, model.score_head):
+        if each is not None:
+            each.requires_grad_(False)
+            each.train(False)
 
 
 def load_weights(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:

@@ -40,7 +40,15 @@ class Row(Protocol):
 R = TypeVar("R", bound=Row)
 
 
-def read_ahead(rows: Iterable[R], read: Callable[[Sequence[ImageRef]], object], *, label: str, stop: Stop) -> Torn:
+def read_ahead(
+    rows: Iterable[R],
+    read: Callable[[Sequence[ImageRef]], object],
+    *,
+    label: str,
+    stop: Stop,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Torn:
     """Read every distinct picture of the rows once, in an order that no restart changes; return those that are torn.
 
     Args:
@@ -48,13 +56,16 @@ def read_ahead(rows: Iterable[R], read: Callable[[Sequence[ImageRef]], object], 
         read: encodes a chunk of pictures, or decodes it; raises ImageError where one is torn.
         label: of the progress bar.
         stop: is asked after each chunk.
+        rank: of this process, which reads every ``ranks``-th chunk.
+        ranks: processes that share the work.
     """
     images = list(dict.fromkeys(image for row in rows for image in row.images))
     torn = Torn()
     with progress(f"{label}: pictures", len(images)) as advance:
         for first in range(0, len(images), CHUNK_IMAGES):
             chunk = images[first : first + CHUNK_IMAGES]
-            torn.look(chunk, read)
+            if first // CHUNK_IMAGES % ranks == rank:
+                torn.look(chunk, read)
             advance(len(chunk))
             stop.check(f"while it read the pictures of stage {label!r}; those done are kept")
     return torn
@@ -82,6 +93,13 @@ class Torn:
                 self.look([image], read)
         else:
             self._whole.update(unknown)
+
+    def joined(self, others: Iterable[Torn]) -> Torn:
+        """Return what this one and others know together."""
+        for other in others:
+            self._problems.update(other._problems)
+            self._whole.update(other._whole)
+        return self
 
     def problem(self, row: Row) -> Refused | None:
         """Return why a row cannot be used; None where all its pictures are whole, or nobody has looked."""

@@ -7,8 +7,10 @@ weights are put back from its last checkpoint. Killed at any moment and started 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,13 +18,20 @@ from torch import nn
 
 from triptych.core.files import only_one
 from triptych.core.log import logged, measured, say
-from triptych.models.family import Model, PartsPlan, assemble, open_model
-from triptych.train.checkpoint import Checkpoint, Outcome, latest_checkpoint, prune_checkpoints, save_checkpoint
+from triptych.models.family import Model
+from triptych.train.checkpoint import Checkpoint, latest_checkpoint, prune_checkpoints, save_checkpoint
 from triptych.train.closed_form import align
 from triptych.train.determinism import derive_seed, deterministic
-from triptych.train.meters import METRICS, StepReport
-from triptych.train.recipe import ClosedForm, ModelPlan, Recipe, StagePlan, Tune, claim_run, resolve
-from triptych.train.release import load_weights, release_parts, settle_parts
+from triptych.train.measuring.meters import METRICS, StepReport
+from triptych.train.measuring.peak import peak_of
+from triptych.train.measuring.sessions import SESSIONS, session
+from triptych.train.measuring.trackers import TRACKERS, Trackers, check_trackers
+from triptych.train.parallel.blocks import reset_blocks
+from triptych.train.parallel.world import World, joined
+from triptych.train.recipe import ClosedForm, Recipe, StagePlan, Tune, claim_run, resolve
+from triptych.train.release import load_weights, settle_parts
+from triptych.train.scores import release_stage
+from triptych.train.start import start_model
 from triptych.train.stop import Stop, listening
 from triptych.train.tune import tune
 
@@ -56,79 +65,137 @@ def train(recipe: Recipe, *, run: Path, hooks: Hooks | None = None) -> Path:
         RunError: the folder is another recipe's or another process works in it, the loss is not finite, a checkpoint
             cannot be written, a stop was asked for.
     """
-    with only_one(run / LOCK), logged(run / LOG):
-        return _train(resolve(recipe), run=run, hooks=hooks or Hooks())
+    recipe = resolve(recipe)
+    with joined(recipe.parallel.kind) as world, ExitStack() as own:
+
+        def claim() -> None:
+            check_trackers(recipe.log)
+            own.enter_context(only_one(run / LOCK))
+            own.enter_context(logged(run / LOG))
+
+        world.lead(claim)
+        return _train(recipe, world, run=run, hooks=hooks or Hooks())
 
 
-def _train(recipe: Recipe, *, run: Path, hooks: Hooks) -> Path:
+def _train(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Path:
     finished = run / MODEL
-    if claim_run(recipe, run):
-        shutil.rmtree(finished, ignore_errors=True)  # an earlier recipe's
-    if finished.is_dir() and _finished(run, recipe.stages[-1].name):
+
+    def claim() -> bool:
+        if claim_run(recipe, run):
+            shutil.rmtree(finished, ignore_errors=True)  # an earlier recipe's
+            for name in (SESSIONS, TRACKERS):
+                (run / name).unlink(missing_ok=True)
+        return finished.is_dir() and _finished(run, recipe.stages[-1].name) is not None
+
+    if world.lead(claim):
         say(f"{recipe.name}: nothing to do, {finished} is there")
         return finished
-    with deterministic(), listening() as stop:
-        model = start_model(recipe.model, seed=derive_seed(recipe.seed, "model"))
-        for index in range(len(recipe.stages)):
-            _run_stage(model, recipe, index, run=run, hooks=hooks, stop=stop)
+    if world.ranks > 1:
+        say(f"{recipe.name}: {world.ranks} processes, {world.kind}")
+
+    def save() -> None:
         # Whole or not there: a family writes beside the folder and renames.
         shutil.rmtree(finished, ignore_errors=True)
         model.save(finished)
+
+    with session(run, world), _told(recipe, world, run=run, hooks=hooks) as hooks, deterministic(), listening() as stop:
+        model = world.together(lambda: start_model(recipe.model, seed=derive_seed(recipe.seed, "model")))
+        for index in range(len(recipe.stages)):
+            model = _run_stage(model, recipe, index, world, run=run, hooks=hooks, stop=stop)
+        world.lead(save)
     return finished
 
 
-def start_model(plan: ModelPlan, *, seed: int) -> Model:
-    """Return the model that a run starts from, with weights in float32: smaller steps than bfloat16 has must count.
+@contextmanager
+def _told(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Iterator[Hooks]:
+    """Open the trackers where this process leads; yield the hooks, which tell them too."""
+    if not world.leads:
+        yield hooks
+        return
+    trackers = Trackers(recipe.log, run=run, recipe=recipe.model_dump(mode="json"))
 
-    Args:
-        plan: resolved: with parts it names family and template.
-        seed: of the new projector.
+    def after_step(report: StepReport) -> None:
+        trackers.tell(report.record())
+        if hooks.after_step is not None:
+            hooks.after_step(report)
 
-    Raises:
-        NotFoundError, ModelError: a part is not there, or the parts do not fit together.
-    """
-    if plan.parts is None:
-        assert plan.open is not None
-        model = open_model(plan.open)
+    try:
+        yield replace(hooks, after_step=after_step)
+    finally:
+        trackers.close()
+
+
+def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: Path, hooks: Hooks, stop: Stop) -> Model:
+    """Return the model at the end of a stage: by the stage's work, or by the weights that it left."""
+    stage = recipe.stages[index]
+    seed = derive_seed(recipe.seed, "stage", stage.name)
+    _place(model, world, shared=isinstance(stage, Tune) and world.kind == "fsdp")
+    if last := world.lead(lambda: _finished(run, stage.name)):
+        say(f"{stage.name}: done before, taken from {last.folder}")
+        world.together(lambda: _put_back(model, stage, last, seed=seed))
+        world.lead(lambda: prune_checkpoints(run, stage.name, keep=1))
+        world.lead(lambda: _tell(hooks, stage.name, model))
+        return model
+    later = [each.name for each in recipe.stages[index + 1 :]]
+    if isinstance(stage, ClosedForm):
+        world.lead(lambda: _align(model, stage, run=run, seed=seed, later=later, stop=stop))
     else:
-        assert plan.family is not None and plan.template is not None, "the recipe is not resolved"
-        parts = plan.parts
-        chosen = PartsPlan(
-            vision=parts.vision,
-            language=parts.language,
-            projector=parts.projector,
-            image_tokens=parts.image_tokens,
-            template=plan.template,
-            seed=seed,
-        )
-        model = assemble(plan.family, chosen)
-    if any(weight.dtype != torch.float32 for weight in model.network.parameters()):
-        nn.Module.to(model.network, torch.float32)
+        peak = peak_of(world.device, precision=stage.precision, measure=recipe.log.measure_peak)
+        with measured(stage.name, world.book(run) / METRICS):
+            outcome = tune(
+                model,
+                stage,
+                run=run,
+                seed=seed,
+                later=later,
+                stop=stop,
+                after_step=hooks.after_step,
+                world=world,
+                peak=peak,
+            )
+        # After the stage's last record, so that whoever is killed in between writes that record again.
+        save_checkpoint(run, outcome, world)
+        reset_blocks(model, stage)
+    world.lead(lambda: prune_checkpoints(run, stage.name, keep=1))
+    model = _settled(model, recipe, index, world, run=run)
+    world.lead(lambda: _tell(hooks, stage.name, model))
+    world.together(partial(stop.check, f"after stage {stage.name!r}, which is done"))
     return model
 
 
-def _run_stage(model: Model, recipe: Recipe, index: int, *, run: Path, hooks: Hooks, stop: Stop) -> None:
-    """Bring the model to the end of a stage: by the stage's work, or by the weights that it left."""
-    stage = recipe.stages[index]
-    seed = derive_seed(recipe.seed, "stage", stage.name)
-    if last := _finished(run, stage.name):
-        _put_back(model, stage, last, seed=seed)
-        prune_checkpoints(run, stage.name, keep=1)
-        _tell(hooks, stage.name, model)
-        return
-    later = [each.name for each in recipe.stages[index + 1 :]]
+def _align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: list[str], stop: Stop) -> None:
     with measured(stage.name, run / METRICS):
-        outcome: Outcome
-        if isinstance(stage, ClosedForm):
-            outcome = align(model, stage, run=run, seed=seed, later=later, stop=stop)
-        else:
-            outcome = tune(model, stage, run=run, seed=seed, later=later, stop=stop, after_step=hooks.after_step)
-    # After the stage's last record, so that whoever is killed in between writes that record again.
+        outcome = align(model, stage, run=run, seed=seed, later=later, stop=stop)
     save_checkpoint(run, outcome)
-    prune_checkpoints(run, stage.name, keep=1)
-    settle_parts(model)
-    _tell(hooks, stage.name, model)
-    stop.check(f"after stage {stage.name!r}, which is done")
+
+
+def _settled(model: Model, recipe: Recipe, index: int, world: World, *, run: Path) -> Model:
+    """Return the plain model that a stage left, in every process."""
+    stage = recipe.stages[index]
+    if world.ranks == 1 or (isinstance(stage, Tune) and world.kind == "ddp"):
+        settle_parts(model)
+        return model
+    stages: tuple[StagePlan, ...] = (stage,)  # aligned by the leading process alone
+    if isinstance(stage, Tune):
+        # Shares cannot be put together in place: the model is made again, and led through all stages' checkpoints.
+        model = start_model(recipe.model, seed=derive_seed(recipe.seed, "model"))
+        stages = recipe.stages[: index + 1]
+    for each in stages:
+        last = world.lead(partial(_finished, run, each.name))
+        assert last is not None, f"stage {each.name!r} is done and has no checkpoint"
+        seed = derive_seed(recipe.seed, "stage", each.name)
+        world.together(partial(_put_back, model, each, last, seed=seed))
+    return model
+
+
+def _place(model: Model, world: World, *, shared: bool) -> None:
+    """Bring the model where it computes; one that is to be shared out goes there share by share."""
+    device = torch.device("cpu") if shared and world.ranks > 1 else world.device
+    if model.device == device:
+        return
+    for each in (model.network, model.score_head):
+        if each is not None:
+            nn.Module.to(each, device)
 
 
 def _tell(hooks: Hooks, stage: str, model: Model) -> None:
@@ -142,9 +209,8 @@ def _finished(run: Path, stage: str) -> Checkpoint | None:
 
 
 def _put_back(model: Model, stage: StagePlan, last: Checkpoint, *, seed: int) -> None:
-    say(f"{stage.name}: done before, taken from {last.folder}")
     if isinstance(stage, Tune):
-        weights = dict(release_parts(model, stage.parts, seed=seed))
+        weights = dict(release_stage(model, stage, seed=seed))
     else:
         projector = model.parts()["projector"]
         weights = {f"projector.{name}": weight for name, weight in projector.named_parameters()}

@@ -4,104 +4,88 @@ Frozen, full and LoRA are values in the recipe, not other loops. A step is a pur
 its number: its examples come from the plan, its random numbers from (seed, stage, step). So a run that was killed ends
 with the same bits as one that was not.
 
-Shapes: N distinct images, P feature positions, C channels of the tower, K tokens an image, H hidden size, B rows,
-T tokens a row.
+Shapes: B rows, T tokens a row, H hidden size.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import torch
 from PIL.Image import Image
-from torch import Tensor, nn
-from torch.optim import AdamW
 
 from triptych.core.errors import DataError, RunError
 from triptych.core.files import append_json_line
-from triptych.core.log import progress, say
+from triptych.core.log import progress
 from triptych.core.records import ImageRef
 from triptych.data.batch import Batch, collate
+from triptych.data.format import Refused
 from triptych.data.plan.load import Loaded
-from triptych.data.plan.loader import StepPlan
 from triptych.data.plan.reader import Read
 from triptych.data.template import Encoded
-from triptych.models.family import Model
+from triptych.models.family import Model, Seen
 from triptych.models.features import FeatureStore
-from triptych.train.checkpoint import (
-    Checkpoint,
-    Outcome,
-    Position,
-    latest_checkpoint,
-    prune_checkpoints,
-    save_checkpoint,
-)
+from triptych.train.checkpoint import Outcome, latest_checkpoint, prune_checkpoints, save_checkpoint
 from triptych.train.determinism import derive_seed, seed_everything
 from triptych.train.ledger import LEDGER
-from triptych.train.loss import supervised_loss
-from triptych.train.material import Material, open_material
-from triptych.train.meters import METRICS, StepReport, memory_gib, rewind_records
-from triptych.train.optim import (
-    clip_gradients,
-    make_optimizer,
-    optimizer_tensors,
-    restore_optimizer,
-    set_rates,
-)
-from triptych.train.pace import Pace, pace_of
-from triptych.train.recipe import Frozen, Tune
-from triptych.train.release import load_weights, release_parts
+from triptych.train.loss import batch_loss
+from triptych.train.measuring.meters import METRICS, StepReport, memory_gib, rewind_records
+from triptych.train.measuring.operations import Counts, counts_of
+from triptych.train.measuring.sessions import note_stage
+from triptych.train.objective import Reply
+from triptych.train.optim import clip_gradients, set_rates
+from triptych.train.parallel.blocks import computing_in
+from triptych.train.parallel.shards import idle_batch
+from triptych.train.parallel.world import World
+from triptych.train.recipe import Tune
+from triptych.train.scores import scoring_of
 from triptych.train.stop import Stop
 from triptych.train.torn import Torn, read_ahead
+from triptych.train.work import TuneRun, outcome, start, take_up
 
+LINES = 10
+"""Lines about a stage's steps in its run's log, however long it is."""
 KEEP = 2
 """Checkpoints of a running stage that stay."""
 
 AfterStep = Callable[[StepReport], None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TuneRun:
-    """A tune stage under way: everything the loop needs. Its only state is in the weights and the optimizer."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a process says of its part of a step, before anybody computes."""
 
-    model: Model
-    stage: Tune
-    seed: int
-    """Of this stage."""
-    run: Path
-    material: Material
-    pace: Pace
-    weights: Mapping[str, nn.Parameter]
-    """Those that may move, by part and name."""
-    optimizer: AdamW
-    features: FeatureStore | None
-    """None: every picture is encoded each time, as the tower is trained or the rows are too many to keep all."""
-    torn: Torn = field(default_factory=Torn)
-    """Pictures that cannot be read. A conversation with one is left out of its pack."""
-
-    @property
-    def plan(self) -> StepPlan:
-        """The plan of its steps."""
-        return self.material.plan
-
-    @property
-    def encoded(self) -> Sequence[Encoded]:
-        """All rows by number, where they are in memory."""
-        return self.material.encoded
-
-    @property
-    def total(self) -> int:
-        """Steps of the stage; an estimate where the last ones are not planned yet."""
-        return self.pace.total(0)
+    packs: str
+    """Of the whole step, as this process planned it."""
+    told: tuple[tuple[int, Read], ...]
+    """Rows that are bad, or that the budget changed."""
+    passes: int
+    """Times that it goes through the network."""
+    tokens: int
+    counts: Counts
+    supervised: int
+    """Trained tokens, or targets of a score head."""
+    images: frozenset[ImageRef]
+    """Distinct ones."""
 
 
 def tune(
-    model: Model, stage: Tune, *, run: Path, seed: int, later: Sequence[str], stop: Stop, after_step: AfterStep | None
+    model: Model,
+    stage: Tune,
+    *,
+    run: Path,
+    seed: int,
+    later: Sequence[str],
+    stop: Stop,
+    after_step: AfterStep | None,
+    world: World | None = None,
+    peak: float | None = None,
 ) -> Outcome:
     """Run a tune stage to its end; its adapters stay attached. The last step's checkpoint is the caller's.
 
@@ -112,81 +96,50 @@ def tune(
         seed: of this stage.
         later: stages after this one, whose records are dropped.
         stop: is asked after each step.
-        after_step: is told about each step.
+        after_step: is told about each step, in the process that leads.
+        world: the processes of the run, which all come here; None: this one is alone.
+        peak: operations a second of one process's device, so that MFU can be told; None: not known.
 
     Raises:
         DataError: the data cannot be used.
         RunError: the loss is not finite, the data changed since the checkpoint, or a stop was asked for.
     """
-    last = latest_checkpoint(run, stage.name)
-    work = start(model, stage, run=run, seed=seed, anew=last is None)
-    done = 0 if last is None else _take_up(work, last)
-    rewind_records(run / METRICS, stage.name, step=done, later=later)
+    world = World() if world is None else world
+    last = world.lead(lambda: latest_checkpoint(run, stage.name))
+    work = start(model, stage, run=run, seed=seed, anew=last is None, world=world, peak=peak)
+    done = 0 if last is None else world.together(lambda: take_up(work, last))
+    rewind_records(work.book / METRICS, stage.name, step=done, later=later)
+    note_stage(work.book, stage.name, after_step=done, parts=model.parts_and_head())
     if work.features is not None and not work.pace.finished(done):
         work = _encode_ahead(work, work.features, stop)
     total = work.pace.total(done)
-    steps = work.material.loaded(done, workers=stage.workers, finished=work.pace.finished)
-    with progress(f"{stage.name} after step {done}" if done else stage.name, total - done) as advance, closing(steps):
-        epoch = None
-        for loaded in steps:
+    steps = work.material.loaded(
+        done, workers=stage.workers, finished=work.pace.finished, rank=world.rank, ranks=world.ranks
+    )
+    with progress(stage.name, total, done=done, lines=LINES) as advance, closing(steps):
+        epoch, ready = None, time.perf_counter()
+        while (loaded := world.together(partial(next, steps, None))) is not None:
             if epoch not in (None, loaded.step.epoch):
                 work.material.settle()
             epoch = loaded.step.epoch
-            report = train_step(work, loaded.step.number, loaded)
-            append_json_line(run / METRICS, report.record())
+            wait_s = time.perf_counter() - ready
+            report = replace(train_step(work, loaded.step.number, loaded), wait_s=wait_s)
+            append_json_line(work.book / METRICS, report.record())
             done = report.step
-            advance(1)
-            if after_step is not None:
+            advance(1, report.told(), total=report.total_steps)
+            if after_step is not None and world.leads:
                 after_step(report)
-            if not work.pace.finished(done) and (work.pace.saves(done) or stop.asked_by):
-                folder = save_checkpoint(run, _outcome(work, done))
-                prune_checkpoints(run, stage.name, keep=KEEP)
+            asked_by = next((signal for signal in world.gather(stop.asked_by) if signal), None)
+            if not work.pace.finished(done) and (work.pace.saves(done) or asked_by):
+                folder = save_checkpoint(run, outcome(work, done), world)
+                world.lead(lambda: prune_checkpoints(run, stage.name, keep=KEEP))
                 total = work.pace.total(done)
-                stop.check(f"after step {done} of {total} of stage {stage.name!r}; all is in {folder}")
+                stop.asked_by = asked_by
+                where = f"after step {done} of {total} of stage {stage.name!r}; all is in {folder}"
+                world.together(partial(stop.check, where))
+            ready = time.perf_counter()
     work.material.settle()
-    return _outcome(work, done)
-
-
-def start(model: Model, stage: Tune, *, run: Path, seed: int, anew: bool = True) -> TuneRun:
-    """Read the data, plan the steps, let the parts move and make the optimizer.
-
-    Args:
-        model: as the stage before left it.
-        stage: what to learn, and how.
-        run: the run's folder.
-        seed: of this stage.
-        anew: whether nothing is done of the stage yet.
-
-    Raises:
-        DataError: the data cannot be used.
-    """
-    frozen_tower = isinstance(stage.parts.vision, Frozen)
-    material = open_material(
-        stage,
-        model.rendering,
-        run=run,
-        seed=seed,
-        decode=not frozen_tower,
-        anew=anew,
-    )
-    weights = release_parts(model, stage.parts, seed=seed)
-    return TuneRun(
-        model=model,
-        stage=stage,
-        seed=seed,
-        run=run,
-        material=material,
-        pace=pace_of(
-            material.plan,
-            length=stage.length,
-            warmup=stage.warmup,
-            save_every=stage.checkpoint_every,
-            schedule=stage.schedule,
-        ),
-        weights=weights,
-        optimizer=make_optimizer(weights, stage.parts, decay=stage.decay, betas=stage.betas),
-        features=FeatureStore(model, run / "features") if frozen_tower and material.in_memory else None,
-    )
+    return outcome(work, done)
 
 
 def train_step(work: TuneRun, number: int, loaded: Loaded | None = None) -> StepReport:
@@ -195,82 +148,140 @@ def train_step(work: TuneRun, number: int, loaded: Loaded | None = None) -> Step
     Args:
         work: the stage.
         number: of the step.
-        loaded: the step, where it was read ahead.
+        loaded: the step, where it was read ahead; in several processes, this one's packs of it.
 
     Raises:
         RunError: the loss or its gradient is not finite; the weights are as before the step.
     """
     begin = time.perf_counter()
-    stage = work.stage
-    loaded = work.material.load(work.plan.step(number)) if loaded is None else loaded
-    step = loaded.step
-    seed_everything(derive_seed(work.seed, "step", number))
-    rates = set_rates(work.optimizer, work.pace.factor(number))
+    stage, world = work.stage, work.world
+    step = work.plan.step(number)
+    loaded = (
+        work.material.load(step.of_rank(world.rank, world.ranks) if world.ranks > 1 else step)
+        if loaded is None
+        else loaded
+    )
+    seed_everything(derive_seed(work.seed, "step", number, *(("rank", world.rank) if world.rank else ())))
+    rates = set_rates(
+        work.optimizer, work.pace.factor(number), {part: pace.factor(number) for part, pace in work.paces.items()}
+    )
     batches = list(_batches(work, loaded))
-    trained_tokens = sum(batch.trained_tokens for batch in batches)
+    shares = _agree(work, loaded, batches)
+    supervised = sum(share.supervised for share in shares)
+    passes = max(share.passes for share in shares) if work.sharing.in_step else len(batches)
+    batches += [idle_batch(_pad_id(work))] * (passes - len(batches))
     work.optimizer.zero_grad(set_to_none=True)
-    loss_nats = sum(_learn(work, batch, loaded.pictures, step_tokens=trained_tokens) for batch in batches)
+    work.sharing.begin(sees=any(share.images for share in shares))
+    loss = sum(world.gather(_learn_all(work, batches, loaded.pictures, step_supervised=supervised)))
+    work.sharing.finish()
     norm = clip_gradients(work.weights.values(), largest=stage.clip)
-    if not (math.isfinite(loss_nats) and math.isfinite(norm)):
-        raise RunError(_not_finite(work, number, loss_nats=loss_nats, norm=norm))
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        world.together(partial(_refuse_to_go_on, work, number, loss=loss, norm=norm))
     work.optimizer.step()
-    tokens = sum(batch.tokens for batch in batches)
+    tokens = sum(share.tokens for share in shares)
+    wall_s = time.perf_counter() - begin
     return StepReport(
         stage=stage.name,
+        scores=None if (scoring := scoring_of(stage.objective)) is None else scoring.loss,
         step=number + 1,
         total_steps=number + 1 if work.pace.finished(number + 1) else work.pace.total(number + 1),
         epoch=step.epoch,
-        loss_nats=loss_nats,
+        loss=loss,
         gradient_norm=norm,
         rates=rates,
         tokens=tokens,
-        trained_tokens=trained_tokens,
-        images=len({image for batch in batches for image in batch.images}),
+        supervised=supervised,
+        images=len(frozenset[ImageRef]().union(*(share.images for share in shares))),
         packing_fill=tokens / (len(step.packs) * stage.pack_tokens),
-        wall_s=time.perf_counter() - begin,
-        memory_gib=memory_gib(work.model.device),
+        wall_s=wall_s,
+        mfu=work.mfu(sum((share.counts for share in shares), Counts()), wall_s),
+        memory_gib=max(world.gather(memory_gib(work.model.device))),
     )
+
+
+def _agree(work: TuneRun, loaded: Loaded, batches: Sequence[Batch]) -> list[Share]:
+    """Return what each process does in this step; write down the rows that any of them could not use."""
+    packs = work.plan.step(loaded.step.number).packs
+    read = [pair for each in zip(loaded.step.packs, loaded.packs, strict=True) for pair in zip(*each, strict=True)]
+    own = Share(
+        packs=hashlib.sha256(repr(packs).encode()).hexdigest() if work.world.ranks > 1 else "",
+        told=tuple((row, _without_words(read)) for row, read in read if read.act or isinstance(read.row, Refused)),
+        passes=len(batches),
+        tokens=sum(batch.tokens for batch in batches),
+        counts=counts_of(batches),
+        supervised=sum(batch.supervised for batch in batches),
+        images=frozenset(image for batch in batches for image in batch.images),
+    )
+    shares = work.world.gather(own)
+    work.world.together(partial(_write_down, work, shares))
+    return shares
+
+
+def _write_down(work: TuneRun, shares: Sequence[Share]) -> None:
+    if len({share.packs for share in shares}) > 1:
+        raise RunError(
+            f"the processes of this run planned different steps for stage {work.stage.name!r}: their data differ. Let"
+            " all of them see the same files, then give the same command again."
+        )
+    for row, read in (each for share in shares for each in share.told):
+        work.material.act(row, read)
+        if isinstance(read.row, Refused):
+            work.material.refuse(row, read.row)
+
+
+def _without_words(read: Read) -> Read:
+    """Return what the ledger needs of a row."""
+    return replace(read, row=replace(read.row, ids=(), trained=())) if isinstance(read.row, Encoded) else read
 
 
 def _batches(work: TuneRun, loaded: Loaded) -> Iterator[Batch]:
     """Yield the step's packs as micro-batches that go through the network at once, without what cannot be read."""
     stage = work.stage
     rows = (stage.forward_tokens or stage.step_tokens) // stage.pack_tokens
-    pad_id = work.model.tokenizer.pad_token_id
-    readable = [_readable(work, *each) for each in zip(loaded.step.packs, loaded.packs, strict=True)]
+    readable = [
+        list(work.torn.keep([read.row for read in pack if isinstance(read.row, Encoded)], stage, run=work.book))
+        for pack in loaded.packs
+    ]
     for first in range(0, len(readable), rows):
         if packs := [pack for pack in readable[first : first + rows] if pack]:
-            yield collate(packs, pad_id=pad_id if isinstance(pad_id, int) else 0)
+            yield collate(packs, pad_id=_pad_id(work))
 
 
-def _readable(work: TuneRun, rows: Sequence[int], pack: Sequence[Read]) -> list[Encoded]:
-    encoded: list[Encoded] = []
-    for row, read in zip(rows, pack, strict=True):
-        work.material.act(row, read)
-        if isinstance(read.row, Encoded):
-            encoded.append(read.row)
-        else:
-            work.material.refuse(row, read.row)
-    return list(work.torn.keep(encoded, work.stage, run=work.run))
+def _pad_id(work: TuneRun) -> int:
+    pad_id = work.model.tokenizer.pad_token_id
+    return pad_id if isinstance(pad_id, int) else 0
 
 
-def _learn(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], *, step_tokens: int) -> float:
-    """Add a micro-batch's gradient to those there; return its share of the step's loss, in nats."""
+def _learn_all(
+    work: TuneRun, batches: Sequence[Batch], pictures: Mapping[ImageRef, Image], *, step_supervised: int
+) -> float:
+    """Return this process's share of the step's loss; its gradients are left where they are shared."""
+    loss = 0.0
+    for batch in batches:
+        with computing_in(work.stage, work.model.device):
+            loss += _learn(work, batch, pictures, step_supervised=step_supervised)
+        work.sharing.settle_pass()
+    return loss
+
+
+def _learn(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], *, step_supervised: int) -> float:
+    """Add a micro-batch's gradient to those there; return its share of the step's loss."""
     model = work.model
-    tokens_NKH = model.project(_features(work, batch.images, pictures)) if batch.images else None
-    embeds_BTH = model.embed(batch.ids_BT, batch.slots, tokens_NKH)
-    hidden_BTH = model.hidden(embeds_BTH, segments_BT=batch.segments_BT, positions_BT=batch.positions_BT)
-    loss = supervised_loss(model, hidden_BTH, batch.labels_BT.to(hidden_BTH.device), step_tokens=step_tokens)
+    hidden_BTH = model.hidden(model.weave(batch, _features(work, batch.images, pictures)))
+    scores = not isinstance(work.stage.objective, Reply)
+    loss = batch_loss(model, hidden_BTH, batch, scores=scores, step_supervised=step_supervised)
     if loss.requires_grad:  # not where only tower or projector learn, and there is no picture
         loss.backward()
     return loss.item()
 
 
-def _features(work: TuneRun, images: Sequence[ImageRef], pictures: Mapping[ImageRef, Image]) -> Tensor:
+def _features(work: TuneRun, images: Sequence[ImageRef], pictures: Mapping[ImageRef, Image]) -> list[Seen]:
     if work.features is not None:
-        return work.features.features(images).to(work.model.device)
-    pixels_NCHW = torch.stack([work.model.pixels(pictures[image]) for image in images])
-    return work.model.encode(pixels_NCHW)
+        return work.features.features(images)
+    distinct = list(dict.fromkeys(images))
+    encoded = work.model.encode([work.model.pixels(pictures[image]) for image in distinct])
+    found = dict(zip(distinct, encoded, strict=True))
+    return [found[image] for image in images]
 
 
 def _encode_ahead(work: TuneRun, features: FeatureStore, stop: Stop) -> TuneRun:
@@ -280,36 +291,21 @@ def _encode_ahead(work: TuneRun, features: FeatureStore, stop: Stop) -> TuneRun:
     """
     used = dict.fromkeys(index for n in range(work.total) for pack in work.plan.step(n).packs for index in pack)
     rows = [work.encoded[index] for index in used]
-    torn = read_ahead(rows, features.features, label=work.stage.name, stop=stop)
-    if not list(torn.keep(rows, work.stage, run=work.run)):
-        raise DataError(f"stage {work.stage.name!r}: every conversation has a torn picture; see {work.run / LEDGER}.")
-    return replace(work, torn=torn)
+    world, name = work.world, work.stage.name
+    read = partial(read_ahead, rows, features.features, label=name, stop=stop, rank=world.rank, ranks=world.ranks)
+    torn = Torn().joined(world.gather(world.together(read)))
+    if not world.together(lambda: list(torn.keep(rows, work.stage, run=work.book))):
+        raise DataError(f"stage {name!r}: every conversation has a torn picture; see {work.run / LEDGER}.")
+    # Another store finds what the other processes encoded.
+    found = features if world.ranks == 1 else FeatureStore(work.model, work.run / "features")
+    return replace(work, torn=torn, features=found)
 
 
-def _take_up(work: TuneRun, last: Checkpoint) -> int:
-    """Put back what the latest checkpoint holds; return the steps that are done."""
-    if last.position.plan != work.material.digest:
-        raise RunError(
-            f"the data of stage {work.stage.name!r} changed since {last.folder} was written. Put it back as it was, use"
-            f" another name for the run, or delete {last.folder.parent} to begin anew."
-        )
-    load_weights(work.weights, last.weights())
-    restore_optimizer(work.optimizer, work.weights, last.optimizer())
-    step, total = last.position.step, work.pace.total(last.position.step)
-    say(f"{work.stage.name}: going on after step {step} of {total}, from {last.folder}")
-    return last.position.step
-
-
-def _outcome(work: TuneRun, step: int) -> Outcome:
-    position = Position(work.stage.name, step, finished=work.pace.finished(step), plan=work.material.digest)
-    return Outcome(position, work.weights, optimizer_tensors(work.optimizer, work.weights))
-
-
-def _not_finite(work: TuneRun, number: int, *, loss_nats: float, norm: float) -> str:
+def _refuse_to_go_on(work: TuneRun, number: int, *, loss: float, norm: float) -> None:
     last = latest_checkpoint(work.run, work.stage.name)
     good = f"The last good checkpoint is {last.folder}" if last else "There is no checkpoint of this stage yet"
-    what = f"the loss is {loss_nats}" if not math.isfinite(loss_nats) else f"the gradient's norm is {norm}"
-    return (
+    what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
+    raise RunError(
         f"step {number + 1} of stage {work.stage.name!r}: {what}, and learning cannot go on. {good}."
         " Lower the parts' rates or give the stage a warmup, and use another name for the run."
     )

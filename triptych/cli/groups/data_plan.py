@@ -11,7 +11,7 @@ import typer
 from triptych.cli.groups.sources import AsJson, json_text
 
 if TYPE_CHECKING:
-    from triptych.train.preview import StagePreview
+    from triptych.train.inspection.preview import StagePreview
 
 
 def plan_recipe(
@@ -26,7 +26,7 @@ def plan_recipe(
     as_json: AsJson = False,
 ) -> None:
     """Plan a recipe's first epoch: rows, tokens, packs, steps, balance. Loads no weights and trains nothing."""
-    from triptych.train.preview import preview
+    from triptych.train.inspection.preview import preview
     from triptych.train.recipe import load_recipe
 
     found = preview(load_recipe(recipe, overrides or []), ranks=ranks, steps=steps)

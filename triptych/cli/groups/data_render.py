@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ from triptych.core.log import say
 if TYPE_CHECKING:  # tokenizers are loaded when the command needs them
     from transformers import PreTrainedTokenizerBase
 
-    from triptych.core.records import Example, Json
+    from triptych.core.records import Example, ImageRef, Json
     from triptych.data.format import Refused
     from triptych.data.template import Encoded, Template
 
@@ -72,13 +73,8 @@ class _Rows:
         from triptych.data.text.jinja import IMAGE_MARK
 
         while chunk := list(islice(self._rows, RENDERED_AT_ONCE)):
-            made = render_many(
-                chunk,
-                template,
-                tokenizer=tokenizer,
-                image_token_id=tokenizer.get_added_vocab()[IMAGE_MARK],
-                count_image_tokens=lambda image: 1,
-            )
+            mark = tokenizer.get_added_vocab()[IMAGE_MARK]
+            made = render_many(chunk, template, tokenizer=tokenizer, image_token_id=mark, image_ids=partial(_one, mark))
             for row, encoded in zip(chunk, made, strict=True):
                 if isinstance(row, Example) and isinstance(encoded, Encoded):
                     self.used += 1
@@ -86,6 +82,11 @@ class _Rows:
                 elif not isinstance(encoded, Encoded):
                     self.refused += 1
                     say(f"refused: {encoded.message}")
+
+
+def _one(mark: int, _image: ImageRef) -> list[int]:
+    """Return the ids of an image that costs one token, whatever its size."""
+    return [mark]
 
 
 def _open(folder: Path) -> PreTrainedTokenizerBase:

@@ -78,15 +78,9 @@ def _open(model: str | None) -> Model | None:
 
 
 def _encode(model: Model, example: Example) -> Encoded:
-    from triptych.data.template import render
+    from triptych.data.plan.rendering import tokens_of
 
-    return render(
-        example,
-        model.template,
-        tokenizer=model.tokenizer,
-        image_token_id=model.image_token_id,
-        count_image_tokens=model.count_image_tokens,
-    )
+    return tokens_of(example, model.rendering)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"show": show_source}

@@ -57,7 +57,7 @@ def row_format(
 
     def check(given: Mapping[str, str]) -> None:
         if unknown := sorted(given.keys() - set(options)):
-            known = ", ".join(sorted([*options, "limit"]))
+            known = ", ".join(sorted([*options, "limit", "rows"]))
             raise ConfigError(f"this format has no option {unknown[0]!r}. There are: {known}.")
 
     def each(path: Path, given: Mapping[str, str]) -> RowReader | None:

@@ -90,6 +90,7 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
     if found is None:
         return _streamed(source, steps, seed, how)
     places, content = _indexed(found.path)
+    places = places[found.start : found.stop]
     path, read = found.path, found.read
 
     def fetch(number: int) -> Example | Refused:
@@ -97,8 +98,8 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
         row = read(read_row_at(path, offset, length, number=at))
         return next(apply(steps, [row], seed=seed)) if steps else row
 
-    rows = len(places) if found.limit is None else min(len(places), found.limit)
-    return Corpus(source, steps=steps, seed=seed, digest=_digest(*how, content), fetch=fetch, rows=rows)
+    digest = _digest(*how, content)
+    return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
 
 
 def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Sequence[object]) -> Corpus:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from triptych.core.errors import ModelError
-from triptych.data.plan.costs import AnyRes, Cost, Fixed, Merged, Patches, Split, Tiles
+from triptych.data.plan.costs import AROUND, Cost, Fixed, Merged, Patches
+from triptych.data.plan.costs_tiled import AnyRes, Split, Tiles
 
 Settings = Mapping[str, object]
 """An object of JSON."""
@@ -83,7 +84,9 @@ def _llava_onevision(config: Settings, processor: Settings | None) -> Cost:
 def _idefics2(config: Settings, processor: Settings | None) -> Cost:
     features = _whole(_inner(config, "perceiver_config", {}), "resampler_n_latents", 64)
     split = _given(processor, "idefics2").get("do_image_splitting", False)
-    return Fixed(features * 5, marks=4, ends=2) if split else Fixed(features, ends=2)
+    if not split:
+        return Fixed(features, ends=2)
+    return Fixed(features * 5, marks=4, ends=2, mark=AROUND)
 
 
 def _idefics3(config: Settings, processor: Settings | None) -> Cost:

@@ -3,8 +3,8 @@
 Not a model and not a processor: no pixel is looked at and nothing is imported from transformers. Each scheme is one
 small value of settings that computes what the published image processor would give; ``cost_config`` reads it from a
 model's JSON. Three numbers, so that nothing is counted twice: ``tokens`` are the image's features, the positions that
-hold the image token; ``span`` adds the marks that the family writes between them (line ends, row and column marks);
-``ends`` is what it writes before the first and after the last, which a template says.
+hold the image token; ``span`` adds the marks that the family writes between them (line ends, row and column marks),
+which ``pattern`` spells out; ``ends`` is what it writes before the first and after the last, which a template says.
 
 Sources: the image processors and processors of transformers 5 (their PIL classes), which ``tests/data/test_costs.py``
 runs over a grid of sizes. Floats are rounded where they round, in their order: a token more or less is a crash.
@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil, floor, sqrt
 from typing import ClassVar
 
 from triptych.core.errors import DataError
 from triptych.data.media.images import Size
 
-UPPER_PX = 4096
-"""Longest side that Idefics3 makes of any picture."""
+AROUND = "<fake_token_around_image>"
+"""Mark before and after an image's features: Idefics2, Idefics3."""
+LINE_END = "|NEWLINE|"
+"""Mark behind each row of patches: Fuyu."""
 THINNEST = 200
 """Most times that Qwen-VL takes one side of a picture longer than the other."""
 
@@ -50,6 +51,13 @@ class Cost(ABC):
     def span(self, size: Size) -> int:
         """Return the positions from the first feature to the last: ``tokens`` and the marks between them."""
         return self.tokens(size)
+
+    def pattern(self, size: Size) -> tuple[int | str, ...]:
+        """Return what stands in the span: numbers of image tokens, and between them the marks as a tokenizer has them.
+
+        A mark that is an added token of the tokenizer is that token; any other is words.
+        """
+        return (self.tokens(size),)
 
     def resized(self, size: Size, max_tokens: int, *, least_side: int = 1) -> Size | None:
         """Return the largest size of this shape whose span is within ``max_tokens``; None: there is none.
@@ -88,8 +96,10 @@ class Fixed(Cost):
     shrinks: ClassVar[bool] = False
     features: int
     marks: int = 0
-    """Between the features, where a picture is cut in parts."""
+    """Between the features, where a picture is cut in parts, all of as many features."""
     ends: int = 0
+    mark: str = ""
+    """What such a mark is called."""
 
     def tokens(self, size: Size) -> int:
         """Return the same for every size."""
@@ -99,124 +109,22 @@ class Fixed(Cost):
         """Return the same for every size."""
         return self.features + self.marks
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnyRes(Cost):
-    """A view of the whole, and tiles of it with their padding cut off and a new line after each row of features.
-
-    LLaVA-NeXT (``spatial_unpad``); with ``most_tiles``, LLaVA-OneVision's ``anyres_max_N``.
-    """
-
-    tile_px: int
-    """Side of a tile, which the tower sees."""
-    tile_patches: int
-    """Features along a tile's side."""
-    grids: tuple[Size, ...]
-    """(width, height) in pixels to choose from, multiples of the tile. Of equals the first is taken."""
-    view: int
-    """Features of the view of the whole."""
-    most_tiles: int | None = None
-    """More features than so many tiles have are brought down to it. None: never."""
-    digits: int | None = 7
-    """Decimals to which the unpadded side is rounded before it is cut off. None: not, as LLaVA's own code has it."""
-    among_others: int | None = None
-    """What an image costs where the conversation has several (LLaVA-OneVision: a view, a new line). None: as alone."""
-
-    def grid(self, size: Size) -> Size:
-        """Return the grid, in pixels, that keeps most of the picture and wastes least."""
-        width, height = size
-        best, most, least_waste = self.grids[0], 0, float("inf")
-        for wide, high in self.grids:
-            scale = min(wide / width, high / height)
-            kept = min(int(width * scale) * int(height * scale), width * height)
-            wasted = wide * high - kept
-            if kept > most or (kept == most and wasted < least_waste):
-                best, most, least_waste = (wide, high), kept, wasted
-        return best
-
-    def unpadded(self, size: Size) -> tuple[int, int]:
-        """Return (rows, columns) of the tiles' features without the padding."""
-        width, height = size
-        wide, high = self.grid(size)
-        columns, rows = wide // self.tile_px * self.tile_patches, high // self.tile_px * self.tile_patches
-        if width / height > columns / rows:
-            rows -= (rows - self._cut(height * (columns / width))) // 2 * 2
-        else:
-            columns -= (columns - self._cut(width * (rows / height))) // 2 * 2
-        return rows, columns
-
-    def shape(self, size: Size) -> tuple[int, int]:
-        """Return (rows, columns) of the tiles' features as the language model gets them."""
-        rows, columns = self.unpadded(size)
-        if self.most_tiles is not None:
-            times = sqrt(rows * columns / (self.most_tiles * self.tile_patches**2))
-            if times > 1.1:
-                return int(rows // times), int(columns // times)
-        return rows, columns
-
-    def tokens(self, size: Size) -> int:
-        """Return the view's features, the tiles' and one new line a row, which is a feature too."""
-        rows, columns = self.shape(size)
-        return self.view + rows * columns + rows
-
-    def among(self, count: int) -> Cost:
-        """Return itself, or what one of several images costs."""
-        return self if self.among_others is None or count == 1 else Fixed(self.among_others)
-
-    def _cut(self, side: float) -> int:
-        return int(side if self.digits is None else round(side, self.digits))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split(Cost):
-    """Rows and columns of tiles, each marked with its place, then the whole: Idefics3, SmolVLM.
-
-    Every picture is first brought to one longest side, so that its shape decides what it costs, and not its size.
-    """
-
-    shrinks: ClassVar[bool] = False
-    longest_px: int
-    tile_px: int
-    tile_tokens: int
-    split: bool = True
-    """False: the whole alone."""
-    blank_line: int = 1
-    """Tokens that the tokenizer makes of two line ends."""
-    ends: int = 3
-
-    def tiles(self, size: Size) -> tuple[int, int]:
-        """Return (rows, columns); (0, 0) where it is not split."""
-        if not self.split:
-            return 0, 0
-        wide, high = _within(*_even(*size, self.longest_px), UPPER_PX)
-        tile, shape = self.tile_px, wide / high
-        if wide >= high:
-            wide = ceil(wide / tile) * tile
-            high = ceil(int(wide / shape) / tile) * tile
-        else:
-            high = ceil(high / tile) * tile
-            wide = ceil(int(high * shape) / tile) * tile
-        return (high // tile, wide // tile) if high > tile or wide > tile else (0, 0)
-
-    def tokens(self, size: Size) -> int:
-        """Return the features of the tiles and of the whole."""
-        rows, columns = self.tiles(size)
-        return self.tile_tokens * (rows * columns + 1)
-
-    def span(self, size: Size) -> int:
-        """Return the features with a mark and a place for each tile, and the line ends."""
-        rows, columns = self.tiles(size)
-        marks = 2 * rows * columns + rows + self.blank_line - 1 if rows else 0
-        return self.tokens(size) + marks
+    def pattern(self, size: Size) -> tuple[int | str, ...]:
+        """Return the same for every size: parts, with a mark between two."""
+        each = self.features // (self.marks + 1)
+        return (each, *((self.mark, each) * self.marks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patches(Cost):
-    """Patches of the picture as it is, no larger than a limit, and a new line after each row: Fuyu."""
+    """Patches of the picture as it is, no larger than a limit, and a new line after each row: Fuyu.
+
+    The published processors write the last row's new line with the others, so it is within the span too, and whatever
+    else stands around a picture is a template's.
+    """
 
     patch_px: int = 30
     limit: Size = (1920, 1080)
-    ends: int = 1
 
     def shape(self, size: Size) -> tuple[int, int]:
         """Return (rows, columns)."""
@@ -235,9 +143,14 @@ class Patches(Cost):
         return rows * columns
 
     def span(self, size: Size) -> int:
-        """Return the patches, and the new lines between the rows."""
+        """Return the patches, and a new line after each row."""
         rows, columns = self.shape(size)
-        return rows * columns + rows - 1
+        return rows * columns + rows
+
+    def pattern(self, size: Size) -> tuple[int | str, ...]:
+        """Return the rows, each with its new line."""
+        rows, columns = self.shape(size)
+        return (columns, LINE_END) * rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,34 +186,6 @@ class Merged(Cost):
         return (wide // step) * (high // step)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tiles(Cost):
-    """The grid of tiles whose shape is nearest to the picture's, and the whole beside them: InternVL."""
-
-    tile: Size = (448, 448)
-    tile_tokens: int = 256
-    least: int = 1
-    most: int = 12
-    """Tiles, without the whole. 1: the whole alone."""
-    ends: int = 2
-
-    def grid(self, size: Size) -> tuple[int, int]:
-        """Return (columns, rows)."""
-        width, height = size
-        best, nearest = (1, 1), float("inf")
-        for columns, rows in _grids(self.least, self.most):
-            away = abs(width / height - columns / rows)
-            room = 0.5 * self.tile[1] * self.tile[0] * columns * rows
-            if away < nearest or (away == nearest and width * height > room):
-                best, nearest = (columns, rows), away
-        return best
-
-    def tokens(self, size: Size) -> int:
-        """Return the features of all tiles and of the whole."""
-        columns, rows = self.grid(size) if self.most > 1 else (1, 1)
-        return self.tile_tokens * (columns * rows + 1 if columns * rows > 1 else 1)
-
-
 def scaled(size: Size, longer: int) -> Size:
     """Return the size of the same shape with this longer side, to the nearest pixel, at least 1."""
     width, height = size
@@ -313,32 +198,3 @@ def least_longer(size: Size, least_side: int) -> int:
     """Return the least longer side whose shorter one is ``least_side``; its own where that is shorter already."""
     shorter, longer = min(size), max(size)
     return longer if shorter <= least_side else max(1, -(-longer * (2 * least_side - 1) // (2 * shorter)))
-
-
-def _even(width: int, height: int, longest: int) -> Size:
-    """Return the size with this longer side, the other cut to an even number of pixels above it."""
-    shape = width / height
-    if width >= height:
-        width, height = longest, int(longest / shape)
-        height += height % 2
-    else:
-        width, height = int(longest * shape), longest
-        width += width % 2
-    return max(width, 1), max(height, 1)
-
-
-def _within(width: int, height: int, longest: int) -> Size:
-    shape = width / height
-    if width >= height and width > longest:
-        width, height = longest, int(longest / shape)
-    elif height > width and height > longest:
-        width, height = int(longest * shape), longest
-    return max(width, 1), max(height, 1)
-
-
-@lru_cache(maxsize=16)
-def _grids(least: int, most: int) -> tuple[tuple[int, int], ...]:
-    """Return the grids of ``least`` to ``most`` tiles as (columns, rows), small ones first."""
-    sides = range(1, most + 1)
-    grids = [(columns, rows) for columns in sides for rows in sides if least <= columns * rows <= most]
-    return tuple(sorted(grids, key=lambda grid: grid[0] * grid[1]))

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 from tokenizers import Tokenizer
 
 from triptych.core.errors import DataError
-from triptych.core.records import Example, ImageRef, images_of
-from triptych.data.format import Refused, refusal
+from triptych.core.records import Example, images_of
+from triptych.data.format import Refused, RowError, refusal
+from triptych.data.media.images import Size
 from triptych.data.plan.costs import Cost, Fixed
+from triptych.data.plan.scoring import Scoring, targets_of
 from triptych.data.template import Encoded, Template, render
+from triptych.data.text.tokenise import tokeniser_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,6 +36,8 @@ class Rendering:
     tokenizer: PreTrainedTokenizerBase
     image_token_id: int
     cost: Cost
+    scored: Scoring | None = None
+    """What is learnt of a row: its labels by a score head. None: its replies."""
 
     @property
     def asks_sizes(self) -> bool:
@@ -45,11 +50,33 @@ class Rendering:
         around = (self.template.image_before, self.template.image_between, self.template.image_after)
         return any("{k}" in (text or "") for text in around)
 
+    def image_ids(self, size: Size, cost: Cost) -> list[int]:
+        """Return the ids that stand in the slot of an image: image tokens, and the family's marks between them.
+
+        Args:
+            size: of the image, (width, height) in pixels.
+            cost: of the images of this conversation (``Cost.among``).
+        """
+        ids: list[int] = []
+        for what in cost.pattern(size):
+            ids += [self.image_token_id] * what if isinstance(what, int) else self._marks(what)
+        return ids
+
+    def _marks(self, text: str) -> list[int]:
+        if text not in self._spelled:
+            added = self.tokenizer.get_added_vocab()
+            self._spelled[text] = [added[text]] if text in added else tokeniser_of(self.tokenizer).ids([text])[0]
+        return self._spelled[text]
+
+    @cached_property
+    def _spelled(self) -> dict[str, list[int]]:
+        return {}
+
     @cached_property
     def digest(self) -> str:
         """Tell this from others: the same digest, the same tokens."""
         written = (self.template, self.image_token_id, self.cost, sorted(self.tokenizer.get_added_vocab().items()))
-        digest = hashlib.sha256(repr(written).encode("utf-8"))
+        digest = hashlib.sha256(repr(written if self.scored is None else (*written, self.scored)).encode("utf-8"))
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         known = sorted(self.tokenizer.get_vocab().items()) if backend is None else backend.to_str()
         digest.update(repr(known).encode("utf-8", "surrogateescape"))
@@ -106,26 +133,82 @@ def encode(example: Example, rendering: Rendering) -> Encoded | Refused:
 
     Args:
         example: with the sizes of its images where the rendering asks for them.
-        rendering: of the model.
+        rendering: of the model; where it says what is scored, the targets are learnt, and no reply is needed.
     """
-    cost = rendering.cost.among(len(images_of(example)))
-
-    def count(image: ImageRef) -> int:
-        return cost.span(image.size or (1, 1))
-
     try:
-        encoded = render(
-            example,
-            rendering.template,
-            tokenizer=rendering.tokenizer,
-            image_token_id=rendering.image_token_id,
-            count_image_tokens=count,
-        )
+        if rendering.scored is not None:
+            return replace(scored_prompt_of(example, rendering), targets=targets_of(example, rendering.scored))
+        encoded = tokens_of(example, rendering)
+    except RowError as error:
+        return refusal(example, error.reason, str(error))
     except DataError as error:
         return refusal(example, "cannot be rendered", str(error))
     if not any(encoded.trained[1:]):
         return refusal(example, "no assistant turn", "it has no reply to learn: give it an assistant turn.")
     return encoded
+
+
+def tokens_of(example: Example, rendering: Rendering) -> Encoded:
+    """Return an example as tokens, whether or not there is something to learn.
+
+    Args:
+        example: with the sizes of its images where the rendering asks for them.
+        rendering: of the model.
+
+    Raises:
+        DataError, ModelError: as ``data.template.render``.
+    """
+    return _render(example, rendering, open_reply=False)
+
+
+def prompt_of(example: Example, rendering: Rendering) -> Encoded:
+    """Return the tokens that a reply to the example is generated from.
+
+    Args:
+        example: ends with a turn of the user's; with the sizes of its images where the rendering asks for them.
+        rendering: of the model.
+
+    Raises:
+        DataError, ModelError: as ``data.template.render``.
+    """
+    return _render(example, rendering, open_reply=True)
+
+
+def scored_prompt_of(example: Example, rendering: Rendering) -> Encoded:
+    """Return the tokens that a score head reads, and where it does; none of them is trained.
+
+    Args:
+        example: a question, or with the assistant's turn at its end a conversation that is judged as it stands; with
+            the sizes of its images where the rendering asks for them.
+        rendering: of the model, with what is scored.
+
+    Raises:
+        DataError, ModelError: as ``data.template.render``.
+    """
+    scoring = rendering.scored
+    assert scoring is not None, "the rendering does not say what is scored"
+    answered = bool(example.turns) and example.turns[-1].role == "assistant"
+    prompt = _render(example, rendering, open_reply=not answered)
+    if not prompt.ids:
+        raise DataError(f"example {example.id!r} has neither words nor images: there is nothing to score.")
+    ids, reads = list(prompt.ids), [len(prompt.ids) - 1] * len(scoring.targets)
+    for number, text in enumerate(tokeniser_of(rendering.tokenizer).ids(list(scoring.texts))):
+        ids += text
+        reads[number] = len(ids) - 1
+    return replace(prompt, ids=tuple(ids), trained=(False,) * len(ids), reads=tuple(reads))
+
+
+def _render(example: Example, rendering: Rendering, *, open_reply: bool) -> Encoded:
+    cost = rendering.cost.among(len(images_of(example)))
+    template = rendering.template if rendering.scored is None else rendering.scored.template(rendering.template)
+    return render(
+        example,
+        template,
+        tokenizer=rendering.tokenizer,
+        image_token_id=rendering.image_token_id,
+        image_ids=lambda image: rendering.image_ids(image.size or (1, 1), cost),
+        open_reply=open_reply,
+    )
 
 
 def too_long(row: Encoded, *, pack_tokens: int) -> Refused:

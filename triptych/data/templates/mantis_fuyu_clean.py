@@ -1,6 +1,6 @@
 """mantis_fuyu_clean: the ids of mantis_fuyu; replies and their stops alone are trained.
 
-The default for new runs. Source: see ``mantis_fuyu``.
+Source: see ``mantis_fuyu``. For new runs ``mantis_fuyu_from_1`` is better where words name images by number.
 """
 
 from dataclasses import replace

@@ -28,10 +28,11 @@ def draw_losses(stages: Sequence[Losses]) -> str:
         longest = [len(stage.steps) for stage in stages]
         axes_of = figure.subplots(1, len(stages), squeeze=False, width_ratios=[max(1, length) for length in longest])[0]
         for axes, stage in zip(axes_of, stages, strict=True):
-            smooth = smoothed(stage.loss_nats)
-            axes.plot(stage.steps, stage.loss_nats, color=CURVE, alpha=0.3, linewidth=1)
+            smooth = smoothed(stage.losses)
+            axes.plot(stage.steps, stage.losses, color=CURVE, alpha=0.3, linewidth=1)
             axes.plot(stage.steps, smooth, color=CURVE, linewidth=2.2)
-            axes.set_title(stage.stage, loc="left", color=INK, fontsize=11)
+            title = f"{stage.stage}, squared error" if stage.squared else stage.stage
+            axes.set_title(title, loc="left", color=INK, fontsize=11)
             axes.set_xlabel("step", color=QUIET)
             axes.set_ylim(bottom=0)
             axes.margins(x=0.01)
@@ -48,9 +49,10 @@ def draw_losses(stages: Sequence[Losses]) -> str:
             axes.tick_params(colors=QUIET, length=0)
             for side in axes.spines.values():
                 side.set_visible(False)
-        axes_of[0].set_ylabel("loss, nats a trained token", color=QUIET)
-        ends = [f"{stage.stage} {smoothed(stage.loss_nats)[-1]:.2f} after {len(stage.steps)} steps" for stage in stages]
-        return svg_of(figure, says=f"Loss against steps, in nats a trained token: {'; '.join(ends)}.")
+        said = "loss" if any(stage.squared for stage in stages) else "loss, nats a trained token"
+        axes_of[0].set_ylabel(said, color=QUIET)
+        ends = [f"{stage.stage} {smoothed(stage.losses)[-1]:.2f} after {len(stage.steps)} steps" for stage in stages]
+        return svg_of(figure, says=f"Loss against steps ({said}): {'; '.join(ends)}.")
 
 
 def smoothed(values: Sequence[float]) -> NDArray[np.float64]:

@@ -88,8 +88,10 @@ class Losses:
 
     stage: str
     steps: tuple[int, ...]
-    loss_nats: tuple[float, ...]
-    """Per supervised token."""
+    losses: tuple[float, ...]
+    """Nats a supervised token, or ``squared``."""
+    squared: bool = False
+    """Whether they are mean squared errors of a score head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +217,15 @@ def _costs(records: list[dict[str, Json]]) -> tuple[StageCost, ...]:
 
 
 def _losses(records: list[dict[str, Json]]) -> tuple[Losses, ...]:
-    stages: dict[str, dict[int, float]] = {}
+    stages: dict[tuple[str, bool], dict[int, float]] = {}
     for record in records:
-        match record:
-            case {"stage": str(stage), "step": int(step), "loss_nats": int() | float() as loss}:
-                stages.setdefault(stage, {})[step] = float(loss)
-    return tuple(Losses(stage, tuple(points), tuple(points.values())) for stage, points in stages.items())
+        for name, squared in (("loss_nats", False), ("loss_squared", True)):
+            match record.get("stage"), record.get("step"), record.get(name):
+                case str(stage), int(step), int() | float() as loss:
+                    stages.setdefault((stage, squared), {})[step] = float(loss)
+    return tuple(
+        Losses(stage, tuple(points), tuple(points.values()), squared) for (stage, squared), points in stages.items()
+    )
 
 
 def _parts(recipe: str) -> dict[str, str]:

@@ -5,19 +5,16 @@ a row of tokens (CLIP, SigLIP, DINOv2) make a ``LlavaForConditionalGeneration``,
 NCHW (EfficientNet, ResNet, ConvNext) a ``FastVlmForConditionalGeneration``. Not here: loading of parts
 (``models/parts.py``) and joining them (``models/join.py``).
 
-Shapes: N distinct images, P feature positions an image, C channels of the tower, K tokens an image (= P), H hidden
-size of the language model, B rows, T tokens a row, V vocabulary.
+Shapes: N pictures, P feature positions of an image, C channels of the tower, K tokens of an image (= P), H hidden size
+of the language model.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from PIL.Image import Image
@@ -31,28 +28,23 @@ from transformers import (
 )
 
 from triptych.core.errors import ModelError
-from triptych.core.files import part_folder, replace_folder
-from triptych.core.records import ImageRef
-from triptych.data.batch import BatchSlot
+from triptych.data.plan.costs import Cost, Fixed
 from triptych.data.plan.rendering import Rendering
-from triptych.data.template import Template, find_template, template_names, template_of_jinja
+from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
-from triptych.models.attention import PackAttention
-from triptych.models.family import Family, Model, PartsPlan
-from triptych.models.join import ACTIVATION, join, whole_processor
+from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.fingerprint import Fingerprint
+from triptych.models.folder import Saved, read_note, template_in
+from triptych.models.join import ACTIVATION, add_image_token, generation, join, whole_processor
+from triptych.models.original import config_of, image_processor_of, is_original, open_network
 from triptych.models.outline import outline_parts
 from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
-from triptych.models.splice import splice
-
-NOTE = "triptych.json"
-"""What a saved folder says beside what Hugging Face folders say: the template's name, and whence the parts are."""
-
-BOOKKEEPING = ("architectures", "dtype", "transformers_version")
-"""What a tower's configuration says that changes nothing of what the tower gives."""
 
 
 class LlavaModel(Model):
     """An opened LLaVA."""
+
+    family = "llava"
 
     def __init__(
         self,
@@ -66,12 +58,15 @@ class LlavaModel(Model):
         self.network = network
         self.tokenizer = tokenizer
         self.template = template
-        self.family = "llava"
         self.image_token_id = int(network.config.image_token_id)
         self.processor = processor
         self.sources = dict(sources)
-        self._hashed: tuple[tuple[tuple[int, int], ...], str] | None = None
-        self._packs = PackAttention(self._body, network.config.text_config)
+        self._fingerprint = Fingerprint()
+
+    @property
+    def body(self) -> nn.Module:
+        """The language model without its head."""
+        return self.network.get_submodule("model.language_model")
 
     @property
     def _tower(self) -> nn.Module:
@@ -81,93 +76,59 @@ class LlavaModel(Model):
     def _projector(self) -> nn.Module:
         return self.network.get_submodule("model.multi_modal_projector")
 
-    @property
-    def _body(self) -> nn.Module:
-        return self.network.get_submodule("model.language_model")
-
     @cached_property
-    def _feature_shape(self) -> tuple[int, int]:
+    def cost(self) -> Cost:
+        """The same for every picture, as all are brought to one size."""
         tall, wide = (parts.blank_pixels(self.processor, *size) for size in ((48, 96), (96, 48)))
         if tall.shape != wide.shape:
             raise ModelError("the image processor gives pictures of differing sizes; family 'llava' needs one size.")
         with torch.no_grad():
-            positions, channels = self.encode(tall).shape[1:]
-        return positions, channels
+            return Fixed(self._see(tall).shape[1])
 
-    def count_image_tokens(self, image: ImageRef) -> int:
-        """Return K: the same for every picture, as all are brought to one size."""
-        return self._feature_shape[0]
-
-    def feature_shape(self) -> tuple[int, int]:
-        """Return (P, C) of ``encode``."""
-        return self._feature_shape
-
-    def pixels(self, image: Image) -> Tensor:
+    def pixels(self, image: Image) -> Seen:
         """Return the picture at the tower's size, normalised: CHW, float32."""
-        return self.processor(image, return_tensors="pt")["pixel_values"][0].float()
+        return Seen(self.processor(image, return_tensors="pt")["pixel_values"][0].float(), image.size)
 
-    def encode(self, pixels_NCHW: Tensor) -> Tensor:
-        """Return features_NPC, float32: the layers and positions that the configuration names."""
+    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+        """Return features_PC of each, float32: the layers and positions that the configuration names."""
+        if not pictures:
+            return []
+        trained = any(each.requires_grad for each in self._tower.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
+            features_NPC = self._see(torch.stack([picture.values for picture in pictures]))
+        return [Seen(values, picture.size) for values, picture in zip(features_NPC, pictures, strict=True)]
+
+    def _see(self, pixels_NCHW: Tensor) -> Tensor:
+        """Return features_NPC."""
         tower, config = self._tower.eval(), self.network.config
         weight = next(tower.parameters())
-        trained = any(each.requires_grad for each in tower.parameters())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
-            pixels = pixels_NCHW.to(weight.device, weight.dtype)
-            if config.model_type == "fast_vlm":
-                map_NCHW: Tensor = tower(pixels).last_hidden_state
-                return map_NCHW.flatten(2).transpose(1, 2).float()
-            chosen = config.vision_feature_layer
-            layers = [chosen] if isinstance(chosen, int) else list(chosen)
-            states = tower(pixels, output_hidden_states=layers).hidden_states
-            first = 1 if config.vision_feature_select_strategy == "default" else 0
-            return torch.cat([states[layer][:, first:] for layer in layers], dim=-1).float()
+        pixels = pixels_NCHW.to(weight.device, weight.dtype)
+        if config.model_type == "fast_vlm":
+            map_NCHW: Tensor = tower(pixels).last_hidden_state
+            return map_NCHW.flatten(2).transpose(1, 2).float()
+        chosen = config.vision_feature_layer
+        layers = [chosen] if isinstance(chosen, int) else list(chosen)
+        states = tower(pixels, output_hidden_states=layers).hidden_states
+        first = 1 if config.vision_feature_select_strategy == "default" else 0
+        return torch.cat([states[layer][:, first:] for layer in layers], dim=-1).float()
 
-    def project(self, features_NPC: Tensor) -> Tensor:
-        """Return tokens_NKH; K = P."""
+    def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
+        """Return tokens_KH of each; K = P, whatever room there is."""
         weight = next(self._projector.parameters())
-        tokens_NKH: Tensor = self._projector(features_NPC.to(weight.device, weight.dtype))
-        return tokens_NKH
-
-    def embed(self, ids_BT: Tensor, slots: Sequence[BatchSlot], tokens_NKH: Tensor | None) -> Tensor:
-        """Return embeds_BTH with every slot filled; see ``models/splice.py`` for the errors."""
-        table = self.network.get_input_embeddings()
-        ids_BT = ids_BT.to(self.device)
-        return splice(table(ids_BT), ids_BT == self.image_token_id, slots, tokens_NKH)
-
-    def hidden(self, embeds_BTH: Tensor, *, segments_BT: Tensor | None, positions_BT: Tensor | None) -> Tensor:
-        """Return hidden_BTH after the body's last norm."""
-        return self._packs.hidden(embeds_BTH, segments_BT, positions_BT)
-
-    def head(self, hidden_NH: Tensor) -> Tensor:
-        """Return logits_NV."""
-        logits_NV: Tensor = self.network.get_output_embeddings()(hidden_NH)
-        return logits_NV
+        features_NPC = torch.stack([seen.values for seen in features])
+        return list(self._projector(features_NPC.to(weight.device, weight.dtype)))
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Return the three parts; ``language`` has the names of the causal language model it was made from."""
-        language = nn.ModuleDict({"model": self._body, "lm_head": self.network.get_output_embeddings()})
+        language = nn.ModuleDict({"model": self.body, "lm_head": self.network.get_output_embeddings()})
         return {"vision": self._tower, "projector": self._projector, "language": language}
 
     def fingerprint(self) -> str:
         """Return a sha256 of the tower's weights, the picture preparation and which features are taken."""
-        weights = dict(sorted(self._tower.state_dict(keep_vars=True).items()))
-        state = tuple((weight.data_ptr(), weight._version) for weight in weights.values())
-        if self._hashed is not None and self._hashed[0] == state:
-            return self._hashed[1]
         config = self.network.config
-        how = [config.model_type, config.vision_feature_layer, config.vision_feature_select_strategy]
-        settings = {
-            key: value
-            for key, value in config.vision_config.to_dict().items()
-            if key not in BOOKKEEPING and not key.startswith("_")
-        }
-        digest = hashlib.sha256(json.dumps([how, settings], default=str, sort_keys=True).encode("utf-8"))
-        digest.update(self.processor.to_json_string().encode("utf-8"))
-        for name, weight in weights.items():
-            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        self._hashed = (state, digest.hexdigest())
-        return self._hashed[1]
+        taken = [config.model_type, config.vision_feature_layer, config.vision_feature_select_strategy]
+        how = [*taken, self.processor.to_json_string()]
+        return self._fingerprint.of(self._tower, settings=config.vision_config.to_dict(), how=how)
 
     def set_linear_projection(self, weight_CH: Tensor, bias_H: Tensor) -> None:
         """Make ``project(features)`` equal ``features @ weight_CH + bias_H``; the second layer keeps what it gets."""
@@ -188,34 +149,11 @@ class LlavaModel(Model):
             nn.init.eye_(second.weight)
             nn.init.zeros_(second.bias)
 
-    def save(self, folder: Path) -> None:
-        """Write the Hugging Face folder, with what ``AutoProcessor`` needs and a ``triptych.json``."""
-        if any("lora_" in name for name, _ in self.network.named_parameters()):
-            raise ModelError(f"{folder}: an adapter is not merged yet; merge it, or save its state alone.")
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
-            raise ModelError(f"{folder} holds other things than a model. Save to another folder, or empty it.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the folder first: whoever is killed while writing leaves no half model under the folder's name.
-        work = part_folder(folder)
-        try:
-            with parts.quiet():
-                self.network.save_pretrained(work)
-            processor = whole_processor(
-                self.network.config, self.processor, self.tokenizer, tokens=self._feature_shape[0]
-            )
-            processor.save_pretrained(work)
-            self.tokenizer.save_pretrained(work)
-            self.processor.save_pretrained(work)
-            note = {
-                "template": self.template.name,
-                "image_tokens": self._feature_shape[0],
-                "parts": {name: asdict(source) for name, source in self.sources.items()},
-            }
-            (work / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-            work.chmod(0o755)
-            replace_folder(folder, work)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    def beside(self) -> Sequence[Saved]:
+        """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
+        tokens = self.cost.tokens((1, 1))
+        processor = whole_processor(self.network.config, self.processor, self.tokenizer, tokens=tokens)
+        return (processor, self.tokenizer, self.processor)
 
 
 def put_together(
@@ -229,7 +167,7 @@ def put_together(
     template = find_template(plan.template)
     network = join(vision, language, template, projector=plan.projector, seed=plan.seed)
     model = LlavaModel(network, language.tokenizer, processor=vision.processor, template=template, sources=sources)
-    tokens = model.feature_shape()[0]
+    tokens = model.cost.tokens((1, 1))
     if plan.image_tokens is not None and tokens != plan.image_tokens:
         raise ModelError(
             f"{plan.vision} gives {tokens} tokens an image, not {plan.image_tokens}: leave it to the tower."
@@ -263,21 +201,49 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     Raises:
         ModelError: weights are missing, or nothing says which template it was tuned with.
     """
-    with parts.clear_errors(folder, "a LLaVA"):
-        if weights:
+    return LlavaModel(**open_parts(folder, "a LLaVA", weights=weights))
+
+
+class Opened(TypedDict):
+    """What a folder holds, as a model of this kind takes it."""
+
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    processor: ImageProcessor
+    template: Template
+    sources: Mapping[str, Provenance]
+
+
+def open_parts(folder: Path, what: str, *, weights: bool) -> Opened:
+    """Open what a folder holds: one of transformers, or of LLaVA's own code (``models/original.py``).
+
+    Args:
+        folder: holds a config.json.
+        what: it should be, for messages: ``a LLaVA``.
+        weights: False: shapes alone.
+
+    Raises:
+        NotFoundError: a part that it names is not there.
+        ModelError: weights are missing, or nothing says which template it was tuned with.
+    """
+    with parts.clear_errors(folder, what):
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config_of(folder))
+        template = template_in(folder, tokenizer.chat_template)
+        if is_original(folder):
+            network = open_network(folder, weights=weights)
+            processor = image_processor_of(folder)
+            token = add_image_token(Language(network, tokenizer), template)
+            network.config.image_token_index = token
+            network.generation_config = generation(template, tokenizer)
+        elif weights:
             network = parts.load_network(partial(AutoModelForImageTextToText.from_pretrained, dtype="auto"), folder)
+            processor = parts.load_image_processor(folder)
         else:
             with torch.device("meta"):
                 network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
-    return LlavaModel(
-        network,
-        tokenizer,
-        processor=parts.load_image_processor(folder),
-        template=_template(folder, note.get("template"), tokenizer.chat_template),
-        sources={name: Provenance(**source) for name, source in note.get("parts", {}).items()},
-    )
+            processor = parts.load_image_processor(folder)
+    sources = read_note(folder).parts
+    return Opened(network=network, tokenizer=tokenizer, processor=processor, template=template, sources=sources)
 
 
 def outline(what: PartsPlan | Path) -> Rendering:
@@ -285,18 +251,6 @@ def outline(what: PartsPlan | Path) -> Rendering:
     if isinstance(what, PartsPlan):
         return outline_parts(what)
     return open_folder(what, weights=False).rendering
-
-
-def _template(folder: Path, name: str | None, jinja: str | None) -> Template:
-    """Return the template a folder was tuned with: the noted one, else the one whose chat template it carries."""
-    if name in template_names():
-        return find_template(name)
-    if name is None and jinja is not None and (template := template_of_jinja(jinja)):
-        return template
-    what = "its chat template is none that is known" if name is None else f"template {name!r} is not known"
-    raise ModelError(
-        f'{folder}: {what}. Write {{"template": NAME}} into {folder / NOTE}; there are: {", ".join(template_names())}.'
-    )
 
 
 def toy(plan: PartsPlan) -> LlavaModel:

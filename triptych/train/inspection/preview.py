@@ -17,12 +17,12 @@ from triptych.core.records import Json
 from triptych.data.plan.balance import Work, balance
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Encoded
-from triptych.models.family import PartsPlan, outline_model, outline_parts
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import LEDGER, read_ledger
 from triptych.train.material import Material, open_material
 from triptych.train.pace import pace_of
-from triptych.train.recipe import ModelPlan, Recipe, Tune
+from triptych.train.recipe import Recipe, Tune
+from triptych.train.start import outline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,24 +94,6 @@ def preview(recipe: Recipe, *, ranks: int, steps: int) -> list[StagePreview]:
         for stage in recipe.stages
         if isinstance(stage, Tune)
     ]
-
-
-def outline(plan: ModelPlan) -> Rendering:
-    """Return how examples become the tokens of the model that a run starts from."""
-    if plan.parts is None:
-        assert plan.open is not None
-        return outline_model(plan.open)
-    assert plan.family is not None and plan.template is not None, "the recipe is not resolved"
-    parts = plan.parts
-    chosen = PartsPlan(
-        vision=parts.vision,
-        language=parts.language,
-        projector=parts.projector,
-        image_tokens=parts.image_tokens,
-        template=plan.template,
-        seed=0,
-    )
-    return outline_parts(plan.family, chosen)
 
 
 def _planned(

@@ -1,6 +1,7 @@
 """What is measured of a step, and the records of a run that is taken up again: one record a step, never two.
 
-Units are in the names: ``loss_nats`` per supervised token, ``memory_gib`` resident (or reserved on the GPU).
+Units are in the names: ``loss_nats`` per supervised token (or class), ``loss_squared`` per target of a regression, in
+squares of its unit, ``memory_gib`` resident (or reserved on the GPU).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 
 from triptych.core.files import read_json_lines, write_atomically
 from triptych.core.records import Json
+from triptych.data.plan.scoring import Loss
 
 METRICS = "metrics.jsonl"
 GIB = 1 << 30
@@ -27,43 +29,82 @@ class StepReport:
     """What one optimizer step did and cost."""
 
     stage: str
+    scores: Loss | None = None
+    """What kind of loss a score head learns by; None: replies are learnt."""
     step: int
     """From 1: steps that are done."""
     total_steps: int
     epoch: int
     """From 0."""
-    loss_nats: float
-    """Mean over the step's supervised tokens, before the step's change."""
+    loss: float
+    """Mean over the step's supervised tokens or targets, before the step's change; in nats, with mse in squares."""
     gradient_norm: float
     """Over all parts, before clipping."""
     rates: Mapping[str, float]
     """Learning rate of each trained part."""
     tokens: int
     """Without padding."""
-    trained_tokens: int
+    supervised: int
+    """Trained tokens; with a score head, its targets."""
     images: int
     """Distinct ones."""
     packing_fill: float
     """Share of the step's packs that is no padding."""
     wall_s: float
+    """Of the step itself, its data at hand."""
+    wait_s: float = 0.0
+    """Before it, for its data: reading, rendering, decoding, where nobody reads ahead."""
     memory_gib: float
+    mfu: float | None = None
+    """Model operations a second over the devices' peak (``operations.py``); None: the peak is not known."""
+
+    @property
+    def loss_nats(self) -> float:
+        """The loss, where it is in nats."""
+        assert self.scores != "mse", "a mean squared error is not in nats"
+        return self.loss
+
+    @property
+    def trained_tokens(self) -> int:
+        """Supervised tokens."""
+        return self.supervised if self.scores is None else 0
+
+    @property
+    def said_loss(self) -> str:
+        """The loss with its unit, for people."""
+        units: dict[Loss | None, str] = {None: "nats a token", "mse": "squared"}
+        return f"{self.loss:.3f} {units.get(self.scores, 'nats a target')}"
+
+    def told(self) -> str:
+        """Return the step for people, in a line."""
+        said = [f"loss {self.said_loss}", f"{self.tokens / self.wall_s:,.0f} tokens/s"]
+        if self.images:
+            said.append(f"{self.images / self.wall_s:.3g} images/s")
+        said += [f"{self.memory_gib:.2f} GiB"] + ([] if self.mfu is None else [f"MFU {self.mfu:.1%}"])
+        return ", ".join([*said, f"epoch {self.epoch + 1}"])
 
     def record(self) -> dict[str, Json]:
         """Return the line of metrics.jsonl."""
+        supervised = "targets" if self.scores else "trained_tokens"
         return {
             "stage": self.stage,
             "step": self.step,
             "epoch": self.epoch,
-            "loss_nats": self.loss_nats,
+            "loss_squared" if self.scores == "mse" else "loss_nats": self.loss,
             "gradient_norm": self.gradient_norm,
             **{f"rate_{part}": rate for part, rate in self.rates.items()},
             "tokens": self.tokens,
-            "trained_tokens": self.trained_tokens,
+            supervised: self.supervised,
             "tokens_per_s": round(self.tokens / self.wall_s, 1),
+            f"{supervised}_per_s": round(self.supervised / self.wall_s, 1),
             "images": self.images,
+            "images_per_s": round(self.images / self.wall_s, 2),
             "packing_fill": round(self.packing_fill, 4),
+            "padding_share": round(1 - self.packing_fill, 4),
+            **({} if self.mfu is None else {"mfu": round(self.mfu, 4)}),
             "memory_gib": round(self.memory_gib, 3),
             "wall_s": round(self.wall_s, 4),
+            "wait_s": round(self.wait_s, 4),
         }
 
 

@@ -1,0 +1,119 @@
+"""A recipe is shown whole, compared key by key, checked and planned, without training and without a hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.train.runs import recipe_text, write_tune
+from triptych.cli.main import build_app
+from triptych.core.config import parse_config
+from triptych.core.errors import ModelError, NotFoundError
+from triptych.train.recipe import Recipe, load_recipe, resolve
+
+RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes"
+
+
+def said(*words: str | Path, code: int = 0) -> str:
+    result = CliRunner().invoke(build_app(), ["recipe", *map(str, words)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text(recipe_text(tmp_path))
+    return path
+
+
+def test_what_is_shown_is_the_same_recipe_again(toy: Path) -> None:
+    for path in (toy, *sorted(RECIPES.glob("*.yaml"))):
+        page = said("show", path)
+        assert resolve(parse_config(page, model=Recipe, file="shown")) == load_recipe(path)
+
+
+def test_a_shown_recipe_has_units_and_tells_the_defaults_that_it_leaves(toy: Path) -> None:
+    lines = {line.strip().partition(":")[0]: line for line in said("show", toy, "stages.tune.clip=2").splitlines()}
+    assert lines["clip"].endswith("# norm of the gradient, default 1.0")
+    assert lines["pack_tokens"].endswith("# tokens")
+    assert "#" not in lines["compile"]
+    told = json.loads(said("show", toy, "stages.tune.clip=2", "--json"))
+    assert "stages.tune.clip" in told["not_default"]
+    assert "stages.tune.decay" not in told["not_default"]
+    assert told["recipe"]["stages"][0]["forward_tokens"] == 320
+
+
+def test_two_recipes_are_compared_in_every_key(toy: Path) -> None:
+    other = toy.with_name("other.yaml")
+    other.write_text(toy.read_text().replace("rank: 4", "rank: 8").replace("name: toy", "name: other"))
+    rows = [line.split() for line in said("diff", toy, other).splitlines()[1:]]
+    assert rows == [["name", "toy", "other"], ["stages.tune.parts.language.rank", "4", "8"]]
+    assert said("diff", toy, toy).strip() == "the same recipe"
+
+
+def test_a_recipe_in_order_is_found_so(toy: Path) -> None:
+    page = said("check", toy)
+    assert "0 wrong, 0 missing, 0 warning" in page
+    assert "weights move" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "message"),
+    [
+        ("stages.tune.data.0.source=messages:nowhere.jsonl", "missing", "nowhere.jsonl is not there"),
+        ("stages.tune.data.0.source=mesages:x", "wrong", "no format is called 'mesages'. Did you mean 'messages'?"),
+        ("model.family=tyni", "wrong", "no family is called 'tyni'"),
+        ("stages.tune.pack_tokens=4096", "wrong", "the language model has 2048 positions"),
+        ("stages.tune.parts.language.targets=[c_attn]", "wrong", "no linear layer 'c_attn'"),
+        ("stages.tune.parts.projector.only=[linear_9]", "wrong", "no module 'linear_9'; there are: linear_1, linear_2"),
+        ("stages.tune.objective={kind: regression, targets: [quality]}", "wrong", "no label 'quality', a target"),
+        ("stages.tune.warmup=9 steps", "warning", "'9 steps' is more than the whole stage, '6 steps'"),
+    ],
+)
+def test_what_is_not_in_order_is_told(toy: Path, change: str, level: str, message: str) -> None:
+    sizes = ["stages.tune.step_tokens=4096", "stages.tune.forward_tokens=4096"] if "4096" in change else []
+    model = ["model.parts.vision=x", "model.parts.language=x"] if "family" in change else []
+    found = json.loads(said("check", toy, change, *sizes, *model, "--json", code=0 if level == "warning" else 1))
+    assert any(each["level"] == level and message in each["message"] for each in found), found
+
+
+def test_a_twin_that_drifts_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    original, twin = RECIPES / "mantis_clip.yaml", RECIPES / "tiny" / "mantis_clip.yaml"
+    (tmp_path / "mantis_clip.yaml").write_text(original.read_text())
+    (tmp_path / "tiny" / "mantis_clip.yaml").write_text(twin.read_text().replace("rate: 1.0e-5", "rate: 1.0e-4"))
+    found = json.loads(said("check", tmp_path / "mantis_clip.yaml", "--json", code=1))
+    drifted = [each["message"] for each in found if each["key"] == "twin"]
+    assert len(drifted) == 2
+    assert drifted[0] == "stages.instruct.parts.projector.rate is 1e-05 in the recipe, 0.0001 in the twin"
+
+
+def test_a_published_run_is_planned_without_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (plan,) = json.loads(said("plan", RECIPES / "mantis_clip.yaml", "--gpu", "a100-40g", "--gpus", "16", "--json"))
+    assert plan["fits"]
+    assert 8 < plan["hours"] < 36
+    (alone,) = json.loads(said("plan", RECIPES / "mantis_clip.yaml", "--gpu", "a100-40g", "--json"))
+    assert not alone["fits"]
+    assert any("GPUs" in each["what"] for each in alone["changes"])
+    assert alone["changes"][-1]["total_gib"] < 39.6
+    assert alone["hours"] == pytest.approx(16 * plan["hours"], rel=1e-3)
+
+
+def test_a_plan_says_what_it_does_not_know(tmp_path: Path) -> None:
+    assert "unknown: nobody tells how much the data hold" in said("plan", RECIPES / "nlvr.yaml")
+    assert "hours" in said("plan", RECIPES / "nlvr.yaml", "--tokens", "1e6")
+    with pytest.raises(NotFoundError, match="no GPU is called 'gtx'"):
+        said("plan", RECIPES / "nlvr.yaml", "--gpu", "gtx")
+    with pytest.raises(ModelError, match="the size of nobody/nothing is not known"):
+        said("plan", RECIPES / "mantis_fuyu.yaml", "model.open=nobody/nothing")
+    write_tune(tmp_path)
+    (tmp_path / "toy.yaml").write_text(recipe_text(tmp_path))
+    with pytest.raises(ModelError, match="a toy model needs no plan"):
+        said("plan", tmp_path / "toy.yaml")

@@ -1,0 +1,205 @@
+"""Which words of a Flamingo see which media, over which language models; what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.models.flamingos import IMAGE, TEXTS, VISION, batch_of, network_of, sample, shown
+from tests.models.pictures import ask, draw_pictures, logits_of, pixels_of
+from triptych.core.errors import ModelError
+from triptych.core.records import ImageRef
+from triptych.models.families.flamingo import FlamingoModel
+from triptych.models.flamingo.config import FlamingoConfig
+from triptych.models.flamingo.language import STACKS, cross_attention_of
+from triptych.models.flamingo.network import FlamingoForConditionalGeneration
+
+
+@pytest.fixture(scope="module", params=["llama", "mpt", "films"])
+def model(request: pytest.FixtureRequest) -> FlamingoModel:
+    return sample(request.param)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageRef, ...]:
+    return draw_pictures(tmp_path_factory.mktemp("pictures"), 4)
+
+
+# Which words see which media
+
+
+def test_words_see_the_image_before_them_alone(model: FlamingoModel, pictures: tuple[ImageRef, ...]) -> None:
+    first, second, third, _ = pictures
+    batch = batch_of(model, [[ask("a", "x ", first, " y ", second, " z", reply="yes"), ask("b", third, reply="no")]])
+    sees_TM = model.weave(batch, model.encode(pixels_of(model, batch.images))).beside["sees"][0]
+    one, two, three = (slot.start for slot in batch.slots)
+    ends = int((batch.segments_BT[0] == 0).sum())
+    assert sees_TM.sum(dim=-1).max() == 1
+    assert sees_TM[:, 0].nonzero()[:, 0].tolist() == list(range(one, two))
+    assert sees_TM[:, 1].nonzero()[:, 0].tolist() == list(range(two, ends))
+    assert sees_TM[:, 2].nonzero()[:, 0].tolist() == list(range(three, len(sees_TM)))
+
+
+def test_the_order_of_a_pair_with_nothing_between_it_shows(
+    model: FlamingoModel, pictures: tuple[ImageRef, ...]
+) -> None:
+    first, second, *_ = pictures
+    with torch.no_grad():
+        there = logits_of(model, batch_of(model, [[ask("a", first, second, "Which is older?", reply="yes")]]))
+        back = logits_of(model, batch_of(model, [[ask("a", second, first, "Which is older?", reply="yes")]]))
+    assert (there[:, -5:] - back[:, -5:]).abs().max() > 1e-2
+
+
+def test_a_demonstrations_words_are_bound_to_its_own_image(pictures: tuple[ImageRef, ...]) -> None:
+    """Before the first layer that follows cross-attention, where words have not yet told each other what they saw."""
+    model = sample("llama")
+    network = network_of(TEXTS["llama"], cross_attn_every_n_layers=4)
+    assert len(cross_attention_of(network.lang_encoder)) == 1
+    ids_BT = torch.tensor([[1, IMAGE, 7, 8, 9, IMAGE, 10, 11, 12]])
+    entering: list[Tensor] = []
+    last = network.get_submodule("lang_encoder.model.layers.3.decoder_layer")
+    last.register_forward_pre_hook(lambda _module, given: entering.append(given[0].detach()))
+    one, two, other = shown(3)
+    with torch.no_grad():
+        logits = [network(ids_BT, torch.stack(pair)).logits for pair in ((one, two), (other, two), (one, other))]
+    own, first_changed, second_changed = (hidden_BTH[0] for hidden_BTH in entering)
+    assert torch.allclose(own[5:], first_changed[5:], atol=1e-6)
+    assert not torch.allclose(own[1:5], first_changed[1:5], atol=1e-2)
+    assert torch.allclose(own[:5], second_changed[:5], atol=1e-6)
+    assert not torch.allclose(own[5:], second_changed[5:], atol=1e-2)
+    assert torch.allclose(logits[0][:, :5], logits[2][:, :5], atol=1e-6)
+    assert model.network.config.only_attend_immediate_media
+
+
+def test_words_before_the_first_image_are_those_of_a_conversation_without_one(
+    model: FlamingoModel, pictures: tuple[ImageRef, ...]
+) -> None:
+    said = "Before anything is shown, there are words. Now look: "
+    batch = batch_of(model, [[ask("a", said, pictures[0], " What is it?", reply="a cat")]])
+    before = batch.slots[0].start
+    assert before > 10
+    with torch.no_grad():
+        logits_TV = logits_of(model, batch)[0, :before]
+        alone = model.network(input_ids=batch.ids_BT[:, :before]).logits[0]
+        for gated in cross_attention_of(model.network.lang_encoder):
+            gated.attn_gate.add_(5.0)
+        widened = model.network(input_ids=batch.ids_BT[:, :before]).logits[0]
+        for gated in cross_attention_of(model.network.lang_encoder):
+            gated.attn_gate.sub_(5.0)
+    assert torch.allclose(logits_TV, alone, atol=1e-4)
+    assert torch.equal(alone, widened)
+
+
+def test_where_the_configuration_says_so_words_see_all_media_before_them() -> None:
+    network = network_of(TEXTS["llama"], only_attend_immediate_media=False, cross_attn_every_n_layers=4)
+    ids_BT = torch.tensor([[1, IMAGE, 7, 8, IMAGE, 10]])
+    one, two, other = shown(3)
+    entering: list[Tensor] = []
+    last = network.get_submodule("lang_encoder.model.layers.3.decoder_layer")
+    last.register_forward_pre_hook(lambda _module, given: entering.append(given[0].detach()))
+    with torch.no_grad():
+        for pair in ((one, two), (other, two)):
+            network(ids_BT, torch.stack(pair))
+    assert torch.equal(entering[0][:, :1], entering[1][:, :1])
+    assert not torch.allclose(entering[0][:, 4:], entering[1][:, 4:], atol=1e-2)
+
+
+def test_adjacent_images_are_one_medium_only_where_the_configuration_says_so(pictures: tuple[ImageRef, ...]) -> None:
+    for name, media in (("films", 2), ("llama", 4)):
+        model = sample(name)
+        batch = batch_of(model, [[ask("a", *pictures[:3], "and ", pictures[3], reply="yes")]])
+        beside = model.weave(batch, model.encode(pixels_of(model, batch.images))).beside
+        assert beside["media"].shape[:2] == (1, media)
+
+
+def test_frames_under_one_mark_are_one_medium_and_their_order_shows() -> None:
+    network = network_of(TEXTS["llama"], max_num_frames=4)
+    ids_BT = torch.tensor([[1, IMAGE, 7, 8, IMAGE, 10]])
+    films_NFCHW = shown(6).view(2, 3, 3, 32, 32)
+    with torch.no_grad():
+        found = network(ids_BT, films_NFCHW).logits
+        features = network.see(films_NFCHW.flatten(0, 1)).unflatten(0, (2, 3))
+        media_BMLC = network.perceiver(features, torch.arange(2))[None]
+        sees_BTM = torch.tensor([[[0, 0], [1, 0], [1, 0], [1, 0], [0, 1], [0, 1]]]).bool()
+        assert torch.allclose(found, network(ids_BT, media=media_BMLC, sees=sees_BTM).logits, atol=1e-5)
+        assert not torch.allclose(found, network(ids_BT, films_NFCHW.flip(1)).logits, atol=1e-3)
+
+
+# Language models
+
+
+def test_every_language_model_of_the_list_is_tried_here() -> None:
+    assert set(TEXTS) == set(STACKS)
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+def test_media_reach_every_cross_attention_of_every_language_model(name: str) -> None:
+    network = network_of(TEXTS[name])
+    ids_BT = torch.tensor([[1, 2, IMAGE, 7, 8, 9]])
+    logits = network(ids_BT, shown(1)).logits
+    assert not torch.allclose(logits, network(ids_BT, shown(1, seed=1)).logits, atol=1e-2)
+    logits.logsumexp(-1).sum().backward()
+    gates = cross_attention_of(network.lang_encoder)
+    assert len(gates) == 2
+    for gated in gates:
+        assert gated.attn.to_kv.weight.grad is not None
+        assert gated.attn.to_kv.weight.grad.abs().max() > 0
+    assert network.perceiver.latents.grad is not None
+
+
+@pytest.mark.parametrize("name", sorted(TEXTS))
+@torch.no_grad()
+def test_with_closed_gates_it_speaks_as_its_language_model_does(name: str) -> None:
+    network = network_of(TEXTS[name])
+    for gated in cross_attention_of(network.lang_encoder):
+        gated.attn_gate.zero_()
+        gated.ff_gate.zero_()
+    plain = type(network.lang_encoder)(network.config.text_config).eval()
+    own = {
+        name.replace("decoder_layer.", ""): weight
+        for name, weight in network.lang_encoder.state_dict().items()
+        if "gated_cross_attn_layer" not in name
+    }
+    plain.load_state_dict(own)
+    ids_BT = torch.tensor([[1, 2, IMAGE, 7, 8, 9], [IMAGE, 2, 3, 7, IMAGE, 9]])
+    assert torch.allclose(network(ids_BT, shown(3)).logits, plain(ids_BT).logits, atol=1e-5)
+
+
+@torch.no_grad()
+def test_rows_of_an_mpt_may_be_longer_than_those_it_was_trained_with() -> None:
+    network = network_of(TEXTS["mpt"])
+    ids_BT = torch.tensor([[1, 2, IMAGE, 7, 8, 9, 4, 3] * 3])
+    assert ids_BT.shape[1] > network.config.text_config.max_seq_len
+    assert network(ids_BT, shown(3)).logits.isfinite().all()
+
+
+def test_a_language_model_that_media_were_not_tried_with_is_refused() -> None:
+    with pytest.raises(ModelError, match="of type 'gpt2' cannot be a part of a flamingo; there are: gpt_neox, llama"):
+        FlamingoForConditionalGeneration(
+            FlamingoConfig(vision_config=dict(VISION), text_config={"model_type": "gpt2", "n_layer": 1})
+        )
+
+
+# What is refused
+
+
+def test_marks_and_images_that_do_not_count_the_same_are_refused() -> None:
+    network = network_of(TEXTS["llama"])
+    with pytest.raises(ModelError, match=r"hold 1 image marks \(id 5\) for 2 images"):
+        network(torch.tensor([[1, IMAGE, 7]]), shown(2))
+    with pytest.raises(ModelError, match=r"hold 0 image marks \(id 5\) for 1 images"):
+        network(torch.tensor([[1, 2, 7]]), shown(1))
+
+
+def test_an_image_rendered_for_another_family_is_refused(model: FlamingoModel, pictures: tuple[ImageRef, ...]) -> None:
+    batch = batch_of(model, [[ask("a", pictures[0], "?", reply="yes")]])
+    twice = replace(
+        batch,
+        ids_BT=batch.ids_BT.scatter(1, torch.tensor([[batch.slots[0].stop]]), model.image_token_id),
+        slots=(replace(batch.slots[0], stop=batch.slots[0].stop + 1),),
+    )
+    with pytest.raises(ModelError, match="image 0 has 2 image marks, not 1"):
+        model.weave(twice, model.encode(pixels_of(model, batch.images)))

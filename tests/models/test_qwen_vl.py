@@ -1,0 +1,92 @@
+"""Positions of Qwen-VL in packs, and its processor's ids, are the published ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from transformers import Qwen2VLProcessor
+
+from tests.models.pictures import ask, draw_pictures, encoded, pixels_of
+from triptych.core.records import Example, ImageRef, Text, images_of
+from triptych.data.batch import collate
+from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models.families.qwen_vl import TOWERS, QwenVLModel, tiny
+
+
+@pytest.fixture(params=sorted(TOWERS))
+def model(request: pytest.FixtureRequest) -> QwenVLModel:
+    return tiny(0, kind=request.param)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[ImageRef, ...]:
+    return draw_pictures(tmp_path, 3)
+
+
+def examples(pictures: tuple[ImageRef, ...]) -> list[Example]:
+    first, second, third = pictures
+    return [
+        ask("two", "Is ", first, " older than ", second, " ?", reply="yes"),
+        ask("none", "What is two and two?", reply="four"),
+        ask("adjacent", first, third, first, reply="three"),
+    ]
+
+
+def test_positions_of_each_conversation_in_a_pack_are_the_published_ones(
+    model: QwenVLModel, pictures: tuple[ImageRef, ...]
+) -> None:
+    rows = [encoded(model, example) for example in examples(pictures)]
+    pack = collate([rows, rows[1:]], pad_id=0)
+    woven = model.weave(pack, model.encode(pixels_of(model, pack.images)))
+    start = 0
+    for segment, row in enumerate(rows):
+        alone = collate([[row]], pad_id=0)
+        inputs = model.inputs(alone, pixels_of(model, alone.images))
+        if alone.slots:
+            published, _ = model.network.model.get_rope_index(  # type: ignore[operator, union-attr]
+                inputs["input_ids"], inputs["mm_token_type_ids"], inputs["image_grid_thw"]
+            )
+        else:
+            published = torch.arange(len(row.ids)).expand(3, 1, -1)
+        here = woven.positions_ABT[:, 0, start : start + len(row.ids)]
+        assert torch.equal(here, published[:, 0])
+        if segment:  # the second row of the batch begins with the second conversation
+            there = start - len(rows[0].ids)
+            assert torch.equal(woven.positions_ABT[:, 1, there : there + len(row.ids)], published[:, 0])
+        start += len(row.ids)
+
+
+def test_the_published_processor_writes_the_ids_and_patches_that_we_make(
+    model: QwenVLModel, pictures: tuple[ImageRef, ...]
+) -> None:
+    token = "<|image_pad|>"
+    # Its maker asks for a video processor, and that for torchvision.
+    processor = Qwen2VLProcessor.__new__(Qwen2VLProcessor)
+    processor.image_processor, processor.tokenizer = model.processor, model.tokenizer
+    processor.image_token = token
+    jinja = model.template.jinja.replace(IMAGE_MARK, token)
+    for example in examples(pictures):
+        question = replace(example, turns=example.turns[:1])
+        said = [
+            {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
+            for part in question.turns[0].parts
+        ]
+        prompt = model.tokenizer.apply_chat_template(
+            [{"role": "user", "content": said}], chat_template=jinja, add_generation_prompt=True, tokenize=False
+        )
+        batch = collate([[encoded(model, question, open_reply=True)]], pad_id=0)
+        inputs = model.inputs(batch, pixels_of(model, batch.images))
+        shown = [Image.open(image.source) for image in images_of(question)]
+        if shown:
+            made = model.processor(shown, return_tensors="pt")  # type: ignore[arg-type]
+            for number in range(len(shown)):
+                prompt = prompt.replace(token, processor.replace_image_token(made, number).replace(token, "<mark>"), 1)
+            prompt = prompt.replace("<mark>", token)
+            assert torch.equal(made["pixel_values"], inputs["pixel_values"])
+            assert torch.equal(made["image_grid_thw"], inputs["image_grid_thw"])
+        ids = model.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        assert ids == inputs["input_ids"][0].tolist()

@@ -1,0 +1,88 @@
+"""``triptych recipe plan``: memory of a GPU, time of a step and of the run, and what to change where nothing fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from triptych.cli.groups.recipe_show import Overrides, RecipeFile
+from triptych.cli.groups.sources import AsJson, json_text
+
+if TYPE_CHECKING:
+    from triptych.core.records import Json
+    from triptych.train.forecast.gpus import Gpu
+    from triptych.train.forecast.planner import StageEstimate
+
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "images", "gathered", "reserve")
+
+
+def plan_run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    *,
+    gpu: Annotated[str, typer.Option("--gpu", help="Kind of GPU: a100-40g, a100-80g, h100-80g, ...")] = "a100-80g",
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="How many.")] = 1,
+    mfu: Annotated[
+        float | None, typer.Option("--mfu", min=0.01, max=1.0, help="Share of its operations that are the model's.")
+    ] = None,
+    tokens: Annotated[
+        float | None, typer.Option("--tokens", min=1.0, help="Tokens of an epoch, where nobody tells: data plan does.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate memory and time from shapes alone. Nothing is downloaded, no weights are loaded."""
+    from triptych.core.errors import NotFoundError
+    from triptych.train.forecast.gpus import GPUS
+    from triptych.train.forecast.planner import plan_stages, shape_of
+    from triptych.train.recipe import load_recipe
+
+    if gpu not in GPUS:
+        raise NotFoundError(f"no GPU is called {gpu!r}. There are: {', '.join(GPUS)}.")
+    found = load_recipe(recipe, overrides or [])
+    shape = shape_of(found.model, recipes=recipe.parent)
+    stages = plan_stages(found, shape, gpu=GPUS[gpu], gpus=gpus, mfu=mfu, epoch_tokens=tokens)
+    if as_json:
+        typer.echo(json_text([_told(each) for each in stages]))
+        return
+    weights = ", ".join(f"{part} {count / 1e9:.2f}" for part, count in shape.part_weights.items() if count)
+    typer.echo(f"model: 10^9 weights: {weights}; {shape.image_tokens} tokens an image")
+    for each in stages:
+        typer.echo("\n".join(_lines(each, name=gpu, gpu=GPUS[gpu], gpus=gpus)))
+
+
+def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[str]:
+    total = stage.memory.total / (1 << 30)
+    verdict = "fits" if stage.fits else "DOES NOT FIT"
+    yield f"stage {stage.stage} on {gpus} x {name} ({gpu.memory_gib:g} GiB each): {total:.1f} GiB a GPU, {verdict}"
+    for part in PARTS:
+        yield f"  {part:<12}{getattr(stage.memory, part) / (1 << 30):8.2f} GiB"
+    mfu = f"at an assumed MFU of {stage.assumed.mfu:.0%}"
+    yield f"  step        {stage.step_s:8.2f} s, {stage.work.total / 1e15:.2f} * 10^15 operations, {mfu}"
+    if stage.steps is None:
+        yield "  length       unknown: nobody tells how much the data hold; give --tokens, as triptych data plan counts"
+    else:
+        data = "" if stage.epoch_tokens is None else f" of {stage.epoch_tokens / 1e6:,.0f} million tokens an epoch"
+        yield f"  length       {stage.steps} steps{data}: {stage.hours:.1f} hours"
+    for number, change in enumerate(stage.changes):
+        yield f"  {'change' if number == 0 else '      '}       {change.what}: {change.total_gib:.1f} GiB"
+
+
+def _told(stage: StageEstimate) -> dict[str, Json]:
+    return {
+        "stage": stage.stage,
+        "memory_gib": {part: round(getattr(stage.memory, part) / (1 << 30), 3) for part in PARTS},
+        "total_gib": round(stage.memory.total / (1 << 30), 3),
+        "fits": stage.fits,
+        "changes": [asdict(each) for each in stage.changes],
+        "step_s": round(stage.step_s, 4),
+        "steps": stage.steps,
+        "hours": None if stage.hours is None else round(stage.hours, 3),
+        "epoch_tokens": stage.epoch_tokens,
+        "assumed": asdict(stage.assumed),
+    }
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"plan": plan_run}

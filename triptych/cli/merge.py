@@ -1,0 +1,33 @@
+"""``triptych merge``: an adapter disappears into its model, which then is an ordinary Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triptych.core.log import say
+
+
+def run(
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_ADAPTER", help="A run's folder, or one with an adapter_config.json.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the merged model goes.")],
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="MODEL", help="The adapter's base. Default: the one it names.")
+    ] = None,
+) -> None:
+    """Merge what a run has learnt so far, or an adapter that peft wrote, into a plain model.
+
+    A run that came to its end has done so itself: its model is in RUN/model. An adapter that was learnt over 4 bits
+    (qlora) is merged, in a run, onto what the 4 bits stand for; of a folder of peft, onto the base as it is opened.
+    """
+    from triptych.train.merging import merged_model
+
+    model = merged_model(path, base=base)
+    model.save(out)
+    say(f"merged: {out}")
+    say(f"try it:  triptych chat {out} IMAGE...")

@@ -1,0 +1,31 @@
+"""``triptych models``: look at a model's folder before it is opened: what it is, and whether it is whole.
+
+Not the commands themselves: each file ``cli/groups/models_*.py`` has some, in its ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+import typer
+
+from triptych.cli import groups
+
+ORDER = ("check", "info", "list")
+"""How help lists the commands. Others come after, by name."""
+
+
+def _group() -> typer.Typer:
+    group = typer.Typer(help="Check models' folders, and list what can be opened.", no_args_is_help=True)
+    found: dict[str, Callable[..., None]] = {}
+    for module in pkgutil.iter_modules(groups.__path__):
+        if module.name.startswith("models_"):
+            found |= importlib.import_module(f"{groups.__name__}.{module.name}").COMMANDS
+    for name in [*(name for name in ORDER if name in found), *sorted(found.keys() - set(ORDER))]:
+        group.command(name)(found[name])
+    return group
+
+
+GROUP = _group()

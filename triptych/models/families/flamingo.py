@@ -1,0 +1,270 @@
+"""Flamingo: OpenFlamingo and Otter. Images and videos stand beside the words, which see them by cross-attention.
+
+Sources: Alayrac et al. 2022, arXiv:2204.14198; OpenFlamingo, arXiv:2308.01390; Otter, arXiv:2305.03726. The network is
+our own (``models/flamingo``), as transformers has none. An image costs the conversation one position, the token
+``<image>``; a word sees the medium before it in its own conversation, so that a demonstration's words see its own image
+alone. Each image is a medium, so that the order of a pair shows; with ``adjacent_images_are_frames`` in ``config.json``
+images with nothing between them are the frames of one medium.
+
+Shapes: N images, P feature positions of an image, C channels of the tower, L latents a medium, B rows, T tokens a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    Cache,
+    CLIPImageProcessorPil,
+    PreTrainedTokenizerBase,
+)
+
+from triptych.core.errors import ModelError
+from triptych.data.batch import Batch
+from triptych.data.plan.costs import Cost, Fixed
+from triptych.data.plan.rendering import Rendering
+from triptych.data.template import Template, find_template
+from triptych.models import parts, toys
+from triptych.models.family import Family, Model, PartsPlan, Seen, Woven
+from triptych.models.fingerprint import Fingerprint
+from triptych.models.flamingo.join import join, name_image_token, teach
+from triptych.models.flamingo.language import cross_attention_of, plain_language
+from triptych.models.flamingo.media import Mark, Medium, media_of
+from triptych.models.flamingo.network import FlamingoForConditionalGeneration
+from triptych.models.flamingo.toys import FILMS, toy_mpt, toy_network
+from triptych.models.folder import NOTE, Saved, read_note, template_in
+from triptych.models.join import whole_processor
+from triptych.models.parts import ImageProcessor, Language, Provenance
+from triptych.models.splice import count_marks
+
+COST = Fixed(1)
+"""An image's token; what it shows stands beside the words."""
+USUAL = {"otter": "otter"}
+"""Templates of published folders that name none, by their ``model_type``."""
+
+
+class FlamingoModel(Model):
+    """An opened Flamingo."""
+
+    network: FlamingoForConditionalGeneration
+    splices = False
+
+    def __init__(
+        self,
+        network: FlamingoForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        processor: ImageProcessor,
+        template: Template,
+        sources: Mapping[str, Provenance],
+    ) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+        self.template = template
+        self.family = "flamingo"
+        self.image_token_id = int(network.config.image_token_id)
+        self.processor = processor
+        self.sources = dict(sources)
+        self._fingerprint = Fingerprint()
+
+    @property
+    def cost(self) -> Cost:
+        """One position, whatever the picture."""
+        return COST
+
+    @property
+    def body(self) -> nn.Module:
+        """The language model without its head, cross-attention within."""
+        return self.network.body
+
+    def pixels(self, image: Image) -> Seen:
+        """Return the picture at the tower's size, normalised: CHW, float32."""
+        return Seen(self.processor(image, return_tensors="pt")["pixel_values"][0].float(), image.size)
+
+    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+        """Return features_PC of each, float32: the tower's last layer, without its class token."""
+        if not pictures:
+            return []
+        tower = self.network.vision_encoder.eval()
+        trained = any(each.requires_grad for each in tower.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
+            features_NPC = self.network.see(torch.stack([picture.values for picture in pictures])).float()
+        return [Seen(values, picture.size) for values, picture in zip(features_NPC, pictures, strict=True)]
+
+    def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
+        """Return latents_LC of each image as a medium of its own, the first of its conversation."""
+        alone = [Medium(row=0, start=0, stop=0, next=0, images=(at,), number=0) for at in range(len(features))]
+        return self.network.resample([seen.values for seen in features], alone)
+
+    def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
+        """Return the batch's words, and beside them ``media`` [B, M, L, C] and ``sees`` [B, T, M]."""
+        ids_BT = batch.ids_BT.to(self.device)
+        counts = count_marks(ids_BT == self.image_token_id, batch.slots, images=len(features))
+        if wrong := [image for image, count in enumerate(counts) if count != 1]:
+            raise ModelError(
+                f"image {wrong[0]} has {counts[wrong[0]]} image marks, not 1. Render with the model's own `rendering`."
+            )
+        media = media_of(
+            [Mark(slot.row, slot.start, slot.image) for slot in batch.slots],
+            batch.segments_BT,
+            join_adjacent=self.network.config.adjacent_images_are_frames,
+        )
+        rows, width = ids_BT.shape
+        beside = self.network.place([seen.values for seen in features], media, (rows, width))
+        words_BTH = self.network.get_input_embeddings()(ids_BT)
+        return Woven(words_BTH, batch.positions_BT[None].to(self.device), batch.segments_BT, beside)
+
+    def hidden(self, woven: Woven) -> Tensor:
+        """Return hidden_BTH after the body's last norm."""
+        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT, **woven.beside)
+
+    def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
+        """Return logits_BV of the last position, and the cache of all, which carries the media."""
+        found = self.network(
+            inputs_embeds=woven.embeds_BTH,
+            attention_mask=mask,
+            position_ids=woven.positions_ABT[0],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **woven.beside,
+        )
+        assert found.past_key_values is not None
+        return found.logits[:, -1], found.past_key_values
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Return the three parts; ``language`` has the names of the causal language model it was made from."""
+        connecting = {
+            "perceiver": self.network.perceiver,
+            "gated_cross_attn_layers": cross_attention_of(self.network.lang_encoder),
+        }
+        return {
+            "vision": self.network.vision_encoder,
+            "projector": nn.ModuleDict(connecting),
+            "language": plain_language(self.network.lang_encoder),
+        }
+
+    def fingerprint(self) -> str:
+        """Return a sha256 of the tower's weights, the picture preparation and which features are taken."""
+        config = self.network.config
+        how = ["flamingo", config.vision_feature_select_strategy, self.processor.to_json_string()]
+        return self._fingerprint.of(self.network.vision_encoder, settings=config.vision_config.to_dict(), how=how)
+
+    def beside(self) -> Sequence[Saved]:
+        """Return processor and tokenizer. Plain transformers opens the folder once ``flamingo.network`` is imported."""
+        return (
+            whole_processor(self.network.config, self.processor, self.tokenizer, tokens=COST.features),
+            self.tokenizer,
+            self.processor,
+        )
+
+
+def assemble(plan: PartsPlan) -> Model:
+    """Load the parts and put them together, all gates closed; the plan's ``projector`` is of no effect.
+
+    Raises:
+        NotFoundError: a part is not there.
+        ModelError: the parts do not fit together.
+    """
+    seen = parts.locate(plan.vision, image_tokens=plan.image_tokens)
+    spoken = parts.locate(plan.language)
+    vision, language = parts.load_vision(seen), parts.load_language(spoken)
+    template = find_template(plan.template)
+    return FlamingoModel(
+        join(vision, language, template, seed=plan.seed, settings={}),
+        language.tokenizer,
+        processor=vision.processor,
+        template=template,
+        sources={
+            "vision": parts.provenance(plan.vision, seen),
+            "language": parts.provenance(plan.language, spoken),
+        },
+    )
+
+
+def open_folder(folder: Path, *, weights: bool = True) -> Model:
+    """Open a saved folder, ours or a published one, with the dtype it was saved in.
+
+    Args:
+        folder: a Hugging Face folder with a tokenizer.
+        weights: False: shapes alone, to learn what conversations and images cost it.
+
+    Raises:
+        ModelError: weights are missing, or nothing says which template it was tuned with.
+    """
+    with parts.clear_errors(folder, "a flamingo"):
+        if weights:
+            opening = partial(AutoModelForImageTextToText.from_pretrained, dtype="auto")
+            network = parts.load_network(opening, folder)
+        else:
+            with torch.device("meta"):
+                network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert isinstance(network, FlamingoForConditionalGeneration)
+    name_image_token(network, tokenizer)
+    return FlamingoModel(
+        network,
+        tokenizer,
+        processor=_processor(folder, network),
+        template=_template(folder, network, tokenizer),
+        sources=read_note(folder).parts,
+    )
+
+
+def outline(what: PartsPlan | Path) -> Rendering:
+    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
+    if isinstance(what, Path):
+        return open_folder(what, weights=False).rendering
+    template = find_template(what.template)
+    parts.locate(what.vision, image_tokens=what.image_tokens)
+    spoken = parts.locate(what.language)
+    with parts.clear_errors(spoken, "a tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(spoken)
+    return Rendering(template, tokenizer, teach(tokenizer, template), COST)
+
+
+def _processor(folder: Path, network: FlamingoForConditionalGeneration) -> ImageProcessor:
+    """Return the folder's picture preparation; CLIP's, without a crop, for a published folder that has none."""
+    if (folder / "preprocessor_config.json").is_file() or (folder / "processor_config.json").is_file():
+        return parts.load_image_processor(folder)
+    side = network.config.vision_config.image_size
+    size = {"height": side, "width": side}
+    return cast(ImageProcessor, CLIPImageProcessorPil(size=size, do_center_crop=False))
+
+
+def _template(folder: Path, network: FlamingoForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> Template:
+    usual = USUAL.get(network.config.model_type)
+    if usual is not None and not (folder / NOTE).is_file() and tokenizer.chat_template is None:
+        return find_template(usual)
+    return template_in(folder, tokenizer.chat_template)
+
+
+def _sample(language: str, films: bool, seed: int) -> FlamingoModel:
+    spoken: Language = toy_mpt(seed) if language == "mpt" else toys.LANGUAGES[language](seed)
+    template = find_template("otter_simple")
+    network, processor = toy_network(spoken, template, seed=seed, settings=FILMS if films else {})
+    sources = {"vision": toys.PROVENANCE, "language": toys.PROVENANCE}
+    return FlamingoModel(network, spoken.tokenizer, processor=processor, template=template, sources=sources)
+
+
+FAMILY = Family(
+    about="OpenFlamingo, Otter: perceiver resampler and gated cross-attention in a Llama, MPT, Qwen or GPT-NeoX",
+    model_types=("flamingo", "otter"),
+    assemble=assemble,
+    open=open_folder,
+    outline=outline,
+    samples={
+        "llama": partial(_sample, "llama", False),
+        "mpt": partial(_sample, "mpt", False),
+        "films": partial(_sample, "llama", True),
+    },
+)

@@ -1,0 +1,211 @@
+"""Idefics3 and SmolVLM: a SigLIP tower for square tiles, patches gathered in squares, a causal language model.
+
+Source: Laurençon et al. 2024, arXiv:2408.12637; Mantis-Idefics3 (arXiv:2405.01483); SmolVLM (arXiv:2504.05299). The
+classes of transformers are adapted and not changed. A picture is cut into rows and columns of tiles, each with its
+place marked among the words, and the whole comes last; without splitting there is the whole alone.
+
+Shapes: S tiles of a picture with its whole, C channels, H x W pixels of a tile, P patches of a tile, D size of the
+tower, K tokens of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    Idefics3Config,
+    Idefics3ForConditionalGeneration,
+    Idefics3ImageProcessorPil,
+    Idefics3Processor,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
+
+from triptych.core.errors import ModelError
+from triptych.data.batch import PADDING, Batch
+from triptych.data.plan.cost_config import cost_of_config
+from triptych.data.plan.costs import AROUND, Cost
+from triptych.data.plan.costs_tiled import WHOLE, Split
+from triptych.data.plan.rendering import Rendering
+from triptych.data.template import Template, find_template
+from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models import parts, toys
+from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.fingerprint import Fingerprint
+from triptych.models.folder import Saved, read_note, template_in
+from triptych.models.parts import Provenance
+
+
+class Idefics3Model(Model):
+    """An opened Idefics3 or SmolVLM."""
+
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        processor: ProcessorMixin,
+        *,
+        template: Template,
+        sources: Mapping[str, Provenance],
+    ) -> None:
+        self.network = network
+        self.processor = processor
+        self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
+        self.template = template
+        self.family = "idefics3"
+        self.image_token_id = int(network.config.image_token_id)
+        self.sources = dict(sources)
+        self._fingerprint = Fingerprint()
+
+    @property
+    def body(self) -> nn.Module:
+        """The language model without its head."""
+        return self.network.get_submodule("model.text_model")
+
+    @property
+    def _tower(self) -> nn.Module:
+        return self.network.get_submodule("model.vision_model")
+
+    @property
+    def _connector(self) -> nn.Module:
+        return self.network.get_submodule("model.connector")
+
+    @cached_property
+    def cost(self) -> Cost:
+        """By a picture's shape: its tiles and the whole, with what marks their places."""
+        cost = cost_of_config(self.network.config.to_dict(), self.processor.image_processor.to_dict())
+        assert isinstance(cost, Split)
+        return replace(cost, blank_line=len(self.tokenizer("\n\n", add_special_tokens=False)["input_ids"]))
+
+    def pixels(self, image: Image) -> Seen:
+        """Return pixels [S, C, H, W] of the tiles and the whole, float32."""
+        made = self.processor.image_processor(image, return_tensors="pt")
+        return Seen(made["pixel_values"][0].float(), image.size)
+
+    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+        """Return features [S, P, D] of each, float32."""
+        if not pictures:
+            return []
+        tower = self._tower.eval()
+        weight = next(tower.parameters())
+        trained = any(each.requires_grad for each in tower.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
+            pixels_NCHW = torch.cat([picture.values for picture in pictures]).to(weight.device, weight.dtype)
+            features_NPD = tower(pixels_NCHW).last_hidden_state.float()
+        tiles = features_NPD.split([len(picture.values) for picture in pictures])
+        return [Seen(values_SPD, picture.size) for values_SPD, picture in zip(tiles, pictures, strict=True)]
+
+    def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
+        """Return tokens_KH of each: those of its tiles one after the other."""
+        weight = next(self._connector.parameters())
+        tokens = self._connector(torch.cat([seen.values for seen in features]).to(weight.device, weight.dtype))
+        return [each.flatten(0, 1) for each in tokens.split([len(seen.values) for seen in features])]
+
+    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+        """Return what the network's own forward takes, of one conversation."""
+        words = {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
+        if not batch.slots:
+            return words
+        tiles = torch.cat([pictures[slot.image].values for slot in batch.slots])[None]
+        return words | {"pixel_values": tiles, "pixel_attention_mask": torch.ones_like(tiles[:, :, 0]).long()}
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Return the three parts; ``projector`` is the connector."""
+        language = nn.ModuleDict({"model": self.body, "lm_head": self.network.get_output_embeddings()})
+        return {"vision": self._tower, "projector": self._connector, "language": language}
+
+    def fingerprint(self) -> str:
+        """Return a sha256 of the tower's weights and the picture preparation."""
+        config = self.network.config
+        how = [config.model_type, self.processor.image_processor.to_json_string()]
+        return self._fingerprint.of(self._tower, settings=config.vision_config.to_dict(), how=how)
+
+    def beside(self) -> Sequence[Saved]:
+        """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
+        self.processor.chat_template = self.tokenizer.chat_template = self.template.jinja
+        return (self.processor, self.tokenizer, self.processor.image_processor)
+
+
+def open_folder(folder: Path, *, weights: bool = True) -> Model:
+    """Open a saved folder, ours or anybody's Idefics3 or SmolVLM, with the dtype it was saved in.
+
+    Args:
+        folder: a Hugging Face folder.
+        weights: False: shapes alone, to learn what conversations and images cost it.
+
+    Raises:
+        ModelError: weights are missing, or nothing says which template it was tuned with.
+    """
+    with parts.clear_errors(folder, "an Idefics3"):
+        if weights:
+            network = parts.load_network(partial(AutoModelForImageTextToText.from_pretrained, dtype="auto"), folder)
+        else:
+            with torch.device("meta"):
+                network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
+        processor = AutoProcessor.from_pretrained(folder, backend="pil")
+    template = template_in(folder, processor.chat_template or processor.tokenizer.chat_template)
+    return Idefics3Model(network, processor, template=template, sources=read_note(folder).parts)
+
+
+def assemble(plan: PartsPlan) -> Model:
+    """Refuse: the tower of an Idefics3 is its own, so none is put together from parts."""
+    raise ModelError(
+        f"family 'idefics3' is not put together from parts (here {plan.vision}): "
+        "open a checkpoint, e.g. `open: HuggingFaceM4/Idefics3-8B-Llama3`."
+    )
+
+
+def outline(what: PartsPlan | Path) -> Rendering:
+    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
+    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
+
+
+def tiny(seed: int, *, split: bool = True, template: str = "mantis_idefics_3_clean") -> Idefics3Model:
+    """Return an Idefics3 with random weights: tiles of 16 pixels that cost 4 tokens, one token a byte."""
+    tokenizer = toys.toy_tokenizer()
+    places = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    specials = [AROUND, IMAGE_MARK, WHOLE, "<end_of_utterance>", *places]
+    tokenizer.add_special_tokens({"additional_special_tokens": specials})
+    config = Idefics3Config(
+        text_config=toys.toy_llama(tokenizer, tied=False),
+        vision_config=Idefics3VisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            image_size=16,
+            patch_size=4,
+        ),
+        scale_factor=2,
+        image_token_id=tokenizer.get_added_vocab()[IMAGE_MARK],
+        tie_word_embeddings=False,
+    )
+    network = toys.seeded(seed, lambda: Idefics3ForConditionalGeneration(config)).float().eval()
+    toys.enliven(network, seed=seed)
+    images = Idefics3ImageProcessorPil(
+        size={"longest_edge": 32}, max_image_size={"longest_edge": 16}, do_image_splitting=split
+    )
+    chosen = find_template(template)
+    processor = Idefics3Processor(images, tokenizer, image_seq_len=4, chat_template=chosen.jinja)
+    network.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(chosen.stop)
+    return Idefics3Model(network, processor, template=chosen, sources={})
+
+
+FAMILY = Family(
+    about="SigLIP on square tiles with their places marked + a causal language model (Mantis-Idefics3, SmolVLM)",
+    model_types=("idefics3", "smolvlm"),
+    assemble=assemble,
+    open=open_folder,
+    outline=outline,
+    samples={"split": tiny, "whole": partial(tiny, split=False)},
+)

@@ -1,0 +1,225 @@
+"""LLaVA-OneVision: one picture as a view and many tiles, several as a view each, frames of a video pooled.
+
+Source: Li et al. 2024, arXiv:2408.03326. The class of transformers, ``LlavaOnevisionForConditionalGeneration``, is
+adapted and not changed. What a picture's slot has room for says which of the three it is (``project``): all its tiles,
+brought down to ``anyres_max_N``; the whole alone, padded to a square, and a new line; the whole as it is, pooled two by
+two, and behind the last frame of a video a new line. LLaVA-NeXT-Interleave's own checkpoints are of this family too.
+
+Shapes: S views of a picture, C channels, P feature positions of a view, D size of the tower, K tokens of a picture, H
+hidden size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import torch
+from PIL.Image import Image, new
+from torch import Tensor
+from transformers import (
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionImageProcessorPil,
+    SiglipVisionConfig,
+)
+
+from triptych.core.errors import ModelError
+from triptych.data.batch import Batch
+from triptych.data.plan.rendering import Rendering
+from triptych.data.template import find_template
+from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models import toys
+from triptych.models.anyres import pooled, tiles_of
+from triptych.models.families.llava import open_parts
+from triptych.models.families.llava_next import SIDES, LlavaNextModel, padded, words_of
+from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.folder import Saved
+from triptych.models.parts import ImageProcessor
+
+VIDEO_MARK = "<video>"
+"""The token that transformers' own processor writes for a video. Frames are images here."""
+
+
+class LlavaOnevisionModel(LlavaNextModel):
+    """An opened LLaVA-OneVision."""
+
+    family = "llava_onevision"
+
+    @property
+    def frame_tokens(self) -> int:
+        """K of a video's frame; the last frame of a video has one more, the new line."""
+        return int(((self.cost.tile_patches + 1) // 2) ** 2)
+
+    def pixels(self, image: Image, tokens: int | None = None) -> Seen:
+        """Return pixels [S, C, tile, tile], float32.
+
+        Args:
+            image: the picture.
+            tokens: K that it has room for, where that is known: then what it is shown as, nothing else. None: all
+                that it may be shown as, the whole padded to a square, the whole as it is, then the tiles.
+        """
+        views: list[Tensor] = []
+        if tokens in (None, self.cost.among_others):
+            # The processor pads the pictures of a conversation that has several.
+            alone_of_two = self.processor([[image, new("RGB", (1, 1))]], return_tensors="pt")  # type: ignore[arg-type]
+            views.append(alone_of_two["pixel_values"][0])
+        if tokens != self.cost.among_others:
+            whole = self.processor(image, return_tensors="pt")["pixel_values"][0]
+            views.append(whole[:1] if self._is_frame(tokens) else whole)
+        return Seen(torch.cat(views).float(), image.size)
+
+    def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
+        """Return tokens_KH of each: as much of it as its slot has room for; without ``counts`` as it stands alone."""
+        rooms = [self.cost.tokens(seen.size) for seen in features] if counts is None else counts
+        views = self._projected([self._used(seen, room) for seen, room in zip(features, rooms, strict=True)])
+        return [self._fitted(*each) for each in zip(views, features, rooms, strict=True)]
+
+    def _is_frame(self, room: int | None) -> bool:
+        return room in (self.frame_tokens, self.frame_tokens + 1)
+
+    def _used(self, seen: Seen, room: int) -> Tensor:
+        """Return the features [S, P, D] of the views that a picture in a slot of so much room is made of.
+
+        Raises:
+            ModelError: a picture is never shown in so many tokens.
+        """
+        tiles = tiles_of(self.cost, seen.size)
+        if room == self.cost.among_others:
+            return seen.values[:1]
+        if self._is_frame(room):
+            return seen.values[:1] if len(seen.values) == 1 else seen.values[-tiles - 1 : -tiles]
+        if room != self.cost.tokens(seen.size) or len(seen.values) <= tiles:
+            shown = f"{self.cost.tokens(seen.size)} tokens alone, {self.cost.among_others} among others"
+            raise ModelError(
+                f"a picture of {seen.size[0]}x{seen.size[1]} pixels is {shown}, {self.frame_tokens} as a frame; "
+                f"its slot has {room}. Render with the model's own `rendering`."
+            )
+        return seen.values[-tiles - 1 :]
+
+    def _fitted(self, views_SPH: Tensor, seen: Seen, room: int) -> Tensor:
+        if room == self.cost.among_others:
+            return torch.cat([views_SPH[0], self._newline.to(views_SPH)[None]])
+        if self._is_frame(room):
+            frame_KH = pooled(views_SPH, self.cost.tile_patches)[0]
+            return torch.cat([frame_KH, self._newline.to(frame_KH)[None]])[:room]
+        return self._laid(views_SPH, seen)
+
+    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+        """Return what the network's own forward takes: whether a conversation has several pictures decides their views.
+
+        ``pictures`` as ``pixels(image)`` gives them.
+        """
+        if not batch.slots:
+            return super().inputs(batch, pictures)
+        rows = [slot.row for slot in batch.slots]
+        shown = [
+            Seen(seen.values[:1] if rows.count(slot.row) > 1 else seen.values[1:], seen.size)
+            for slot in batch.slots
+            for seen in [pictures[slot.image]]
+        ]
+        counts = [rows.count(row) for row in dict.fromkeys(rows)]
+        return words_of(batch) | padded(shown) | {"batch_num_images": torch.tensor(counts)}
+
+    def _whole_processor(self) -> Saved:
+        config = self.network.config
+        return ProcessorFile(
+            {
+                "processor_class": "LlavaOnevisionProcessor",
+                "image_token": self.image_token,
+                "video_token": VIDEO_MARK,
+                "num_image_tokens": self.cost.tile_patches**2,
+                "vision_feature_select_strategy": config.vision_feature_select_strategy,
+                "vision_aspect_ratio": config.vision_aspect_ratio,
+                "image_processor": json.loads(self.processor.to_json_string()),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorFile:
+    """processor_config.json. transformers makes a processor that knows videos only where torchvision is installed."""
+
+    settings: Mapping[str, object]
+
+    def save_pretrained(self, save_directory: Path) -> object:
+        """Write it."""
+        save_directory.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.settings, indent=2, sort_keys=True) + "\n"
+        return (save_directory / "processor_config.json").write_text(text, encoding="utf-8")
+
+
+def open_folder(folder: Path, *, weights: bool = True) -> Model:
+    """Open a saved folder, ours or anybody's LLaVA-OneVision, with the dtype it was saved in.
+
+    Args:
+        folder: a Hugging Face folder, or one of LLaVA's own code (``models/original.py``).
+        weights: False: shapes alone, to learn what conversations and images cost it.
+
+    Raises:
+        ModelError: weights are missing, or nothing says which template it was tuned with.
+    """
+    return LlavaOnevisionModel(**open_parts(folder, "a LLaVA-OneVision", weights=weights))
+
+
+def assemble(plan: PartsPlan) -> Model:
+    """Refuse: a new model of parts is a LLaVA."""
+    raise ModelError(
+        f"family 'llava_onevision' is not put together from parts (here {plan.vision}): use family llava, "
+        "or open a checkpoint, e.g. `open: llava-hf/llava-onevision-qwen2-0.5b-ov-hf`."
+    )
+
+
+def outline(what: PartsPlan | Path) -> Rendering:
+    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
+    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
+
+
+def tiny(seed: int, *, most: int = 9, patch_px: int = 4, template: str = "llava_qwen_1_5_clean") -> LlavaOnevisionModel:
+    """Return a LLaVA-OneVision with random weights, one token a byte.
+
+    Args:
+        seed: of the weights.
+        most: of ``anyres_max_N``.
+        patch_px: of the tower; 16 px a tile.
+        template: name of its chat template.
+    """
+    tokenizer = toys.toy_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_MARK, VIDEO_MARK]})
+    grids = [[16 * rows, 16 * columns] for rows in range(1, 4) for columns in range(1, 4)]
+    image, video = (tokenizer.get_added_vocab()[mark] for mark in (IMAGE_MARK, VIDEO_MARK))
+    config = LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(
+            **(dict(SIDES) | {"patch_size": patch_px}), num_hidden_layers=2, vision_use_head=False
+        ),
+        text_config=toys.toy_llama(tokenizer, tied=False),
+        image_token_index=image,
+        video_token_index=video,
+        image_grid_pinpoints=grids,
+        vision_aspect_ratio=f"anyres_max_{most}",
+    )
+    network = toys.seeded(seed, lambda: LlavaOnevisionForConditionalGeneration(config)).float().eval()
+    toys.enliven(network, seed=seed)
+    with torch.no_grad():
+        network.lm_head.weight[[image, video]] = 0.0  # no model says them
+    images = LlavaOnevisionImageProcessorPil(
+        size={"height": 16, "width": 16}, image_grid_pinpoints=grids, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+    chosen = find_template(template)
+    network.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(chosen.stop)
+    processor = cast(ImageProcessor, images)
+    return LlavaOnevisionModel(network, tokenizer, processor=processor, template=chosen, sources={})
+
+
+FAMILY = Family(
+    about="LLaVA-OneVision: a view and many tiles of one picture, a view of each of several, frames pooled",
+    model_types=("llava_onevision",),
+    assemble=assemble,
+    open=open_folder,
+    outline=outline,
+    samples={"anyres": tiny, "brought_down": partial(tiny, most=2), "odd_side": partial(tiny, patch_px=5)},
+)

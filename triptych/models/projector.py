@@ -1,0 +1,72 @@
+"""A projector trained alone (stage 1), read from the file that published codes write, into a model's projector.
+
+Not a whole model's weights. Two spellings: LLaVA's ``mm_projector.bin`` (``model.mm_projector.0.weight``) and that of
+transformers (``multi_modal_projector.linear_1.weight``), in any folder or file that holds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from triptych.core.errors import ModelError
+
+PROJECTOR = {"linear": "linear", "mlp2x_gelu": "gelu"}
+"""LLaVA's ``mm_projector_type`` -> what transformers has between two layers; ``linear`` is the identity."""
+SPELLED = re.compile(
+    r"(?:^|\.)(?:mm_projector|multi_modal_projector)\.(?:(?P<layer>0|2|linear_1|linear_2)\.)?(?P<kind>weight|bias)$"
+)
+LAYERS = {None: "linear_1", "0": "linear_1", "2": "linear_2", "linear_1": "linear_1", "linear_2": "linear_2"}
+NEWLINE = "image_newline"
+
+
+def load_projector(projector: nn.Module, file: Path) -> Mapping[str, Tensor]:
+    """Copy a file's projector into a model's; return what else of it the file holds (``image_newline``).
+
+    Args:
+        projector: two linear layers, ``linear_1`` and ``linear_2``.
+        file: ``mm_projector.bin``, or a safetensors file; other weights in it are left alone. A linear map makes the
+            first layer; the second then is the identity.
+
+    Raises:
+        ModelError: it cannot be read, holds no projector, or one of another shape.
+    """
+    state = read_weights(file)
+    found: dict[str, Tensor] = {}
+    for name, weight in state.items():
+        if spelled := SPELLED.search(name):
+            found[f"{LAYERS[spelled['layer']]}.{spelled['kind']}"] = weight
+    own = projector.state_dict()
+    if found and "linear_2.weight" not in found and "linear_2.weight" in own:
+        found["linear_2.weight"] = torch.eye(*own["linear_2.weight"].shape)
+        found["linear_2.bias"] = torch.zeros(own["linear_2.bias"].shape)
+    wanted = {name: tuple(weight.shape) for name, weight in own.items()}
+    given = {name: tuple(weight.shape) for name, weight in found.items()}
+    if wanted != given:
+        raise ModelError(f"{file}: its projector has the weights {given}, this model's has {wanted}.")
+    projector.load_state_dict({name: weight.to(own[name].dtype) for name, weight in found.items()})
+    return {name.split(".")[-1]: weight for name, weight in state.items() if name.split(".")[-1] == NEWLINE}
+
+
+def read_weights(file: Path) -> Mapping[str, Tensor]:
+    """Return a file's weights by name, on the CPU; nothing in the file is run.
+
+    Raises:
+        ModelError: it is not there, or no file of weights.
+    """
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError, SafetensorError, EOFError) as error:
+        raise ModelError(f"{file} holds no weights that can be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict) or not all(isinstance(weight, Tensor) for weight in state.values()):
+        raise ModelError(f"{file} holds something else than weights by name.")
+    return {str(name): weight for name, weight in state.items()}

@@ -1,0 +1,103 @@
+"""Linear layers kept in 4 bits, and brought back: the frozen weights under a QLoRA adapter.
+
+Source: Dettmers et al. 2023, arXiv:2305.14314, as bitsandbytes has it: nf4, double quantisation. It is an optional
+package. Not the adapters (``adapters.py``). Quantising loses; bringing back gives exactly what the 4 bits stand for, so
+an adapter that was learnt over 4 bits is merged into that, never into the weights before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core.errors import ModelError
+
+QUANTISED = "Linear4bit"
+"""Class of bitsandbytes. By name, so that nothing is imported where nothing is quantised."""
+
+
+def quantise(network: nn.Module, module: nn.Module, *, skip: nn.Module | None = None) -> int:
+    """Put every linear layer of ``module`` into 4 bits, in place; return how many there are.
+
+    Args:
+        network: all of the model; the layers are replaced in it.
+        module: a part of it.
+        skip: a layer that stays as it is: the head.
+
+    Raises:
+        ModelError: bitsandbytes is not installed or cannot work here.
+    """
+    inside = {id(each) for each in module.modules()}
+    chosen = [
+        (name, each)
+        for name, each in network.named_modules()
+        if id(each) in inside and type(each) is nn.Linear and each is not skip
+    ]
+    kind = _kind()
+    for name, linear in chosen:
+        small = kind(
+            linear.in_features,
+            linear.out_features,
+            bias=linear.bias is not None,
+            quant_type="nf4",
+            compress_statistics=True,
+            # Four bits in float32 words: who asks a part for its dtype must not be told that pixels are bytes.
+            quant_storage=torch.float32,
+        )
+        small.load_state_dict(linear.state_dict())
+        # A CPU with AVX-512 would repack the weights at the first answer, for some shapes only and in bfloat16: other
+        # numbers than in training.
+        small.support_avx512bf16_for_cpu = False
+        # Moving it to its device is what packs it.
+        network.set_submodule(name, small.to(linear.weight.device).requires_grad_(False))
+    return len(chosen)
+
+
+def is_quantised(module: nn.Module) -> bool:
+    """Return whether a layer is kept in 4 bits."""
+    return any(each.__name__ == QUANTISED and each.__module__.startswith("bitsandbytes") for each in type(module).mro())
+
+
+def quantised(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the layers that are kept in 4 bits, by name."""
+    for name, module in network.named_modules():
+        if is_quantised(module):
+            yield name, module
+
+
+def weight_of(layer: Any) -> Tensor:
+    """Return the float32 weight [out, in] that a 4-bit layer stands for."""
+    dequantise_weight = import_module("bitsandbytes.functional").dequantize_4bit
+    weight: Tensor = dequantise_weight(layer.weight.data, layer.weight.quant_state)
+    return weight.float()
+
+
+def plain(layer: Any, weight: Tensor) -> nn.Linear:
+    """Return an ordinary layer with this weight, the 4-bit layer's bias and its device; frozen."""
+    wide, narrow = weight.shape
+    linear = nn.Linear(narrow, wide, bias=layer.bias is not None, device="meta")
+    linear.weight = nn.Parameter(weight, requires_grad=False)
+    if layer.bias is not None:
+        linear.bias = nn.Parameter(layer.bias.detach().float(), requires_grad=False)
+    return linear.train(layer.training)
+
+
+def dequantise(network: nn.Module) -> None:
+    """Make every 4-bit layer an ordinary one of what it stands for, in place."""
+    for name, layer in list(quantised(network)):
+        with torch.no_grad():
+            network.set_submodule(name, plain(layer, weight_of(layer)))
+
+
+def _kind() -> Any:
+    try:
+        return import_module("bitsandbytes.nn").Linear4bit
+    except ImportError as error:
+        raise ModelError(
+            f"train: qlora keeps weights in 4 bits with the package bitsandbytes, which is not here ({error})."
+            " Install it (pip install bitsandbytes), or choose train: lora."
+        ) from error

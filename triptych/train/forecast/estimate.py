@@ -1,0 +1,237 @@
+"""What a stage will take: memory of a GPU and time, from shapes alone, before anything is downloaded.
+
+Not a measurement. Each number is a count of what the loop keeps (``tune.py``, ``parallel/``), with the assumptions in
+`Assumed` where a count would need the data. How near it comes is in docs/planning.md and benchmarks/plan.py.
+
+All weights are held in float32, moving or not; under ``precision: bfloat16`` matrices are multiplied in bfloat16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triptych.train.forecast.shapes import Shape, Stack
+from triptych.train.measuring.arithmetic import attention_operations, matrix_operations
+from triptych.train.objective import Reply
+from triptych.train.recipe import Frozen, Full, Lora, Tune
+
+GIB = 1 << 30
+FLOAT, HALF = 4, 2
+"""Bytes of a number."""
+FOUR_BITS = 0.53
+"""Bytes of a weight in nf4 with its scales, doubly quantised."""
+ADAM = 2 * FLOAT
+KEPT_HIDDEN, KEPT_INNER = 8.0, 4.0
+"""Numbers that a block keeps for the way back, for each position: times its width, and times its inner width. Counted
+in Llama's block: both norms' inputs and outputs, query, key and value turned, what attention gives, both sums; gate,
+its activation, up, and their product."""
+NOT_KEPT = 0.35
+"""Share of them that a frozen block does not keep: what goes into its matrices alone. Adapters keep it: it is what goes
+into them too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumed:
+    """What shapes do not tell."""
+
+    mfu: float = 0.4
+    """Share of the GPU's operations that are the model's."""
+    image_share: float = 0.6
+    """Share of the positions that images take."""
+    supervised_share: float = 0.1
+    """Share of the positions that are learnt, where the head runs."""
+    reserve_gib: float = 1.5
+    """What CUDA, its libraries and unused gaps between tensors take."""
+    conversation_tokens: int = 2000
+    """Positions of a conversation: who sees whom in attention."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes on one GPU, at the worst moment of a step."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+    """Of the blocks, kept for the way back."""
+    logits: float
+    """Of the head, at supervised positions only, with their gradient."""
+    images: float
+    """Pixels and features, and what a tower that moves keeps."""
+    gathered: float
+    """Under fsdp whole layers for as long as they work; in bfloat16 also their copies."""
+    reserve: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        kept = self.weights + self.gradients + self.optimizer + self.activations
+        return kept + self.logits + self.images + self.gathered + self.reserve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Operations of a step over all GPUs."""
+
+    language: float
+    attention: float
+    vision: float
+    head: float
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return self.language + self.attention + self.vision + self.head
+
+
+def memory_of(stage: Tune, shape: Shape, *, gpus: int, parallel: str, assumed: Assumed) -> Memory:
+    """Return what one of ``gpus`` holds.
+
+    Args:
+        stage: resolved.
+        shape: of the model.
+        gpus: how many share the work, as ``parallel`` says.
+        parallel: none, ddp or fsdp.
+        assumed: the rest.
+    """
+    shares = gpus if parallel == "fsdp" else 1
+    plans = dict(stage.parts.items())
+    size = HALF if stage.precision == "bfloat16" else FLOAT
+    moving = {part: moving_weights(plans[part], part, shape) for part in shape.part_weights}
+    held = sum(_held(plans[part], part, shape, shares) for part in shape.part_weights)
+    adapters = sum(moving[part] for part, plan in plans.items() if isinstance(plan, Lora))
+    moved = sum(moving.values())
+    tokens = min(stage.forward_tokens or stage.step_tokens, max(stage.pack_tokens, stage.step_tokens // gpus))
+    gathered = _gathered(stage, shape, parallel=parallel, moving=moving)
+    images = tokens * assumed.image_share / shape.image_tokens
+    supervised = tokens * (assumed.supervised_share if isinstance(stage.objective, Reply) else 0)
+    return Memory(
+        weights=held + adapters * FLOAT / shares,
+        gradients=moved * FLOAT / shares,
+        optimizer=moved * ADAM / shares,
+        activations=_activations(stage, shape, tokens=tokens, size=size),
+        logits=supervised * shape.language.vocabulary * (3 * FLOAT + (HALF if size == HALF else 0)),
+        images=_image_bytes(stage, shape, images=images, size=size),
+        gathered=gathered,
+        reserve=assumed.reserve_gib * GIB,
+    )
+
+
+def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> Work:
+    """Return the operations of so many positions: two for a weight forth, two each for the ways back that are needed.
+
+    Args:
+        stage: resolved.
+        shape: of the model.
+        tokens: without padding.
+        assumed: the rest.
+    """
+    plans = dict(stage.parts.items())
+    language, body = plans["language"], shape.language
+    again = 2 if stage.checkpoint_activations else 0
+    # Back to the inputs wherever something before or in the blocks moves; back to the weights where they move whole.
+    moves = isinstance(language, Full) and not language.only
+    passes = matrix_operations(1, back=True, moves=moves) + again
+    blocks = body.layers * body.block_weights + shape.beside
+    length = min(assumed.conversation_tokens, stage.pack_tokens)
+    # Half of the square is masked away; scores and their use, forth and back.
+    attention = body.layers * length / 2 * (attention_operations(body.hidden, back=True) + 2 * body.hidden * again)
+    images = tokens * assumed.image_share / shape.image_tokens
+    vision = plans["vision"]
+    sees = 2 if isinstance(vision, Frozen) else 6 if isinstance(vision, Full) else 4
+    seen = shape.vision.weights * shape.patches if shape.vision is not None else 0
+    projected = 2 if isinstance(plans["projector"], Frozen) else 6
+    supervised = assumed.supervised_share if isinstance(stage.objective, Reply) else 0
+    heads = matrix_operations(1, back=True, moves=moves)
+    return Work(
+        language=tokens * passes * blocks,
+        attention=tokens * attention,
+        vision=images * (sees * seen + projected * shape.projector_weights * shape.image_tokens),
+        head=tokens * supervised * heads * body.table_weights,
+    )
+
+
+def moving_weights(plan: Frozen | Full | Lora, part: str, shape: Shape) -> int:
+    """Return how many weights of a part move."""
+    if isinstance(plan, Frozen):
+        return 0
+    if isinstance(plan, Full):
+        named = plan.only is not None and part == "language"
+        return shape.language.table_weights if named else shape.part_weights[part]
+    stack = {"vision": shape.vision, "language": shape.language}.get(part)
+    if stack is None:
+        return 4 * plan.rank * shape.language.hidden
+    layers = max(0, stack.layers - plan.from_layer)
+    return layers * _adapter_weights(plan, stack)
+
+
+def _adapter_weights(plan: Lora, stack: Stack) -> int:
+    """Return the adapter weights of a block: rank times the sides of each matrix, and DoRA's magnitudes."""
+    kv = int(stack.hidden * stack.kv_share)
+    sides = {
+        "q_proj": (stack.hidden, stack.hidden),
+        "k_proj": (stack.hidden, kv),
+        "v_proj": (stack.hidden, kv),
+        "o_proj": (stack.hidden, stack.hidden),
+        "up_proj": (stack.hidden, stack.inner),
+        "down_proj": (stack.inner, stack.hidden),
+    } | ({"gate_proj": (stack.hidden, stack.inner)} if stack.gated else {})
+    chosen = [side for name, side in sides.items() if plan.targets == "all-linear" or name in plan.targets]
+    # Names of another family than Llama's: taken as all.
+    return sum(plan.rank * (wide + high) + (high if plan.decomposed else 0) for wide, high in chosen or sides.values())
+
+
+def _held(plan: Frozen | Full | Lora, part: str, shape: Shape, shares: int) -> float:
+    weights = shape.part_weights[part]
+    if isinstance(plan, Lora) and plan.quantised:
+        kept = shape.language.table_weights * (1 if shape.language.tied else 2) if part == "language" else 0
+        return (weights - kept) * FOUR_BITS + kept * FLOAT
+    # A frozen tower is not shared out.
+    return weights * FLOAT / (1 if part == "vision" and isinstance(plan, Frozen) else shares)
+
+
+def _gathered(stage: Tune, shape: Shape, *, parallel: str, moving: dict[str, int]) -> float:
+    """Return bytes of whole weights and gradients beside the shares, and of copies in bfloat16."""
+    body, half = shape.language, stage.precision == "bfloat16"
+    tables = body.table_weights * (1 if body.tied else 2)
+    if parallel == "fsdp":
+        size = HALF if half else FLOAT
+        # Two blocks at a time; projector, tables and head for the whole step, with their gradients.
+        rest = tables + shape.projector_weights + shape.beside
+        grown = size * ((moving["projector"] > 0) * shape.projector_weights + (moving["language"] >= tables) * tables)
+        return 2 * body.block_weights * size * 2 + rest * size + grown
+    if not half:
+        return 0.0
+    # Autocast keeps the copy of a weight that moves until the pass is over.
+    adapted = isinstance(dict(stage.parts.items())["language"], Lora)
+    return sum(moving.values()) * HALF + (body.block_weights * HALF if adapted else 0)
+
+
+def _activations(stage: Tune, shape: Shape, *, tokens: int, size: int) -> float:
+    body, plan = shape.language, stage.parts.language
+    kept = (KEPT_HIDDEN + 2 * body.kv_share) * body.hidden + KEPT_INNER * body.inner
+    # Sums and norms stay float32.
+    block = tokens * (kept * size + 4 * body.hidden * (FLOAT - size))
+    layers = body.layers
+    if isinstance(plan, Frozen):
+        block *= 1 - NOT_KEPT
+    if isinstance(plan, Lora) and isinstance(stage.parts.projector, Frozen) and isinstance(stage.parts.vision, Frozen):
+        layers -= min(layers, plan.from_layer)
+    edges = tokens * body.hidden * FLOAT * 3
+    if stage.checkpoint_activations:
+        return layers * tokens * body.hidden * FLOAT + block + edges
+    return layers * block + edges
+
+
+def _image_bytes(stage: Tune, shape: Shape, *, images: float, size: int) -> float:
+    if shape.vision is None:
+        return images * shape.image_tokens * 2700 * FLOAT
+    tower, plan = shape.vision, stage.parts.vision
+    features = images * shape.patches * tower.hidden * FLOAT
+    if isinstance(plan, Frozen):
+        return 2 * features
+    block = images * shape.patches * (KEPT_HIDDEN * tower.hidden + KEPT_INNER * tower.inner) * size
+    if stage.checkpoint_activations:
+        return features * (tower.layers + 1) + block
+    return tower.layers * block

@@ -1,0 +1,238 @@
+"""A plan of a recipe on so many GPUs: what fits, how long it takes, and what to change where it does not fit.
+
+Not the run. Shapes are read from configurations on the disk, else from the table of published ones (``shapes.py``); an
+epoch is counted from the catalogue's facts (``volume.py``). Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from triptych.core.errors import ModelError
+from triptych.train.forecast.estimate import GIB, Assumed, Memory, Work, memory_of, work_of
+from triptych.train.forecast.gpus import Gpu
+from triptych.train.forecast.shapes import LANGUAGES, MODELS, TOWERS, Shape, Stack, joined, stack_of
+from triptych.train.forecast.volume import REPLIES, volume_of
+from triptych.train.inspection.review import RUN, config_of
+from triptych.train.recipe import Frozen, Full, Lora, ModelPlan, PartPlans, Recipe, Tune, load_recipe
+
+MOST_GPUS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What could be otherwise, and what a GPU would then hold."""
+
+    what: str
+    total_gib: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageEstimate:
+    """What a stage takes."""
+
+    stage: str
+    memory: Memory
+    fits: bool
+    changes: tuple[Change, ...]
+    """What to change until it fits, one on top of the other; empty where it fits."""
+    work: Work
+    """Of a step."""
+    step_s: float
+    steps: int | None
+    """None: how much the data hold is not known."""
+    epoch_tokens: float | None
+    assumed: Assumed
+
+    @property
+    def hours(self) -> float | None:
+        """How long the stage takes; None: not known."""
+        return None if self.steps is None else self.steps * self.step_s / 3600
+
+
+def plan_stages(
+    recipe: Recipe, shape: Shape, *, gpu: Gpu, gpus: int, mfu: float | None = None, epoch_tokens: float | None = None
+) -> list[StageEstimate]:
+    """Return what each tune stage takes.
+
+    Args:
+        recipe: resolved.
+        shape: of its model.
+        gpu: kind of GPU.
+        gpus: how many.
+        mfu: share of its operations that are the model's; None: `Assumed`.
+        epoch_tokens: positions of an epoch; None: counted from what is known of the data.
+    """
+    return [
+        _stage(stage, recipe.parallel.kind, shape, gpu=gpu, gpus=gpus, mfu=mfu, epoch_tokens=epoch_tokens)
+        for stage in recipe.stages
+        if isinstance(stage, Tune)
+    ]
+
+
+def shape_of(plan: ModelPlan, *, recipes: Path | None = None) -> Shape:
+    """Return the shape of the model that a recipe starts from.
+
+    Args:
+        plan: resolved.
+        recipes: a folder in which the recipe of ``runs/NAME/model`` is ``NAME.yaml``; None: they are not looked for.
+
+    Raises:
+        ModelError: neither the disk nor the table tells it.
+    """
+    if plan.sample is not None or plan.family == "tiny":
+        raise ModelError("a toy model needs no plan: it fits anywhere. Plan the recipe whose twin this is.")
+    if plan.parts is not None:
+        parts = plan.parts
+        tower = TOWERS.get(parts.vision) or _tower(parts.vision)
+        language = LANGUAGES.get(parts.language) or _language(parts.language)
+        return joined(tower, language, image_tokens=parts.image_tokens, two_layers=parts.projector == "mlp")
+    assert plan.open is not None
+    if plan.open in MODELS:
+        return MODELS[plan.open]
+    if config := config_of(plan.open):
+        return _of_config(plan.open, config)
+    if (run := RUN.fullmatch(plan.open)) and recipes is not None and (recipes / f"{run['name']}.yaml").is_file():
+        return shape_of(load_recipe(recipes / f"{run['name']}.yaml").model, recipes=recipes)
+    raise _unknown(plan.open)
+
+
+def _stage(
+    stage: Tune, kind: str, shape: Shape, *, gpu: Gpu, gpus: int, mfu: float | None, epoch_tokens: float | None
+) -> StageEstimate:
+    assumed = _assumed(stage, shape, mfu=mfu)
+    volume = volume_of(stage)
+    tokens = epoch_tokens if epoch_tokens is not None else None if volume is None else volume.tokens(shape)
+    parallel = kind if gpus > 1 else "none"
+    parallel = "ddp" if gpus > 1 and parallel == "none" else parallel
+    memory = memory_of(stage, shape, gpus=gpus, parallel=parallel, assumed=assumed)
+    work = work_of(stage, shape, tokens=stage.step_tokens, assumed=assumed)
+    fits = memory.total <= gpu.memory_gib * GIB
+    return StageEstimate(
+        stage=stage.name,
+        memory=memory,
+        fits=fits,
+        changes=() if fits else tuple(_changes(stage, parallel, shape, gpu=gpu, gpus=gpus, assumed=assumed)),
+        work=work,
+        step_s=work.total / (gpu.tflops * 1e12 * assumed.mfu * gpus),
+        steps=_steps(stage, tokens),
+        epoch_tokens=tokens,
+        assumed=assumed,
+    )
+
+
+def _assumed(stage: Tune, shape: Shape, *, mfu: float | None) -> Assumed:
+    assumed = Assumed() if mfu is None else Assumed(mfu=mfu)
+    volume = volume_of(stage)
+    if volume is None:
+        return assumed
+    tokens = volume.tokens(shape)
+    return replace(
+        assumed,
+        image_share=volume.images * shape.image_tokens / tokens,
+        supervised_share=REPLIES * volume.words / tokens,
+        conversation_tokens=round(tokens / volume.rows),
+    )
+
+
+def _steps(stage: Tune, epoch_tokens: float | None) -> int | None:
+    length = stage.length
+    if length.unit == "steps":
+        return int(length.amount)
+    if length.unit == "tokens":
+        return math.ceil(length.amount / stage.step_tokens)
+    return None if epoch_tokens is None else math.ceil(length.amount * epoch_tokens / stage.step_tokens)
+
+
+def _changes(stage: Tune, parallel: str, shape: Shape, *, gpu: Gpu, gpus: int, assumed: Assumed) -> Iterator[Change]:
+    """Yield changes until all fits: first those that lose nothing, each on top of those before it, then other runs."""
+    for what, trial, kind, count in _trials(stage, parallel, gpus):
+        found = memory_of(trial, shape, gpus=count, parallel=kind, assumed=assumed).total / GIB
+        fits = found <= gpu.memory_gib
+        if fits or count == gpus:  # more GPUs are told once, when they are enough
+            yield Change(what, found)
+        if fits and trial.parts == stage.parts:
+            return
+
+
+def _trials(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[str, Tune, str, int]]:
+    """Yield what may be tried: in words, as a stage, how processes share, how many GPUs."""
+    if not stage.checkpoint_activations:
+        stage = stage.model_copy(update={"checkpoint_activations": True})
+        yield "checkpoint_activations: true", stage, parallel, gpus
+    if stage.forward_tokens != stage.pack_tokens:
+        stage = stage.model_copy(update={"forward_tokens": stage.pack_tokens})
+        yield f"forward_tokens: {stage.pack_tokens}", stage, parallel, gpus
+    if stage.precision == "float32":
+        stage = stage.model_copy(update={"precision": "bfloat16"})
+        yield "precision: bfloat16", stage, parallel, gpus
+    if parallel != "fsdp" and gpus > 1:
+        parallel = "fsdp"
+        yield "parallel: {kind: fsdp}", stage, parallel, gpus
+    if isinstance(stage.parts.language, Full):
+        for train in ("lora", "qlora"):
+            # Weights in 4 bits cannot be shared out.
+            kind = "ddp" if train == "qlora" and gpus > 1 else parallel
+            lighter = stage.model_copy(update={"parts": _adapted(stage.parts, train)})
+            beside = f", parallel: {{kind: {kind}}}" if gpus > 1 else ""
+            yield f"instead parts.language: {{train: {train}, rank: 64, ...}}{beside}", lighter, kind, gpus
+    for count in _doubled(gpus):
+        yield f"or {count} GPUs, parallel: {{kind: fsdp}}", stage, "fsdp", count
+
+
+def _adapted(parts: PartPlans, train: str) -> PartPlans:
+    language = Lora.model_validate({"train": train, "rate": 1e-4, "rank": 64, "alpha": 128})
+    return parts.model_copy(update={"language": language, "vision": Frozen()})
+
+
+def _doubled(gpus: int) -> Iterator[int]:
+    while (gpus := gpus * 2) <= MOST_GPUS:
+        yield gpus
+
+
+def _tower(name: str) -> tuple[Stack, int]:
+    config = config_of(name)
+    if config is None:
+        raise _unknown(name)
+    inner = config.get("vision_config", config)
+    assert isinstance(inner, dict)
+    try:
+        stack = stack_of(inner)
+        return stack, (int(inner["image_size"]) // int(inner["patch_size"])) ** 2
+    except KeyError:
+        # A convolutional tower: small beside the rest. Its map is taken as its patches.
+        return Stack(1, int(inner.get("hidden_dim", 1280)), 1280, gated=False), 49
+
+
+def _language(name: str) -> Stack:
+    config = config_of(name)
+    if config is None:
+        raise _unknown(name)
+    return stack_of(config)
+
+
+def _of_config(name: str, config: dict[str, object]) -> Shape:
+    vision, text = config.get("vision_config"), config.get("text_config", config)
+    if not isinstance(text, dict):
+        raise _unknown(name)
+    try:
+        language = stack_of(text)
+        if not isinstance(vision, dict):
+            return Shape(None, 0, 450, 2700 * language.hidden, language)
+        patches = (int(vision["image_size"]) // int(vision["patch_size"])) ** 2
+        tokens = config.get("image_seq_length")
+        two = config.get("projector_hidden_act") != "linear"
+        own = tokens if isinstance(tokens, int) else None
+        return joined((stack_of(vision), patches), language, image_tokens=own, two_layers=two)
+    except KeyError as error:
+        raise ModelError(f"{name}: its configuration does not say {error}, so its size cannot be told.") from error
+
+
+def _unknown(name: str) -> ModelError:
+    return ModelError(
+        f"the size of {name} is not known: it is not on this disk and not in the table of published models. Fetch its"
+        " config.json into a folder and name that folder."
+    )

@@ -1,0 +1,137 @@
+"""Shapes of networks: how wide, how deep, how many weights. From a config.json, or from a table of published ones.
+
+Not weights. The table holds what recipes that ship start from, so that a plan needs no hub. Source of each row: the
+config.json of that repository on the Hugging Face hub, and for towers the card's number of patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack of transformer blocks."""
+
+    layers: int
+    hidden: int
+    inner: int
+    """Width inside the feed-forward half."""
+    gated: bool = True
+    """Three matrices in there, not two."""
+    kv_share: float = 1.0
+    """Key and value heads over query heads."""
+    vocabulary: int = 0
+    tied: bool = False
+    """Whether table and head are one matrix."""
+    positions: int = 0
+    """Most positions; 0: not told."""
+
+    @property
+    def block_weights(self) -> int:
+        """Of one block."""
+        attention = self.hidden * self.hidden * (2 + 2 * self.kv_share)
+        return int(attention + (3 if self.gated else 2) * self.hidden * self.inner)
+
+    @property
+    def table_weights(self) -> int:
+        """Of the embeddings, without the head."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def weights(self) -> int:
+        """Of all, the head too."""
+        return self.layers * self.block_weights + self.table_weights * (1 if self.tied or not self.vocabulary else 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A multi-image model."""
+
+    vision: Stack | None
+    """None: there is no tower."""
+    patches: int
+    """Positions of a picture in the tower."""
+    image_tokens: int
+    """Positions of a picture in the language model; where it depends on the size, of a usual picture."""
+    projector_weights: int
+    language: Stack
+    beside: int = 0
+    """Weights of blocks that belong to the projector and work for every token: gated cross-attention."""
+
+    @property
+    def part_weights(self) -> dict[str, int]:
+        """Of each part."""
+        vision = self.vision.weights if self.vision is not None else 0
+        return {"vision": vision, "projector": self.projector_weights + self.beside, "language": self.language.weights}
+
+
+CLIP_L = Stack(24, 1024, 4096, gated=False)
+SO400M = Stack(27, 1152, 4304, gated=False)
+LLAMA_3 = Stack(32, 4096, 14336, kv_share=0.25, vocabulary=128256, positions=8192)
+MISTRAL = Stack(32, 4096, 14336, kv_share=0.25, vocabulary=32003, positions=32768)
+QWEN_05 = Stack(24, 1024, 2816, vocabulary=151936, tied=True, positions=32768)
+QWEN_7 = Stack(32, 4096, 11008, vocabulary=151936, positions=32768)
+PERSIMMON = Stack(36, 4096, 16384, gated=False, vocabulary=262144, positions=16384)
+MPT = Stack(32, 4096, 16384, gated=False, vocabulary=50432, tied=True, positions=2048)
+
+TOWERS: Mapping[str, tuple[Stack, int]] = MappingProxyType(
+    {"openai/clip-vit-large-patch14-336": (CLIP_L, 576), "google/siglip-so400m-patch14-384": (SO400M, 729)}
+)
+"""With the patches of a picture."""
+LANGUAGES: Mapping[str, Stack] = MappingProxyType(
+    {
+        "meta-llama/Meta-Llama-3-8B-Instruct": LLAMA_3,
+        "Qwen/Qwen1.5-0.5B-Chat": QWEN_05,
+        "Qwen/Qwen1.5-7B-Chat": QWEN_7,
+    }
+)
+# Idefics2: pictures up to 980 px in patches of 14, of which a usual one fills about 1,400; three resampler blocks.
+_IDEFICS2 = Shape(SO400M, 1400, 64, 743_000_000, MISTRAL)
+MODELS: Mapping[str, Shape] = MappingProxyType(
+    {
+        "HuggingFaceM4/idefics2-8b": _IDEFICS2,
+        "TIGER-Lab/Mantis-8B-Idefics2": _IDEFICS2,
+        "adept/fuyu-8b": Shape(None, 0, 450, 2700 * 4096, PERSIMMON),
+        # 63.0 M in the resampler, 8 blocks of 139.5 M between those of the language model; no token for a picture.
+        "luodian/OTTER-MPT7B-Init": Shape(CLIP_L, 256, 1, 63_000_000, MPT, beside=8 * 139_500_000),
+    }
+)
+
+
+def joined(tower: tuple[Stack, int], language: Stack, *, image_tokens: int | None, two_layers: bool) -> Shape:
+    """Return the shape of a tower and a language model with a projector of one or two layers between."""
+    stack, patches = tower
+    projector = stack.hidden * language.hidden + (language.hidden**2 if two_layers else 0)
+    return Shape(stack, patches, image_tokens or patches, projector, language)
+
+
+def stack_of(config: Mapping[str, object]) -> Stack:
+    """Return the shape that a configuration of a transformer says; raises KeyError where it says none."""
+
+    def number(*names: str) -> int:
+        for name in names:
+            if isinstance(value := config.get(name), int):
+                return value
+        raise KeyError(names[0])
+
+    hidden, heads = number("hidden_size", "d_model", "n_embd"), number("num_attention_heads", "n_heads", "n_head")
+    kv = config.get("num_key_value_heads")
+    inner = config.get("intermediate_size")
+    gated = str(config.get("hidden_act", "")) in ("silu", "swish") or "rms_norm_eps" in config
+    stack = Stack(
+        number("num_hidden_layers", "n_layers", "n_layer"),
+        hidden,
+        inner if isinstance(inner, int) else 4 * hidden,
+        gated=gated,
+        kv_share=kv / heads if isinstance(kv, int) else 1.0,
+    )
+    vocabulary, positions = config.get("vocab_size"), config.get("max_position_embeddings")
+    return replace(
+        stack,
+        vocabulary=vocabulary if isinstance(vocabulary, int) and "patch_size" not in config else 0,
+        tied=bool(config.get("tie_word_embeddings", False)),
+        positions=positions if isinstance(positions, int) else 0,
+    )

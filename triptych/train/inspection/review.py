@@ -1,0 +1,231 @@
+"""What can be known of a recipe without training: whether its files, family, template, data and lengths are in order.
+
+Not the plan of its steps (``preview.py``) nor its memory and time (``estimate.py``). Nothing is downloaded and no
+weights are loaded, but for toy models, whose parts are tried out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import try_to_load_from_cache
+
+from triptych.core import plugins
+from triptych.core.errors import TriptychError
+from triptych.core.records import Example
+from triptych.data.format import Format, Refused, read_source, split_source
+from triptych.data.template import find_template
+from triptych.models.family import Family
+from triptych.models.parts import HUB_ID, STARTER, locate
+from triptych.train.forecast.shapes import LANGUAGES, MODELS
+from triptych.train.forecast.volume import datasets_of
+from triptych.train.inspection.twin import drift
+from triptych.train.objective import Reply
+from triptych.train.recipe import ClosedForm, ModelPlan, Recipe, StagePlan, Tune
+from triptych.train.scores import release_stage
+from triptych.train.start import start_model
+
+Level = Literal["ok", "missing", "unknown", "warning", "wrong"]
+RUN = re.compile(r"(?:.*/)?runs/(?P<name>[^/]+)/model/?")
+"""Where the model of an earlier recipe is."""
+LOOKED_AT = 50
+"""Rows of a source that are looked at for labels and images."""
+POSITIONS = ("max_position_embeddings", "max_seq_len", "n_positions")
+"""What configurations call the most positions that a language model has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    """ok; missing: not on this disk; unknown: cannot be told here; warning: odd; wrong: no run can come of it."""
+    key: str
+    message: str
+
+
+def review(recipe: Recipe, *, twin: Recipe | None = None) -> list[Finding]:
+    """Look at everything that can be known without training.
+
+    Args:
+        recipe: resolved.
+        twin: its tiny twin, if there is one.
+    """
+    found = [*_model(recipe.model)]
+    positions = _positions(recipe.model)
+    for stage in recipe.stages:
+        key = f"stages.{stage.name}"
+        for index, entry in enumerate(stage.data):
+            found += _source(entry.source, stage, key=f"{key}.data.{index}")
+        if isinstance(stage, Tune):
+            found += _lengths(stage, positions, key=key)
+    found += _toy(recipe)
+    if twin is not None:
+        said = [Finding("wrong", "twin", each) for each in drift(recipe, twin)]
+        found += said or [Finding("ok", "twin", "differs in model, data, lengths and sizes alone")]
+    return found
+
+
+def positions_of(config: dict[str, object]) -> int | None:
+    """Return the most positions of a configuration's language model; None: it does not say."""
+    inner = config.get("text_config", config.get("llm_config"))
+    for each in (inner, config):
+        if isinstance(each, dict):
+            for name in POSITIONS:
+                if isinstance(most := each.get(name), int):
+                    return most
+    return None
+
+
+def config_of(name: str) -> dict[str, object] | None:
+    """Return what a folder's or hub id's config.json says; None: it is not on this disk. Nothing is downloaded."""
+    path: Path | None = None
+    if (Path(name).expanduser() / "config.json").is_file():
+        path = Path(name).expanduser() / "config.json"
+    elif name.startswith(STARTER):
+        path = locate(name) / "config.json"
+    elif HUB_ID.fullmatch(name):
+        cached = try_to_load_from_cache(name, "config.json")
+        path = Path(cached) if isinstance(cached, str) else None
+    if path is None:
+        return None
+    said: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return said
+
+
+def _model(plan: ModelPlan) -> Iterator[Finding]:
+    if plan.family is not None:
+        yield _tried("model.family", lambda: plugins.find("family", plan.family or "", Family).about)
+    if plan.template is not None:
+        yield _tried("model.template", lambda: find_template(plan.template or "").name)
+    if plan.parts is not None and plan.family != "tiny":
+        yield _where("model.parts.vision", plan.parts.vision)
+        yield _where("model.parts.language", plan.parts.language)
+    if plan.open is not None:
+        yield _where("model.open", plan.open)
+        if config := config_of(plan.open):
+            yield _opened_by(str(config.get("model_type")))
+
+
+def _where(key: str, name: str) -> Finding:
+    if name.startswith(STARTER) or (Path(name).expanduser() / "config.json").is_file():
+        return _tried(key, lambda: str(locate(name)))
+    if Path(name).expanduser().is_dir():
+        return Finding("wrong", key, f"{name}: the folder holds no config.json, so it is no Hugging Face model")
+    if run := RUN.fullmatch(name):
+        return Finding("missing", key, f"{name} is not there: train the recipe {run['name']}.yaml first")
+    if not HUB_ID.fullmatch(name):
+        return Finding("missing", key, f"{name}: no such folder, and no hub id (OWNER/NAME)")
+    if config_of(name) is None:
+        return Finding(
+            "missing", key, f"{name} is not on this disk: a run fetches it from the model hub, or is refused"
+        )
+    return Finding("ok", key, f"{name}, fetched before")
+
+
+def _opened_by(model_type: str) -> Finding:
+    known = {
+        kind: name for name in plugins.names("family") for kind in plugins.find("family", name, Family).model_types
+    }
+    if model_type in known:
+        return Finding("ok", "model.open", f"model_type {model_type!r} is opened by family {known[model_type]!r}")
+    return Finding("wrong", "model.open", f"no family opens model_type {model_type!r}; there are: {', '.join(known)}")
+
+
+def _source(source: str, stage: StagePlan, *, key: str) -> Iterator[Finding]:
+    try:
+        name, path = split_source(source)
+        plugins.find("format", name, Format)
+    except TriptychError as error:
+        yield Finding("wrong", key, str(error))
+        return
+    if not path.exists():
+        published = datasets_of(source)
+        how = f": triptych data get {published[0].name}" if published else f" ({source})"
+        yield Finding("missing", key, f"{path} is not there{how}")
+        return
+    try:
+        rows = list(islice(read_source(source), LOOKED_AT))
+    except TriptychError as error:
+        yield Finding("wrong", key, str(error))
+        return
+    good = [row for row in rows if isinstance(row, Example)]
+    refused = [row for row in rows if isinstance(row, Refused)]
+    if not good:
+        why = f": {refused[0].message}" if refused else ""
+        yield Finding("wrong", key, f"{source} has no row that can be used{why}")
+        return
+    yield Finding("ok", key, f"{source}: of the first {len(rows)} rows {len(good)} can be used")
+    if isinstance(stage, Tune) and not isinstance(stage.objective, Reply):
+        known = {name for row in good for name, _ in row.labels}
+        if missing := [name for name in stage.objective.targets if name not in known]:
+            labels = ", ".join(sorted(known)) or "none"
+            yield Finding("wrong", key, f"its rows have no label {missing[0]!r}, a target; there are: {labels}")
+    elif not any(turn.role == "assistant" for row in good for turn in row.turns):
+        yield Finding("wrong", key, "its rows have no reply to learn from")
+
+
+def _lengths(stage: Tune, positions: int | None, *, key: str) -> Iterator[Finding]:
+    longest = min(stage.pack_tokens, (stage.budget and stage.budget.example_tokens) or stage.pack_tokens)
+    if positions is None:
+        yield Finding("unknown", f"{key}.pack_tokens", "how many positions the language model has is not on this disk")
+    elif longest > positions:
+        yield Finding(
+            "wrong",
+            f"{key}.pack_tokens",
+            f"an example may have {longest} tokens, the language model has {positions} positions: lower pack_tokens or"
+            " budget.example_tokens",
+        )
+    else:
+        yield Finding("ok", f"{key}.pack_tokens", f"{longest} tokens of an example within {positions} positions")
+    for what in ("warmup", "checkpoint_every"):
+        own = getattr(stage, what)
+        if own.unit == stage.length.unit and own.amount > stage.length.amount:
+            yield Finding("warning", f"{key}.{what}", f"'{own}' is more than the whole stage, '{stage.length}'")
+
+
+def _positions(plan: ModelPlan) -> int | None:
+    """Return the most positions of the language model; None: it cannot be told here."""
+    if plan.sample is not None or plan.family == "tiny":
+        try:
+            return positions_of(start_model(plan, seed=0).network.config.to_dict())
+        except TriptychError:
+            return None
+    name = plan.open if plan.parts is None else plan.parts.language
+    assert name is not None
+    try:
+        config = config_of(name)
+    except TriptychError:
+        return None
+    if config is None:
+        published = LANGUAGES.get(name) or (MODELS[name].language if name in MODELS else None)
+        return published.positions if published is not None else None
+    return positions_of(config)
+
+
+def _toy(recipe: Recipe) -> Iterator[Finding]:
+    """Try the plans of the parts on a toy model, which costs nothing."""
+    if recipe.model.sample is None and recipe.model.family != "tiny":
+        return
+    for stage in recipe.stages:
+        if isinstance(stage, ClosedForm):
+            continue
+
+        def free(stage: Tune = stage) -> str:
+            moved = release_stage(start_model(recipe.model, seed=0), stage, seed=0)
+            return f"{len(moved)} weights move"
+
+        yield _tried(f"stages.{stage.name}.parts", free)
+
+
+def _tried(key: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding("ok", key, look())
+    except TriptychError as error:
+        return Finding("wrong", key, str(error))

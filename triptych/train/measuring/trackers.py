@@ -1,0 +1,199 @@
+"""Who else is told of a run's records: TensorBoard, Weights & Biases, trackio, as ``log:`` in a recipe says.
+
+Not the records: those are metrics.jsonl's, and nothing is told that does not stand there. trackers.jsonl in the run's
+folder says which of them each tracker was told, so that a run that goes on tells each step once, to the same tracker
+run, also a tracker that was asked for only later. A tracker that fails is named once and left; training goes on.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+
+from triptych.core.errors import ConfigError
+from triptych.core.files import append_json_line, read_json_lines
+from triptych.core.log import say
+from triptych.core.records import Json
+from triptych.train.measuring.meters import METRICS
+from triptych.train.setting import LogPlan
+
+TRACKERS = "trackers.jsonl"
+FOLDER = "tensorboard"
+"""Of TensorBoard's event files, in the run's folder."""
+
+Told = tuple[str, int | None]
+"""Which record: stage and step; None: the stage's sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """One of them, open."""
+
+    log: Callable[[Mapping[str, float], Told, int], None]
+    """Is given numbers by name, which record they are, and how many it was told before."""
+    close: Callable[[], None]
+
+
+class Trackers:
+    """Those that a recipe asks for. State: which still answer, and what each was told."""
+
+    def __init__(self, plan: LogPlan, *, run: Path, recipe: Mapping[str, Json]) -> None:
+        """Open them, and tell them what metrics.jsonl holds already; ``check_trackers`` comes before.
+
+        Args:
+            plan: who is told.
+            run: the run's folder.
+            recipe: its tree, which some of them keep with the run.
+        """
+        self._run = run
+        self._open: dict[str, Tracker] = {}
+        self._told: dict[str, set[Told]] = {}
+        if not _asked(plan):
+            return
+        path = run / TRACKERS
+        lines = list(read_json_lines(path)) if path.exists() else []
+        name = next((str(line["run"]) for line in lines if "run" in line), "")
+        if not name:
+            name = f"{run.resolve().name}-{secrets.token_hex(4)}"
+            append_json_line(path, {"run": name})
+        for tracker in _asked(plan):
+            self._told[tracker] = {_which(line) for line in lines if line.get("tracker") == tracker}
+            with self._spared(tracker):
+                self._open[tracker] = _OPEN[tracker](plan, run, name, recipe)
+        self.catch_up()
+
+    def tell(self, record: Mapping[str, Json]) -> None:
+        """Tell a record of metrics.jsonl to those who do not know it."""
+        which = _which(record)
+        for tracker in list(self._open):
+            if which in self._told[tracker]:
+                continue
+            with self._spared(tracker):
+                self._open[tracker].log(_numbers(record), which, len(self._told[tracker]))
+                self._told[tracker].add(which)
+                append_json_line(self._run / TRACKERS, {"tracker": tracker, "stage": which[0], "step": which[1]})
+
+    def catch_up(self) -> None:
+        """Tell what metrics.jsonl holds and they do not know."""
+        if self._open and (self._run / METRICS).exists():
+            for record in read_json_lines(self._run / METRICS):
+                self.tell(record)
+
+    def close(self) -> None:
+        """Tell the rest, and let go of them."""
+        self.catch_up()
+        for name, tracker in list(self._open.items()):
+            with self._spared(name):
+                tracker.close()
+        self._open.clear()
+
+    def _spared(self, tracker: str) -> _Spared:
+        def leave(error: Exception) -> None:
+            self._open.pop(tracker, None)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            say(f"{tracker} is told nothing more: {reason}. Training goes on; {METRICS} has every step.")
+
+        return _Spared(leave)
+
+
+class _Spared:
+    """A block that may fail in any way of a library's without ending what is around it."""
+
+    def __init__(self, leave: Callable[[Exception], None]) -> None:
+        self._leave = leave
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._leave(error)
+        return True
+
+
+def check_trackers(plan: LogPlan) -> None:
+    """See that the packages of those who are to be told are there, before anything is trained.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for name in _asked(plan):
+        if find_spec(name) is None:
+            raise ConfigError(f"log.{name}: the package {name} is not there: pip install {name}, or leave the key out.")
+
+
+def _asked(plan: LogPlan) -> list[str]:
+    return [name for name in _OPEN if getattr(plan, name)]
+
+
+def _which(record: Mapping[str, Json]) -> Told:
+    step = record.get("step")
+    return str(record.get("stage")), step if isinstance(step, int) else None
+
+
+def _numbers(record: Mapping[str, Json]) -> dict[str, float]:
+    """Return a record's numbers as ``STAGE/loss_nats``; those of a stage's sum as ``STAGE/stage_wall_s``."""
+    stage, step = _which(record)
+    told = {key: value for key, value in record.items() if isinstance(value, int | float) and key != "step"}
+    return {f"{stage}/{key if step is not None else f'stage_{key}'}": float(value) for key, value in told.items()}
+
+
+def _open_tensorboard(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, Json]) -> Tracker:
+    writer = import_module("torch.utils.tensorboard").SummaryWriter(str(run / FOLDER))
+
+    def log(numbers: Mapping[str, float], which: Told, count: int) -> None:
+        for key, value in numbers.items():
+            writer.add_scalar(key, value, which[1] or 0)
+        writer.flush()  # so that a kill loses nothing
+
+    return Tracker(log, writer.close)
+
+
+def _open_wandb(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, Json]) -> Tracker:
+    wandb = import_module("wandb")
+    quiet = wandb.Settings(console="off")
+    found = wandb.init(
+        project=plan.wandb, id=name, name=name, dir=str(run), resume="allow", config=dict(recipe), settings=quiet
+    )
+
+    def log(numbers: Mapping[str, float], which: Told, count: int) -> None:
+        found.log({**numbers, **_step(which)}, step=count)
+
+    return Tracker(log, found.finish)
+
+
+def _open_trackio(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, Json]) -> Tracker:
+    trackio = import_module("trackio")
+    with redirect_stdout(sys.stderr):  # it prints
+        trackio.init(project=plan.trackio, name=name, resume="allow", config=dict(recipe), embed=False)
+
+    def log(numbers: Mapping[str, float], which: Told, count: int) -> None:
+        trackio.log({**numbers, **_step(which)}, step=count)
+
+    def close() -> None:
+        with redirect_stdout(sys.stderr):
+            trackio.finish()
+
+    return Tracker(log, close)
+
+
+def _step(which: Told) -> dict[str, float]:
+    """Return the stage's own step, for trackers that count through all stages."""
+    return {} if which[1] is None else {f"{which[0]}/step": which[1]}
+
+
+_OPEN: Mapping[str, Callable[[LogPlan, Path, str, Mapping[str, Json]], Tracker]] = {
+    "tensorboard": _open_tensorboard,
+    "wandb": _open_wandb,
+    "trackio": _open_trackio,
+}

@@ -1,0 +1,1 @@
+"""What people read of a training run: curves, what was learnt from, what moved, where the time went."""

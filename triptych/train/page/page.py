@@ -1,0 +1,152 @@
+"""``training.html`` of a run: one page that stands alone, of what its training did, learnt from and cost.
+
+Not a place where anything is measured: it shows what the run's folder holds (``story.py``). No script, no request to
+the network; every word that comes from data or a recipe is escaped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from triptych.core.errors import NotFoundError, TriptychError
+from triptych.core.files import write_atomically
+from triptych.core.log import say
+from triptych.train.measuring.meters import METRICS
+from triptych.train.measuring.sessions import SESSIONS
+from triptych.train.page.choices import choices_of
+from triptych.train.page.story import StageStory, Story, read_story, tell_number
+
+TRAINING = "training.html"
+
+
+def write_training(run: Path) -> Path:
+    """Write ``training.html`` into a run's folder from what is there so far, and return its path.
+
+    Raises:
+        NotFoundError: nothing was trained there.
+        DataError: a file in it is not what it should be.
+    """
+    if not (run / METRICS).is_file():
+        raise NotFoundError(f"{run} holds no {METRICS}: nothing was trained there.")
+    path = run / TRAINING
+    write_atomically(path, render_training(read_story(run)))
+    return path
+
+
+def render_training(story: Story) -> str:
+    """Return the page."""
+    plots = {}
+    if any(stage.steps for stage in story.stages):
+        from triptych.train.page.curves import plots_of  # matplotlib loads in a second: only where it draws
+
+        plots = {stage.name: list(plots_of(stage)) for stage in story.stages}
+    return _template().render(
+        run=story,
+        plots=plots,
+        summaries={stage.name: list(summary_of(stage)) for stage in story.stages},
+        choices=choices_of(story.recipe) if story.recipe else [],
+        seconds=sum(cost.wall_s for cost in story.costs),
+        longest_s=max((cost.wall_s for cost in story.costs), default=0.0),
+        state=state_of(story),
+    )
+
+
+@contextmanager
+def paged(run: Path) -> Iterator[None]:
+    """Train in the block; write the page when it ends, also where it was stopped, and say where it is.
+
+    Only if the block worked in that folder, and only in the process that leads. A page that cannot be written does
+    not hide why the block ended.
+    """
+    log = run / SESSIONS
+    before = log.stat().st_size if log.exists() else 0
+    try:
+        yield
+    except (TriptychError, KeyboardInterrupt):
+        try:
+            _write_if_worked(run, before)
+        except (TriptychError, OSError) as error:
+            say(f"{run / TRAINING} is not written: {error}")
+        raise
+    _write_if_worked(run, before)
+
+
+def state_of(story: Story) -> str:
+    """Return in a sentence how far the run is."""
+    last = story.sessions[-1] if story.sessions else None
+    if story.finished:
+        return "Finished."
+    if last is None:
+        return "Not finished."
+    if last.how:
+        return f"Not finished. Its last session {'was ' if last.how.startswith('stopped') else 'said: '}{last.how}"
+    return "Not finished: its last session goes on, or was killed."
+
+
+def summary_of(stage: StageStory) -> Iterator[tuple[str, str]]:
+    """Yield (what, how much) of a stage, in words: what its curves say."""
+    series, count = stage.series, len(stage.steps)
+    if not count:
+        yield from ((key.replace("_", " "), tell_number(value)) for key, value in stage.facts.items())
+        return
+    share = max(1, count // 10)
+    yield "steps", f"{count:,}"
+    for key, unit in (("loss_nats", " nats"), ("loss_squared", " squared")):
+        if key in series:
+            first, last = sum(series[key][:share]) / share, sum(series[key][-share:]) / share
+            yield "loss, first and last tenth of the steps", f"{first:.3f} → {last:.3f}{unit}"
+    for key, what in (("tokens", "tokens"), ("trained_tokens", "of them supervised"), ("targets", "targets")):
+        if key in series:
+            yield what, f"{sum(series[key]):,.0f}"
+    seconds = sum(series.get("wall_s", ()))
+    for key, what in (("tokens", "tokens a second"), ("trained_tokens", "supervised tokens a second")):
+        if key in series and seconds:
+            yield what, tell_number(sum(series[key]) / seconds)
+    if "images" in series and seconds:
+        yield "images a second", tell_number(sum(series["images"]) / seconds)
+    if "packing_fill" in series:
+        yield "padding", f"{1 - sum(series['packing_fill']) / count:.1%} of the positions"
+    if "mfu" in series:
+        yield "MFU", f"{sum(series['mfu']) / count:.1%}"
+
+
+def _write_if_worked(run: Path, before: int) -> None:
+    log = run / SESSIONS
+    worked = log.exists() and log.stat().st_size != before and (run / METRICS).exists()
+    if worked and os.environ.get("RANK", "0") == "0":
+        say(f"report:   {write_training(run)}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def _large(number: int) -> str:
+    """Return a number of weights with three digits and its unit."""
+    for size, unit in ((10**9, " B"), (10**6, " M"), (10**3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return str(number)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page.filters |= {"duration": _duration, "large": _large, "percent": _percent, "plain": _plain}
+    return page.get_template("training.html.jinja")

@@ -1,0 +1,94 @@
+"""How layers compute, not what: activations kept or computed again, compiled, in fused kernels, in bfloat16.
+
+Not which weights move. Layers keep their classes and names, and ``reset_blocks`` leaves them as they were, so that the
+model that is saved knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedConfig
+
+from triptych.core.errors import ModelError
+from triptych.models.family import Model
+from triptych.train.parallel.shards import blocks_of
+from triptych.train.recipe import Tune
+
+
+def refit_blocks(model: Model, stage: Tune) -> None:
+    """Let the layers compute as a stage says, in place. Before weights are shared out.
+
+    Raises:
+        ModelError: fused kernels are wanted and are not there; the language model has no layers to treat one by one.
+    """
+    if stage.liger:
+        _fuse(model)
+    if not (stage.checkpoint_activations or stage.compile):
+        return
+    text = model.network.config.get_text_config()
+    for layer in _layers(model):
+        if stage.compile:
+            layer.forward = torch.compile(layer.forward)
+        if stage.checkpoint_activations:
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, context_fn=partial(_again, text))
+
+
+def reset_blocks(model: Model, stage: Tune) -> None:
+    """Undo ``refit_blocks``, but for fused kernels, which end with the process."""
+    if stage.checkpoint_activations or stage.compile:
+        for layer in _layers(model):
+            layer.__dict__.pop("forward", None)
+
+
+def computing_in(stage: Tune, device: torch.device) -> AbstractContextManager[object]:
+    """Return what a forward pass runs under: matrices multiplied in bfloat16, where the stage says so."""
+    if stage.precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def _layers(model: Model) -> list[nn.Module]:
+    """Return the language model's layers, and those of a tower that is a stack and trains."""
+    tower = model.parts()["vision"]
+    if not any(weight.requires_grad for weight in tower.parameters()):
+        return blocks_of(model.body)
+    try:
+        return [*blocks_of(model.body), *blocks_of(tower)]
+    except ModelError:
+        return blocks_of(model.body)
+
+
+def _again(text: PreTrainedConfig) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
+    """Return what a layer runs under at first and when it is computed again: with the attention that is set now.
+
+    How a pack is attended is set while the pass forth runs (``models/attention.py``), and would be forgotten.
+    """
+    return nullcontext(), _attending_as(text, text._attn_implementation)
+
+
+@contextmanager
+def _attending_as(text: PreTrainedConfig, name: str) -> Iterator[None]:
+    before = text._attn_implementation
+    text._attn_implementation = name
+    try:
+        yield
+    finally:
+        text._attn_implementation = before
+
+
+def _fuse(model: Model) -> None:
+    if find_spec("liger_kernel") is None:
+        raise ModelError("liger: true needs the package liger-kernel: pip install liger-kernel, or leave the key out.")
+    if model.device.type != "cuda":
+        raise ModelError(f"liger: true needs a GPU, and the model is on {model.device}: leave the key out.")
+    fuse = import_module("liger_kernel.transformers")._apply_liger_kernel_to_instance
+    # The loss is computed at supervised positions only, by ``loss.py``: nothing there is to be fused.
+    fuse(model=model.body, cross_entropy=False, fused_linear_cross_entropy=False)

@@ -1,0 +1,156 @@
+"""The model that a run starts from, as its recipe says: put together from parts, opened, or a family's toy.
+
+Not its training. With ``outline`` it is looked at without its weights, where its family can do without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from triptych.core import plugins
+from triptych.core.errors import ModelError, NotFoundError
+from triptych.core.files import cache_folder
+from triptych.core.records import Json
+from triptych.data.plan.rendering import Rendering
+from triptych.data.template import find_template, stop_id
+from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models.family import Family, Model, PartsPlan, assemble, open_model, outline_model, outline_parts
+from triptych.models.folder import NOTE
+from triptych.models.join import teach_tokenizer
+from triptych.models.parts import locate
+from triptych.train.recipe import ModelPlan
+
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+"""Where a folder says how pictures are prepared."""
+
+
+def start_model(plan: ModelPlan, *, seed: int) -> Model:
+    """Return the model that a run starts from, with weights in float32: smaller steps than bfloat16 has must count.
+
+    Args:
+        plan: resolved: with parts it names family and template.
+        seed: of the new projector, or of all of a toy's weights.
+
+    Raises:
+        NotFoundError, ModelError: a part is not there, or the parts do not fit together.
+    """
+    if plan.open is not None:
+        model = open_model(laid_over(plan))
+        if plan.template is not None:
+            if model.tokenizer.convert_ids_to_tokens(model.image_token_id) == IMAGE_MARK:
+                teach_tokenizer(model.tokenizer, model.template)
+            if model.network.generation_config is not None:
+                model.network.generation_config.eos_token_id = stop_id(model.template, model.tokenizer)
+    elif plan.sample is not None:
+        model = toy(plan, seed=seed)
+    else:
+        assert plan.family is not None
+        model = assemble(plan.family, parts_of(plan, seed=seed))
+    if any(weight.dtype != torch.float32 for weight in model.network.parameters()):
+        nn.Module.to(model.network, torch.float32)
+    return model
+
+
+def outline(plan: ModelPlan) -> Rendering:
+    """Return how examples become the tokens of the model that a run starts from; raises as `start_model`."""
+    if plan.open is not None:
+        return outline_model(laid_over(plan))
+    if plan.sample is not None:
+        return toy(plan, seed=0).rendering
+    assert plan.family is not None
+    return outline_parts(plan.family, parts_of(plan, seed=0))
+
+
+def laid_over(plan: ModelPlan) -> str:
+    """Return what is opened: ``plan.open``, or a folder of links to its files in which the plan's settings stand.
+
+    Raises:
+        NotFoundError: nothing is there.
+        ModelError: it has no image processor whose settings could be others.
+    """
+    assert plan.open is not None
+    if plan.template is None and not plan.image_processor:
+        return plan.open
+    folder = locate(plan.open).resolve()
+    files = sorted(folder.iterdir())
+    said = {path.name: path.read_text(encoding="utf-8") for path in files if path.name in (NOTE, *PROCESSORS)}
+    names = [path.name for path in files]
+    told = json.dumps([str(folder), names, said, plan.template, plan.image_processor], sort_keys=True)
+    over = cache_folder() / "opened" / hashlib.sha256(told.encode("utf-8")).hexdigest()[:16]
+    if over.is_dir():
+        return str(over)
+    over.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=over.parent))
+    for path in files:
+        (work / path.name).symlink_to(path)
+    if plan.template is not None:
+        name = find_template(plan.template).name
+        _rewrite(work / NOTE, lambda said: said | {"template": name})
+    if plan.image_processor:
+        _rewrite_processor(work, plan)
+    try:
+        work.rename(over)
+    except OSError:
+        if not over.is_dir():  # where it is, another process of the run was first
+            raise
+        shutil.rmtree(work)
+    return str(over)
+
+
+def _rewrite_processor(work: Path, plan: ModelPlan) -> None:
+    def changed(said: dict[str, Json]) -> dict[str, Json]:
+        inner = said.get("image_processor")
+        if isinstance(inner, dict):
+            return said | {"image_processor": inner | plan.image_processor}
+        return said | plan.image_processor
+
+    files = [work / name for name in PROCESSORS if (work / name).exists()]
+    if not files:
+        raise ModelError(f"{plan.open} holds none of {', '.join(PROCESSORS)}: leave model.image_processor out.")
+    for file in files:
+        _rewrite(file, changed)
+
+
+def _rewrite(path: Path, change: Callable[[dict[str, Json]], dict[str, Json]]) -> None:
+    said: dict[str, Json] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.unlink(missing_ok=True)  # a link: the file it leads to stays as it is
+    path.write_text(json.dumps(change(said), indent=2) + "\n", encoding="utf-8")
+
+
+def parts_of(plan: ModelPlan, *, seed: int) -> PartsPlan:
+    """Return what a new model is put together from; ``plan`` is resolved."""
+    parts = plan.parts
+    assert parts is not None
+    assert plan.template is not None, "the recipe is not resolved"
+    return PartsPlan(
+        vision=parts.vision,
+        language=parts.language,
+        projector=parts.projector,
+        image_tokens=parts.image_tokens,
+        template=plan.template,
+        seed=seed,
+    )
+
+
+def toy(plan: ModelPlan, *, seed: int) -> Model:
+    """Return the family's toy model that the plan names.
+
+    Raises:
+        NotFoundError: no such family, or it has no toy of that name.
+    """
+    assert plan.family is not None
+    assert plan.sample is not None
+    samples = plugins.find("family", plan.family, Family).samples
+    if plan.sample not in samples:
+        raise NotFoundError(
+            f"model.sample: family {plan.family!r} has no toy model {plan.sample!r}; there are: {', '.join(samples)}."
+        )
+    return samples[plan.sample](seed)
