@@ -40,8 +40,9 @@ from triptych.core.errors import RunError, TriptychError
 from triptych.core.records import Answer, Example, images_of
 from triptych.data.batch import collate
 from triptych.data.format import read_source
-from triptych.data.media.images import load_image, measure
-from triptych.data.template import parse_reply, render, stop_id
+from triptych.data.media.images import load_image
+from triptych.data.plan.rendering import prompt_of
+from triptych.data.template import parse_reply, stop_id
 from triptych.evaluate.benchmark import asked, each_reply
 from triptych.infer.local import LocalResponder
 from triptych.models.family import Model, open_model
@@ -87,23 +88,12 @@ def timed(way: Callable[[Sequence[Example]], dict[str, str]]) -> Way:
 @torch.inference_mode()
 def generate(model: Model, question: Example) -> str:
     """Return the reply to one question, from its files on, by the network's own ``generate``."""
-    encoded = render(
-        question,
-        model.template,
-        tokenizer=model.tokenizer,
-        image_token_id=model.image_token_id,
-        count_image_tokens=lambda image: model.count_image_tokens(measure(image)),
-        open_reply=True,
-    )
+    encoded = prompt_of(question, model.rendering)
     stop = stop_id(model.template, model.tokenizer)
     batch = collate([[encoded]], pad_id=stop)
-    pixels = [model.pixels(load_image(slot.image)) for slot in encoded.slots]
-    seen = {"pixel_values": torch.stack(pixels).to(model.device)} if pixels else {}
-    ids_BT = batch.ids_BT.to(model.device)
+    inputs = model.inputs(batch, [model.pixels(load_image(image)) for image in batch.images])
     generated = model.network.generate(  # type: ignore[operator]
-        input_ids=ids_BT,
-        attention_mask=torch.ones_like(ids_BT),
-        **seen,
+        **{name: value.to(model.device) for name, value in inputs.items()},
         do_sample=False,
         max_new_tokens=REPLY_TOKENS,
         eos_token_id=stop,
