@@ -258,8 +258,7 @@ def _learn_all(
     """Return this process's share of the step's loss; its gradients are left where they are shared."""
     loss = 0.0
     for batch in batches:
-        with computing_in(work.stage, work.model.device):
-            loss += _learn(work, batch, pictures, step_supervised=step_supervised)
+        loss += _learn(work, batch, pictures, step_supervised=step_supervised)
         work.sharing.settle_pass()
     return loss
 
@@ -267,9 +266,10 @@ def _learn_all(
 def _learn(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], *, step_supervised: int) -> float:
     """Add a micro-batch's gradient to those there; return its share of the step's loss."""
     model = work.model
-    hidden_BTH = model.hidden(model.weave(batch, _features(work, batch.images, pictures)))
     scores = not isinstance(work.stage.objective, Reply)
-    loss = batch_loss(model, hidden_BTH, batch, scores=scores, step_supervised=step_supervised)
+    with computing_in(work.stage, model.device):  # not the way back, which computes as the way forth did
+        hidden_BTH = model.hidden(model.weave(batch, _features(work, batch.images, pictures)))
+        loss = batch_loss(model, hidden_BTH, batch, scores=scores, step_supervised=step_supervised)
     if loss.requires_grad:  # not where only tower or projector learn, and there is no picture
         loss.backward()
     return loss.item()
