@@ -110,7 +110,7 @@ def test_packed_conversations_give_the_gradients_they_give_alone(
     got, expected = _gradients(packed), _gradients(alone)
     assert got.keys() == expected.keys()
     trained = {id(weight) for part in ("projector", "language") for weight in packed.parts()[part].parameters()}
-    assert trained & {id(weight) for weight in packed.parts()["projector"].parameters() if weight.grad is not None}
+    assert any(weight.grad is not None for weight in packed.parts()["projector"].parameters())
     silent = [name for name, weight in packed.network.named_parameters() if id(weight) in trained and name not in got]
     assert len(silent) <= len(got) // 10, f"gradients reach few weights: {silent[:5]}"
     far = [name for name, slope in got.items() if not torch.allclose(slope, expected[name], rtol=1e-3, atol=1e-4)]

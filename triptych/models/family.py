@@ -173,7 +173,7 @@ class Model(ABC):
             batch: of conversations.
             pictures: pixels of ``batch.images``, in their order.
         """
-        words = {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
+        words = plain_words(batch)
         shown = [pictures[slot.image].values for slot in batch.slots]
         return words | ({"pixel_values": torch.stack(shown)} if shown else {})
 
@@ -222,6 +222,11 @@ class Model(ABC):
     @cached_property
     def _packs(self) -> PackAttention:
         return PackAttention(self.body, self.network.config.get_text_config())
+
+
+def plain_words(batch: Batch) -> dict[str, Tensor]:
+    """Return what any network of transformers takes of a batch's words: a conversation a row."""
+    return {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,14 +40,14 @@ from transformers import (
 from transformers.image_utils import SizeDict
 
 from triptych.core.errors import ModelError
-from triptych.data.batch import PADDING, Batch
+from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import LINE_END, Patches
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.data.text.tokenise import Tokeniser
 from triptych.models import parts, toys
-from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
 from triptych.models.parts import Provenance
@@ -116,7 +116,7 @@ class FuyuModel(Model):
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes: the patches of all rows, one after the other."""
-        words = {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
+        words = plain_words(batch)
         slots = sorted(batch.slots, key=lambda slot: (slot.row, slot.start))
         shown = [pictures[slot.image].values for slot in slots]
         return words | ({"pixel_values": torch.cat(shown)[None]} if shown else {})

@@ -36,14 +36,14 @@ from transformers import (
 from transformers.models.idefics2.configuration_idefics2 import Idefics2PerceiverConfig, Idefics2VisionConfig
 
 from triptych.core.errors import ModelError
-from triptych.data.batch import PADDING, Batch
+from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import AROUND, Cost
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
-from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, read_note, template_in
 from triptych.models.parts import Provenance
@@ -134,7 +134,7 @@ class Idefics2Model(Model):
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes, of one conversation."""
-        words = {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
+        words = plain_words(batch)
         shown = [part for slot in batch.slots for part in pictures[slot.image].values]
         if not shown:
             return words

@@ -33,7 +33,7 @@ from transformers import (
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 
 from triptych.core.errors import ModelError
-from triptych.data.batch import PADDING, Batch
+from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import AROUND, Cost
 from triptych.data.plan.costs_tiled import WHOLE, Split
@@ -41,7 +41,7 @@ from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
-from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, read_note, template_in
 from triptych.models.parts import Provenance
@@ -113,7 +113,7 @@ class Idefics3Model(Model):
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes, of one conversation."""
-        words = {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
+        words = plain_words(batch)
         if not batch.slots:
             return words
         tiles = torch.cat([pictures[slot.image].values for slot in batch.slots])[None]

@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from triptych.core.errors import ModelError
-from triptych.data.batch import PADDING, Batch
+from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs_tiled import AnyRes
 from triptych.data.plan.rendering import Rendering
@@ -37,7 +37,7 @@ from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import toys
 from triptych.models.anyres import by_tiles, lay_out
 from triptych.models.families.llava import LlavaModel, open_parts
-from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.folder import Saved, chat_template_of
 from triptych.models.parts import ImageProcessor
 
@@ -88,7 +88,7 @@ class LlavaNextModel(LlavaModel):
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes: pictures of few tiles are filled up with zeros."""
         shown = [pictures[slot.image] for slot in batch.slots]
-        return words_of(batch) | (padded(shown) if shown else {})
+        return plain_words(batch) | (padded(shown) if shown else {})
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Return the three parts; the new line is the projector's."""
@@ -122,11 +122,6 @@ class LlavaNextModel(LlavaModel):
             image_token=self.image_token,
             num_additional_image_tokens=self.cost.view - self.cost.tile_patches**2 + dropped,
         )
-
-
-def words_of(batch: Batch) -> dict[str, Tensor]:
-    """Return ids and mask as transformers takes them."""
-    return {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
 
 
 def padded(pictures: Sequence[Seen]) -> dict[str, Tensor]:

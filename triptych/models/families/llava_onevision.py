@@ -36,8 +36,8 @@ from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import toys
 from triptych.models.anyres import pooled, tiles_of
 from triptych.models.families.llava import open_parts
-from triptych.models.families.llava_next import SIDES, LlavaNextModel, padded, words_of
-from triptych.models.family import Family, Model, PartsPlan, Seen
+from triptych.models.families.llava_next import SIDES, LlavaNextModel, padded
+from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.folder import Saved
 from triptych.models.parts import ImageProcessor
 
@@ -123,7 +123,7 @@ class LlavaOnevisionModel(LlavaNextModel):
             for seen in [pictures[slot.image]]
         ]
         counts = [rows.count(row) for row in dict.fromkeys(rows)]
-        return words_of(batch) | padded(shown) | {"batch_num_images": torch.tensor(counts)}
+        return plain_words(batch) | padded(shown) | {"batch_num_images": torch.tensor(counts)}
 
     def _whole_processor(self) -> Saved:
         config = self.network.config

@@ -34,13 +34,13 @@ from transformers import (
 from transformers.vision_utils import get_vision_window_index
 
 from triptych.core.errors import ModelError
-from triptych.data.batch import PADDING, Batch
+from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import Merged
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
-from triptych.models.family import Family, Model, PartsPlan, Seen, Woven
+from triptych.models.family import Family, Model, PartsPlan, Seen, Woven, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
 from triptych.models.grid_positions import grid_positions
@@ -176,7 +176,7 @@ class QwenVLModel(Model):
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes: a conversation a row."""
-        words = {"input_ids": batch.ids_BT, "attention_mask": (batch.segments_BT != PADDING).long()}
+        words = plain_words(batch)
         if not batch.slots:
             return words
         shown = [pictures[slot.image] for slot in batch.slots]
