@@ -24,11 +24,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from train_models import MODELS, make_model
 from train_parts import encoders, memory, profile
 from train_setup import (
-    MODELS,
     draw_rows,
-    make_model,
     peers_python,
     read_rows,
     row_lengths,
@@ -42,7 +41,8 @@ from triptych.core.errors import TriptychError
 from triptych.core.records import images_of
 
 SECTIONS = ("parity", "tune", "speed", "memory", "encoders", "profile")
-SHOWN = ("torch", "transformers", "trl", "accelerate", "datasets", "pillow")
+LANGUAGE_IS = ("language model in full", "language model by LoRA on all its linear layers")
+SHOWN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow")
 
 
 def machine() -> dict[str, str | int | float]:
@@ -79,6 +79,8 @@ def prepare(said: argparse.Namespace, folder: Path) -> tuple[Case, dict[str, obj
         threads=said.threads,
         precision=said.precision,
         step_rows=said.step_rows,
+        tower=MODELS[said.model].tower,
+        rank=said.rank,
     )
     about = {
         "rows": source
@@ -91,7 +93,8 @@ def prepare(said: argparse.Namespace, folder: Path) -> tuple[Case, dict[str, obj
         "tokens": sum(tokens for tokens, _ in case.lengths),
         "supervised_tokens": sum(trained for _, trained in case.lengths),
         "model": f"{MODELS[said.model].about}, {MODELS[said.model].tokens} tokens an image",
-        "trained": "projector and language model in full, AdamW; the tower is frozen",
+        "trained": f"projector in full, {LANGUAGE_IS[said.rank > 0]}, AdamW; the tower is frozen",
+        "rank": said.rank,
         "precision": said.precision,
         "threads_count": said.threads,
         "step_rows": said.step_rows,
@@ -143,6 +146,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, default=100, help="conversations at most")
     parser.add_argument("--model", choices=tuple(MODELS), default="clip-b-32-256", help="what is trained")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of all trainers")
+    parser.add_argument("--rank", type=int, default=0, help="of LoRA on the language model; 0: it moves in full")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each trainer")
     parser.add_argument("--step-rows", type=int, default=4, help="conversations of an optimizer step")
     parser.add_argument("--rounds", type=int, default=5, help="measured steps of each trainer")

@@ -11,6 +11,7 @@ its supervised tokens, as both do by themselves.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 from datasets import Dataset, List
 from datasets import Image as Picture
+from peft import LoraConfig, PeftModel, get_peft_model
 from train_turns import Turns
 from transformers import (
     AutoModelForImageTextToText,
@@ -31,6 +33,8 @@ from transformers import (
 
 Rows = list[dict[str, Any]]
 IGNORE = -100
+PROJECTORS = re.compile(r".*\.(multi_modal_projector|connector)\.")
+LANGUAGE_LAYERS = r".*\.(language_model|text_model)\..*_proj"
 
 
 class TakesTurns(TrainerCallback):
@@ -46,7 +50,7 @@ class TakesTurns(TrainerCallback):
         self.seen["trained_tokens"] += int((inputs["labels"][:, 1:] != IGNORE).sum())
         self.seen["tokens"] += int(inputs["attention_mask"].sum())
         self.seen["positions"] += inputs["attention_mask"].numel()
-        self.seen["images"] += len(inputs["pixel_values"])
+        self.seen["images"] += sum(bool(each.any()) for each in inputs["pixel_values"].flatten(0, -4))
         self.loss += loss
 
     def on_step_end(self, *_args: object, **_kwargs: object) -> None:
@@ -155,12 +159,24 @@ def arguments(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def with_adapters(model: PreTrainedModel, rank: int) -> PeftModel:
+    """Return the model with LoRA on the linear layers of its language model; its projector moves in full."""
+    projector = [weight for name, weight in model.named_parameters() if PROJECTORS.match(name)]
+    told = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=LANGUAGE_LAYERS)
+    adapted = get_peft_model(model, told)
+    for weight in projector:
+        weight.requires_grad_(True)
+    return adapted
+
+
 def make_trainer(settings: dict[str, Any], takes: TakesTurns) -> Trainer:
     """Return the trainer that the settings ask for."""
     model = AutoModelForImageTextToText.from_pretrained(
         settings["model"], dtype=torch.float32, attn_implementation="sdpa"
     )
-    model.model.vision_tower.requires_grad_(False)
+    getattr(model.model, settings["tower"]).requires_grad_(False)
+    if settings["rank"]:
+        model = with_adapters(model, settings["rank"])
     processor = AutoProcessor.from_pretrained(settings["model"])
     rows = read_rows(Path(settings["rows"]))
     if settings["way"] == "trl":

@@ -43,6 +43,10 @@ class Case:
     precision: str
     step_rows: int
     """Conversations of an optimizer step; of Triptych, whose packs hold tokens, about as many."""
+    tower: str = "vision_tower"
+    """What the network calls the part that is frozen."""
+    rank: int = 0
+    """Of LoRA on the language model; 0: it moves in full."""
     seed: int = 7
     workers: int = 0
     best: Mapping[str, int] = field(default_factory=dict)
@@ -74,6 +78,8 @@ class Case:
             "work": str(self.folder / name),
             "threads": self.threads,
             "precision": self.precision,
+            "tower": self.tower,
+            "rank": self.rank,
             "device": "cpu",
             "seed": self.seed,
             "workers": self.workers,

@@ -29,6 +29,8 @@ from triptych.train.trainer import Hooks, train
 def recipe_of(settings: Mapping[str, Json]) -> Recipe:
     """Return the recipe: projector and language model move, the tower does not."""
     full: Json = {"train": "full", "rate": settings["rate"]}
+    rank = int(str(settings["rank"]))
+    adapted: Json = {"train": "lora", "rate": settings["rate"], "rank": rank, "alpha": 2 * rank, "dropout": 0.0}
     stage: dict[str, Json] = {
         "name": "tune",
         "kind": "tune",
@@ -37,7 +39,7 @@ def recipe_of(settings: Mapping[str, Json]) -> Recipe:
         "pack_tokens": settings["pack_tokens"],
         "step_tokens": settings["step_tokens"],
         "forward_tokens": settings["pack_tokens"],
-        "parts": {"vision": {"train": "frozen"}, "projector": full, "language": full},
+        "parts": {"vision": {"train": "frozen"}, "projector": full, "language": adapted if rank else full},
         "schedule": "constant",
         "betas": [0.9, 0.999],
         "checkpoint_every": "1000000 steps",
