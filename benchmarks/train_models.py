@@ -148,9 +148,8 @@ def _make_idefics3(shape: Shape, language: str, model: Path) -> None:
         text_config=text,
         vision_config=vision,
         scale_factor=shape.gathered,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_MARK),
+        image_token_id=tokenizer.get_added_vocab()[IMAGE_MARK],
         tie_word_embeddings=False,
-        pad_token_id=tokenizer.pad_token_id,
     )
     network = Idefics3ForConditionalGeneration(config)
     network.model.text_model.load_state_dict(speaker.model.state_dict())
