@@ -78,3 +78,57 @@ def test_the_arena_counts_peoples_votes(runs: Path, triptych_here: Triptych) -> 
     refused = triptych_here(runs, "arena", "right-answers", "wrong-answers")
     assert refused.returncode == 2
     assert "--judge MODEL, or --votes FILE" in refused.stderr
+
+
+@pytest.fixture
+def silent(runs: Path) -> Path:
+    """A run of one evaluation in which no question got a reply."""
+    folder = runs / "silent" / "evals" / "storyboard"
+    evaluate(BENCHMARK, runs / "asked.jsonl", CannedResponder({}), folder=folder)
+    return runs
+
+
+def test_where_nothing_was_scored_rescore_and_mark_tell_no_number(silent: Path, triptych_here: Triptych) -> None:
+    said = triptych_here(silent, "rescore", "silent")
+    assert (said.returncode, said.stdout) == (1, "storyboard: nothing was scored, 8 failed; as it was\n")
+    told = json.loads(triptych_here(silent, "rescore", "silent", "--json").stdout)
+    assert (told[0]["after"]["score"], told[0]["after"]["n"], told[0]["failed"]) == (None, 0, 8)
+    answers = "silent/evals/storyboard/answers.jsonl"
+    marked = triptych_here(silent, "mark", "storyboard", answers)
+    assert marked.returncode == 1
+    assert marked.stdout.splitlines()[1].split() == ["all", "-", "nothing", "was", "scored", "0", "0"]
+    number = json.loads(triptych_here(silent, "mark", "storyboard", answers, "--json").stdout)
+    assert (number["score"], number["low"], number["n"], number["failed"]) == (None, None, 0, 8)
+
+
+def test_a_report_of_nothing_scored_tells_no_number(silent: Path, triptych_here: Triptych) -> None:
+    table = triptych_here(silent, "report", "silent", "--format", "md")
+    assert table.returncode == 1
+    assert "| storyboard all | model | - | nothing was scored | 0 | - |" in table.stdout
+    assert "silent/evals/storyboard: nothing was scored" in table.stderr
+    row = triptych_here(silent, "report", "silent", "--format", "csv").stdout.splitlines()[1]
+    assert row.startswith("storyboard,all,model,all,,0,,,,,")
+    assert r"Model & -- \\" in triptych_here(silent, "report", "silent", "--format", "latex").stdout
+    assert triptych_here(silent, "report", "silent").returncode == 1
+    page = (silent / "silent" / "report.html").read_text()
+    assert "nothing was scored" in page
+    assert "0.0" not in page.partition("right answers in percent</h2>")[2].partition("</section>")[0]
+
+
+def test_a_condition_with_nothing_scored_stands_beside_the_others(silent: Path, triptych_here: Triptych) -> None:
+    evals = silent / "silent" / "evals"
+    (evals / "storyboard").rename(evals / "storyboard-all-tuned")
+    (silent / "right" / "evals" / "storyboard").rename(evals / "storyboard-all-untuned")
+    table = triptych_here(silent, "report", "silent", "--format", "latex")
+    assert table.returncode == 0
+    assert "Chance & 50.0" in table.stdout
+    assert triptych_here(silent, "report", "silent").returncode == 0
+    assert "8 questions · chance 50.0" in (silent / "silent" / "report.html").read_text()
+
+
+def test_answers_without_a_line_are_one_line_of_trouble(runs: Path, triptych_here: Triptych) -> None:
+    (runs / "empty").mkdir()
+    (runs / "empty" / "answers.jsonl").touch()
+    refused = triptych_here(runs, "rescore", "empty", "--benchmark", "storyboard")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: empty/answers.jsonl: no reply is in it yet")

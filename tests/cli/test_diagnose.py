@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.cli.conftest import Triptych
-from tests.infer.endpoint import completion, serving
+from tests.infer.endpoint import Said, completion, serving, trouble
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.formats.messages import FORMAT
 
@@ -61,3 +62,31 @@ def test_an_unknown_kind_is_refused_before_a_model_is_opened(board: Path, tripty
     wrong = triptych_here(board, "diagnose", "nowhere", "storyboard", "--data", "held_in.jsonl", "--only", "blimd")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("error: no condition 'blimd'. There are: blind, wrong_images, ")
+
+
+def test_where_nothing_gets_a_score_it_is_one_line_and_no_other_condition_is_asked(
+    board: Path, triptych_here: Triptych
+) -> None:
+    with serving(lambda request, before: trouble(401)) as endpoint:
+        refused = triptych_here(board, "diagnose", str(endpoint.address), "storyboard", "--data", "held_in.jsonl")
+        assert len(endpoint.requests) < 16  # eight as they are; none blind, merged...
+    assert (refused.returncode, refused.stdout) == (2, "")
+    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: storyboard: none of 8 questions got a score as it is")
+    assert "status 401" in line
+    assert not (board / "diagnosis" / "diagnosis.html").exists()
+
+
+def test_where_some_questions_fail_the_page_is_written_and_the_exit_code_is_1(
+    board: Path, triptych_here: Triptych
+) -> None:
+    def answers(request: dict[str, Any], before: int) -> Said:
+        return trouble(400) if "set 3" in json.dumps(request) else completion("red")
+
+    with serving(answers) as endpoint:
+        told = triptych_here(
+            board, "diagnose", str(endpoint.address), "storyboard", "--data", "held_in.jsonl", "--only", "blind"
+        )
+    assert told.returncode == 1
+    assert "7 questions, 1 failed" in told.stdout
+    assert (board / "diagnosis" / "diagnosis.html").is_file()

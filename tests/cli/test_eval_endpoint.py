@@ -155,3 +155,45 @@ def test_what_is_wrong_is_told_before_anything_is_asked(
     assert refused.returncode == 2
     assert why in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_an_address_where_nobody_answers_is_named_with_what_was_tried_and_what_to_do(
+    board: Path, triptych_here: Triptych
+) -> None:
+    with serving(says_red) as endpoint:
+        address = endpoint.address
+    wanted = (
+        f"{address}: Connection error: POST {address.url}/chat/completions (All connection attempts failed)",
+        "; see that the server is up, and that scheme, host and port of the address are right",
+    )
+    asked = ("storyboard", "--data", "board/held_in.jsonl", "--limit", "1", "attempts=2")
+    measured = triptych_here(board, "eval", str(address), *asked)
+    assert measured.returncode == 1
+    assert f"1 failed. The first: {wanted[0]} (2 attempts){wanted[1]}" in measured.stderr
+    diagnosed = triptych_here(board, "diagnose", str(address), *asked)
+    assert diagnosed.returncode == 2
+    assert f"The first: {wanted[0]} (2 attempts){wanted[1]}." in diagnosed.stderr
+
+
+def test_a_chat_with_an_address_where_nobody_answers_says_what_to_do(triptych: Triptych) -> None:
+    with serving(says_red) as endpoint:
+        address = endpoint.address
+    said = triptych("chat", str(address), typed="Hello?\n")
+    assert said.returncode == 1
+    assert f"Connection error: POST {address.url}/chat/completions" in said.stdout + said.stderr
+    assert "see that the server is up, and that scheme, host and port of the address are right" in (
+        said.stdout + said.stderr
+    )
+
+
+def test_a_result_that_is_replaced_by_a_blind_one_or_by_fewer_questions_is_told(
+    board: Path, triptych_here: Triptych
+) -> None:
+    with serving(says_red) as endpoint:
+        asked = ("eval", str(endpoint.address), "storyboard", "--data", "board/held_in.jsonl", "--out", "here")
+        assert "here: its result" not in triptych_here(board, *asked).stderr
+        assert "here: its result" not in triptych_here(board, *asked).stderr
+        fewer = triptych_here(board, *asked, "--limit", "4")
+        assert "here: its result was of 12 questions and is now of 4. Replies are kept" in fewer.stderr
+        blind = triptych_here(board, *asked, "--blind")
+        assert "here: its result, of m, becomes that of m, blind; --out DIR keeps both." in blind.stderr

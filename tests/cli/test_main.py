@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
 
 from tests.cli.conftest import ROOT, Triptych
+from tests.train.runs import RECIPE, write_tune
 from triptych import __version__
 from triptych.cli import main as command_line
 from triptych.cli.main import command_names, main
@@ -186,3 +188,25 @@ def test_an_interrupted_command_leaves_with_130_and_no_traceback(tmp_path: Path)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
+
+
+def test_interrupted_training_saves_and_leaves_with_130_as_every_command_does(tmp_path: Path) -> None:
+    write_tune(tmp_path)
+    (tmp_path / "toy.yaml").write_text(RECIPE.replace("TUNE", "tune.jsonl"))
+    program = [sys.executable, "-m", "triptych", "train", "toy.yaml", "stages.tune.length=100000 steps"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        program,
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    with process, process.stderr or nullcontext(()) as told:
+        assert any("tune: step 1/" in line for line in told)
+        process.send_signal(signal.SIGINT)
+        said = "".join(told)
+    assert process.returncode == 130
+    assert "error: stopped by SIGINT after step" in said
+    assert "Give the same command again to go on." in said

@@ -49,11 +49,14 @@ def test_mark_for_programs_is_json_on_stdout_alone(triptych: Triptych, files: Pa
 
 def test_audit_lists_replies_that_were_hard_to_read(triptych: Triptych, files: Path) -> None:
     done = triptych("audit", "blink", "replies.jsonl", "--answers", "key.json")
-    assert done.stdout.splitlines()[0].split()[:2] == ["ambiguous", "val_Jigsaw_2"]
+    assert done.stdout.splitlines()[0].split()[:2] == ["both", "val_Jigsaw_2"]
     assert "(A) or (B)" in done.stdout
-    assert done.stdout.splitlines()[-1] == "3 replies: 1 ambiguous, 1 unanswered"
+    assert done.stdout.splitlines()[-1] == "3 replies: 1 ambiguous, 2 unanswered (1 are both)"
     told = json.loads(triptych("audit", "blink", "replies.jsonl", "--answers", "key.json", "--json").stdout)
-    assert (told["n"], told["ambiguous"], told["unanswered"], len(told["replies"])) == (3, 1, 1, 2)
+    assert (told["n"], told["ambiguous"], told["unanswered"], told["both"]) == (3, 1, 2, 1)
+    assert len(told["replies"]) == 2
+    marked = json.loads(triptych("mark", "blink", "replies.jsonl", "--answers", "key.json", "--json").stdout)
+    assert (marked["ambiguous"], marked["unanswered"]) == (told["ambiguous"], told["unanswered"])
 
 
 @pytest.mark.parametrize("command", ["mark", "audit"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from triptych.core.errors import ConfigError, DataError, NotFoundError
 from triptych.core.plugins import find
-from triptych.core.records import Example
-from triptych.evaluate.benchmark import Benchmark
+from triptych.core.records import Example, Json, Text, Turn
+from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
 from triptych.evaluate.saved.compare import compare_folders, comparisons_to_json, lines_of
 from triptych.infer.canned import CannedResponder
@@ -147,7 +149,7 @@ def test_a_condition_and_a_benchmark_can_be_chosen(measure: Callable[..., Path])
     assert row.benchmark == "storyboard"
     with pytest.raises(NotFoundError, match=r"no results of nlvr\. There are: storyboard"):
         compare_folders(run, benchmarks=["nlvr"])
-    with pytest.raises(NotFoundError, match="nothing in common"):
+    with pytest.raises(NotFoundError, match="no results of the condition blind"):
         compare_folders(run.with_name("a"), run, condition="blind")
 
 
@@ -224,3 +226,64 @@ def test_marked_items_that_cannot_be_compared_are_refused_by_line(tmp_path: Path
     (tmp_path / "b.jsonl").write_text((tmp_path / "b.jsonl").read_text() + line + "\n")
     with pytest.raises(DataError, match=f"line 2: .*{why}"):
         compare_folders(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+
+
+@pytest.fixture
+def totals(board: Path, tmp_path: Path, references: dict[str, str]) -> dict[str, Result]:
+    """Results of blink's rules in folders called after models: a mean over tasks that differ in size."""
+    del board
+    tasks = {f"val_{task}_{number}": task for task, size in (("Jigsaw", 9), ("IQ_Test", 3)) for number in range(size)}
+    rows = [blink_question(name, task) for name, task in tasks.items()]
+    blink = replace(find("benchmark", "blink", Benchmark), questions=lambda _: rows)
+    say = {
+        "mine": lambda question: "(A)" if fact(question, "kind") == "Jigsaw" else "(B)",
+        "theirs": lambda question: "(A)" if int(question.id.rpartition("_")[2]) % 3 else "(B)",
+        "mine-blind": lambda question: "(A)" if question.id == "val_IQ_Test_0" else "(B)",
+    }
+    return {
+        name: evaluate(
+            blink, tmp_path, CannedResponder(answer), folder=tmp_path / "runs" / name, name="blink", blind="-" in name
+        )
+        for name, answer in say.items()
+    }
+
+
+def blink_question(name: str, task: str) -> Example:
+    """A question with two options, of which the first is right."""
+    facts: dict[str, Json] = {"kind": task, "choice": True, "options": ["", ""], "right": 0}
+    asked = Turn("user", (Text(f"{name}: (A) or (B)?"),))
+    return Example(name, (asked, Turn("assistant", (Text("(A)"),))), facts=facts)
+
+
+def test_an_evaluation_is_compared_by_its_own_total_whatever_its_folder_is_called(
+    totals: dict[str, Result], tmp_path: Path
+) -> None:
+    mine, theirs = tmp_path / "runs" / "mine", tmp_path / "runs" / "theirs"
+    for paths in ((mine, theirs), (mine / "items.jsonl", theirs / "items.jsonl")):
+        (row,) = compare_folders(*paths).rows
+        assert (row.paired.first, row.paired.second) == (totals["mine"].total.score, totals["theirs"].total.score)
+        assert (row.paired.first, row.statistic) == (0.5, "mean over tasks")
+
+
+def test_blind_and_majority_beside_a_comparison_are_added_up_as_the_total_is(
+    totals: dict[str, Result], tmp_path: Path
+) -> None:
+    (row,) = compare_folders(tmp_path / "runs", benchmarks=["mine"]).rows
+    assert row.blind == totals["mine-blind"].total.score == pytest.approx(1 / 6)
+    assert totals["mine"].majority == totals["mine"].total.majority == 1.0
+
+
+def test_what_stands_beside_common_questions_is_of_those_questions(measure: Callable[..., Path]) -> None:
+    whole, some = measure("whole", wrong), measure("some", wrong, limit=2)
+    (row,) = compare_folders(whole, some, common=True).rows
+    assert row.paired.n == 2
+    assert row.chance == 0.25  # held_in-0 and held_in-8 are no choices
+    measure("whole", wrong, "blind", blind=True)
+    (row,) = compare_folders(whole, some, common=True).rows
+    assert row.blind == 0
+
+
+def test_a_condition_that_nobody_has_is_named(measure: Callable[..., Path]) -> None:
+    run = measure("a", wrong)
+    with pytest.raises(NotFoundError, match=r"no results of the condition blimd\. There are: tuned\."):
+        compare_folders(run, run, condition="blimd")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from tests.evaluate.test_report import Page
-from triptych.core.errors import NotFoundError
+from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, images_of, text_of
 from triptych.data.media.images import load_image
 from triptych.evaluate.benchmark import Benchmark, chance_of
@@ -239,17 +239,29 @@ def test_a_failed_reply_is_counted_and_not_taken_for_a_wrong_one(tmp_path: Path)
     assert "got no reply" in finding.means
 
 
-def test_a_model_that_never_replies_has_a_page_that_says_so(tmp_path: Path) -> None:
-    found = diagnose(
-        board(tmp_path / "board", 4),
-        tmp_path,
-        CannedResponder({}),
-        folder=tmp_path / "diagnosis",
-        name="colours",
-        conditions=choose_conditions(["blind", "left_out"]),
-    )
-    assert "No question got a reply." in write_page(tmp_path / "diagnosis", found).read_text()
-    assert {each.means.split(" and ")[0] for each in found.findings} == {"It was asked"}
+def test_where_no_question_has_a_score_nothing_else_is_asked_and_it_is_said_why(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"^colours: none of 4 questions got a score .* The first: no canned reply"):
+        diagnose(
+            board(tmp_path / "board", 4),
+            tmp_path,
+            CannedResponder({}),
+            folder=tmp_path / "diagnosis",
+            name="colours",
+            conditions=choose_conditions(["blind", "left_out"]),
+        )
+    assert [path.name for path in (tmp_path / "diagnosis" / "colours").iterdir()] == ["unchanged"]
+
+
+def test_a_condition_without_replies_has_a_page_that_says_so(tmp_path: Path) -> None:
+    def say(question: Example) -> str:
+        if not images_of(question):
+            raise DataError("torn")
+        return "red"
+
+    found = told(tmp_path, say, "blind", count=4)
+    assert found.findings[0].failed == 4
+    assert found.findings[0].means.startswith("It was asked and got no reply")
+    assert found.findings[0].means in write_page(tmp_path / "diagnosis", found).read_text()
 
 
 def test_questions_of_one_story_are_no_evidence_of_their_own(tmp_path: Path) -> None:

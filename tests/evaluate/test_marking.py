@@ -16,6 +16,8 @@ from triptych.evaluate.reading.replies import read_replies
 from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.run import evaluate
 from triptych.evaluate.saved.audit import doubts_of, excerpt_of
+from triptych.evaluate.saved.compare import compare_folders
+from triptych.evaluate.saved.compare import lines_of as compare_lines
 from triptych.evaluate.saved.marking import Marked, lines_of, mark, marked_to_json, warnings_of, write_items
 from triptych.evaluate.saved.sides import read_sides
 from triptych.infer.canned import CannedResponder
@@ -186,8 +188,9 @@ def test_our_own_answers_are_marked_as_they_were_scored(tmp_path: Path, monkeypa
 
 
 def test_marked_items_can_be_compared(tmp_path: Path) -> None:
-    found = marked(tmp_path, dict.fromkeys(KEY, "A"))
-    write_items(tmp_path / "items.jsonl", found.items)
+    answers = write_lines(tmp_path / "replies.jsonl", [{"id": one, "reply": "A"} for one in KEY])
+    found = mark(BLINK, answers, key=write_key(tmp_path / "key.json", KEY), name="blink")
+    write_items(tmp_path / "items.jsonl", found)
     lines = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["id"] for line in lines] == list(KEY)
     assert lines[0] == {
@@ -199,9 +202,58 @@ def test_marked_items_can_be_compared(tmp_path: Path) -> None:
         "answered": True,
         "rule": "whole",
         "sure": True,
+        "benchmark": "blink",
+        "facts": {"kind": "Jigsaw", "choice": True},
     }
     (side,) = read_sides(tmp_path / "items.jsonl")
     assert list(side.scores.values()) == [1.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", ["blink", "mirb", "evalcrafter"])
+def test_marked_items_are_compared_by_the_total_that_marking_prints(tmp_path: Path, name: str) -> None:
+    benchmark, asked = find("benchmark", name, Benchmark), questions_of(name)
+    found = []
+    for folder, right in (("most", 2), ("few", 3)):
+        rows = [
+            {"id": question.id, "reply": reference_of(question) if at % 5 < right else "0.5"}
+            for at, question in enumerate(asked)
+        ]
+        (tmp_path / folder).mkdir()
+        answers = write_lines(tmp_path / folder / "replies.jsonl", rows)
+        found.append(mark(benchmark, answers, data=SAMPLES / name, name=name))
+        write_items(tmp_path / folder / f"{folder}.jsonl", found[-1])
+    (row,) = compare_folders(tmp_path / "most" / "most.jsonl", tmp_path / "few" / "few.jsonl").rows
+    one, other = (each.result.total.score for each in found)
+    assert (row.paired.first, row.paired.second) == pytest.approx((one, other))
+    assert row.paired.difference == pytest.approx(one - other)
+    assert row.paired.low <= row.paired.difference <= row.paired.high
+    assert row.statistic == ("mean over tasks" if name == "blink" else "the benchmark's own formula")
+
+
+def test_a_mean_over_tasks_is_compared_as_one_where_tasks_differ_in_size(tmp_path: Path) -> None:
+    paths = []
+    for name, right in (("one", ("val_Jigsaw_1", "val_Jigsaw_2")), ("other", ("val_Counting_1",))):
+        (tmp_path / name).mkdir()
+        replies = {asked: answer if asked in right else "I cannot tell." for asked, answer in KEY.items()}
+        found = mark(
+            BLINK,
+            write_lines(tmp_path / name / "r.jsonl", [{"id": one, "reply": reply} for one, reply in replies.items()]),
+            key=write_key(tmp_path / name / "key.json", KEY),
+            name="blink",
+        )
+        paths.append(tmp_path / name / "items.jsonl")
+        write_items(paths[-1], found)
+    found_rows = compare_folders(*paths)
+    (row,) = found_rows.rows
+    assert (row.paired.first, row.paired.second, row.paired.difference) == pytest.approx((1 / 3, 1 / 3, 0))
+    assert compare_lines(found_rows)[0] == "blink, all: 4 questions; score: mean over tasks"
+
+
+def test_lines_that_do_not_say_what_their_total_is_made_of_weigh_the_same_and_that_is_told(tmp_path: Path) -> None:
+    rows = [{"id": "a", "score": 1, "task": "x"}, {"id": "b", "score": 0, "task": "y"}]
+    paths = [write_lines(tmp_path / f"{name}.jsonl", rows) for name in ("one", "other")]
+    (row,) = compare_folders(*paths).rows
+    assert (row.paired.first, row.statistic) == (0.5, "mean over questions")
 
 
 def test_the_table_has_a_row_for_each_task(tmp_path: Path) -> None:
@@ -218,8 +270,8 @@ def test_an_audit_shows_ambiguous_replies_first_and_then_those_that_choose_nothi
     }
     doubts = doubts_of(marked(tmp_path, replies).items)
     assert [(doubt.id, doubt.why, doubt.choice) for doubt in doubts] == [
-        ("val_Jigsaw_2", "ambiguous", None),
         ("val_Relative_Depth_1", "ambiguous", "B"),
+        ("val_Jigsaw_2", "both", None),
         ("val_Jigsaw_1", "unanswered", None),
     ]
 
@@ -230,3 +282,18 @@ def test_an_excerpt_keeps_the_end_where_replies_conclude() -> None:
     assert long.startswith("first")
     assert long.endswith("the answer is B")
     assert len(long) < 240
+
+
+def test_a_key_that_tells_no_tasks_is_said_to_make_another_total(tmp_path: Path) -> None:
+    found = marked(tmp_path, {"x": "A", "y": "B"}, {"x": "A", "y": "A"}, name="mirb")
+    assert found.result.total.score == 0.5
+    assert warnings_of(found)[-1].startswith("The key alone tells no tasks: replies are read as plain choices")
+    assert marked_to_json(found)["by_key_alone"] is True
+    assert not any("tells no tasks" in line for line in warnings_of(marked(tmp_path, dict.fromkeys(KEY, "A"))))
+
+
+def test_facts_that_make_no_total_are_refused_in_a_line(tmp_path: Path) -> None:
+    row = {"id": "a", "score": 1, "benchmark": "evalcrafter", "facts": {"kind": "x"}}
+    path = write_lines(tmp_path / "one.jsonl", [row])
+    with pytest.raises(DataError, match=r"do not make the total of evalcrafter .* Mark the replies again\."):
+        compare_folders(path, path)

@@ -38,7 +38,10 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: scores and differences from 0 to 1.")] = False,
 ) -> None:
-    """Ask blind, with wrong or shuffled images, in other layouts and option orders; write a page about it."""
+    """Ask blind, with wrong or shuffled images, in other layouts and option orders; write a page about it.
+
+    Exit code 1 where a question got no reply.
+    """
     from triptych.core.plugins import find
     from triptych.evaluate.benchmark import Benchmark
     from triptych.evaluate.diagnosis.conditions import choose_conditions
@@ -69,3 +72,5 @@ def run(
         for line in lines_of(found):
             typer.echo(line)
     say(f"page: {page}")
+    if found.failed or any(each.failed for each in found.findings):
+        raise typer.Exit(1)

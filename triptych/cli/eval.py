@@ -55,7 +55,7 @@ def run(
     folder = out or place.beside / "evals" / (f"{benchmark}-blind" if blind else benchmark)
     folder = folder / part.folder if part else folder
     opened, judging = open_asked(model, judge, settings or ())
-    _tell_of_another(folder, opened.responder.name)
+    before = _tell_of_another(folder, benchmark, opened.responder.name, blind=blind)
     result = evaluate(
         task,
         place.questions,
@@ -71,19 +71,32 @@ def run(
     )
     for line in result_lines(result):
         typer.echo(line)
+    asked = result.total.n + result.failed
+    if asked < before:
+        say(f"{folder}: its result was of {before} questions and is now of {asked}. Replies are kept.")
     say(f"answers and scores: {folder}")
     if result.failed:
         raise typer.Exit(1)
 
 
-def _tell_of_another(folder: Path, name: str) -> None:
-    """Say that a folder has the result of another model, before that is replaced."""
+def _tell_of_another(folder: Path, benchmark: str, name: str, *, blind: bool) -> int:
+    """Say that a folder has another result, before that is replaced; return of how many questions the same one is."""
     from triptych.core.errors import DataError, NotFoundError
     from triptych.evaluate.running.asked import read_asked
 
     with suppress(NotFoundError, DataError):  # nothing is there, or nothing that is kept
-        if (before := read_asked(folder).responder) != name:
-            say(f"{folder}: its result, of {before}, becomes that of {name}; --out DIR keeps both. Replies are kept.")
+        before = read_asked(folder)
+        was, now = (
+            (before.benchmark or benchmark, before.responder, before.blind),
+            (benchmark, name, blind),
+        )
+        if was == now:
+            return len(before.keys) + len(before.refused)
+        told = [f"{model}{', blind' if without else ''}" for _, model, without in (was, now)]
+        if was[0] != now[0]:
+            told = [f"{each} on {task}" for each, task in zip(told, (was[0], now[0]), strict=True)]
+        say(f"{folder}: its result, of {told[0]}, becomes that of {told[1]}; --out DIR keeps both. Replies are kept.")
+    return 0
 
 
 def result_lines(result: Result) -> list[str]:

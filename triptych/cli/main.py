@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from triptych import __version__, cli
 from triptych.core.errors import TriptychError
 from triptych.core.log import say
+from triptych.train.stop import InterruptedTrainingError
 
 ORDER = (
     *("demo", "train", "merge", "export", "eval", "compare", "diagnose", "report"),
@@ -34,6 +35,9 @@ GROUPS = ("starter", "data", "generate", "recipe", "models")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What writing fails with where a disk, a quota or a limit is used up; such an error names no file."""
 
+REFUSED, INTERRUPTED = 2, 130
+"""Exit codes: of an error that a user can act on, and of Ctrl-C (128 and the number of SIGINT)."""
+
 _PART = re.compile(r"\.([^/]+)\.\d+\.\d+\.part$")
 """Name of a file before it is whole (``core/files.py``), and within it the name that the user knows."""
 _RUST = re.compile(r"\(os error (\d+)\)$")
@@ -43,16 +47,19 @@ HELP = "Interleaved multi-image instruction tuning: build the data, tune, measur
 
 
 def main() -> None:
-    """Run the command line; exit with 0, with 2 after ``error: ...`` on stderr, or with 130 when interrupted."""
+    """Run the command line; exit with 0, with 2 after ``error: ...`` on stderr, or with 130 after Ctrl-C.
+
+    A command may have more exit codes; its help tells them.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a letter that the terminal's encoding lacks ends no command
             stream.reconfigure(errors="backslashreplace")
     try:
         build_app()()
     except TriptychError as error:
-        _refuse(str(error))
+        _refuse(str(error), code=INTERRUPTED if isinstance(error, InterruptedTrainingError) else REFUSED)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except (OSError, SafetensorError) as error:
         if (told := _told(error)) is None:
             raise
@@ -112,6 +119,6 @@ def _told(error: OSError | SafetensorError) -> str | None:
     return f"{os.strerror(number)}: something could not be written. Make room, and give the same command again."
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str, *, code: int = REFUSED) -> None:
     say("error: " + " ".join(message.splitlines()))
-    sys.exit(2)
+    sys.exit(code)

@@ -28,14 +28,17 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: scores from 0 to 1.")] = False,
 ) -> None:
-    """Score a file of replies: total, 95% interval and tasks. Every id of the key counts, replied to or not."""
+    """Score a file of replies: total, 95% interval and tasks. Every id of the key counts, replied to or not.
+
+    Exit code 1 where no question has a score.
+    """
     from triptych.core.plugins import find
     from triptych.evaluate.benchmark import Benchmark
     from triptych.evaluate.saved.marking import lines_of, mark, marked_to_json, warnings_of, write_items
 
-    marked = mark(find("benchmark", benchmark, Benchmark), answers, data=data, key=key)
+    marked = mark(find("benchmark", benchmark, Benchmark), answers, data=data, key=key, name=benchmark)
     if out is not None:
-        write_items(out, marked.items)
+        write_items(out, marked)
     if as_json:
         typer.echo(json.dumps(marked_to_json(marked), indent=1, ensure_ascii=False))
     else:
@@ -43,3 +46,5 @@ def run(
             typer.echo(line)
     for line in warnings_of(marked):
         say(line)
+    if not marked.result.total.n:
+        raise typer.Exit(1)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from triptych.core.log import say
+
 METRICS = "metrics.jsonl"
 HELD = ("evals", METRICS)
 """What a run's folder holds, one of them at least, as soon as it has measured or trained anything."""
@@ -29,9 +31,12 @@ def run(
         As, typer.Option("--format", help="html writes RUN/report.html, training.html; the others are printed.")
     ] = As.HTML,
 ) -> None:
-    """Write RUN/report.html from what is measured so far, RUN/training.html if it trained, or print a table."""
+    """Write RUN/report.html from what is measured so far, RUN/training.html if it trained, or print a table.
+
+    Exit code 1 where something was asked and nothing could be scored.
+    """
     from triptych.core.errors import NotFoundError
-    from triptych.evaluate.page.report import report_table, write_report
+    from triptych.evaluate.page.report import report_table, unscored, write_report
 
     if folder.is_dir() and not any((folder / name).exists() for name in HELD):
         raise NotFoundError(
@@ -46,3 +51,8 @@ def run(
             typer.echo(write_training(folder))
     else:
         typer.echo(report_table(folder, form.value), nl=False)
+    empty, all_of_them = unscored(folder)
+    for name in empty:
+        say(f"{folder / 'evals' / name}: nothing was scored; answers.jsonl says why.")
+    if all_of_them:
+        raise typer.Exit(1)

@@ -18,12 +18,14 @@ def run(
     keep: Annotated[bool, typer.Option("--keep", help="Only tell; leave result.json as it is.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: scores from 0 to 1.")] = False,
 ) -> None:
-    """Score the saved replies again, say what changed since result.json, and replace it."""
+    """Score the saved replies again, say what changed, and replace result.json. Exit code 1 where none has a score."""
     from triptych.evaluate.saved.rescore import lines_of, rescore_run, rescored_to_json
 
     found = rescore_run(folder, benchmark=benchmark, write=not keep)
     if as_json:
         typer.echo(json.dumps(rescored_to_json(found), indent=1, ensure_ascii=False))
-        return
-    for line in lines_of(found):
-        typer.echo(line)
+    else:
+        for line in lines_of(found):
+            typer.echo(line)
+    if not all(one.after.n for one in found):
+        raise typer.Exit(1)

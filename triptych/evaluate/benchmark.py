@@ -114,6 +114,15 @@ class Benchmark:
     """What a group of (question, score) is worth, -1 to 1, where that is not the mean of the scores (Spearman)."""
 
 
+def total_of(benchmark: Benchmark | None) -> str:
+    """Return in a few words what a total is; None: of scores of which no benchmark is known."""
+    if benchmark is not None and benchmark.statistic is not None:
+        return "the benchmark's own formula"
+    if benchmark is not None and benchmark.aggregate == "macro":
+        return f"mean over {'task' if benchmark.group == 'kind' else benchmark.group}s"
+    return "mean over questions"
+
+
 def asked(example: Example) -> Example:
     """Return the question as it is asked: without its reference."""
     return replace(example, turns=example.turns[:-1])

@@ -190,7 +190,7 @@ class _Flight:
                 self._hopeless = said
             if not said.again or attempt == self._settings.attempts:
                 times = f" ({attempt} attempts)" if attempt > 1 else ""
-                reason = f"{self._who.address}: {said.reason}{times}"
+                reason = f"{self._who.address}: {said.reason}{times}{said.remedy}"
                 self._tell(Told(Failed(name, reason, self._cause(said))))
                 return
             await self._sleep(wait_s(attempt, self._random, asked_s=said.asked_s))

@@ -66,6 +66,8 @@ class Trouble:
     """Whether nobody listens at the address."""
     broke: bool = False
     """Whether it was not sent, as the budget does not pay for it."""
+    remedy: str = ""
+    """What to do about it, to stand behind the reason and how often it was tried; empty: the reason tells."""
     bad_request: bool = False
     """Whether the endpoint does not take the request as it is (status 400 or 422)."""
 
@@ -113,17 +115,37 @@ def read_error(error: openai.OpenAIError | TimeoutError) -> Trouble:
             bad_request=status in {400, 422},
         )
     lost = isinstance(error, openai.APIConnectionError)
-    down = type(error.__cause__).__name__ == NOBODY
+    down = _is_down(error)
     # A connection that was lost on the way may have been lost after the work.
-    return Trouble(reason=one_line(error), again=lost, down=down, paid=lost and not down)
+    return Trouble(reason=_said(error), again=lost, down=down, paid=lost and not down, remedy=_remedy(error))
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says, short and in one line; of a lost connection also why."""
+    """Return what an error says, short and in one line; of a lost connection also where, why, and what to do."""
+    return _said(error) + _remedy(error)
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; of a connection what was sent where, and why that failed."""
     said = str(error) or type(error).__name__
-    if isinstance(error, openai.APIConnectionError) and error.__cause__ is not None:
-        said = f"{said} ({str(error.__cause__) or type(error.__cause__).__name__})"
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        why = "" if cause is None else f" ({str(cause) or type(cause).__name__})"
+        said = f"{said.rstrip('.')}: {error.request.method} {error.request.url}{why}"
     return _short(said)
+
+
+def _remedy(error: Exception) -> str:
+    """Return what to do about a connection, to stand behind what is said of it; empty: it was no connection."""
+    if not isinstance(error, openai.APIConnectionError) or isinstance(error, openai.APITimeoutError):
+        return ""
+    if _is_down(error):
+        return "; see that the server is up, and that scheme, host and port of the address are right"
+    return "; the server broke it off: see in its log why"
+
+
+def _is_down(error: Exception) -> bool:
+    return type(error.__cause__).__name__ == NOBODY
 
 
 def _joined(words: Json) -> Json:

@@ -126,8 +126,12 @@ class Assistant:
         """Return the reply to each question, in their order; a local model answers many at once.
 
         Raises:
+            DataError: one text instead of several questions.
             TriptychError: as ``ask``, for the first question that has no reply; the others are cancelled.
         """
+        if isinstance(questions, str | bytes):
+            raise DataError("batch takes several questions in a list; for one there is ask().")
+
         from triptych.infer.engine import QueueFull
 
         sampling = _sampling(wishes)

@@ -23,6 +23,10 @@ MOMENT_S = 1.0
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 
+class InterruptedTrainingError(RunError):
+    """It was Ctrl-C that asked: the command line ends as it does for every command that is interrupted."""
+
+
 class Stop:
     """Whether somebody asked to stop. State: the signal that did."""
 
@@ -43,10 +47,12 @@ class Stop:
             where: completes the sentence "stopped by SIGTERM ...".
 
         Raises:
-            RunError: it was.
+            InterruptedTrainingError: by Ctrl-C.
+            RunError: by SIGTERM.
         """
         if self.asked_by:
-            raise RunError(f"stopped by {self.asked_by} {where}. Give the same command again to go on.")
+            kind = InterruptedTrainingError if self.asked_by == signal.SIGINT.name else RunError
+            raise kind(f"stopped by {self.asked_by} {where}. Give the same command again to go on.")
 
 
 class CutOff:

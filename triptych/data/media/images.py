@@ -8,10 +8,12 @@ a reason, never half shown. A box is cut before anything is scaled; scaling star
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from dataclasses import replace
 from functools import cache
+from os import PathLike, fspath
 
 import numpy as np
 from PIL import Image
@@ -91,12 +93,19 @@ def whole_size(source: str) -> Size:
         return (height, width) if _orientation(picture) >= 5 else (width, height)
 
 
-def load_image(image: ImageRef) -> Image.Image:
+def load_image(image: ImageRef | str | PathLike[str]) -> Image.Image:
     """Return the pixels as RGB, of the size that ``measure`` tells.
+
+    Args:
+        image: a reference, or the path of a picture's file.
 
     Raises:
         ImageError: as ``measure``; or the file ends early, or holds what has no defined look as RGB; a DataError.
     """
+    if isinstance(image, str | PathLike):
+        image = ImageRef(fspath(image))
+    if not isinstance(image, ImageRef):
+        raise ImageError("no image", f"{type(image).__name__} is no image. Give an ImageRef, or the path of a picture.")
     pixels = _whole(image.source)
     if image.box is not None:
         _check_box(image.source, image.box, pixels.size)
@@ -213,5 +222,6 @@ def _too_large(source: str) -> ImageError:
 
 
 def _unreadable(source: str, error: Exception) -> ImageError:
-    said = str(error).replace(source, "it").replace("\n", " ") or type(error).__name__
+    named = re.compile(rf"(?<!\w){re.escape(source)}(?!\w)")  # not the letters of a short name within other words
+    said = named.sub("it", str(error)).replace("\n", " ") or type(error).__name__
     return ImageError("image unreadable", f"{source}: image unreadable ({said}). Save it again or leave the row out.")

@@ -73,7 +73,13 @@ class Place:
 
 
 def place_of(source: str) -> Place:
-    """Return a locator's parts. What has none of the other forms is a file."""
+    """Return a locator's parts. What has none of the other forms is a file.
+
+    Raises:
+        ImageError: it is no text, or an empty one.
+    """
+    if not isinstance(source, str) or not source:
+        raise ImageError("no image", f"{source!r} is no place of an image. Give its path as text, e.g. photos/a.jpg.")
     if "!" in source:
         for kind, form in _FORMS:
             if found := form.fullmatch(source):

@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from triptych.core.records import Json
 from triptych.evaluate.certainty.power import (
     ALPHA,
     Floats,
@@ -72,6 +73,12 @@ class Score:
     """Smallest true difference from another model's total that these questions see (80% power, two-sided 5%)."""
     detects_paired: float | None = None
     """The same, compared item by item (``power.PAIRED_CORRELATION``)."""
+
+
+def score_to_json(score: Score) -> dict[str, Json]:
+    """Return all numbers of a score, for programs; null where there is no question that they are of."""
+    told = asdict(score)
+    return told if score.n else {**dict.fromkeys(told), "n": 0}
 
 
 def summarise(

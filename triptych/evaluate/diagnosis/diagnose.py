@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from triptych.core.errors import DataError, NotFoundError
-from triptych.core.files import write_atomically
+from triptych.core.errors import DataError, NotFoundError, RunError
+from triptych.core.files import read_json_lines, write_atomically
 from triptych.core.log import say
 from triptych.core.records import Example, Json
 from triptych.data.format import Refused
@@ -34,7 +34,7 @@ from triptych.evaluate.diagnosis.places import (
     option_bias_of,
 )
 from triptych.evaluate.running.gather import read_evaluations
-from triptych.evaluate.running.result import Result
+from triptych.evaluate.running.result import ITEMS, Result
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.cache import AnswerCache
 from triptych.infer.responder import Responder
@@ -103,7 +103,8 @@ def diagnose(
     Raises:
         DataError: the benchmark cannot be read, has no questions, or two with one id.
         ConfigError: the benchmark needs a judge and has none.
-        RunError: the responder broke its contract, or another process works in the folder.
+        RunError: no question got a reply that has a score as it is, so that nothing can be held against it; the
+            responder broke its contract, or another process works in the folder.
     """
     everything = [row for row in benchmark.questions(path) if isinstance(row, Example | Refused)]
     rows = spaced(everything, limit)
@@ -125,6 +126,12 @@ def diagnose(
         return result, _asked(folder / name / to, [row for row in asked if isinstance(row, Example)])
 
     result, found = put(rows, UNCHANGED)
+    if not found:
+        raise RunError(
+            f"{name}: none of {counted(result.failed, 'question')} got a score as it is, so there is nothing to hold"
+            f" the conditions against, and they were not asked.{_first_reason(folder / name / UNCHANGED)} Mend that,"
+            " and give the same command again."
+        )
     unchanged = {each.question.id: each for each in found}
     findings: list[Finding] = []
     changed: dict[str, tuple[Asked, ...]] = {}
@@ -239,6 +246,12 @@ def _asked(folder: Path, questions: Sequence[Example]) -> tuple[Asked, ...]:
         for question in questions
         if question.id in items
     )
+
+
+def _first_reason(folder: Path) -> str:
+    """Return in a sentence why the first question of a folder has no score; empty: it does not say."""
+    reasons = (str(row["failed"]) for row in read_json_lines(folder / ITEMS) if row.get("failed"))
+    return next((f" The first: {reason.rstrip('.')}." for reason in reasons), "")
 
 
 def _finding(each: Finding, found: Diagnosis) -> dict[str, Json]:

@@ -19,7 +19,7 @@ from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.page.cards import cards_of
 from triptych.evaluate.page.tables import beside_of, rows_of, to_csv, to_latex, to_markdown
 from triptych.evaluate.running.beside import lines_beside
-from triptych.evaluate.running.gather import MODEL, Evaluation, Gathered, gather
+from triptych.evaluate.running.gather import EVALS, MODEL, Evaluation, Gathered, gather, read_evaluations
 from triptych.evaluate.saved.compare import Comparison, check_pair, compare_pairs, tell_p
 from triptych.evaluate.saved.sides import pairs_of_conditions, side_of
 
@@ -110,6 +110,13 @@ def report_table(run: Path, form: str) -> str:
     return to_csv(rows) if form == "csv" else to_latex(rows)
 
 
+def unscored(run: Path) -> tuple[list[str], bool]:
+    """Return the folders of evaluations in which no question has a score, and whether that is all there are."""
+    found = read_evaluations(run / EVALS)
+    names = [it.folder.name for it in found if not it.total.n]
+    return names, 0 < len(found) == len(names)
+
+
 def render_report(run: Gathered, *, examples: int) -> str:
     """Return the page."""
     losses = ""
@@ -170,7 +177,8 @@ def _parts(
 ) -> Iterator[Part]:
     for name, group in groupby(evaluations, lambda evaluation: evaluation.part):
         conditions = tuple(group)
-        first = conditions[-1]
+        # The last that has a score tells what stands beside all of them.
+        first = next((it for it in reversed(conditions) if it.total.n), conditions[-1])
         lanes = tuple(_lane(it.condition, it.total) for it in conditions)
         groups = []
         for kind, scores in first.groups.items():

@@ -45,6 +45,8 @@ def table_of_conditions(results: Results, *, conditions: Iterable[str], parts: I
 
 
 def _cell(score: Score) -> str:
+    if not score.n:
+        return "nothing was scored"
     return f"{100 * score.score:.1f}  ({100 * score.low:.0f} to {100 * score.high:.0f})"
 
 

@@ -34,10 +34,11 @@ class Row:
     name: str
     """The group's; empty for all."""
     n: int
-    score: float
-    low: float
-    high: float
-    chance: float
+    score: float | None
+    """None, as the next ones: nothing was scored."""
+    low: float | None
+    high: float | None
+    chance: float | None
     majority: float | None
     blind: float | None
     """The score without images on the same questions, where it was measured."""
@@ -70,12 +71,12 @@ def rows_of(run: Gathered) -> list[Row]:
                     group=group,
                     name=name,
                     n=score.n,
-                    score=score.score,
-                    low=score.low,
-                    high=score.high,
-                    chance=score.chance,
+                    score=score.score if score.n else None,
+                    low=score.low if score.n else None,
+                    high=score.high if score.n else None,
+                    chance=score.chance if score.n else None,
                     majority=it.majority if whole else score.majority,
-                    blind=sightless.score if sightless else None,
+                    blind=sightless.score if sightless and sightless.n else None,
                     detects=score.detects,
                     detects_paired=score.detects_paired,
                     unanswered=it.unanswered if whole else None,
@@ -131,11 +132,13 @@ def to_latex(rows: Sequence[Row]) -> str:
     totals = [row for row in rows if row.group == TOTAL]
     columns = list(dict.fromkeys((row.benchmark, row.part) for row in totals))
     of = {(row.benchmark, row.part, row.condition): row for row in totals}
-    first = {column: next(row for row in totals if (row.benchmark, row.part) == column) for column in columns}
+    # What stands beside all conditions is told of the first that has a score.
+    scored_first = sorted(totals, key=lambda row: not row.n)
+    first = {column: next(row for row in scored_first if (row.benchmark, row.part) == column) for column in columns}
     heads = [f"{_escaped(' '.join(column))} ($n={first[column].n}$)" for column in columns]
     lines = [
         f"% condition & {' & '.join(heads)}",
-        _latex_row("Chance", [f"{100 * first[column].chance:.1f}" for column in columns]),
+        _latex_row("Chance", [_percent(first[column].chance) for column in columns]),
         _latex_row("Majority", [_percent(first[column].majority) for column in columns]),
     ]
     for condition in dict.fromkeys(row.condition for row in totals):
@@ -154,8 +157,8 @@ def _cells(row: Row, what: str) -> list[str]:
     return [
         what.replace("_", " "),
         row.condition,
-        f"{100 * row.score:.1f}",
-        f"{100 * row.low:.1f} to {100 * row.high:.1f}",
+        _percent(row.score),
+        _span(row) or "nothing was scored",
         str(row.n),
         *map(_percent, (row.chance, row.majority, row.blind, row.detects, row.detects_paired)),
     ]
@@ -182,12 +185,17 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
 
 
+def _span(row: Row) -> str:
+    """Return the 95% interval in percent; empty where nothing was scored."""
+    return "" if row.low is None or row.high is None else f"{100 * row.low:.1f} to {100 * row.high:.1f}"
+
+
 def _latex_row(name: str, cells: Sequence[str]) -> str:
     return f"{name} & {' & '.join(cells)} \\\\"
 
 
 def _latex_cell(row: Row | None) -> str:
-    if row is None:
+    if row is None or row.score is None or row.low is None or row.high is None:
         return "--"
     return f"{100 * row.score:.1f} {{\\scriptsize [{100 * row.low:.1f}, {100 * row.high:.1f}]}}"
 

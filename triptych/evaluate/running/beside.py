@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from triptych.core.records import Json
-from triptych.evaluate.certainty.statistics import Score
+from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.running.figures import Figure
 from triptych.evaluate.running.result import Result
 
@@ -44,12 +44,15 @@ def lines_beside(result: Result | Beside, *, together: bool = True) -> list[str]
     """
     lines = []
     for name, score in result.together.items() if together else ():
-        lines.append(f"{name.replace('_', ' ')} {_percent(score)} of {score.n} groups")
+        told = f"{_percent(score)} of {score.n} groups" if score.n else "not known: no group was asked whole"
+        lines.append(f"{name.replace('_', ' ')} {told}")
     for name, figure in result.figures.items():
         lines.append(f"{name.replace('_', ' ')} {_printed(figure)}")
-    if result.published is not None:
+    if result.published is not None and result.published.n:
         groups = "".join(
-            f"; {name.replace('_', ' ')} {100 * score.score:.1f}%" for name, score in result.published_together.items()
+            f"; {name.replace('_', ' ')} {100 * score.score:.1f}%"
+            for name, score in result.published_together.items()
+            if score.n
         )
         lines.append(f"by the authors' own reading {_percent(result.published)} of {result.published.n}{groups}")
     return lines
@@ -90,4 +93,5 @@ def _numbers(figure: Figure) -> dict[str, Json]:
 
 
 def _score(score: Score) -> dict[str, Json]:
-    return {"score": score.score, "low": score.low, "high": score.high, "n": score.n}
+    told = score_to_json(score)
+    return {"score": told["score"], "low": told["low"], "high": told["high"], "n": score.n}

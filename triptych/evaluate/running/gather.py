@@ -20,6 +20,7 @@ from triptych.core.files import read_json_lines
 from triptych.core.records import Example, Json
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.reading.answers import ANSWERS, read_lines
+from triptych.evaluate.running.asked import ASKED, read_asked
 from triptych.evaluate.running.beside import Beside, figure_of
 from triptych.evaluate.running.result import ITEMS, RESULT
 
@@ -63,6 +64,12 @@ class Evaluation:
     """Whether it was asked without images."""
     beside: Beside = field(default_factory=Beside)
     """What stands beside the total; nothing in a result of an older version."""
+
+    @cached_property
+    def rules(self) -> str:
+        """Name of the benchmark that was asked, whatever the folder is called; else what the folder says."""
+        asked = read_asked(self.folder).benchmark if (self.folder / ASKED).is_file() else ""
+        return asked or self.benchmark
 
     @cached_property
     def items(self) -> dict[str, Item]:

@@ -37,7 +37,7 @@ class Result:
     total: Score
     """As the benchmark makes its total: over questions, or over groups of them."""
     majority: float
-    """Score of always giving the most frequent reference of a question's kind."""
+    """Score of always giving the most frequent reference of a question's kind, added up as the total is."""
     unanswered: int
     """Scored 0: the reply is empty, or names none or several of the options."""
     failed: int
@@ -155,7 +155,10 @@ def result_of(
 
     return Result(
         total=_total(counted, benchmark, seed),
-        majority=majority((fact(item.question, "kind"), benchmark.label(item.question)) for item in scored),
+        majority=majority(
+            [(fact(item.question, "kind"), benchmark.label(item.question)) for item in scored],
+            strata=_strata(scored, benchmark),
+        ),
         unanswered=sum(not item.answered for item in counted),
         failed=len(scored) - len(counted) + refused,
         by_task=grouped(benchmark.tasks),
@@ -226,11 +229,17 @@ def _groups(items: Iterable[Scored], group: str) -> dict[str, list[Scored]]:
 
 
 def _total(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
-    if benchmark.aggregate == "micro":
+    strata = _strata(items, benchmark)
+    if strata is None:
         return _summary(items, benchmark, seed)
     if benchmark.statistic is not None:
         raise DataError("a benchmark with a statistic of its own is added up over questions, not over groups.")
-    return _mean(items, seed, benchmark, strata=[fact(item.question, benchmark.group) for item in items])
+    return _mean(items, seed, benchmark, strata=strata)
+
+
+def _strata(items: Sequence[Scored], benchmark: Benchmark) -> list[str] | None:
+    """Return the group of each question that the total weighs alike; None: it is over questions."""
+    return None if benchmark.aggregate == "micro" else [fact(item.question, benchmark.group) for item in items]
 
 
 def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:

@@ -1,6 +1,7 @@
 """Replies worth a person's look: those that choose nothing, and those that speak for several options.
 
-Not a second opinion: it shows what the rules read and by which rule, and changes no score.
+Not a second opinion: it shows what the rules read and by which rule, and changes no score. Both are counted as
+``mark`` counts them: a reply that speaks for several options and chooses none of them is ambiguous and unanswered.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ class Doubt:
     id: str
     task: str
     why: str
-    """``unanswered`` or ``ambiguous``."""
+    """``ambiguous``: it speaks for several options, and chooses one; ``unanswered``: it chooses none; ``both``."""
     choice: str | None
     rule: str
     excerpt: str
 
 
 def doubts_of(items: Iterable[MarkedItem]) -> list[Doubt]:
-    """Return the replies to look at, ambiguous ones first; a question that failed has no reply."""
+    """Return the replies to look at: ambiguous ones, both, unanswered ones; a question that failed has no reply."""
     found = [
         Doubt(
             id=item.id,
             task=item.task,
-            why="unanswered" if item.sure else "ambiguous",
+            why="unanswered" if item.sure else "ambiguous" if item.answered else "both",
             choice=item.choice,
             rule=item.rule,
             excerpt=excerpt_of(item.reply),
@@ -55,11 +56,10 @@ def excerpt_of(reply: str) -> str:
 
 def doubts_to_json(doubts: Sequence[Doubt], total: int) -> dict[str, Json]:
     """Return what ``triptych audit --json`` prints."""
-    why = Counter(doubt.why for doubt in doubts)
+    why = _counts(doubts)
     return {
         "n": total,
-        "ambiguous": why["ambiguous"],
-        "unanswered": why["unanswered"],
+        **why,
         "replies": [
             {
                 "id": doubt.id,
@@ -76,10 +76,17 @@ def doubts_to_json(doubts: Sequence[Doubt], total: int) -> dict[str, Json]:
 
 def lines_of(doubts: Sequence[Doubt], total: int) -> list[str]:
     """Return the table that ``triptych audit`` prints: id, what was read and by which rule, and the reply."""
-    why = Counter(doubt.why for doubt in doubts)
+    why = _counts(doubts)
     width = max((len(doubt.id) for doubt in doubts), default=0)
     lines = [
         f"{doubt.why:<10}  {doubt.id:<{width}}  {doubt.choice or '-'}  {doubt.rule:<10}  {doubt.excerpt}"
         for doubt in doubts
     ]
-    return [*lines, f"{total} replies: {why['ambiguous']} ambiguous, {why['unanswered']} unanswered"]
+    both = f" ({why['both']} are both)" if why["both"] else ""
+    return [*lines, f"{total} replies: {why['ambiguous']} ambiguous, {why['unanswered']} unanswered{both}"]
+
+
+def _counts(doubts: Sequence[Doubt]) -> dict[str, int]:
+    """Return how many are ambiguous and how many unanswered, and how many of both are the same ones."""
+    why = Counter(doubt.why for doubt in doubts)
+    return {name: why[name] + why["both"] for name in ("ambiguous", "unanswered")} | {"both": why["both"]}

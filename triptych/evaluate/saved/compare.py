@@ -7,17 +7,20 @@ ones are counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from triptych.core.errors import ConfigError, DataError, NotFoundError
 from triptych.core.plugins import find
-from triptych.core.records import Json, text_of
-from triptych.evaluate.benchmark import Benchmark, fact
+from triptych.core.records import Example, Json, text_of
+from triptych.evaluate.benchmark import Benchmark, fact, story_of, total_of
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
-from triptych.evaluate.certainty.power import ALPHA
+from triptych.evaluate.certainty.power import ALPHA, layout
+from triptych.evaluate.certainty.statistics import majority as majority_of
 from triptych.evaluate.saved.sides import BLIND, Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
 
 _NAMED = 3
@@ -36,7 +39,9 @@ class Comparison:
     chance: float | None
     majority: float | None
     blind: float | None
-    """The score without images, where it was measured."""
+    """The score without images on the questions that are compared, where it was measured."""
+    statistic: str
+    """What both scores, their difference, its interval and p are of; a benchmark's total is made so everywhere."""
     paired: Paired
     p_holm: float
     """Corrected for all comparisons that were asked for at once."""
@@ -92,6 +97,9 @@ def compare_folders(
             raise NotFoundError(f"{first}: no two conditions of the same questions. Name a second folder.")
     else:
         pairs, alone = pairs_of_folders(left, sides[len(left) :], benchmarks, condition)
+        there = sorted({side.condition for side in sides})
+        if condition is not None and condition not in there:
+            raise NotFoundError(f"no results of the condition {condition}. There are: {', '.join(there)}.")
         if not pairs:
             raise NotFoundError(f"{first} and {second} have nothing in common: {'; '.join(alone)}.")
     return Comparisons(compare_pairs(pairs, among=sides, common=common, seed=seed), tuple(alone))
@@ -112,24 +120,27 @@ def compare_pairs(
         DataError: two results are not of the same questions.
     """
     blind = {(side.run, side.of): side for side in among if side.condition == BLIND}
-    found = [_paired(one, other, common=common, seed=seed) for one, other in pairs]
-    corrected = holm([paired.p for paired, _ in found])
+    shared = [_shared(one, other, common=common) for one, other in pairs]
+    found = [_paired(each, one, other, seed=seed) for each, (one, other) in zip(shared, pairs, strict=True)]
+    corrected = holm([paired.p for paired in found])
     rows = []
-    for (one, other), (paired, left_out), p_holm in zip(pairs, found, corrected, strict=True):
+    for (one, other), each, paired, p_holm in zip(pairs, shared, found, corrected, strict=True):
         names = names_of(one, other)
         without = blind.get((one.run, one.of)) or blind.get((other.run, other.of))
+        chance, majority = _guesses(each, one)
         rows.append(
             Comparison(
                 benchmark=one.benchmark,
                 part=one.part,
                 first=names[0],
                 second=names[1],
-                chance=one.chance,
-                majority=one.majority,
-                blind=sum(without.scores.values()) / len(without.scores) if without and without.scores else None,
+                chance=chance,
+                majority=majority,
+                blind=_worth(each, without.scores) if without else None,
+                statistic=total_of(each.benchmark),
                 paired=paired,
                 p_holm=p_holm,
-                left_out=left_out,
+                left_out=len(one.asked | other.asked) - len(each.ids),
                 verdict=verdict_on(paired, p_holm, names=names, of=len(found)),
             )
         )
@@ -152,9 +163,9 @@ def check_pair(one: Side, other: Side, *, common: bool = False) -> None:
     if not shared:
         raise DataError(f"{one.run} and {other.run}: no question of {one.benchmark} has a score on both sides.")
     for name in shared & one.questions.keys() & other.questions.keys():
-        # A blind question has the same words.
+        # A blind question has the same words; a marked item has none.
         words = [[(turn.role, text_of(turn)) for turn in side.questions[name].turns] for side in (one, other)]
-        if words[0] != words[1]:
+        if all(words) and words[0] != words[1]:
             raise DataError(
                 f"{one.run} and {other.run}: {name!r} is not the same question on both sides. Ask both the same "
                 "benchmark."
@@ -203,24 +214,80 @@ def comparisons_to_json(found: Comparisons) -> dict[str, Json]:
     return {"comparisons": rows, "alone": list(found.alone)}
 
 
-def _paired(one: Side, other: Side, *, common: bool, seed: int) -> tuple[Paired, int]:
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The questions of a pair that have a score on both sides, and how they are added up."""
+
+    ids: tuple[str, ...]
+    questions: tuple[Example, ...]
+    """As many; none where only marks are known."""
+    benchmark: Benchmark | None
+    """None: not known, or nothing is known of the questions; then every question weighs the same."""
+
+    @property
+    def clusters(self) -> list[str] | None:
+        """What each question shares with others; None: not known."""
+        return [str(story_of(question)) for question in self.questions] or None
+
+    @property
+    def strata(self) -> list[str] | None:
+        """The group of each question, of which the total is a mean; None: it is no such mean."""
+        if self.benchmark is None or self.benchmark.aggregate == "micro":
+            return None
+        return [fact(question, self.benchmark.group) for question in self.questions]
+
+
+def _shared(one: Side, other: Side, *, common: bool) -> _Shared:
     check_pair(one, other, common=common)
-    ids = [name for name in one.scores if name in other.scores]
-    known = one.questions or other.questions
-    benchmark = _benchmark(one.benchmark)
-    scores = [one.scores[name] for name in ids], [other.scores[name] for name in ids]
-    clusters = [str(known[name].facts.get("story") or ("alone", name)) for name in ids] if known else None
-    left_out = len(one.asked | other.asked) - len(ids)
-    if benchmark is None or not known:
-        return compare_scores(*scores, clusters=clusters, seed=seed), left_out
-    if (statistic := benchmark.statistic) is not None:
-        shown = [known[name] for name in ids]
-        worth = compare_values(
-            *scores, lambda marks: statistic([(shown[at], mark) for at, mark in marks]), clusters=clusters, seed=seed
-        )
-        return worth, left_out
-    strata = [fact(known[name], benchmark.group) for name in ids] if benchmark.aggregate == "macro" else None
-    return compare_scores(*scores, clusters=clusters, strata=strata, seed=seed), left_out
+    ids = tuple(name for name in one.scores if name in other.scores)
+    known = next((side for side in (one, other) if all(name in side.questions for name in ids)), None)
+    if known is None:
+        return _Shared(ids, (), None)
+    rules = known.rules or one.rules or other.rules
+    return _Shared(ids, tuple(known.questions[name] for name in ids), _benchmark(rules) if rules else None)
+
+
+def _paired(of: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
+    scores = [one.scores[name] for name in of.ids], [other.scores[name] for name in of.ids]
+    if of.benchmark is not None and (statistic := of.benchmark.statistic) is not None:
+        try:
+            return compare_values(
+                *scores,
+                lambda marks: statistic([(of.questions[at], mark) for at, mark in marks]),
+                clusters=of.clusters,
+                seed=seed,
+            )
+        except (ValueError, LookupError) as error:  # marked items may lack a fact, or have another word in it
+            raise DataError(
+                f"{one.run} and {other.run}: the facts that are kept do not make the total of {one.rules} ({error}). "
+                "Mark the replies again."
+            ) from None
+    return compare_scores(*scores, clusters=of.clusters, strata=of.strata, seed=seed)
+
+
+def _worth(of: _Shared, scores: Mapping[str, float]) -> float | None:
+    """Return the total of another result on the same questions; None where it has not all of them."""
+    if not all(name in scores for name in of.ids):
+        return None
+    marks = [scores[name] for name in of.ids]
+    if of.benchmark is not None and of.benchmark.statistic is not None:
+        return of.benchmark.statistic(list(zip(of.questions, marks, strict=True)))
+    return _mean(of, marks)
+
+
+def _guesses(of: _Shared, one: Side) -> tuple[float | None, float | None]:
+    """Return chance and majority of the questions that are compared; of all, they are as the result tells them."""
+    if len(of.ids) == len(one.scores):
+        return one.chance, one.majority
+    if of.benchmark is None or not all(question.turns for question in of.questions):
+        return None, None
+    chance = _mean(of, [of.benchmark.chance(question) for question in of.questions])
+    labels = [(fact(question, "kind"), of.benchmark.label(question)) for question in of.questions]
+    return chance, majority_of(labels, strata=of.strata)
+
+
+def _mean(of: _Shared, values: Sequence[float]) -> float:
+    return layout(len(values), strata=of.strata).mean(np.asarray(values, dtype=np.float64))
 
 
 def _benchmark(name: str) -> Benchmark | None:
@@ -239,9 +306,8 @@ def _listed(ids: frozenset[str]) -> str:
 
 def _beside(row: Comparison) -> str:
     known = (("chance", row.chance), ("majority", row.majority), ("blind", row.blind))
-    return ", ".join(
-        [f"{row.paired.n} questions", *(f"{name} {100 * value:.1f}" for name, value in known if value is not None)]
-    )
+    told = [f"{row.paired.n} questions", *(f"{name} {100 * value:.1f}" for name, value in known if value is not None)]
+    return f"{', '.join(told)}; score: {row.statistic}"
 
 
 def _told(row: Comparison) -> list[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
@@ -18,7 +18,7 @@ from triptych.core.files import write_atomically
 from triptych.core.records import Example, Json
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, fact
-from triptych.evaluate.certainty.statistics import Score
+from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.question.keys import questions_of_key, read_key, with_answers
 from triptych.evaluate.reading import scorers
 from triptych.evaluate.reading.answers import Line, read_lines
@@ -45,6 +45,8 @@ class MarkedItem:
     """Which rule read the choice; empty where there are no options."""
     sure: bool
     """False where the reply speaks for several options."""
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    """Of the question, those that are a word or a number: what totals are made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,11 @@ class Marked:
     """A file of replies, marked."""
 
     result: Result
+    benchmark: str
+    """Whose way of adding up the total has; empty: the key alone does not tell what it needs, and every question
+    weighs the same."""
+    by_key_alone: bool
+    """Whether the rules are those of plain choices, as the key tells no more: no tasks, no rule of the benchmark's."""
     items: tuple[MarkedItem, ...]
     """In the key's order."""
     missing: int
@@ -65,7 +72,13 @@ class Marked:
 
 
 def mark(
-    benchmark: Benchmark, answers: Path, *, data: Path | None = None, key: Path | None = None, seed: int = 0
+    benchmark: Benchmark,
+    answers: Path,
+    *,
+    data: Path | None = None,
+    key: Path | None = None,
+    seed: int = 0,
+    name: str = "",
 ) -> Marked:
     """Score saved replies.
 
@@ -76,6 +89,7 @@ def mark(
             ``answers.jsonl`` of ours.
         key: ``{id: answer}`` as JSON; with ``data``, it stands for the references there.
         seed: of the bootstrap.
+        name: the benchmark's, for files of items; empty: one that compares them does not know how they add up.
 
     Raises:
         ConfigError: neither data nor key, and the replies are not ours; or the benchmark needs a judge.
@@ -98,6 +112,8 @@ def mark(
     result = result_of(scored, rules, groups=groups, refused=refused, responder=answers.stem, seed=seed)
     return Marked(
         result=result,
+        benchmark=name if rules is benchmark else "",
+        by_key_alone=rules is not benchmark,
         items=tuple(_item(item, rules) for item in scored),
         missing=len(questions) - len(found),
         repeated=replies.repeated,
@@ -113,11 +129,12 @@ def marked_to_json(marked: Marked) -> dict[str, Json]:
     return {
         **_numbers(result.total, result.unanswered),
         "majority": result.majority,
-        "ambiguous": sum(not item.sure for item in marked.items),
+        "ambiguous": _ambiguous(marked),
         "missing": marked.missing,
         "repeated": marked.repeated,
         "beyond": marked.beyond,
         "without_answer": marked.without_answer,
+        "by_key_alone": marked.by_key_alone,
         "failed": result.failed,
         "by_task": {name: _numbers(score, unanswered[name]) for name, score in result.by_task.items()},
         "together": {name: _numbers(score, 0) for name, score in result.together.items()},
@@ -127,37 +144,43 @@ def marked_to_json(marked: Marked) -> dict[str, Json]:
 
 def lines_of(marked: Marked) -> list[str]:
     """Return the table that ``triptych mark`` prints: all, then each task; below, what was counted apart."""
-    told = Counter(item.task for item in marked.items if item.score is not None and not item.answered)
+    silent = Counter(item.task for item in marked.items if item.score is not None and not item.answered)
     result = marked.result
     rows = [("all", result.total, result.unanswered)]
     if len(result.by_task) > 1:
-        rows += [(name, score, told[name]) for name, score in result.by_task.items()]
+        rows += [(name, score, silent[name]) for name, score in result.by_task.items()]
     rows += [(name, score, 0) for name, score in result.together.items()]
     width = max(len(name) for name, _, _ in rows)
     lines = [f"{'':<{width}}  score   95% interval   chance      n  unanswered"]
     for name, score, unanswered in rows:
-        numbers = f"{score.score:.3f}   {score.low:.3f} - {score.high:.3f}  {score.chance:.3f}  {score.n:>5}"
-        lines.append(f"{name:<{width}}  {numbers}  {unanswered:>10}")
+        numbers = f"{score.score:.3f}   {score.low:.3f} - {score.high:.3f}  {score.chance:.3f}"
+        told = numbers if score.n else f"    -   {'nothing was scored':<{len(numbers) - 8}}"
+        lines.append(f"{name:<{width}}  {told}  {score.n:>5}  {unanswered:>10}")
     return lines + lines_beside(result, together=False)
 
 
 def warnings_of(marked: Marked) -> list[str]:
     """Return a line for each kind of thing that was not as it should be."""
-    ambiguous = sum(not item.sure for item in marked.items)
     told = [
         (marked.missing, "ids of the key have no reply: scored 0, and counted as unanswered"),
         (marked.repeated, "replies are followed by another one to the same id: the last one counts"),
         (marked.beyond, "replies are to ids that the key does not have: not used"),
         (marked.without_answer, "questions have no answer in the key: not used"),
         (marked.result.failed, "questions failed, as the files say: not scored"),
-        (ambiguous, "replies speak for several options: triptych audit shows them"),
+        (_ambiguous(marked), "replies speak for several options: triptych audit shows them"),
     ]
-    return [f"{count} {what}" for count, what in told if count]
+    lines = [f"{count} {what}" for count, what in told if count]
+    if marked.by_key_alone:
+        lines.append(
+            "The key alone tells no tasks: replies are read as plain choices, and every question weighs the same. With "
+            "--data they are marked by the benchmark's own rules and total."
+        )
+    return lines
 
 
-def write_items(path: Path, items: Iterable[MarkedItem]) -> None:
-    """Write a line an item: id, task, choice, correct, score, answered, rule, sure."""
-    lines = (json.dumps(_record(item), ensure_ascii=False) + "\n" for item in items)
+def write_items(path: Path, marked: Marked) -> None:
+    """Write a line an item: id, task, choice, correct, score, answered, rule, sure; benchmark and facts to compare."""
+    lines = (json.dumps(_record(item, marked.benchmark), ensure_ascii=False) + "\n" for item in marked.items)
     write_atomically(path, "".join(lines))
 
 
@@ -210,10 +233,15 @@ def _item(item: Scored, rules: Benchmark) -> MarkedItem:
         answered=item.answered,
         rule="" if choice is None else choice.rule,
         sure=choice is None or choice.sure,
+        facts={
+            name: value
+            for name, value in question.facts.items()
+            if isinstance(value, str | int | float) and name != "question"
+        },
     )
 
 
-def _record(item: MarkedItem) -> dict[str, Json]:
+def _record(item: MarkedItem, benchmark: str) -> dict[str, Json]:
     return {
         "id": item.id,
         "task": item.task,
@@ -223,15 +251,22 @@ def _record(item: MarkedItem) -> dict[str, Json]:
         "answered": item.answered,
         "rule": item.rule,
         "sure": item.sure,
+        "benchmark": benchmark,
+        "facts": dict(item.facts),
     }
 
 
+def _ambiguous(marked: Marked) -> int:
+    return sum(item.score is not None and not item.sure for item in marked.items)
+
+
 def _numbers(score: Score, unanswered: int) -> dict[str, Json]:
+    told = score_to_json(score)
     return {
-        "score": score.score,
-        "low": score.low,
-        "high": score.high,
+        "score": told["score"],
+        "low": told["low"],
+        "high": told["high"],
         "n": score.n,
         "unanswered": unanswered,
-        "chance": score.chance,
+        "chance": told["chance"],
     }

@@ -17,7 +17,7 @@ from triptych.core.plugins import find
 from triptych.core.records import Example, Json, text_of
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.certainty.statistics import Score
+from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asked import ASKED, Asked, groups_of, read_asked
@@ -66,21 +66,34 @@ def lines_of(found: Sequence[Rescored]) -> list[str]:
     """Return what `triptych rescore` says: scores in percent, and what changed."""
     lines = []
     for one in found:
-        now = f"{100 * one.after.score:.1f} ({100 * one.after.low:.1f} to {100 * one.after.high:.1f})"
+        now = f"nothing was scored, {one.failed} failed"
+        if one.after.n:
+            span = f"({100 * one.after.low:.1f} to {100 * one.after.high:.1f})"
+            now = f"{100 * one.after.score:.1f} {span}, {one.after.n} questions"
         if one.before is None:
             since = "there was no result"
         elif one.changed or one.before.score != one.after.score:
             named = ", ".join(one.changed[:3]) + (", ..." if len(one.changed) > 3 else "")
-            since = f"was {100 * one.before.score:.1f}; {len(one.changed)} of {one.after.n} scores changed: {named}"
+            was = f"was {100 * one.before.score:.1f}" if one.before.n else "nothing was scored before"
+            changed = f"{len(one.changed)} of {one.after.n + one.failed} scores changed: {named}"
+            since = f"{was}; {changed if one.changed else 'no score changed, but how they are added up'}"
         else:
             since = "as it was"
-        lines.append(f"{one.name}: {now}, {one.after.n} questions; {since}")
+        lines.append(f"{one.name}: {now}; {since}")
     return lines
 
 
 def rescored_to_json(found: Sequence[Rescored]) -> list[Json]:
-    """Return one mapping for each evaluation, scores from 0 to 1."""
-    return [asdict(one) | {"changed": list(one.changed)} for one in found]
+    """Return one mapping for each evaluation, scores from 0 to 1; null where nothing was scored."""
+    return [
+        asdict(one)
+        | {
+            "before": None if one.before is None else score_to_json(one.before),
+            "after": score_to_json(one.after),
+            "changed": list(one.changed),
+        }
+        for one in found
+    ]
 
 
 def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Rescored:
@@ -120,6 +133,8 @@ def _asked(folder: Path) -> tuple[list[tuple[Example, Line]], list[Refused], dic
     lines = read_lines(folder / ANSWERS)
     if not (folder / ITEMS).is_file():  # killed before anything was scored: all that was answered counts
         last = {line.question.id: line for line in lines.values()}
+        if not last:
+            raise DataError(f"{folder / ANSWERS}: no reply is in it yet. Evaluate, then score again.")
         return [(line.question, line) for line in last.values()], [], {}
     asked, refused, scores = [], [], {}
     for record in read_json_lines(folder / ITEMS):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import read_json_lines
-from triptych.core.records import Example
+from triptych.core.records import Example, Json
+from triptych.evaluate.reading.answers import ANSWERS
 from triptych.evaluate.running.gather import EVALS, MODEL, Evaluation, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT
 
@@ -36,7 +37,9 @@ class Side:
     failed: frozenset[str]
     """Ids of questions without a score."""
     questions: Mapping[str, Example]
-    """By id; empty where only marks are known."""
+    """By id; empty where only marks are known. Of marked items they have facts alone, and no words."""
+    rules: str = ""
+    """Benchmark whose way of adding up holds; empty: not known, and every question weighs the same."""
     chance: float | None = None
     majority: float | None = None
 
@@ -59,7 +62,9 @@ def read_sides(path: Path) -> list[Side]:
         DataError: a file is not what it should be.
     """
     if path.is_file():
-        return [_marked(path)]
+        if path.name != ITEMS or not all((path.parent / name).is_file() for name in (RESULT, ANSWERS)):
+            return [_marked(path)]
+        path = path.parent
     folder = path / EVALS if (path / EVALS).is_dir() else path
     evaluations = read_evaluations(folder)
     if not evaluations:
@@ -138,15 +143,21 @@ def side_of(evaluation: Evaluation, path: Path) -> Side:
         scores={name: float(score) for name, score in marks.items() if isinstance(score, int | float)},
         failed=frozenset(name for name, score in marks.items() if score is None),
         questions={name: item.question for name, item in evaluation.items.items()},
+        rules=evaluation.rules,
         chance=evaluation.total.chance,
         majority=evaluation.majority,
     )
 
 
 def _marked(path: Path) -> Side:
-    """Read marked items: a line each with ``id`` and ``score``, or ``correct``."""
+    """Read marked items: a line each with ``id`` and ``score``, or ``correct``.
+
+    `triptych mark` also writes the benchmark, and the facts of a question that its total is made of.
+    """
     scores: dict[str, float] = {}
     failed = set()
+    facts: dict[str, Mapping[str, Json]] = {}
+    benchmarks: set[str] = set()
     for number, record in enumerate(read_json_lines(path), start=1):
         score = record.get("score", record.get("correct"))
         if "id" not in record or not isinstance(score, int | float | None):
@@ -160,5 +171,12 @@ def _marked(path: Path) -> Side:
             failed.add(name)
         else:
             scores[name] = float(score)
+        known = record.get("facts")
+        benchmarks.add(str(record.get("benchmark") or "") if isinstance(known, dict) else "")
+        if isinstance(known, dict):
+            facts[name] = known
+    # Where a line does not say how it is added up, or they say different things, every question weighs the same.
+    rules = benchmarks.pop() if len(benchmarks) == 1 else ""
+    questions = {name: Example(name, (), facts=known) for name, known in facts.items()}
     benchmark, part, _ = parse_name(path.parent.name) if path.name == ITEMS else ("items", "all", "")
-    return Side(str(path), benchmark, part, MODEL, scores, frozenset(failed), {})
+    return Side(str(path), rules or benchmark, part, MODEL, scores, frozenset(failed), questions, rules=rules)

@@ -131,6 +131,8 @@ def _measured(run: Path) -> list[Measured]:
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
             responder = str(said.get("responder", ""))
+            if not int(said["n"]):  # nothing was scored: its zero is no score
+                continue
             found.append(
                 Measured(
                     name=path.parent.name,
