@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import ROOT
 from triptych.cli.main import build_app, main
+from triptych.core.errors import ConfigError, TriptychError
 
 RECIPE = """
 name: typed
@@ -109,3 +111,85 @@ def test_the_list_names_stages_layouts_and_prompts(capsys: pytest.CaptureFixture
     assert "parse" in told["stages"]
     typed("generate", "list", "stages")
     assert capsys.readouterr().out.startswith("stages:\n")
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("words", [(), ("--shard", "1/2"), ("--run", "deep/er")])
+def test_a_run_that_fails_before_anything_is_done_leaves_nothing(recipe: Path, words: tuple[str, ...]) -> None:
+    wrong = recipe.read_text().replace(
+        "{kind: tests.generate.counting, count: 8}", "{kind: annotate, source: 'coco:gone'}"
+    )
+    recipe.write_text(wrong)
+    before = below(recipe.parent)
+    with pytest.raises(TriptychError, match="gone"):
+        typed("generate", "run", recipe, *words)
+    assert below(recipe.parent) == before
+
+
+def test_what_others_keep_in_the_folder_of_a_failed_run_stays(recipe: Path) -> None:
+    folder = recipe.parent / "runs" / "typed"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("mine")
+    (folder / "notes.md").write_text("mine too")
+    recipe.write_text(
+        recipe.read_text().replace("{kind: tests.generate.counting, count: 8}", "{kind: annotate, source: 'coco:gone'}")
+    )
+    with pytest.raises(TriptychError):
+        typed("generate", "run", recipe)
+    assert below(folder) == ["log.txt", "notes.md"]
+
+
+def test_a_mended_call_is_not_held_to_the_part_that_a_failed_one_meant(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recipe.parent / "here").mkdir()
+    (recipe.parent / "here" / "part.json").write_text('{"shard": "1/2"}')  # as of a process that was killed at once
+    typed("generate", "run", recipe, "--run", "here")
+    assert "kept: 4 items" in capsys.readouterr().out
+
+
+def test_a_failure_after_work_keeps_the_work(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = recipe.read_text()
+    recipe.write_text(good.replace("canned:tests.generate.saying.echo", "canned:gone.jsonl"))
+    with pytest.raises(TriptychError):
+        typed("generate", "run", recipe)
+    recipe.write_text(good)
+    typed("generate", "run", recipe)
+    assert "01-counting: kept, 8 items" in capsys.readouterr().err
+
+
+def test_a_merge_that_fails_leaves_nothing(recipe: Path) -> None:
+    typed("generate", "run", recipe, "--shard", "1/2")
+    before = below(recipe.parent)
+    with pytest.raises(TriptychError, match="part 2/2 is missing"):
+        typed("generate", "merge", recipe.parent / "runs" / "typed" / "shard-1-of-2", "--out", "whole")
+    assert below(recipe.parent) == before
+
+
+def test_an_unknown_layout_of_annotations_is_told_before_the_run_begins(recipe: Path) -> None:
+    recipe.write_text(
+        recipe.read_text().replace("{kind: tests.generate.counting, count: 8}", "{kind: annotate, source: 'cocoo:x'}")
+    )
+    with pytest.raises(ConfigError, match=r"stages\.0: .*no annotation is called 'cocoo'. Did you mean 'coco'"):
+        typed("generate", "run", recipe)
+
+
+@pytest.mark.parametrize("command", ["train", "recipe show", "recipe check", "recipe plan", "data plan"])
+def test_a_recipe_that_makes_data_is_sent_to_the_command_that_does(recipe: Path, command: str) -> None:
+    with pytest.raises(ConfigError, match=r"it makes data, .*Write: triptych generate run .*typed\.yaml"):
+        typed(*command.split(), recipe)
+
+
+def test_a_recipe_that_trains_is_sent_to_train() -> None:
+    nlvr = ROOT / "recipes" / "nlvr.yaml"
+    with pytest.raises(ConfigError, match=r"it trains, .*Write: triptych train .*nlvr\.yaml"):
+        typed("generate", "run", nlvr)
+
+
+def test_a_recipe_with_a_mistake_hears_of_the_mistake(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("name:", "nmae:"))
+    with pytest.raises(ConfigError, match="nmae: unknown key"):
+        typed("generate", "run", recipe)

@@ -138,7 +138,7 @@ def test_a_row_is_called_by_its_id_and_else_by_its_number(value: Json, expected:
         ({"id": "x", "conversations": [{"from": "robot", "value": "a"}]}, "bad row"),
         ({"id": "x", "conversations": [{"from": "human", "value": 3}]}, "bad row"),
         ({"id": "x", "conversations": "hello"}, "bad row"),
-        ({"id": "x"}, "bad row"),
+        ({"id": "x"}, "another layout"),
         ({"id": [], "conversations": asked("a")["conversations"]}, "bad row"),
     ],
 )

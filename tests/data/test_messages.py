@@ -214,7 +214,7 @@ def messages_row(*content: Json, **others: Json) -> Row:
         (messages_row({"type": "video", "video": "pictures", "fps": 2.0}), "bad row"),
         ({"messages": [{"role": "user", "content": "a", "name": "b"}]}, "bad row"),
         ({"messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]}, "bad row"),
-        ({"id": "x"}, "bad row"),
+        ({"id": "x"}, "another layout"),
     ],
 )
 def test_messages_refuse_what_does_not_fit(row: Row, reason: str, folder: Path) -> None:

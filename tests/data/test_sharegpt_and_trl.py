@@ -125,7 +125,7 @@ def test_a_reply_that_is_not_to_be_learnt_like_the_others_refuses_its_row(
         (chat("a", "b", messages=[]), "bad row", "both 'conversations' and 'messages'"),
         ({**chat("a", "b"), "conversations": [{"from": "system", "value": "s"}], "system": "t"}, "bad row", "both"),
         (chat("a"), "no assistant turn", "Add the reply"),
-        ({}, "bad row", "conversations is null"),
+        ({}, "another layout", "it has no 'conversations', which every row"),
         (chat("a", "b", kto_tag=False), "bad row", "'kto_tag' is for preferences"),
         (chat("a", "b", label=False), "bad row", "'label' is false"),
         (chat("a", "b", rejected_response="c"), "bad row", "preference pairs"),

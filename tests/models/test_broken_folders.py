@@ -98,6 +98,29 @@ def no_tokenizer(folder: Path) -> None:
         path.unlink()
 
 
+def half_a_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def only_the_settings_of_a_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def a_shard_less(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    names = {name: f"model-0000{1 + number % 2}-of-00002.safetensors" for number, name in enumerate(sorted(weights))}
+    first = min(names.values())
+    kept = {name: weights[name] for name, file in names.items() if file == first}
+    (folder / WEIGHTS).unlink()
+    save_file(kept, folder / first, metadata={"format": "pt"})
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+
+
+def no_weights(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / f"{WEIGHTS}.incomplete")
+
+
 BREAKS: dict[Callable[[Path], None], str] = {
     a_weight_less: "1 weights are missing",
     a_shorter_weight: "1 weights are of another shape than config.json says",
@@ -111,6 +134,10 @@ BREAKS: dict[Callable[[Path], None], str] = {
     a_size_in_words: "hidden_size",
     words_for_a_part: "text_config",
     no_tokenizer: "tokenizer",
+    only_the_settings_of_a_tokenizer: "its tokenizer is missing: there is no tokenizer.json.*Bring that file again",
+    half_a_tokenizer: "tokenizer.json breaks off or is no JSON.*Bring that file again",
+    a_shard_less: "model-00002-of-00002.safetensors is missing .1 of the 2 files.*Bring that file again",
+    no_weights: "its weights are missing.*Bring that file again",
 }
 
 

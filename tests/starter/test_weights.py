@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoImageProcessor, AutoModel
 
-from triptych.core.errors import ModelError, NotFoundError
+from triptych.core.errors import ConfigError, ModelError, NotFoundError
 from triptych.core.files import sha256_of
 from triptych.starter import weights
 
@@ -60,3 +60,8 @@ def test_an_impossible_number_of_tokens_is_refused() -> None:
 def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
     with pytest.raises(NotFoundError, match="efficientnet-lite0"):
         weights.folder("clip")
+
+
+def test_image_tokens_of_a_part_that_sees_no_images_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"sees no images: leave image tokens out.*efficientnet-lite0"):
+        weights.folder("smollm2-135m-instruct", image_tokens=1)

@@ -10,7 +10,7 @@ import yaml
 from tests.train.runs import recipe_text, toy_recipe
 from triptych.core.config import Length, parse_config
 from triptych.core.errors import ConfigError, RunError
-from triptych.train.recipe import RECIPE, Recipe, Tune, claim_run, load_recipe, resolve
+from triptych.train.recipe import LEARNT, RECIPE, Recipe, Tune, claim_run, load_recipe, resolve
 
 
 @pytest.fixture
@@ -125,6 +125,7 @@ def test_a_run_may_go_on_elsewhere_and_tell_others(file: Path, tmp_path: Path) -
     claim_run(load_recipe(file), tmp_path / "run")
     elsewhere = ["parallel.kind=ddp", "log.tensorboard=true", "stages.tune.workers=2"]
     assert not claim_run(load_recipe(file, [*elsewhere, "stages.tune.checkpoint_activations=true"]), tmp_path / "run")
+    (tmp_path / "run" / "metrics.jsonl").touch()
     with pytest.raises(RunError, match=r"stages\.tune\.precision is \"float32\" there, \"bfloat16\" here"):
         claim_run(load_recipe(file, ["stages.tune.precision=bfloat16"]), tmp_path / "run")
 
@@ -144,6 +145,7 @@ def test_a_run_folder_of_the_same_recipe_is_taken_up(tmp_path: Path) -> None:
 
 def test_a_run_folder_of_another_recipe_is_refused_naming_the_key(tmp_path: Path) -> None:
     claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").mkdir()
     other = toy_recipe(tmp_path, ("rank: 4", "rank: 2"))
     with pytest.raises(RunError) as caught:
         claim_run(other, tmp_path / "run")
@@ -151,6 +153,19 @@ def test_a_run_folder_of_another_recipe_is_refused_naming_the_key(tmp_path: Path
         f"{tmp_path / 'run'} belongs to another recipe: stages.tune.parts.language.rank is 4 there, 2 here. Use another"
         f" name, or delete {tmp_path / 'run' / 'checkpoints'} and {tmp_path / 'run' / RECIPE} to begin anew."
     )
+
+
+@pytest.mark.parametrize("learnt", [*LEARNT, ""])
+def test_a_recipe_that_was_mended_before_anything_was_learnt_takes_its_folder_over(tmp_path: Path, learnt: str) -> None:
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    other = toy_recipe(tmp_path, ("rank: 4", "rank: 2"))
+    if learnt:
+        (tmp_path / "run" / learnt).mkdir()
+        with pytest.raises(RunError, match="belongs to another recipe"):
+            claim_run(other, tmp_path / "run")
+        return
+    assert claim_run(other, tmp_path / "run")
+    assert not claim_run(other, tmp_path / "run")
 
 
 def test_a_run_folder_whose_recipe_is_unreadable_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from triptych.core.files import read_json_lines, sha256_of
 from triptych.core.records import Json
 from triptych.train.checkpoint import MARKER, PART, latest_checkpoint
 from triptych.train.measuring.meters import StepReport
+from triptych.train.stop import InterruptedTrainingError
 from triptych.train.trainer import Hooks, train
 
 # A child that starts with torch imported, and else with nothing of ours: a second instead of ten.
@@ -186,6 +187,18 @@ def test_sigterm_finishes_the_step_and_saves(data: Path, whole: Path, tmp_path: 
     with pytest.raises(RunError, match=r"stopped by SIGTERM after step 3 of 6 of stage 'tune'; all is in .*tune-3"):
         train(recipe, run=run, hooks=Hooks(after_step=ask))
     assert signal.getsignal(signal.SIGTERM) is before
+    assert start(data, run) == 0
+    same_as(whole, run)
+
+
+def test_a_ctrl_c_is_an_error_of_its_own_and_saves_as_sigterm_does(data: Path, whole: Path, tmp_path: Path) -> None:
+    def ask(report: StepReport) -> None:
+        if report.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = tmp_path / "run"
+    with pytest.raises(InterruptedTrainingError, match=r"stopped by SIGINT after step 3 of 6 .* all is in .*tune-3"):
+        train(toy_recipe(data, align=True), run=run, hooks=Hooks(after_step=ask))
     assert start(data, run) == 0
     same_as(whole, run)
 

@@ -32,7 +32,9 @@ def draw(
 @GROUP.command("weights")
 def unpack(
     name: Annotated[str, typer.Argument(help="A part: efficientnet-lite0 or smollm2-135m-instruct.")],
-    image_tokens: Annotated[int, typer.Option(help="For the vision tower: tokens an image costs: 1, 4 or 16.")] = 1,
+    image_tokens: Annotated[
+        int | None, typer.Option(help="For the vision tower alone: tokens an image costs: 1 (as without), 4 or 16.")
+    ] = None,
 ) -> None:
     """Print the folder of an embedded part, unpacked into the cache the first time."""
     from triptych.starter.weights import folder

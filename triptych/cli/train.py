@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from triptych.cli.groups.recipes import that_trains
 from triptych.core.log import say
 
 RUNS = Path("runs")
@@ -27,7 +28,8 @@ def run(
     from triptych.train.objective import Reply
     from triptych.train.recipe import Tune, load_recipe
 
-    plan = load_recipe(recipe, overrides or [])  # first: an error in it is told before torch is loaded
+    with that_trains(recipe):
+        plan = load_recipe(recipe, overrides or [])  # first: an error in it is told before torch is loaded
 
     from triptych.train.page.page import paged
     from triptych.train.trainer import train

@@ -7,14 +7,16 @@ becomes exactly one Example or one Refused; a bad row never stops the others; no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from triptych.core.errors import ConfigError, DataError
-from triptych.core.plugins import find
+from triptych.core.errors import ConfigError, DataError, TriptychError
+from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Part, Turn
 from triptych.data.media.images import ImageError, Size, measure, whole_size
 
@@ -32,6 +34,10 @@ class Refused:
     """Short and countable: ``image file missing``, ``more marks than images``, ``wrong role order``, ``bad row``..."""
     message: str
     """One full line: where, what is wrong, what to do."""
+
+
+OTHER_LAYOUT = "another layout"
+"""The reason of a row that lacks what every row of its format has."""
 
 
 class RowError(DataError):
@@ -70,6 +76,8 @@ class Format:
     read at random. None: this file, or this layout, is read as a stream only. ConfigError as ``configure``."""
     endings: tuple[str, ...] = (".jsonl", ".json")
     """Of the files that it writes, or reads where it does not write."""
+    folders: bool = False
+    """Whether it also writes a folder, where a path has none of its endings."""
     cannot: frozenset[Trait] = frozenset()
     """What of an Example the layout has no words for. Writing an Example that has it is refused, never cut."""
 
@@ -95,6 +103,8 @@ class Loaded:
     refused: tuple[Refused, ...]
 
 
+_ABSENT = ("image file missing", "video file missing", "path leaves the data folder")
+"""Reasons of rows that are of their layout, but for what they name."""
 _OPTION = re.compile(r"#([a-z_]+)=([^#]*)$")
 
 
@@ -113,6 +123,15 @@ def options_of(source: str) -> dict[str, str]:
     return _split(source)[2]
 
 
+def check_options(given: Mapping[str, str], known: Sequence[str]) -> None:
+    """Refuse an option that a format does not know; ``limit`` and ``rows`` are every format's. Raises ConfigError."""
+    for option in sorted(given.keys() - set(known)):
+        every = sorted((*known, "limit", "rows"))
+        close = get_close_matches(option, every, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"this format has no option {option!r}.{hint} There are: {', '.join(every)}.")
+
+
 def read_source(source: str) -> Iterator[Example | Refused]:
     """Yield the rows of a source, in its order. Image sizes are not looked at: ``load_examples`` and ``check`` do.
 
@@ -127,7 +146,7 @@ def read_source(source: str) -> Iterator[Example | Refused]:
     plugin, path, options, (start, stop) = _opened(source)
     read = plugin.configure(options) if options and plugin.configure else plugin.read
     _check_exists(path, source)
-    return islice(read(path), start, stop)
+    return _hinting(islice(read(path), start, stop), source)
 
 
 def random_rows(source: str) -> RowSource | None:
@@ -140,8 +159,8 @@ def random_rows(source: str) -> RowSource | None:
     if plugin.each is None:
         return None
     _check_exists(path, source)
-    read = plugin.each(path, options)
-    return None if read is None else RowSource(path, read, start, stop)
+    read, hint = plugin.each(path, options), cache(_hint)
+    return None if read is None else RowSource(path, lambda row: _hinted(read(row), source, hint), start, stop)
 
 
 def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_images: bool = True) -> Loaded:
@@ -227,11 +246,51 @@ def _opened(source: str) -> tuple[Format, Path, dict[str, str], tuple[int, int |
     name, path, options = _split(source)
     plugin = find("format", name, Format)
     rows = _rows(options.pop("limit", None), options.pop("rows", None), source)
-    if options and plugin.configure is None:
-        raise ConfigError(
-            f"{source!r}: format {name} has no option {min(options)!r}, only limit and rows. Leave it out."
-        )
+    if plugin.configure is None:
+        check_options(options, ())
     return plugin, path, options, rows
+
+
+def _hinting(rows: Iterator[Example | Refused], source: str) -> Iterator[Example | Refused]:
+    """Yield the rows; where they, or the whole file, are of another layout, say of which."""
+    hint, begun = cache(_hint), False
+    try:
+        for row in rows:
+            begun = True
+            yield _hinted(row, source, hint)
+    except DataError as error:
+        if begun or not (more := hint(source)):
+            raise
+        raise DataError(f"{error}{more}") from None
+
+
+def _hinted(row: Example | Refused, source: str, hint: Callable[[str], str]) -> Example | Refused:
+    if isinstance(row, Example) or row.reason != OTHER_LAYOUT:
+        return row
+    return replace(row, message=f"{row.message}{hint(source)}")
+
+
+def _hint(source: str) -> str:
+    """Return what to write in place of a source, where other formats read its first row and its own does not."""
+    name, _, rest = source.partition(":")
+    if _fits(source):
+        return ""
+    fits = [other for other in names("format") if other != name and _fits(f"{other}:{rest}")]
+    if not fits:
+        return ""
+    more = f" (or {', '.join(fits[1:])})" if fits[1:] else ""
+    return f" The file looks like {fits[0]}{more}: write {fits[0]}:{rest}"
+
+
+def _fits(source: str) -> bool:
+    """Return whether a source's first row is of its format's layout, whether or not its pictures are there."""
+    try:
+        plugin, path, options, _ = _opened(source)
+        read = plugin.configure(options) if options and plugin.configure else plugin.read
+        row = next(iter(read(path)), None)
+    except (TriptychError, OSError):
+        return False
+    return isinstance(row, Example) or (row is not None and row.reason in _ABSENT)
 
 
 def _check_exists(path: Path, source: str) -> None:

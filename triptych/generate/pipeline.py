@@ -20,15 +20,16 @@ from triptych.core.files import only_one, write_atomically
 from triptych.core.log import logged, progress, say
 from triptych.core.records import Json
 from triptych.core.shard import Shard
+from triptych.core.undo import left_as, look_before
 from triptych.generate import prompts
-from triptych.generate.recipe import RECIPE, BudgetPlan, Recipe, identity, read_recipe, write_recipe
+from triptych.generate.recipe import OWN_FILES, RECIPE, BudgetPlan, Recipe, identity, read_recipe, write_recipe
 from triptych.generate.running import making
 from triptych.generate.running.asking import BudgetUsedError, ask_all
 from triptych.generate.running.costs import Totals
 from triptych.generate.running.files import STAGES, Note, Placed, StageFiles, stamp, write_refusals
 from triptych.generate.running.making import Work
 from triptych.generate.running.replies import ReplyStore
-from triptych.generate.running.shards import claim, put_together, shared_stages
+from triptych.generate.running.shards import claim, has_worked, put_together, shared_stages
 from triptych.generate.running.spend import Account
 from triptych.generate.running.teachers import Teacher, open_teacher
 
@@ -98,7 +99,8 @@ def generate(recipe: Recipe, *, folder: Path, shard: Shard | None = None) -> Out
             promise.
         ConfigError, NotFoundError, ModelError, DataError: a stage's source or a teacher cannot be opened.
     """
-    with only_one(folder / LOCK), logged(folder / LOG):
+    before, worked = look_before(folder), partial(has_worked, folder)
+    with only_one(folder / LOCK), left_as(before, OWN_FILES, worked=worked), logged(folder / LOG):
         claim(folder, shard)
         _tell_changes(recipe, folder)
         write_atomically(folder / RECIPE, write_recipe(recipe))
@@ -142,7 +144,8 @@ def merge(folders: Sequence[Path], *, out: Path) -> Outcome:
     """
     for folder in folders:
         read_recipe(folder)  # before anything is written: a folder that is no run gets no file of ours
-    with only_one(out / LOCK):
+    before = look_before(out)
+    with only_one(out / LOCK), left_as(before, OWN_FILES, worked=partial(has_worked, out)):
         recipe = put_together(folders, out)
     return generate(recipe, folder=out)
 

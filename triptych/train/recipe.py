@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, model_validator
 from triptych.core.config import Length, Settings, dump_config, first_difference, load_config, parse_config
 from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import write_atomically
+from triptych.core.log import say
 from triptych.core.records import Json
 from triptych.train.objective import Objective, Reply
 from triptych.train.setting import LogPlan, ParallelPlan
@@ -25,6 +26,8 @@ Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 RECIPE = "recipe.yaml"
+LEARNT = ("checkpoints", "model", "metrics.jsonl")
+"""What a run's folder holds when its recipe has learnt something."""
 
 
 class Parts(Settings):
@@ -291,31 +294,30 @@ def resolve(recipe: Recipe) -> Recipe:
 def claim_run(recipe: Recipe, run: Path) -> bool:
     """Make ``run`` this recipe's folder: write recipe.yaml there, or find the same one. Return whether it is new.
 
+    A folder in which nothing was learnt yet is nobody's: a recipe that was mended after its first start goes there too.
+
     Raises:
         RunError: the folder belongs to another recipe; the message names the first key that differs.
     """
-    path = run / RECIPE
-    if path.exists():
-        difference = _difference(recipe, path)
-        if difference is not None:
-            raise RunError(
-                f"{run} belongs to another recipe: {difference}. Use another name, or delete {run / 'checkpoints'}"
-                f" and {path} to begin anew."
-            )
-    elif (run / "checkpoints").exists():
-        raise RunError(f"{run} holds checkpoints but no {RECIPE}. Use another name, or delete {run / 'checkpoints'}.")
-    else:
+    path, checkpoints = run / RECIPE, run / "checkpoints"
+    if not path.exists():
+        if checkpoints.exists():
+            raise RunError(f"{run} holds checkpoints but no {RECIPE}. Use another name, or delete {checkpoints}.")
         write_atomically(path, dump_config(recipe))
         return True
-    return False
-
-
-def _difference(recipe: Recipe, path: Path) -> str | None:
+    anew = f"Use another name, or delete {checkpoints} and {path} to begin anew."
     try:
         there = resolve(parse_config(path.read_text(encoding="utf-8"), model=Recipe, file=str(path)))
     except (ConfigError, UnicodeDecodeError) as error:
-        return f"its recipe cannot be read ({error})"
-    return first_difference(_binding(recipe), _binding(there))
+        raise RunError(f"{run} belongs to another recipe: its recipe cannot be read ({error}). {anew}") from None
+    difference = first_difference(_binding(recipe), _binding(there))
+    if difference is None:
+        return False
+    if any((run / name).exists() for name in LEARNT):
+        raise RunError(f"{run} belongs to another recipe: {difference}. {anew}")
+    say(f"{run} held a recipe of which nothing was learnt: {difference}. It is this one's now.")
+    write_atomically(path, dump_config(recipe))
+    return True
 
 
 def _binding(recipe: Recipe) -> Json:

@@ -20,9 +20,10 @@ from safetensors import SafetensorError
 from triptych.core.errors import RunError
 from triptych.core.files import only_one
 from triptych.core.log import logged, measured, say
+from triptych.core.undo import left_as, look_before
 from triptych.models.family import Model
 from triptych.models.placing import place
-from triptych.train.checkpoint import Checkpoint, latest_checkpoint, prune_checkpoints, save_checkpoint
+from triptych.train.checkpoint import FOLDER, Checkpoint, latest_checkpoint, prune_checkpoints, save_checkpoint
 from triptych.train.closed_form import align
 from triptych.train.determinism import derive_seed, deterministic
 from triptych.train.ledger import LEDGER
@@ -30,9 +31,10 @@ from triptych.train.measuring.meters import METRICS, StepReport
 from triptych.train.measuring.peak import peak_of
 from triptych.train.measuring.sessions import SESSIONS, session
 from triptych.train.measuring.trackers import TRACKERS, Trackers, check_trackers
+from triptych.train.origin import ORIGIN, check_origin
 from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.world import World, joined
-from triptych.train.recipe import ClosedForm, Recipe, StagePlan, Tune, claim_run, resolve
+from triptych.train.recipe import RECIPE, ClosedForm, Recipe, StagePlan, Tune, claim_run, resolve
 from triptych.train.release import load_weights, settle_parts
 from triptych.train.scores import release_stage
 from triptych.train.start import start_model
@@ -43,6 +45,8 @@ MODEL = "model"
 """Folder of the finished model in the run's."""
 LOCK = ".lock"
 LOG = "log.txt"
+OWN_FILES = {RECIPE, LOCK, LOG, SESSIONS, ORIGIN}
+"""What a run writes before it has done anything."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where there is no room; such an error seldom names a file."""
 
@@ -71,16 +75,22 @@ def train(recipe: Recipe, *, run: Path, hooks: Hooks | None = None) -> Path:
         RunError: the folder is another recipe's or another process works in it, the loss is not finite, a checkpoint
             or anything else cannot be written, a stop was asked for.
     """
-    recipe = resolve(recipe)
+    recipe, before = resolve(recipe), look_before(run)
     with joined(recipe.parallel.kind) as world, _told_if_full(run), ExitStack() as own:
 
         def claim() -> None:
             check_trackers(recipe.log)
             own.enter_context(only_one(run / LOCK))
+            own.enter_context(left_as(before, OWN_FILES, worked=partial(has_worked, run)))
             own.enter_context(logged(run / LOG))
 
         world.lead(claim)
         return _train(recipe, world, run=run, hooks=hooks or Hooks())
+
+
+def has_worked(run: Path) -> bool:
+    """Return whether a run has more to show than its recipe: what it refused, encoded, measured or learnt."""
+    return any(path.name not in OWN_FILES for path in run.iterdir())
 
 
 def _train(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Path:
@@ -89,13 +99,15 @@ def _train(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Path:
     def claim() -> bool:
         if claim_run(recipe, run):
             shutil.rmtree(finished, ignore_errors=True)  # an earlier recipe's
-            for name in (METRICS, LEDGER, SESSIONS, TRACKERS):
+            for name in (METRICS, LEDGER, SESSIONS, TRACKERS, ORIGIN):
                 (run / name).unlink(missing_ok=True)
         return finished.is_dir() and _finished(run, recipe.stages[-1].name) is not None
 
     if world.lead(claim):
         say(f"{recipe.name}: nothing to do, {finished} is there")
         return finished
+    begun = any((run / FOLDER).glob("*"))
+    world.lead(lambda: check_origin(recipe.model, run, begun=begun))
     if world.ranks > 1:
         say(f"{recipe.name}: {world.ranks} processes, {world.kind}")
 

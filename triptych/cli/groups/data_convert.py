@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from triptych.cli.groups.sources import Source, usable_rows
-from triptych.core.errors import ConfigError
 from triptych.core.log import say
 
 TOLD = 10
@@ -24,28 +23,19 @@ def convert_source(
     ] = False,
 ) -> None:
     """Write the rows that can be used in another format; the pictures are copied beside the new file."""
-    from triptych.core.plugins import find
-    from triptych.data.disk.writing import LeavingOut
-    from triptych.data.format import Format, options_of, split_source
+    from triptych.data.disk.writing import LeavingOut, target_of
 
-    name, path = split_source(to)
-    plugin = find("format", name, Format)
-    if plugin.write is None:
-        raise ConfigError(f"format {name!r} can only be read. Convert to messages instead.")
-    if options := options_of(to):
-        raise ConfigError(f"{to!r}: {min(options)!r} is an option of reading. Leave it out of DST.")
-    if path.resolve() == split_source(source)[1].resolve():
-        raise ConfigError(f"{path} is the source itself. Write to another file.")
+    path, write = target_of(to, [source])
     if not skip:
-        say(f"{path}: {plugin.write(usable_rows(source), path)} rows")
+        say(f"{path}: {write(usable_rows(source), path)} rows")
         return
     rows = LeavingOut(usable_rows(source))
-    count = plugin.write(rows, path)
+    count = write(rows, path)
     for refused in rows.left_out[:TOLD]:
         say(f"left out: {refused.message}")
     if len(rows.left_out) > TOLD:
         say(f"and {len(rows.left_out) - TOLD} more")
-    say(f"{path}: {count} rows, {len(rows.left_out)} left out that {name} cannot say")
+    say(f"{path}: {count} rows, {len(rows.left_out)} left out that {to.partition(':')[0]} cannot say")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"convert": convert_source}

@@ -9,7 +9,6 @@ import typer
 from typer.core import TyperCommand
 
 from triptych.cli.groups.sources import AsJson, json_text
-from triptych.core.errors import ConfigError
 from triptych.core.log import say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
@@ -33,10 +32,11 @@ def decontaminate_sources(
     as_json: AsJson = False,
 ) -> None:
     """Find rows whose pictures or words a benchmark has: resized, saved again, cut a little; in runs of 13 words."""
+    from triptych.data.disk.writing import target_of
     from triptych.data.trust.decontaminate import decontaminate
 
     if out is not None:
-        _check_target(out, [*sources, *against])
+        target_of(out, [*sources, *against])
     found = decontaminate(sources, against)
     if out is not None:
         _write(out, sources, found)
@@ -73,25 +73,11 @@ class SpreadCommand(TyperCommand):
         return super().parse_args(ctx, spread(args))
 
 
-def _check_target(out: str, sources: Sequence[str]) -> None:
-    from triptych.core.plugins import find
-    from triptych.data.format import Format, split_source
-
-    name, path = split_source(out)
-    if find("format", name, Format).write is None:
-        raise ConfigError(f"format {name!r} can only be read. Write messages instead.")
-    if path.resolve() in {split_source(source)[1].resolve() for source in sources}:
-        raise ConfigError(f"{path} is one of the sources. Write to another file.")
-
-
 def _write(out: str, sources: Sequence[str], found: Found) -> None:
-    from triptych.core.plugins import find
-    from triptych.data.format import Format, split_source
+    from triptych.data.disk.writing import target_of
     from triptych.data.trust.decontaminate import clean_rows
 
-    name, path = split_source(out)
-    write = find("format", name, Format).write
-    assert write is not None, "checked before the work began"
+    path, write = target_of(out, sources)
     count = write(clean_rows(sources, found), path)
     say(f"{path}: {count} rows")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triptych.cli.groups.recipes import that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def plan_recipe(
     from triptych.train.inspection.preview import preview
     from triptych.train.recipe import load_recipe
 
-    found = preview(load_recipe(recipe, overrides or []), ranks=ranks, steps=steps)
+    with that_trains(recipe):
+        plan = load_recipe(recipe, overrides or [])
+    found = preview(plan, ranks=ranks, steps=steps)
     if as_json:
         typer.echo(json_text([each.as_json() for each in found]))
         return

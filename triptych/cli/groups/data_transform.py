@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triptych.cli.groups.sources import Source, measured_rows
-from triptych.core.errors import ConfigError
 from triptych.core.log import say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
@@ -32,18 +31,10 @@ def transform_source(
 ) -> None:
     """Write the rows that steps make of a source; the pictures are copied beside the new file."""
     from triptych.core.config import load_config
-    from triptych.core.plugins import find
-    from triptych.data.format import Format, options_of, split_source
+    from triptych.data.disk.writing import target_of
     from triptych.data.transform import Steps
 
-    name, path = split_source(to)
-    write = find("format", name, Format).write
-    if write is None:
-        raise ConfigError(f"format {name!r} can only be read. Write messages instead.")
-    if options := options_of(to):
-        raise ConfigError(f"{to!r}: {min(options)!r} is an option of reading. Leave it out of DST.")
-    if path.resolve() == split_source(source)[1].resolve():
-        raise ConfigError(f"{path} is the source itself. Write to another file.")
+    path, write = target_of(to, [source])
     plans = load_config(steps, model=Steps).steps
     refused: Counter[str] = Counter()
     left: Counter[str] = Counter()

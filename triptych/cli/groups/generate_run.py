@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triptych.cli.groups.recipes import that_makes_data
 from triptych.core.log import say
 
 if TYPE_CHECKING:  # loaded when a command needs them
@@ -38,7 +39,8 @@ def run_recipe(
     from triptych.generate.recipe import load_recipe
 
     part = parse_shard(shard) if shard else None
-    plan = load_recipe(recipe, overrides or [])
+    with that_makes_data(recipe):
+        plan = load_recipe(recipe, overrides or [])
     run = folder or (RUNS / plan.name / part.folder if part else RUNS / plan.name)
     _tell(generate(plan, folder=run, shard=part))
 

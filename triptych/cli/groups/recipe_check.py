@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from triptych.cli.groups.recipe_show import Overrides, RecipeFile
+from triptych.cli.groups.recipes import that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 
 
@@ -16,7 +17,9 @@ def check_recipe(recipe: RecipeFile, overrides: Overrides = None, *, as_json: As
     from triptych.train.inspection.twin import original_of, twin_of
     from triptych.train.recipe import load_recipe
 
-    found, original, twin = load_recipe(recipe, overrides or []), original_of(recipe), twin_of(recipe)
+    with that_trains(recipe):
+        found = load_recipe(recipe, overrides or [])
+    original, twin = original_of(recipe), twin_of(recipe)
     if original is not None:
         findings = [*review(found), *(each for each in review(load_recipe(original), twin=found) if each.key == "twin")]
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triptych.cli.groups.recipe_show import Overrides, RecipeFile
+from triptych.cli.groups.recipes import that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def plan_run(
 
     if gpu not in GPUS:
         raise NotFoundError(f"no GPU is called {gpu!r}. There are: {', '.join(GPUS)}.")
-    found = load_recipe(recipe, overrides or [])
+    with that_trains(recipe):
+        found = load_recipe(recipe, overrides or [])
     shape = shape_of(found.model, recipes=recipe.parent)
     stages = plan_stages(found, shape, gpu=GPUS[gpu], gpus=gpus, mfu=mfu, epoch_tokens=tokens)
     if as_json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from triptych.cli.groups.recipes import that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def show_recipe(recipe: RecipeFile, overrides: Overrides = None, *, as_json: AsJ
     from triptych.train.inspection.shown import changed, page_of
     from triptych.train.recipe import Recipe, resolve
 
-    found = load_config(recipe, overrides or [], model=Recipe)
+    with that_trains(recipe):
+        found = load_config(recipe, overrides or [], model=Recipe)
     if as_json:
         told: dict[str, Json] = {"recipe": resolve(found).model_dump(mode="json"), "not_default": [*changed(found)]}
         typer.echo(json_text(told))
@@ -47,7 +49,8 @@ def compare_recipes(
     from triptych.train.inspection.shown import differences
     from triptych.train.recipe import load_recipe
 
-    found = differences(load_recipe(first), load_recipe(second))
+    with that_trains(first, second):
+        found = differences(load_recipe(first), load_recipe(second))
     if as_json:
         typer.echo(json_text([{"key": key, "a": here, "b": there} for key, here, there in found]))
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from triptych.core.records import Json
-from triptych.data.disk.rows import bad, listed
+from triptych.data.disk.rows import listed, of_another_layout
 
 _READ_AS = {
     "messages": "messages, sharegpt, trl or swift",
@@ -21,6 +21,10 @@ _READ_AS = {
     "prompt": "trl, alpaca or mantis_classification",
 }
 
+_KEYS_SHOWN = 8
+_CHARACTERS = 100
+"""Most that is shown of a row's keys."""
+
 
 def turns_in(row: Mapping[str, Json], key: str) -> list[Json]:
     """Return the turns that a row has under a key.
@@ -28,8 +32,7 @@ def turns_in(row: Mapping[str, Json], key: str) -> list[Json]:
     Raises:
         RowError: it has none; where it has the key of other layouts, the message names those.
     """
-    if row.get(key) is None:
-        refuse_other_layouts(row, key)
+    check_has(row, key)
     return listed(row.get(key), key)
 
 
@@ -41,4 +44,16 @@ def refuse_other_layouts(row: Mapping[str, Json], key: str) -> None:
     """
     for other, formats in _READ_AS.items():
         if row.get(other):
-            raise bad(f"it has no {key!r}, but {other!r}. Read the file as {formats}.")
+            raise of_another_layout(f"it has no {key!r}, but {other!r}. Read the file as {formats}.")
+
+
+def check_has(row: Mapping[str, Json], key: str) -> None:
+    """Refuse a row without a key that every row of its layout has. Raises RowError."""
+    if row.get(key) is None:
+        refuse_other_layouts(row, key)
+        raise of_another_layout(f"it has no {key!r}, which every row of this layout has. {_keys_of(row)}")
+
+
+def _keys_of(row: Mapping[str, Json]) -> str:
+    shown = ", ".join([*row][:_KEYS_SHOWN]) or "none"
+    return f"Its keys are: {shown[:_CHARACTERS]}. Read the file as the format that it is in."

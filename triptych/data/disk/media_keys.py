@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from triptych.core.records import Json
-from triptych.data.disk.rows import bad
+from triptych.data.disk.rows import bad, of_another_layout
 
 MEDIA_KEYS = frozenset({"image", "images", "video", "videos", "audio", "audios"})
 """What published rows call their media."""
@@ -50,4 +50,6 @@ def refuse_media(row: Mapping[str, Json], own: Collection[str]) -> None:
         kind = key.removesuffix("s")
         if kind == "audio":
             raise bad(f"{key!r} is for audio, which Triptych does not tune on. Leave the row out.")
-        raise bad(f"{key!r} is no key of this layout, so its {kind}s would be lost. Read the file as {_READ_AS[kind]}.")
+        raise of_another_layout(
+            f"{key!r} is no key of this layout, so its {kind}s would be lost. Read the file as {_READ_AS[kind]}."
+        )

@@ -12,11 +12,20 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from triptych.core.errors import ConfigError
 from triptych.core.records import Box, Example, Json, Role, Text, Turn
 from triptych.data.disk.json_rows import Row, read_rows
 from triptych.data.disk.parquet_rows import is_parquet, read_parquet_rows
-from triptych.data.format import Format, Reader, Refused, RowError, RowReader, Trait, Writer
+from triptych.data.format import (
+    OTHER_LAYOUT,
+    Format,
+    Reader,
+    Refused,
+    RowError,
+    RowReader,
+    Trait,
+    Writer,
+    check_options,
+)
 from triptych.data.media.locate import ImageError
 
 Build = Callable[[dict[str, Json], str], Example]
@@ -55,13 +64,8 @@ def row_format(
         cannot: as ``Format.cannot``.
     """
 
-    def check(given: Mapping[str, str]) -> None:
-        if unknown := sorted(given.keys() - set(options)):
-            known = ", ".join(sorted([*options, "limit", "rows"]))
-            raise ConfigError(f"this format has no option {unknown[0]!r}. There are: {known}.")
-
     def each(path: Path, given: Mapping[str, str]) -> RowReader | None:
-        check(given)
+        check_options(given, options)
         if is_parquet(path):
             return None
         build = start(path, given)
@@ -72,7 +76,7 @@ def row_format(
         yield from (convert_row(row, build, path=path) for row in rows_of(path))
 
     def configure(given: Mapping[str, str]) -> Reader:
-        check(given)
+        check_options(given, options)
         return lambda path: rows(path, given)
 
     return Format(
@@ -186,6 +190,11 @@ def labels_of(value: Json) -> Iterator[tuple[str, float]]:
 def bad(message: str) -> RowError:
     """Return the refusal of a row that does not have its layout's shape."""
     return RowError("bad row", message)
+
+
+def of_another_layout(message: str) -> RowError:
+    """Return the refusal of a row that lacks what every row of its layout has: the file may be of another one."""
+    return RowError(OTHER_LAYOUT, message)
 
 
 def check_turns(turns: Sequence[Turn], *, labelled: bool = False) -> None:

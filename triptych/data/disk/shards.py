@@ -18,6 +18,7 @@ from pathlib import Path
 
 from triptych.core.errors import DataError
 from triptych.core.files import part_folder, replace_folder
+from triptych.core.undo import made_folder
 from triptych.data.disk.writing import written
 from triptych.data.media.locate import index_tar
 
@@ -114,15 +115,15 @@ def write_shards(samples: Iterable[Sequence[Content]], path: Path, *, shard_byte
         raise DataError(f"{path}: a pattern is only read. Write to a folder, or to one .tar file.")
     if path.exists() and (not path.is_dir() or any(inner.suffix != ".tar" for inner in path.iterdir())):
         raise DataError(f"{path}: holds other things than shards. Write to a folder of their own.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = part_folder(path)
-    try:
-        count = _write_one(numbered, new / "00000.tar", shard_bytes)
-        for shard, first in enumerate(numbered, start=1):
-            count += _write_one(chain([first], numbered), new / f"{shard:05d}.tar", shard_bytes)
-        replace_folder(path, new)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with made_folder(path.parent):
+        new = part_folder(path)
+        try:
+            count = _write_one(numbered, new / "00000.tar", shard_bytes)
+            for shard, first in enumerate(numbered, start=1):
+                count += _write_one(chain([first], numbered), new / f"{shard:05d}.tar", shard_bytes)
+            replace_folder(path, new)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
     return count
 
 

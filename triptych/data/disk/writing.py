@@ -1,6 +1,7 @@
 """Examples to a file, row by row: the file takes its name when the last row is in, otherwise the old one stays.
 
-Not a layout: ``formats/`` says what a row looks like. Pictures that lie elsewhere are copied beside the file.
+Not a layout: ``formats/`` says what a row looks like. Pictures that lie elsewhere are copied beside the file; those of
+a row that does not fit, and of a file that is not finished, are taken away again.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from triptych.core.errors import DataError
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.plugins import find
 from triptych.core.records import Example, Json
-from triptych.data.format import Refused, RowError
+from triptych.core.undo import made_folder
+from triptych.data.format import Format, Refused, RowError, Writer, options_of, split_source
 from triptych.data.media.folder import ImageShelf
 from triptych.data.media.locate import ImageError
 
@@ -36,6 +39,34 @@ class LeavingOut(Iterable[Example]):
         return iter(self.examples)
 
 
+def target_of(to: str, sources: Sequence[str] = ()) -> tuple[Path, Writer]:
+    """Return the path and the writer of a file to be written, ``FORMAT:PATH``, before any work is done for it.
+
+    Args:
+        to: the file.
+        sources: what it is made of; it must be another file.
+
+    Raises:
+        ConfigError: it is malformed or one of the sources, the format is only read, or does not write such files.
+        NotFoundError: no such format.
+    """
+    name, path = split_source(to)
+    plugin = find("format", name, Format)
+    if plugin.write is None:
+        raise ConfigError(f"{to!r}: format {name!r} can only be read. Write messages:PATH.jsonl instead.")
+    if options := options_of(to):
+        raise ConfigError(f"{to!r}: {min(options)!r} is an option of reading. Leave it out.")
+    if not plugin.folders and not any(path.name.endswith(ending) for ending in plugin.endings):
+        known = " or ".join(plugin.endings)
+        raise ConfigError(
+            f"{to!r}: format {name!r} writes files that end in {known}. Write {name}:{_renamed(path, plugin)}."
+        )
+    if path.resolve() in {split_source(source)[1].resolve() for source in sources}:
+        which = "the source itself" if len(sources) == 1 else "one of the sources"
+        raise ConfigError(f"{path} is {which}. Write to another file.")
+    return path, plugin.write
+
+
 def write_rows(examples: Iterable[Example], path: Path, row_of: Callable[[Example, ImageShelf], Json]) -> int:
     """Write each example as ``row_of`` puts it, as JSON Lines; as one JSON list where the file ends in ``.json``.
 
@@ -45,8 +76,13 @@ def write_rows(examples: Iterable[Example], path: Path, row_of: Callable[[Exampl
     shelf = ImageShelf(path.parent)
     as_list = path.suffix == ".json"
     count = 0
-    with written(path) as file:
-        for count, line in enumerate(put_all(examples, path, lambda said: _line(row_of(said, shelf))), start=1):
+
+    def line_of(example: Example) -> bytes:
+        with shelf.all_or_none():
+            return _line(row_of(example, shelf))
+
+    with written(path) as file, shelf.all_or_none():
+        for count, line in enumerate(put_all(examples, path, line_of), start=1):
             file.write((b"[\n" if count == 1 else b",\n") + line if as_list else line + b"\n")
         if as_list:
             file.write(b"\n]\n" if count else b"[]\n")
@@ -79,6 +115,12 @@ def put(example: Example, number: int, path: Path, row_of: Callable[[Example], R
         raise DataError(_refusal(example, number, path, error).message) from None
 
 
+def _renamed(path: Path, plugin: Format) -> Path:
+    """Return a path with the first of a format's endings in place of its own."""
+    stem = path.name.removesuffix(path.suffix) or path.name
+    return path.with_name(f"{stem}{plugin.endings[0]}")
+
+
 def _refusal(example: Example, number: int, path: Path, error: Exception) -> Refused:
     where = f"{path}: row {number} (id {example.id!r})"
     reason = error.reason if isinstance(error, RowError | ImageError) else "bad row"
@@ -95,15 +137,15 @@ def _line(row: Json) -> bytes:
 
 @contextmanager
 def written(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its name when the block ends well; otherwise the old file stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Open a file that takes its name when the block ends well; otherwise the old file stays, or no new folder."""
     # In its own folder, as a rename is atomic only within one file system; a name of its own, as two may write at once.
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with made_folder(path.parent):
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)

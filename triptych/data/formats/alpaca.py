@@ -33,7 +33,7 @@ from triptych.data.disk.marks import (
     video_names,
 )
 from triptych.data.disk.media_keys import MEDIA_KEYS, entries_of, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, listed, row_format, words
+from triptych.data.disk.rows import Build, bad, check_turns, id_of, listed, of_another_layout, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -66,7 +66,8 @@ def said_by(row: Mapping[str, Json]) -> list[tuple[Role, str]]:
     asked = [key for key in (one_of(row, QUESTIONS), "input") if key is not None and row.get(key)]
     if not asked:
         refuse_other_layouts(row, "instruction")
-        raise bad(f"it has no question: none of {', '.join((*QUESTIONS, 'input'))}. Read the file as another format.")
+        known = ", ".join((*QUESTIONS, "input"))
+        raise of_another_layout(f"it has no question: none of {known}. Read the file as another format.")
     said.append(("user", "\n".join(words(row[key], key) for key in asked)))
     if (answer := one_of(row, ANSWERS)) is not None:
         said.append(("assistant", words(row[answer], answer)))

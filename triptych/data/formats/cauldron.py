@@ -39,10 +39,11 @@ def _start(path: Path, options: Mapping[str, str]) -> Build:
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_media(row, _OWN)
+    texts = turns_in(row, "texts")
     shown = tuple(media.image(entry) for entry in entries_of(row, "image"))
     turns: list[Turn] = []
     sources: list[Json] = []
-    for number, value in enumerate(turns_in(row, "texts")):
+    for number, value in enumerate(texts):
         said = keyed(value, f"text {number}")
         asked, answer = (words(said.get(who), f"the {who}'s words of text {number}") for who in ("user", "assistant"))
         question = (Text(asked),) if asked else ()

@@ -42,7 +42,7 @@ from triptych.data.disk.marks import (
     video_names,
 )
 from triptych.data.disk.media_keys import names_nothing, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, role_of, row_format, words
+from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, of_another_layout, role_of, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -83,7 +83,7 @@ def example_of(
     said = [_said(turn, number) for number, turn in enumerate(turns_in(row, "conversations"))]
     for key in sorted(_NEVER & row.keys()):
         if not names_nothing(row[key]):
-            raise bad(
+            raise of_another_layout(
                 f"{key!r} is no key of this layout. Call it {key[:-1]!r}, or read the file as mantis or sharegpt."
             )
     refuse_media(row, _OWN)

@@ -31,7 +31,7 @@ from triptych.data.disk.marks import (
     split_others,
 )
 from triptych.data.disk.media_keys import entries_of, names_nothing, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, role_of, row_format, words
+from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, of_another_layout, role_of, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -56,7 +56,7 @@ def example_of(row: dict[str, Json], find: Callable[[object], ImageRef], origin:
         RowError, ImageError: the row cannot be used.
     """
     if not names_nothing(row.get("video")):
-        raise bad("a video is no chat row of images. Read the file as mantis_video.")
+        raise of_another_layout("a video is no chat row of images. Read the file as mantis_video.")
     roles, texts = said_by(row)
     refuse_media(row, OWN)
     images = [find(entry) for entry in entries_of(row, "image")]

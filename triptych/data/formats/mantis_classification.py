@@ -16,6 +16,7 @@ from pathlib import Path
 
 from triptych.core.records import Example, Json, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import (
     CANNOT,
     MARK,
@@ -57,6 +58,7 @@ def _label_names(path: Path) -> tuple[str, ...]:
 
 def _example(row: dict[str, Json], names: tuple[str, ...], media: Media, origin: str) -> Example:
     refuse_media(row, _OWN)
+    check_has(row, "prompt")
     text = words(row.get("prompt"), "the prompt")
     values = dict(labels_of(keyed(row.get("labels"), "labels")))
     if not values:

@@ -19,6 +19,7 @@ from string import ascii_uppercase
 
 from triptych.core.records import Example, ImageRef, Json, Text, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import (
     CANNOT,
     count_marks,
@@ -52,6 +53,7 @@ def _start(path: Path, options: Mapping[str, str]) -> Build:
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_media(row, _OWN)
+    check_has(row, "question_type")
     images = [media.image(entry) for entry in entries_of(row, "image")]
     turns = _turns(row, images)
     skills, facts = split_others(row, _OWN)

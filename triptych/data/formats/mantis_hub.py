@@ -17,14 +17,14 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from triptych.core.errors import ConfigError, DataError
+from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, images_of
 from triptych.data.disk.finder import Media
 from triptych.data.disk.marks import CANNOT, check_whole, join_others, marked
 from triptych.data.disk.parquet import IMAGE, TEXT, list_of, packed, write_parquet
 from triptych.data.disk.parquet_rows import read_parquet_rows
 from triptych.data.disk.rows import bad, convert_row
-from triptych.data.format import Format, Reader, Refused
+from triptych.data.format import Format, Reader, Refused, check_options
 from triptych.data.formats.mantis import example_of
 from triptych.data.media.folder import ImageFolder
 from triptych.data.media.locate import ImageError, zip_members
@@ -45,8 +45,7 @@ def write(examples: Iterable[Example], path: Path) -> int:
 
 def configure(options: Mapping[str, str]) -> Reader:
     """Return the reader of one split. Raises ConfigError."""
-    if unknown := sorted(options.keys() - {"split"}):
-        raise ConfigError(f"mantis_hub has no option {unknown[0]!r}. There are: limit, split.")
+    check_options(options, ("split",))
     return partial(_read, split=options.get("split"))
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
+from triptych.core.undo import made_folder
 from triptych.data.disk.finder import MEDIA_OPTIONS, Finder, media_of
 from triptych.data.disk.foreign_keys import refuse_turn
 from triptych.data.disk.layouts import turns_in
@@ -69,12 +70,13 @@ def write(examples: Iterable[Example], path: Path) -> int:
     if not is_parquet(path):
         return write_rows(examples, path, lambda example, shelf: _shelved(*row_of(example), shelf, copy_images=True))
     shelf = ImageShelf(path.parent)
-    return write_parquet(
-        examples,
-        path,
-        lambda example: columns_of(_shelved(*row_of(example), shelf, copy_images=False)),
-        features=FEATURES,
-    )
+
+    def columns(example: Example) -> dict[str, object]:
+        with shelf.all_or_none():
+            return columns_of(_shelved(*row_of(example), shelf, copy_images=False))
+
+    with made_folder(path.parent), shelf.all_or_none():
+        return write_parquet(examples, path, columns, features=FEATURES)
 
 
 def _start(path: Path, options: Mapping[str, str]) -> Build:

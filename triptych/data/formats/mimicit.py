@@ -42,7 +42,7 @@ from triptych.data.disk.media_keys import refuse_media
 from triptych.data.disk.mimicit_files import ENDING, OWN, prefix_of, write_files
 from triptych.data.disk.name_table import NameTable, Place, table_of
 from triptych.data.disk.rows import bad, check_turns, convert_row, keyed, listed, words
-from triptych.data.format import Format, Reader, Refused, RowError
+from triptych.data.format import Format, Reader, Refused, RowError, check_options
 from triptych.data.media.images import ImageError
 
 OPTIONS = ("context", "images", "train")
@@ -59,8 +59,7 @@ def read(path: Path) -> Iterator[Example | Refused]:
 
 def configure(options: Mapping[str, str]) -> Reader:
     """Return the reader for ``#images=``, ``#train=`` and ``#context=``. Raises ConfigError."""
-    if unknown := sorted(options.keys() - set(OPTIONS)):
-        raise ConfigError(f"this format has no option {unknown[0]!r}. There are: {', '.join(OPTIONS)}, limit.")
+    check_options(options, OPTIONS)
     if (context := options.get("context", "none")) not in CONTEXTS:
         raise ConfigError(f"context is {context!r}. There are: {', '.join(CONTEXTS)}.")
     if "train" in options and options.get("context", "train") != "train":

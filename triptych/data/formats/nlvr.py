@@ -16,8 +16,9 @@ from pathlib import Path
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Box, Example, Json, Part, Text, Turn
 from triptych.data.disk.json_rows import read_rows
+from triptych.data.disk.layouts import check_has
 from triptych.data.disk.rows import bad, check_turns, convert_row, words
-from triptych.data.format import Format, Reader, Refused
+from triptych.data.format import Format, Reader, Refused, check_options
 from triptych.data.media.folder import ImageFolder
 
 BOXES: tuple[Box, Box, Box] = ((0, 0, 100, 100), (150, 0, 250, 100), (300, 0, 400, 100))
@@ -33,8 +34,7 @@ def read(path: Path) -> Iterator[Example | Refused]:
 
 def configure(options: Mapping[str, str]) -> Reader:
     """Return the reader for ``directories`` and ``permutation``. Raises ConfigError."""
-    if unknown := sorted(options.keys() - {"directories", "permutation"}):
-        raise ConfigError(f"nlvr has no option {unknown[0]!r}. There are: directories, limit, permutation.")
+    check_options(options, ("directories", "permutation"))
     wanted = _numbers(options["directories"]) if "directories" in options else None
     permutation = options.get("permutation", "0")
     if permutation not in {str(k) for k in range(PERMUTATIONS)}:
@@ -62,6 +62,7 @@ def _statements(folder: Path) -> Path:
 
 
 def _example(row: dict[str, Json], folder: ImageFolder, split: str, permutation: int, origin: str) -> Example:
+    check_has(row, "identifier")
     identifier = words(row.get("identifier"), "identifier")
     directory = words(row.get("directory"), "directory")
     label = words(row.get("label"), "label").lower()

@@ -18,7 +18,7 @@ from pathlib import Path
 from triptych.core.records import Example, ImageRef, Json, Part, Role, Text, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
-from triptych.data.disk.layouts import refuse_other_layouts
+from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import CANNOT, MARK, image_names, join_others, split_others
 from triptych.data.disk.media_keys import entries_of, refuse_media
 from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, listed, role_of, row_format, words
@@ -67,7 +67,7 @@ def _messages(row: dict[str, Json]) -> list[tuple[Role, Json]]:
             raise bad("both 'messages' and a prompt or a completion are given. Leave one out.")
         return [_message(value, f"message {k}") for k, value in enumerate(listed(row["messages"], "messages"))]
     if row.get("prompt") is None:
-        refuse_other_layouts(row, "messages")
+        check_has(row, "messages")
     said: list[tuple[Role, Json]] = []
     for key, role in (("prompt", "user"), ("completion", "assistant")):
         value = row.get(key)

@@ -31,7 +31,7 @@ from triptych.data.disk.marks import split_others
 from triptych.data.disk.rows import bad, check_turns, convert_row, id_of, words
 from triptych.data.disk.shards import Content, Sample, samples_of, shards_of, split_name, write_shards
 from triptych.data.disk.writing import put_all
-from triptych.data.format import Format, Reader, Refused, RowError
+from triptych.data.format import Format, Reader, Refused, RowError, check_options
 from triptych.data.formats import llava, mantis, messages
 from triptych.data.media.locate import SUFFIXES, ImageError, keep_bytes, name_of, read_bytes
 from triptych.data.media.unpack import suffix_of
@@ -49,8 +49,7 @@ def read(path: Path) -> Iterator[Example | Refused]:
 
 def configure(options: Mapping[str, str]) -> Reader:
     """Return the reader for ``#images=members`` and ``#missing_marks=front``. Raises ConfigError."""
-    if unknown := sorted(options.keys() - set(OPTIONS)):
-        raise ConfigError(f"this format has no option {unknown[0]!r}. There are: {', '.join(OPTIONS)}, limit.")
+    check_options(options, OPTIONS)
     if options.get("images", "members") != "members":
         raise ConfigError(f"images is {options['images']!r}: write #images=members, or leave it out.")
     if (missing := options.get("missing_marks")) is not None:
@@ -253,5 +252,6 @@ FORMAT = Format(
     about="WebDataset tar shards: rows with their pictures, or captions, read in place",
     configure=configure,
     endings=(".tar",),
+    folders=True,
     cannot=frozenset({"videos"}),
 )

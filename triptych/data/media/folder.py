@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from triptych.core.files import sha256_of, write_atomically
@@ -121,12 +122,26 @@ class ImageFolder:
 
 
 class ImageShelf:
-    """Names pictures and videos from a file that is being written. State: the names it has given."""
+    """Names pictures and videos from a file that is being written. State: the names it has given, its new copies."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._root = folder.resolve()
         self._names: dict[str, str] = {}
+        self._new: list[Path] = []
+        """Files and folders that it has made, each after the folder that it is in."""
+
+    @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """Take away what was copied in the block, where the block fails: nothing that is written refers to it."""
+        named, made = len(self._names), len(self._new)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            if failed:
+                self._take_back(named, made)
 
     def name(self, source: str) -> str:
         """Return a picture's path from the folder; one that is no file in it is copied to ``images/`` first.
@@ -164,8 +179,7 @@ class ImageShelf:
         name = PurePosixPath(name_of(source))
         suffix = name.suffix if name.suffix.lower() in SUFFIXES else suffix_of(content)
         file = _with_sha(name.stem, hashlib.sha256(content).hexdigest(), suffix)
-        if not (copy := self._folder / IMAGES / file).exists():
-            write_atomically(copy, content)
+        self._keep(self._folder / IMAGES / file, lambda: content)
         return f"{IMAGES}/{file}"
 
     def _filmed(self, path: Path) -> str:
@@ -175,16 +189,32 @@ class ImageShelf:
         sha = hashlib.sha256("".join(f"{frame.name} {sha256_of(frame)}\n" for frame in frames).encode("utf-8"))
         copy = self._folder / VIDEOS / _with_sha(path.name, sha.hexdigest(), "")
         for frame in frames:
-            if not (file := copy / frame.name).exists():
-                write_atomically(file, frame.read_bytes())
+            self._keep(copy / frame.name, frame.read_bytes)
         return f"{VIDEOS}/{copy.name}"
 
     def _copied(self, path: Path, shelf: str) -> str:
         # Named by content: equal pictures are stored once, and different ones never collide.
         file = _with_sha(path.stem, sha256_of(path), path.suffix)
-        if not (copy := self._folder / shelf / file).exists():
-            write_atomically(copy, path.read_bytes())
+        self._keep(self._folder / shelf / file, path.read_bytes)
         return f"{shelf}/{file}"
+
+    def _take_back(self, named: int, made: int) -> None:
+        """Forget all names but so many, and delete all new files and folders but so many."""
+        while len(self._names) > named:
+            self._names.popitem()
+        for path in reversed(self._new[made:]):
+            with suppress(OSError):  # gone, or somebody else's file is in that folder
+                path.rmdir() if path.is_dir() else path.unlink()
+        del self._new[made:]
+
+    def _keep(self, copy: Path, read: Callable[[], bytes]) -> None:
+        """Write a copy that is not there yet."""
+        if copy.exists():
+            return
+        folders = [copy.parent, *copy.parent.parents]
+        self._new += reversed([folder for folder in folders if not folder.exists()])
+        self._new.append(copy)
+        write_atomically(copy, read())
 
 
 def _with_sha(stem: str, sha: str, suffix: str) -> str:

@@ -22,6 +22,7 @@ from triptych.core.errors import DataError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.log import say
 from triptych.core.records import Answer, Json
+from triptych.generate.running.replies import BATCHES
 from triptych.generate.running.spend import Allowance
 from triptych.infer.flight import wishes_of
 from triptych.infer.limits import Cost
@@ -30,7 +31,6 @@ from triptych.infer.reply import OVERRUN, Spoken, Trouble, one_line, read_reply
 from triptych.infer.responder import Cause, Failed, Query, Told
 from triptych.infer.wire import guess_tokens, messages_of, most_tokens
 
-BATCHES = "batches"
 MOST_REQUESTS = 50_000
 MOST_BYTES = 150_000_000
 """Of one file of requests; OpenAI takes 50,000 requests and 200 MB."""

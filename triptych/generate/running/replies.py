@@ -32,6 +32,8 @@ from triptych.generate.running.lines import LineFile
 from triptych.generate.written import line_of
 
 REPLIES = "replies"
+BATCHES = "batches"
+"""Folder of what was asked through a batch API (``batches``)."""
 INDEX = "index.sqlite"
 PART = ".shard-"
 """Where a teacher's name ends in the name of a file that came from a part of the run."""

@@ -21,7 +21,7 @@ from triptych.core.shard import Shard, parse_shard
 from triptych.generate.item import Item
 from triptych.generate.recipe import RECIPE, Recipe, identity, lasting, read_recipe, write_recipe
 from triptych.generate.running.files import STAGES, Note, Placed, StageFiles, short_id
-from triptych.generate.running.replies import REPLIES
+from triptych.generate.running.replies import BATCHES, REPLIES
 
 PART = "part.json"
 
@@ -40,10 +40,16 @@ def claim(folder: Path, shard: Shard | None) -> None:
         )
     if there == shard and (folder / PART).exists():
         return
-    if (folder / PART).exists():
+    if (folder / PART).exists() and has_worked(folder):
         held = f"part {there}" if there else "all items"
         raise RunError(f"{folder} holds {held}, not {f'part {shard}' if shard else 'all items'}. Use another folder.")
     write_atomically(folder / PART, json.dumps({"shard": str(shard) if shard else None}) + "\n")
+
+
+def has_worked(folder: Path) -> bool:
+    """Return whether a run has something to show: a finished stage, or something that a teacher was asked."""
+    asked = [*(folder / REPLIES).glob("*.jsonl"), *(folder / BATCHES).glob("*")]
+    return any((folder / STAGES).glob("*.json")) or any(path.stat().st_size for path in asked)
 
 
 def part_in(folder: Path) -> Shard | None:

@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import field_validator
+
+from triptych.core.errors import TriptychError
 from triptych.core.log import say
+from triptych.core.plugins import find
 from triptych.core.records import ImageRef, VideoRef
 from triptych.data.format import Refused
 from triptych.data.media.locate import exists
-from triptych.generate.annotation import files_of, read_annotations, split_annotations
+from triptych.generate.annotation import AnnotationLayout, files_of, read_annotations, split_annotations
 from triptych.generate.item import Annotation, Item, Refusal
 from triptych.generate.stage import Made, Stage, StageSettings
 
@@ -34,6 +38,15 @@ class Annotate(StageSettings):
     """What ids begin with; otherwise the layout's name."""
     check: bool = False
     """Whether an entry whose image is not there is refused at once. Otherwise it is refused when it is needed."""
+
+    @field_validator("source")
+    @classmethod
+    def _check_layout(cls, value: str) -> str:
+        try:
+            find("annotation", split_annotations(value)[0], AnnotationLayout)
+        except TriptychError as error:
+            raise ValueError(str(error)) from None
+        return value
 
 
 def begin(settings: Annotate, seed: int) -> Iterator[Made]:

@@ -15,11 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import field_validator
 
-from triptych.core.errors import ConfigError, TriptychError
-from triptych.core.plugins import find
+from triptych.core.errors import TriptychError
 from triptych.core.records import Example, ImageRef, Json, Part, replace_parts
-from triptych.data.disk.writing import LeavingOut
-from triptych.data.format import Format, options_of, split_source
+from triptych.data.disk.writing import LeavingOut, target_of
 from triptych.data.media.images import ImageError, load_image
 from triptych.data.media.locate import keep_bytes, name_of
 from triptych.generate.item import Item, Refusal
@@ -44,11 +42,7 @@ class Export(StageSettings):
     @classmethod
     def _check_format(cls, value: str) -> str:
         try:
-            name, _ = split_source(value)
-            if find("format", name, Format).write is None:
-                raise ConfigError(f"format {name!r} can only be read. Write messages instead.")
-            if options := options_of(value):
-                raise ConfigError(f"{min(options)!r} is an option of reading. Leave it out.")
+            target_of(value)
         except TriptychError as error:
             raise ValueError(str(error)) from None
         return value
@@ -56,9 +50,7 @@ class Export(StageSettings):
 
 def write(items: Iterable[Item], settings: Export, folder: Path) -> Iterator[Made]:
     """Write the file; then yield every item, those that the layout cannot say as refusals."""
-    name, path = split_source(settings.to)
-    writer = find("format", name, Format).write
-    assert writer is not None, "the settings have been checked"
+    path, writer = target_of(settings.to)
     with spooled(folder=folder) as spool:
         rows = _Rows(spool, settings)
         for item in items:

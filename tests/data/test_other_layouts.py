@@ -1,0 +1,109 @@
+"""A file given to another format than its own: the refusal says which format it looks like, and what to write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.records import Example, Json
+from triptych.data.disk.json_rows import Row
+from triptych.data.format import OTHER_LAYOUT, Refused, random_rows, read_source
+
+SAID: list[Json] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+FROM: list[Json] = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+MANTIS: dict[str, Json] = {"id": "m", "images": [], "conversation": SAID}
+
+
+def written(folder: Path, *rows: Json, name: str = "train.json") -> Path:
+    path = folder / name
+    path.write_text(json.dumps(list(rows)), encoding="utf-8")
+    return path
+
+
+def first_refusal(source: str) -> Refused:
+    row = next(iter(read_source(source)))
+    assert isinstance(row, Refused), row
+    return row
+
+
+@pytest.mark.parametrize("name", ["sharegpt", "llava", "messages", "trl", "cauldron", "nlvr", "mantis_eval", "alpaca"])
+def test_a_mantis_file_is_recognised_whatever_it_is_read_as(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, MANTIS)
+    row = first_refusal(f"{name}:{path}")
+    assert row.reason == OTHER_LAYOUT
+    assert row.message.endswith(f"The file looks like mantis (or mantis_video, swift): write mantis:{path}")
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"sentence": "s", "label": "True", "identifier": "dev-0-0", "directory": "3"}, "nlvr"),
+        ({"texts": [{"user": "a", "assistant": "b"}], "images": []}, "cauldron"),
+        ({"messages": SAID}, "messages"),
+        ({"prompt": "How good?", "images": [], "labels": {"good": 1.0}}, "mantis_classification"),
+    ],
+)
+def test_other_files_are_recognised_too(row: dict[str, Json], name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, row)
+    told = first_refusal(f"llava:{path}").message
+    assert f"The file looks like {name}" in told
+    assert told.endswith(f"write {name}:{path}")
+
+
+def test_what_is_to_be_written_keeps_the_options(tmp_path: Path) -> None:
+    source = f"{written(tmp_path, MANTIS)}#limit=1"
+    assert first_refusal(f"sharegpt:{source}").message.endswith(f"write mantis:{source}")
+
+
+def test_pictures_that_are_not_there_hide_no_layout(tmp_path: Path) -> None:
+    path = written(tmp_path, {**MANTIS, "images": ["gone.png"]})
+    assert "looks like mantis (or mantis_video, swift)" in first_refusal(f"sharegpt:{path}").message
+
+
+def test_a_file_that_cannot_be_read_at_all_is_recognised_too(tmp_path: Path) -> None:
+    path = written(tmp_path, MANTIS)
+    with pytest.raises(DataError, match="looks like mantis"):
+        list(read_source(f"webdataset:{path}"))
+
+
+def test_one_odd_row_of_a_file_says_nothing_of_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, {"id": "l", "conversations": FROM}, MANTIS)
+    rows = list(read_source(f"llava:{path}"))
+    assert isinstance(rows[0], Example)
+    assert isinstance(rows[1], Refused)
+    assert "looks like" not in rows[1].message
+
+
+def test_rows_of_no_known_layout_name_their_keys_and_no_format(tmp_path: Path) -> None:
+    told = first_refusal(f"sharegpt:{written(tmp_path, {'colour': 'red', 'sound': 'loud'})}").message
+    assert "it has no 'conversations'" in told
+    assert "Its keys are: colour, sound." in told
+    assert "looks like" not in told
+    assert "null" not in told
+
+
+def test_rows_that_are_read_at_random_say_it_as_well(tmp_path: Path) -> None:
+    found = random_rows(f"sharegpt:{written(tmp_path, MANTIS)}")
+    assert found is not None
+    row = found.read(Row(0, dict(MANTIS)))
+    assert isinstance(row, Refused)
+    assert "looks like mantis" in row.message
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("mantis:train.json#imge_dir=x", "no option 'imge_dir'. Did you mean 'image_dir'?"),
+        ("nlvr:train.json#lmit=2", "no option 'lmit'. Did you mean 'limit'?"),
+        ("mimicit:train.json#contxt=none", "no option 'contxt'. Did you mean 'context'?"),
+        ("webdataset:train.tar#missing_mark=front", "Did you mean 'missing_marks'?"),
+        ("mantis_hub:folder#splt=train", "no option 'splt'. Did you mean 'split'?"),
+    ],
+)
+def test_an_unknown_option_offers_the_nearest(source: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_source(source)
+    assert told in str(refused.value)

@@ -1,0 +1,121 @@
+"""Files of rows being written: what a target may be called, and that a failure leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.plugins import find
+from triptych.core.records import Example, ImageRef, Text, Turn, VideoRef
+from triptych.data.disk.writing import LeavingOut, target_of
+from triptych.data.format import Format
+
+BLANK = Text("blank")
+
+
+def example(name: str, *parts: ImageRef | VideoRef | Text) -> Example:
+    return Example(name, (Turn("user", parts), Turn("assistant", (Text("yes"),))))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[ImageRef]:
+    from PIL import Image
+
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (8 + number, 8)).save(folder / f"p{number}.png")
+    return [ImageRef(str(path)) for path in sorted(folder.iterdir())]
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["llava", "mantis", "sharegpt", "swift", "trl"])
+def test_a_failed_file_takes_the_pictures_it_had_copied_away_again(
+    name: str, pictures: list[ImageRef], tmp_path: Path
+) -> None:
+    bad = example("bad", pictures[1], Text("a"), ImageRef(pictures[2].source, box=(0, 0, 4, 4)))
+    write = find("format", name, Format).write
+    assert write is not None
+    with pytest.raises(DataError, match="row 1"):
+        write([example("good", pictures[0], BLANK), bad], tmp_path / "new" / "deep" / "rows.jsonl")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_failure_leaves_the_pictures_of_others_in_place(pictures: list[ImageRef], tmp_path: Path) -> None:
+    write = find("format", "llava", Format).write
+    assert write is not None
+    write([example("first", pictures[0], BLANK)], tmp_path / "new" / "first.jsonl")
+    before = below(tmp_path / "new")
+    bad = example("bad", ImageRef(pictures[1].source, box=(0, 0, 4, 4)))
+    with pytest.raises(DataError):
+        write([example("a", *pictures, BLANK), bad], tmp_path / "new" / "second.jsonl")
+    assert below(tmp_path / "new") == before
+
+
+def test_a_row_that_is_left_out_leaves_no_picture(pictures: list[ImageRef], tmp_path: Path) -> None:
+    write = find("format", "llava", Format).write
+    assert write is not None
+    literal = example("literal", pictures[0], pictures[1], Text("a literal <image>"))
+    rows = LeavingOut([literal, example("good", pictures[1], BLANK)])
+    assert write(rows, tmp_path / "new" / "rows.jsonl") == 1
+    assert [refused.where for refused in rows.left_out] != []
+    (kept,) = (tmp_path / "new" / "images").iterdir()
+    assert kept.name.startswith("p1-")
+
+
+def test_a_source_that_breaks_off_leaves_nothing_either(pictures: list[ImageRef], tmp_path: Path) -> None:
+    def rows() -> Iterator[Example]:
+        yield example("good", pictures[0], BLANK)
+        raise KeyboardInterrupt
+
+    for name, file in (("messages", "r.jsonl"), ("messages", "r.parquet"), ("webdataset", "shards")):
+        write = find("format", name, Format).write
+        assert write is not None
+        with pytest.raises(KeyboardInterrupt):
+            write(rows(), tmp_path / "new" / file)
+        assert not (tmp_path / "new").exists()
+
+
+def test_a_video_that_was_copied_for_a_parquet_file_goes_with_it(pictures: list[ImageRef], tmp_path: Path) -> None:
+    film = tmp_path / "elsewhere"
+    rows = [example("film", VideoRef(str(film)), BLANK), example("gone", ImageRef(str(tmp_path / "gone.png")))]
+    write = find("format", "messages", Format).write
+    assert write is not None
+    with pytest.raises(DataError):
+        write(rows, tmp_path / "new" / "rows.parquet")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        ("messages:x.csv", "files that end in .jsonl or .json or .parquet. Write messages:x.jsonl."),
+        ("llava:x.parquet", "files that end in .jsonl or .json. Write llava:x.jsonl."),
+        ("mantis:folder/x", "Write mantis:folder/x.jsonl."),
+        ("mimicit:x.json", "Write mimicit:x_instructions.json."),
+        ("mantis_hub:x.json", "Write mantis_hub:x.parquet."),
+        ("nlvr:x.json", "can only be read. Write messages:"),
+        ("messages:x.jsonl#limit=3", "'limit' is an option of reading"),
+    ],
+)
+def test_a_target_that_its_format_does_not_write_is_refused_with_one_that_it_does(to: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        target_of(to)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("to", ["messages:x.jsonl", "messages:x.parquet", "webdataset:x.tar", "webdataset:folder"])
+def test_a_target_that_its_format_writes_is_taken(to: str) -> None:
+    path, _ = target_of(to, ["messages:other.jsonl"])
+    assert str(path) == to.partition(":")[2]
+
+
+def test_a_source_is_no_target() -> None:
+    with pytest.raises(ConfigError, match="is the source itself"):
+        target_of("messages:x.jsonl", ["mantis:./x.jsonl#limit=3"])
