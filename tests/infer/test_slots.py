@@ -12,6 +12,8 @@ from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, 
 from tests.infer.test_greedy import OfWords, model_of
 from triptych.infer.apart import Apart
 from triptych.infer.slots import Slots, shape_of, woven_words
+from triptych.models.families.tiny import tiny
+from triptych.models.placing import place_to_answer
 
 SMALL = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
 MORE = {"intermediate_size": 48, "initializer_range": 0.3}
@@ -112,3 +114,24 @@ def test_buffers_stay_within_the_tokens_that_are_allowed_and_are_written_in_plac
     assert slots.lengths == [35, 15, 35]
     assert max(size for size, _ in seen) <= 120
     assert len({place for _, place in seen[1:]}) == 1
+
+
+def test_rows_are_joined_in_16_bits_too() -> None:
+    # Under autocast rotary keys are float32 beside values in 16 bits.
+    model = place_to_answer(tiny(0), device=torch.device("cpu"), precision="bfloat16")
+    layers = shape_of(model)
+    assert layers is not None
+    assert {layer.dtype for layer in layers} == {torch.bfloat16}
+
+
+def test_a_network_whose_rows_cannot_be_joined_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    model = model_of(JOINED["llama"])
+    answer = model.run
+
+    def run(*args: object, **more: object) -> object:
+        logits_BV, cache = answer(*args, **more)  # type: ignore[arg-type]
+        return logits_BV + len(logits_BV), cache  # more of them say something else
+
+    model.run = run  # type: ignore[method-assign, assignment]
+    assert shape_of(model) is None
+    assert "one by one" in capsys.readouterr().err

@@ -87,6 +87,8 @@ def can_share(model: Speaker) -> bool:
             return False
         try:
             _, found_BV = _first_pass_shared(model, woven, [Shared((0, 1, 2), (0, 2, 3))])
+        except torch.OutOfMemoryError:
+            raise  # says nothing of the network
         except (TypeError, ValueError, RuntimeError):
             return False  # an attention that takes no mask of ours
     close = CLOSE if wanted_BV.dtype == torch.float32 else ROUGH

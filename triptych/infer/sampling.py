@@ -158,6 +158,8 @@ def _punish(raw_BV: Tensor, choosers: Sequence[Chooser]) -> Tensor:
 def _draw(scores_SV: Tensor, choosers: Sequence[Chooser]) -> Tensor:
     """Return a token of each row, drawn."""
     device = scores_SV.device
+    if device.type == "mps":  # has no float64
+        return _draw(scores_SV.cpu(), choosers).to(device)
     settings = [chooser.sampling for chooser in choosers]
     numbers_S = torch.tensor([chooser.draw() for chooser in choosers], dtype=torch.float64, device=device)
     heat_S = torch.tensor([each.temperature for each in settings], dtype=torch.float64, device=device)

@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 
+from triptych.core.log import say
 from triptych.data.batch import collate
 from triptych.data.template import Encoded
 from triptych.infer.greedy import CLOSE, ROUGH, Speaker
@@ -97,7 +98,7 @@ class _Layer(CacheLayerMixin):
                 buffer_RACD[aim.rows, :, aim.start : aim.width] = new_BALD
             else:
                 device = buffer_RACD.device
-                buffer_RACD[aim.numbers_B.to(device), :, aim.ends_B.to(device)] = new_BALD[:, :, 0]
+                buffer_RACD[aim.numbers_B.to(device), :, aim.ends_B.to(device)] = new_BALD[:, :, 0].to(buffer_RACD)
         return self.keys[aim.rows, :, : aim.width], self.values[aim.rows, :, : aim.width]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -285,7 +286,7 @@ def shape_of(model: Speaker) -> list[LayerShape] | None:
         with computing(model):
             logits_BV, cache = model.run(woven, mask=mask_BT, cache=None)
         wanted.append(logits_BV[0])
-        shapes = _shapes(cache)
+        shapes = _shapes(cache, model.precision)
         if shapes is None or woven.beside:
             return None
     assert shapes is not None
@@ -296,14 +297,24 @@ def shape_of(model: Speaker) -> list[LayerShape] | None:
             slots.begin(rest_of_woven(woven, known), source=0 if known else None, common=known)
         axes = len(woven_words(model, prompts[0]).positions_ABT)
         found_BV = slots.step([token] * len(prompts), [len(prompt) for prompt in prompts], axes)
-    except (TypeError, ValueError, RuntimeError, AttributeError):
+    except torch.OutOfMemoryError:
+        raise  # says nothing of the network
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        _tell(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
         return None  # a network that asks a cache for more than this one says
     wanted_BV = torch.stack(wanted)
     close = CLOSE if wanted_BV.dtype == torch.float32 else ROUGH
-    return shapes if bool((found_BV - wanted_BV).abs().max() <= close * wanted_BV.abs().max()) else None
+    if bool((found_BV - wanted_BV).abs().max() <= close * wanted_BV.abs().max()):
+        return shapes
+    _tell("its replies to several at once are not those to each alone")
+    return None
 
 
-def _shapes(cache: Cache) -> list[LayerShape] | None:
+def _tell(why: str) -> None:
+    say(f"requests are answered one by one, as this network cannot be asked several at once ({why})")
+
+
+def _shapes(cache: Cache, precision: torch.dtype) -> list[LayerShape] | None:
     if type(cache) not in (DynamicCache, MediaCache):
         return None
     found = []
@@ -313,7 +324,9 @@ def _shapes(cache: Cache) -> list[LayerShape] | None:
         keys, values = layer.keys, layer.values
         if keys is None or values is None or keys.dim() != 4 or values.dim() != 4 or keys.device != values.device:
             return None
-        found.append(LayerShape(keys.shape[1], keys.shape[3], values.shape[3], keys.dtype, keys.device))
+        # Under autocast rotary keys are float32, and are rounded before they are multiplied: here when they are kept.
+        kind = min(keys.dtype, precision, key=lambda each: each.itemsize)
+        found.append(LayerShape(keys.shape[1], keys.shape[3], values.shape[3], kind, keys.device))
     return found
 
 

@@ -170,7 +170,7 @@ def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
         if stage.precision == "bfloat16":
             narrow(model.network, model.parts()["language"])
         place(model, world.device)
-    refit_blocks(model, stage)
+    refit_blocks(model, stage, world.device)
     if world.ranks == 1:
         return Alone(moving_weights(model))
     if world.kind == "fsdp":

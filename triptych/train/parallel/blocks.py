@@ -23,14 +23,19 @@ from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Tune
 
 
-def refit_blocks(model: Model, stage: Tune) -> None:
+def refit_blocks(model: Model, stage: Tune, device: torch.device) -> None:
     """Let the layers compute as a stage says, in place. Before weights are shared out.
+
+    Args:
+        model: with parts released.
+        stage: what it says of its layers.
+        device: where they will compute; weights that are shared out come there later.
 
     Raises:
         ModelError: fused kernels are wanted and are not there; the language model has no layers to treat one by one.
     """
     if stage.liger:
-        _fuse(model)
+        _fuse(model, device)
     if not (stage.checkpoint_activations or stage.compile):
         return
     text = model.network.config.get_text_config()
@@ -38,7 +43,8 @@ def refit_blocks(model: Model, stage: Tune) -> None:
         if stage.compile:
             layer.forward = torch.compile(layer.forward)
         if stage.checkpoint_activations:
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, context_fn=partial(_again, text))
+            again = partial(attending_again, text)
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, context_fn=again)
 
 
 def reset_blocks(model: Model, stage: Tune) -> None:
@@ -66,10 +72,11 @@ def _layers(model: Model) -> list[nn.Module]:
         return blocks_of(model.body)
 
 
-def _again(text: PreTrainedConfig) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
+def attending_again(text: PreTrainedConfig) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
     """Return what a layer runs under at first and when it is computed again: with the attention that is set now.
 
-    How a pack is attended is set while the pass forth runs (``models/attention.py``), and would be forgotten.
+    A ``context_fn`` of torch's checkpoints. How a pack is attended is set while the pass forth runs
+    (``models/attention.py``), and would be forgotten.
     """
     return nullcontext(), _attending_as(text, text._attn_implementation)
 
@@ -84,11 +91,11 @@ def _attending_as(text: PreTrainedConfig, name: str) -> Iterator[None]:
         text._attn_implementation = before
 
 
-def _fuse(model: Model) -> None:
+def _fuse(model: Model, device: torch.device) -> None:
     if find_spec("liger_kernel") is None:
         raise ModelError("liger: true needs the package liger-kernel: pip install liger-kernel, or leave the key out.")
-    if model.device.type != "cuda":
-        raise ModelError(f"liger: true needs a GPU, and the model is on {model.device}: leave the key out.")
+    if device.type != "cuda":
+        raise ModelError(f"liger: true needs a GPU, and this run computes on {device}: leave the key out.")
     fuse = import_module("liger_kernel.transformers")._apply_liger_kernel_to_instance
     # The loss is computed at supervised positions only, by ``loss.py``: nothing there is to be fused.
     fuse(model=model.body, cross_entropy=False, fused_linear_cross_entropy=False)

@@ -1,0 +1,168 @@
+"""On a GPU all ends as on a CPU: shown on one that is pretended, where a tensor that was left behind is an error.
+
+No GPU is needed, and none is proven to work: kernels, memory and speed are a GPU's own. See ``tests/pretended.py``.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.every import placed, placed_runs
+from tests.pretending import pretend, refusals
+
+T = TypeVar("T")
+SAMPLES = sorted(placed.SAMPLES)
+ONE_OF_EACH = [next(name for name in SAMPLES if name.startswith(f"{family}-")) for family in placed.FAMILIES]
+STEP = 1e-4
+"""A weight whose gradient is smaller may go either way: Adam's first step is its sign."""
+
+
+class Apart:
+    """A process of its own, which has a GPU that is pretended."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+
+    def run(self, work: Callable[..., T], *given: object, **more: object) -> T:
+        return self._pool.submit(work, *given, **more).result(timeout=170)
+
+    def both(self, work: Callable[..., T], sample: str, folder: Path, **more: object) -> tuple[T, T]:
+        """Return what is done on the CPU, and on the GPU."""
+        for name in ("cpu", "cuda"):
+            (folder / name).mkdir()
+        cpu, gpu = (self.run(work, sample, name, folder / name, **more) for name in ("cpu", "cuda"))
+        return cpu, gpu
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIPTYCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context, initializer=pretend) as pool:
+            yield Apart(pool)
+
+
+def test_what_is_pretended_refuses_what_a_gpu_refuses(apart: Apart) -> None:
+    same = "Expected all tensors to be on the same device"
+    assert apart.run(refusals) == {
+        "add": same,
+        "add in place": same,
+        "cat": same,
+        "a layer": same,
+        "an index of the host's": "",
+        "a number of the host's": "",
+        "an index for the host": same,
+        "numpy": "can't convert cuda:0 device type tensor to numpy",
+        "a generator": "Expected a 'cuda' device type for generator but found 'cpu'",
+    }
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_a_step_learns_the_same(sample: str, apart: Apart, tmp_path: Path) -> None:
+    _same_step(*apart.both(placed.learn_whole, sample, tmp_path))
+
+
+@pytest.mark.parametrize("sample", ONE_OF_EACH)
+def test_an_adapter_learns_the_same_from_features_that_are_kept(sample: str, apart: Apart, tmp_path: Path) -> None:
+    _same_step(*apart.both(placed.learn_adapter, sample, tmp_path))
+
+
+@pytest.mark.parametrize("sample", ONE_OF_EACH)
+def test_a_score_head_learns_and_says_the_same(sample: str, apart: Apart, tmp_path: Path) -> None:
+    _same_step(*apart.both(placed.learn_scores, sample, tmp_path))
+    cpu, gpu = (apart.run(placed.score, sample, device, tmp_path / device) for device in ("cpu", "cuda"))
+    assert torch.allclose(torch.tensor(gpu), torch.tensor(cpu), atol=1e-4)
+
+
+@pytest.mark.parametrize("sample", ONE_OF_EACH)
+def test_features_are_the_same_and_are_kept_in_the_hosts_memory(sample: str, apart: Apart, tmp_path: Path) -> None:
+    cpu, gpu = apart.both(placed.features, sample, tmp_path)
+    assert _same(gpu, cpu)
+
+
+@pytest.mark.parametrize("sample", ONE_OF_EACH)
+def test_replies_are_the_same(sample: str, apart: Apart, tmp_path: Path) -> None:
+    cpu, gpu = apart.both(placed.talk, sample, tmp_path, precision="float32")
+    assert gpu == cpu
+    cpu, gpu = (apart.run(placed.answer, sample, device, tmp_path / device) for device in ("cpu", "cuda"))
+    assert gpu == cpu
+
+
+@pytest.mark.parametrize("sample", ONE_OF_EACH)
+def test_what_is_saved_from_there_is_the_same(sample: str, apart: Apart, tmp_path: Path) -> None:
+    cpu, gpu = apart.both(placed.save, sample, tmp_path)
+    assert torch.allclose(gpu, cpu, atol=1e-4)
+
+
+@pytest.mark.parametrize("sample", ONE_OF_EACH)
+def test_in_bfloat16_requests_are_computed_together_where_they_are_in_float32(sample: str, apart: Apart) -> None:
+    whole = apart.run(placed.comes_together, sample, "cpu", precision="float32")
+    assert apart.run(placed.comes_together, sample, "cuda", precision="auto") == whole
+    assert whole[0]
+
+
+def test_in_bfloat16_replies_come_too(apart: Apart, tmp_path: Path) -> None:
+    replies = apart.run(placed.talk, "tiny-mlp", "cuda", tmp_path, precision="auto")
+    assert len([reply for reply in replies if reply]) > 3
+
+
+@pytest.mark.parametrize("sample", ["fuyu-plain", "tiny-mlp"])
+def test_frozen_matrices_in_16_bits_learn_the_same_bits(sample: str, apart: Apart, tmp_path: Path) -> None:
+    whole, small = (
+        apart.run(placed.learn_in_16_bits, sample, "cuda", tmp_path / str(small), small=small)
+        for small in (False, True)
+    )
+    assert (small.loss, small.norm) == (whole.loss, whole.norm)
+    assert all(torch.equal(gradient, whole.gradients[name]) for name, gradient in small.gradients.items())
+
+
+@pytest.mark.parametrize("kind", placed_runs.CHANGES)
+def test_a_run_that_is_stopped_and_taken_up_ends_the_same(kind: str, apart: Apart, tmp_path: Path) -> None:
+    (told, weights), (also_told, also) = apart.both(placed_runs.run, kind, tmp_path)
+    near = 2e-2 if "bfloat16" in kind else 1e-4
+    losses, others = ([row["loss_nats"] for row in rows if "loss_nats" in row] for rows in (told, also_told))
+    assert others == pytest.approx(losses, rel=near)
+    assert len(losses) == 6
+    assert all(torch.allclose(also[name], weight, atol=near) for name, weight in weights.items())
+    assert any("mfu" in row for row in also_told) == ("bfloat16" in kind)
+
+
+@pytest.mark.parametrize("work", [placed_runs.talk, placed_runs.serve, placed_runs.evaluate])
+def test_models_that_people_open_answer_the_same(
+    work: Callable[[str, Path], list[str]], apart: Apart, tmp_path: Path
+) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cuda").mkdir()
+    cpu, gpu = (apart.run(work, device, tmp_path / device) for device in ("cpu", "cuda"))
+    assert gpu == cpu
+
+
+def test_the_benchmark_of_gpus_runs_to_its_end(apart: Apart, tmp_path: Path) -> None:
+    result = apart.run(placed_runs.measure, tmp_path / "result.json")
+    assert result["gpu"] == "pretended H200"
+    assert result["mfu"]["mfu"] is not None
+    assert "step_s" in result["qlora"] or "bitsandbytes" in result["qlora"]["skipped"]
+    assert len(result["families"]) == len(SAMPLES)
+
+
+def _same_step(cpu: placed.Learnt, gpu: placed.Learnt) -> None:
+    assert gpu.loss == pytest.approx(cpu.loss, rel=1e-4)
+    assert gpu.norm == pytest.approx(cpu.norm, rel=1e-3)
+    assert gpu.gradients.keys() == cpu.gradients.keys()
+    for name, slope in cpu.gradients.items():
+        assert torch.allclose(gpu.gradients[name], slope, rtol=1e-3, atol=1e-4), name
+        sure = slope.abs() > STEP
+        assert torch.allclose(gpu.weights[name][sure], cpu.weights[name][sure], rtol=1e-3, atol=1e-4), name
+
+
+def _same(found: list[Tensor], wanted: list[Tensor]) -> bool:
+    return all(torch.allclose(one, other, atol=1e-4) for one, other in zip(found, wanted, strict=True))
