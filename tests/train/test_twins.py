@@ -19,7 +19,15 @@ from triptych.train.recipe import Lora, Recipe, Tune, load_recipe
 from triptych.train.trainer import train
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes"
-PLAIN = {"demo", "mantis_chat", "nlvr", "nlvr_generated", "nlvr_untuned", "video_score_starter"}
+PLAIN = {
+    "demo",
+    "mantis_chat",
+    "nlvr",
+    "nlvr_generated",
+    "nlvr_untuned",
+    "video_score_photos_starter",
+    "video_score_starter",
+}
 """Recipes that are small themselves."""
 TWINS = sorted((RECIPES / "tiny").glob("*.yaml"))
 
