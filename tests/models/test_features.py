@@ -268,3 +268,24 @@ def _counted(seed: int = 0) -> Counted:
     made = tiny(seed)
     made.parts()["vision"].requires_grad_(False)
     return Counted(made.network, made.tokenizer, processor=made.processor, template=made.template, sources=made.sources)
+
+
+def test_a_tower_is_given_few_pictures_at_once_where_they_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, pictures = _counted(), draw_pictures(tmp_path, 5)
+    whole = stacked(FeatureStore(model).features(pictures))
+    one = model.pixels(features.load_image(pictures[0])).values.numel()
+    for most, expected in ((2 * one, [2, 2, 1]), (2 * one - 1, [1] * 5), (5 * one, [5])):
+        monkeypatch.setattr(features, "PASS_VALUES", most)
+        shown: list[int] = []
+        encode = model.encode
+
+        def counted(some: Sequence[Seen], shown: list[int] = shown, encode=encode) -> list[Seen]:  # type: ignore[no-untyped-def]
+            shown.append(len(some))
+            return list(encode(some))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(model, "encode", counted)
+            assert torch.allclose(stacked(FeatureStore(model).features(pictures)), whole, atol=1e-6)
+        assert shown == expected

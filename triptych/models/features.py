@@ -29,7 +29,10 @@ from triptych.data.media.locate import digest_of, stamp_of
 from triptych.models.family import Model, Seen
 
 CHUNK_IMAGES = 64
-"""Pictures that are encoded, and written, at once."""
+"""Pictures that are written at once."""
+PASS_VALUES = 10_000_000
+"""Numbers of pictures that the tower is given at once: 66 of 224 pixels, 12 of 512; a larger picture goes alone. What
+the tower holds in between is many times that: of 64 pictures in 17 tiles each, tens of GiB."""
 
 OPEN_FILES = 128
 
@@ -84,7 +87,7 @@ class FeatureStore:
             pictures = [self._pixels(*missing[key]) for key in chunk]
             # What is kept is for all runs: not in the fewer bits that this one may compute its steps in.
             with torch.no_grad(), torch.autocast(self._model.device.type, enabled=False):
-                self._keep(chunk, self._model.encode(pictures))
+                self._keep(chunk, [seen for some in passes(pictures) for seen in self._model.encode(some)])
             if progress is not None:
                 progress(start + len(chunk), len(keys))
 
@@ -147,6 +150,18 @@ class FeatureStore:
         box = "" if image.box is None else ":" + ",".join(str(edge) for edge in image.box)
         resize = "" if image.resize is None else f":{image.resize[0]}x{image.resize[1]}"
         return self._hashes[seen] + box + resize
+
+
+def passes(pictures: Sequence[Seen]) -> Iterator[list[Seen]]:
+    """Yield pictures in their order, as many together as the tower is given at once."""
+    some: list[Seen] = []
+    for picture in pictures:
+        if some and sum(each.values.numel() for each in (*some, picture)) > PASS_VALUES:
+            yield some
+            some = []
+        some.append(picture)
+    if some:
+        yield some
 
 
 class _Opened(Protocol):
