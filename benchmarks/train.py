@@ -41,7 +41,6 @@ from triptych.core.errors import TriptychError
 from triptych.core.records import images_of
 
 SECTIONS = ("parity", "tune", "speed", "memory", "encoders", "profile")
-LANGUAGE_IS = ("language model in full", "language model by LoRA on all its linear layers")
 SHOWN = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "pillow")
 
 
@@ -82,6 +81,7 @@ def prepare(said: argparse.Namespace, folder: Path) -> tuple[Case, dict[str, obj
         tower=MODELS[said.model].tower,
         rank=said.rank,
     )
+    language = "language model by LoRA on all its linear layers" if said.rank else "language model in full"
     about = {
         "rows": source
         if said.data
@@ -93,7 +93,7 @@ def prepare(said: argparse.Namespace, folder: Path) -> tuple[Case, dict[str, obj
         "tokens": sum(tokens for tokens, _ in case.lengths),
         "supervised_tokens": sum(trained for _, trained in case.lengths),
         "model": f"{MODELS[said.model].about}, {MODELS[said.model].tokens} tokens an image",
-        "trained": f"projector in full, {LANGUAGE_IS[said.rank > 0]}, AdamW; the tower is frozen",
+        "trained": f"projector in full, {language}, AdamW; the tower is frozen",
         "rank": said.rank,
         "precision": said.precision,
         "threads_count": said.threads,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import (
@@ -65,6 +65,18 @@ class Shape:
         return (self.image_px // self.patch_px // self.gathered) ** 2
 
     @property
+    def sizes(self) -> dict[str, Any]:
+        """Of its tower, as transformers calls them."""
+        return {
+            "hidden_size": self.hidden,
+            "intermediate_size": self.inner,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "image_size": self.image_px,
+            "patch_size": self.patch_px,
+        }
+
+    @property
     def tower(self) -> Literal["vision_tower", "vision_model"]:
         """What its network calls its tower."""
         return "vision_tower" if self.gathered == 1 else "vision_model"
@@ -112,15 +124,7 @@ def make_model(folder: Path, name: str) -> Path:
 
 def _make_llava(shape: Shape, language: str, *, tower: Path, model: Path) -> None:
     """Save a tower, and a LLaVA of it."""
-    config = CLIPVisionConfig(
-        hidden_size=shape.hidden,
-        intermediate_size=shape.inner,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        image_size=shape.image_px,
-        patch_size=shape.patch_px,
-    )
-    CLIPVisionModel(config).save_pretrained(tower)
+    CLIPVisionModel(CLIPVisionConfig(**shape.sizes)).save_pretrained(tower)
     side = {"height": shape.image_px, "width": shape.image_px}
     CLIPImageProcessorPil(size=side, do_center_crop=False).save_pretrained(tower)
     plan = PartsPlan(
@@ -136,17 +140,9 @@ def _make_idefics3(shape: Shape, language: str, model: Path) -> None:
     tokenizer.add_special_tokens({"additional_special_tokens": [AROUND, IMAGE_MARK, WHOLE, "<end_of_utterance>"]})
     speaker.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     text = speaker.config.to_dict() | {"tie_word_embeddings": False}
-    vision = Idefics3VisionConfig(
-        hidden_size=shape.hidden,
-        intermediate_size=shape.inner,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        image_size=shape.image_px,
-        patch_size=shape.patch_px,
-    )
     config = Idefics3Config(
         text_config=text,
-        vision_config=vision,
+        vision_config=Idefics3VisionConfig(**shape.sizes),
         scale_factor=shape.gathered,
         image_token_id=tokenizer.get_added_vocab()[IMAGE_MARK],
         tie_word_embeddings=False,
