@@ -1,4 +1,7 @@
-"""Help and ``import triptych`` are instant: they load neither torch nor transformers."""
+"""Help and ``import triptych`` are instant: they load neither torch nor transformers, and few modules in all.
+
+Modules are counted, not seconds: ``benchmarks/start.py`` measures those.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-LONGEST_S = 0.5
+MOST_MODULES = 550
+"""A bare typer command with pydantic and rich loads about 350; torch alone brings over a thousand."""
 HEAVY = ("torch", "transformers", "peft", "scipy", "matplotlib", "pyarrow")
 HELP = """
 import sys
@@ -20,9 +24,8 @@ except SystemExit as left:
     assert left.code in (0, None), left.code
 """
 REPORT = """
-import sys, time
-spent_s = time.process_time()
-sys.stderr.write(f"{spent_s} " + " ".join(name for name in %r if name in sys.modules))
+import sys
+sys.stderr.write(f"{len(sys.modules)} " + " ".join(name for name in %r if name in sys.modules))
 """
 
 
@@ -38,19 +41,17 @@ sys.stderr.write(f"{spent_s} " + " ".join(name for name in %r if name in sys.mod
     ],
     ids=["import", "records", "help", "help of a group", "help of a command", "list"],
 )
-def test_a_start_takes_under_half_a_second_and_loads_nothing_heavy(root: Path, program: str) -> None:
-    spent_s = []
-    for _ in range(5):
-        ran = subprocess.run(
-            [sys.executable, "-c", program + REPORT % (HEAVY,)], cwd=root, capture_output=True, text=True, check=True
-        )
-        seconds, *heavy = ran.stderr.split()
-        assert heavy == []
-        spent_s.append(float(seconds))
-    assert min(spent_s) < LONGEST_S, spent_s
+def test_a_start_loads_few_modules_and_nothing_heavy(root: Path, program: str) -> None:
+    modules, *heavy = loaded(program, root)
+    assert heavy == []
+    assert int(modules) < MOST_MODULES
 
 
 def test_the_measure_of_a_start_would_notice_a_heavy_import(root: Path) -> None:
-    program = "import scipy" + REPORT % (HEAVY,)
-    ran = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    assert ran.stderr.split()[1:] == ["scipy"]
+    assert loaded("import scipy", root)[1:] == ["scipy"]
+
+
+def loaded(program: str, root: Path) -> list[str]:
+    """Run a program in a process of its own; return how many modules it loaded, and the names of heavy ones."""
+    command = [sys.executable, "-c", program + REPORT % (HEAVY,)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stderr.split()

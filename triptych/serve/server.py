@@ -141,9 +141,6 @@ def run(models: Sequence[str], settings: ServeSettings) -> None:
         host, port = listener.getsockname()[:2]
         shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}"
-        say(f"{address}/v1 answers as {' and '.join(models)}; the page is {address}/. End with Ctrl-C.")
-        if not is_local(settings.host):
-            say("others reach this address" + (", without a key." if settings.open else "; it wants a key."))
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -152,6 +149,10 @@ def run(models: Sequence[str], settings: ServeSettings) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=ENDING_S,
         )
+        listener.listen(config.backlog)  # before it is told of: whoever reads the line and connects at once is heard
+        say(f"{address}/v1 answers as {' and '.join(models)}; the page is {address}/. End with Ctrl-C.")
+        if not is_local(settings.host):
+            say("others reach this address" + (", without a key." if settings.open else "; it wants a key."))
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
 
