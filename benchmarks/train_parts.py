@@ -186,6 +186,7 @@ def profile(case: Case, *, steps: int) -> dict[str, object]:
     settings = {
         "model": str(case.model),
         "rows": str(case.rows),
+        "rank": case.rank,
         "steps": steps + 2,
         "rate": 2e-5,
         "seed": case.seed,

@@ -19,6 +19,7 @@ import yaml
 from train_turns import Turns
 
 from triptych.core.config import parse_config
+from triptych.core.heap import keep_large_blocks
 from triptych.core.records import Json
 from triptych.models.features import FeatureStore
 from triptych.train.measuring.meters import StepReport
@@ -72,6 +73,7 @@ def main() -> None:
     """Train as the settings say, a step a turn."""
     settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(settings["threads"])
+    keep_large_blocks()  # as the command does
     turns, clock = Turns(), Clock()
     turns.wait()
 

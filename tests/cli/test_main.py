@@ -210,3 +210,12 @@ def test_interrupted_training_saves_and_leaves_with_130_as_every_command_does(tm
     assert process.returncode == 130
     assert "error: stopped by SIGINT after step" in said
     assert "Give the same command again to go on." in said
+
+
+def test_ctrl_c_while_it_is_still_loading_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    ended = subprocess.run(
+        [sys.executable, "-m", "triptych", "list"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

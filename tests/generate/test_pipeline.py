@@ -11,7 +11,7 @@ import pytest
 
 from tests.generate.runs import COUNTING, GATHERING, WONDERING, left, recipe, refused, rows, run
 from tests.infer.endpoint import Said, completion, echo, serving, trouble, words_of
-from triptych.core.errors import ConfigError, RunError
+from triptych.core.errors import ConfigError, RunError, TriptychError
 from triptych.core.files import only_one
 from triptych.generate.pipeline import Outcome
 from triptych.generate.recipe import StagePlan
@@ -237,3 +237,32 @@ def test_a_prompt_that_cannot_be_filled_is_told_before_anything_is_asked(said: d
     with pytest.raises(ConfigError) as error:
         recipe({"kind": "ask", "prompt": "la_conversation", **said})
     assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("canned:nowhere.jsonl", "nowhere.jsonl"),
+        ("runs/gone", "runs/gone"),
+        ("https://api.openai.com/v1#gpt-5", "wants a key"),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_told_of_before_any_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, said: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("TRIPTYCH_API_KEY", raising=False)
+    with pytest.raises(TriptychError, match=said):
+        run(recipe(model=model), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_of_finished_stages_may_be_gone(tmp_path: Path) -> None:
+    replies = tmp_path / "replies.jsonl"
+    replies.write_text('{"reply": "so it is"}\n', encoding="utf-8")
+    plan = recipe(model=f"canned:{replies}")
+    once = left(run(plan, tmp_path / "run"))
+    replies.unlink()
+    with pytest.raises(TriptychError, match=r"replies\.jsonl"):
+        run(plan, tmp_path / "another")
+    assert left(run(plan, tmp_path / "run")) == once

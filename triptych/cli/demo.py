@@ -83,9 +83,12 @@ def draw_once(data: Path, *, seed: int, metrics: Path) -> None:
 
 
 def _train(plan: Recipe) -> Path:
+    from triptych.core.heap import keep_large_blocks
     from triptych.train.page.page import paged
     from triptych.train.recipe import ClosedForm
     from triptych.train.trainer import Hooks, train
+
+    keep_large_blocks()
 
     aligned = [stage.name for stage in plan.stages if isinstance(stage, ClosedForm)]
 

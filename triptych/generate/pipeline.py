@@ -31,7 +31,7 @@ from triptych.generate.running.making import Work
 from triptych.generate.running.replies import ReplyStore
 from triptych.generate.running.shards import claim, has_worked, put_together, shared_stages
 from triptych.generate.running.spend import Account
-from triptych.generate.running.teachers import Teacher, open_teacher
+from triptych.generate.running.teachers import Teacher, look_for_teacher, open_teacher
 
 LOCK = "lock"
 LOG = "log.txt"
@@ -109,6 +109,7 @@ def generate(recipe: Recipe, *, folder: Path, shard: Shard | None = None) -> Out
             run = _Run(recipe, folder, store, account, shard)
             stopped = ""
             last = len(recipe.stages) if shard is None else shared_stages(recipe)
+            _look_for_teachers(recipe, last, store)
             try:
                 for number in range(last):
                     run.notes.append(_stage(run, number))
@@ -120,6 +121,18 @@ def generate(recipe: Recipe, *, folder: Path, shard: Shard | None = None) -> Out
                 _write_spend(folder, store.totals())
             waits = shard is not None and last < len(recipe.stages) and not stopped
             return Outcome(folder, tuple(run.notes), store.totals(), stopped, waits, written_by(recipe, run.notes))
+
+
+def _look_for_teachers(recipe: Recipe, last: int, store: ReplyStore) -> None:
+    """See that those who will be asked are there, before hours of other stages. Raises as `look_for_teacher`.
+
+    One who has replied may be gone: stages that are finished are kept without it.
+    """
+    asked = dict.fromkeys(plan.teacher for plan in recipe.stages[:last] if plan.teacher is not None)
+    replied = store.totals()
+    for name in asked:
+        if name not in replied:
+            look_for_teacher(recipe.teachers[name])
 
 
 def _budget(recipe: Recipe, shard: Shard | None) -> BudgetPlan:

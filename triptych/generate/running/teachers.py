@@ -112,6 +112,24 @@ def open_teacher(name: str, plan: TeacherPlan, *, account: Account, store: Reply
     )
 
 
+def look_for_teacher(plan: TeacherPlan) -> None:
+    """See that a teacher is there, without its weights and without asking it.
+
+    Raises:
+        ConfigError, NotFoundError, ModelError, DataError: as `open_teacher` would, from what can be seen.
+    """
+    if isinstance(plan.settings, CannedTeacher):
+        open_canned(plan.model.removeprefix(CANNED))
+    elif isinstance(plan.settings, EndpointTeacher):
+        from triptych.infer.remote import api_key
+
+        address = address_of(plan.model)
+        assert address is not None, "an endpoint's settings without an address"
+        api_key(address)
+    else:
+        _find_local(plan.model)
+
+
 def reply_of(told: Told, *, model: str, allowance: Allowance) -> Reply:
     """Return what a question got as it is kept; it got an answer."""
     assert isinstance(told.said, Answer), "a failure is no reply"
@@ -161,7 +179,8 @@ def _opened(
     return _local(plan.model, settings, allowance)
 
 
-def _local(model: str, settings: LocalTeacher, allowance: Allowance) -> tuple[EachResponder, str, str, bool]:
+def _find_local(model: str) -> tuple[Path, bool]:
+    """Return a model's folder, and whether it is one of words alone."""
     from triptych.models.family import family_of  # which loads torch
     from triptych.models.parts import locate
 
@@ -172,6 +191,13 @@ def _local(model: str, settings: LocalTeacher, allowance: Allowance) -> tuple[Ea
         said = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
         if not any(str(each).endswith("ForCausalLM") for each in said):
             raise
+        return folder, True
+    return folder, False
+
+
+def _local(model: str, settings: LocalTeacher, allowance: Allowance) -> tuple[EachResponder, str, str, bool]:
+    folder, is_words = _find_local(model)
+    if is_words:
         from triptych.infer.words import WordsResponder
 
         say(f"opening {model}, a model of words alone")
