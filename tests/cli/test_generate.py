@@ -153,8 +153,8 @@ def test_a_mended_call_is_not_held_to_the_part_that_a_failed_one_meant(
 
 def test_a_failure_after_work_keeps_the_work(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = recipe.read_text()
-    recipe.write_text(good.replace("canned:tests.generate.saying.echo", "canned:gone.jsonl"))
-    with pytest.raises(TriptychError):
+    recipe.write_text(good.replace("saying.echo", "saying.refuses"))
+    with pytest.raises(TriptychError, match="no words today"):
         typed("generate", "run", recipe)
     recipe.write_text(good)
     typed("generate", "run", recipe)

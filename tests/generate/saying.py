@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Example, text_of
 
 
@@ -29,3 +29,8 @@ def not_seven(question: Example) -> str:
     if " 7." in text_of(question.turns[-1]):
         raise DataError("seven is not said")
     return echo(question)
+
+
+def refuses(_question: Example) -> str:
+    """Say nothing, and end the run."""
+    raise ModelError("no words today")
