@@ -89,7 +89,6 @@ def _train(plan: Recipe) -> Path:
     from triptych.train.trainer import Hooks, train
 
     keep_large_blocks()
-
     aligned = [stage.name for stage in plan.stages if isinstance(stage, ClosedForm)]
 
     def keep_untuned(stage: str, model: Model) -> None:

@@ -28,5 +28,6 @@ def keep_large_blocks() -> bool:
     except (AttributeError, OSError):  # another C library
         return False
     set_one.argtypes, set_one.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-    # Where the first is refused (glibc before 2.35 takes 32 MiB at most), the second alone would do harm.
+    # Where the first is refused (older glibc takes 32 MiB at most), the second alone would do harm: it ends glibc's own
+    # adjustment of the first.
     return bool(set_one(MMAP_THRESHOLD, KEPT_BYTES) and set_one(TRIM_THRESHOLD, KEPT_BYTES))
