@@ -9,9 +9,10 @@ is said is random too: speed and memory do not depend on it. Images count as the
 from the cache, as a frozen tower's do. Without a GPU there is nothing to measure, and one line says so; ``--toy`` then
 shows that every section runs, on shapes that mean nothing, and so do its numbers.
 
-Sections: ``mfu`` (8 billion parameters in bfloat16, LoRA, conversations packed to 8,192 tokens), ``qlora`` (the same
-with the language model in 4 bits: peak memory; left out without bitsandbytes) and ``families`` (the samples of every
-family, a packed step each).
+Sections: ``mfu`` (8 billion parameters in bfloat16, LoRA, conversations packed to 8,192 tokens), ``attention`` (one
+layer of it, forth and back: the pack under a mask, conversation by conversation, by the kernel for packs), ``qlora``
+(as ``mfu`` with the language model in 4 bits: peak memory; left out without bitsandbytes) and ``families`` (the samples
+of every family, a packed step each).
 
 MFU counts the products of the forward pass and of what the backward pass must compute (a frozen weight has no gradient
 of its own: 4 instead of 6 operations a parameter and token), attention within conversations alone, the head where
@@ -35,7 +36,8 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 from torch.optim import AdamW
 from transformers import (
     CLIPVisionConfig,
@@ -45,10 +47,11 @@ from transformers import (
 )
 
 from triptych.core import plugins
-from triptych.data.batch import IGNORE, Batch, collate
+from triptych.data.batch import IGNORE, Batch, block_mask, collate
 from triptych.data.template import Encoded
 from triptych.models.attention import PackAttention
 from triptych.models.family import Family, Woven
+from triptych.models.segments import attend_each, attend_packed, kernel_agrees, segments_on
 from triptych.train.parallel.blocks import attending_again
 
 PEAK_TFLOPS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "4090": 165.0}
@@ -158,6 +161,35 @@ def in_four_bits(body: nn.Module, device: torch.device) -> None:
 def mfu(asked: Asked) -> dict[str, object]:
     """Return the share of the card's peak that a packed LoRA step of the large model reaches."""
     return _large_step(asked, four_bits=False)
+
+
+def attention(asked: Asked) -> dict[str, object]:
+    """Return the seconds of one layer's attention forth and back, each way that there is, and its share of a mask's."""
+    text = asked.config.text_config
+    heads, shared = text.num_attention_heads, text.num_key_value_heads
+    size = text.hidden_size // heads
+    batch = drawn_pack(asked, asked.pack_tokens, range(asked.config.image_token_index))
+    segments = segments_on(batch.segments_BT, asked.device)
+    mask = block_mask(batch.segments_BT).to(asked.device)
+    query, key, value = (
+        torch.randn(1, number, batch.ids_BT.shape[1], size, device=asked.device, dtype=torch.bfloat16).requires_grad_()
+        for number in (heads, shared, shared)
+    )
+    ways: dict[str, Callable[[], Tensor]] = {
+        "mask": partial(scaled_dot_product_attention, query, key, value, mask, enable_gqa=heads != shared),
+        "one_by_one": partial(attend_each, query, key, value, segments.each, None, None),
+    }
+    if segments.edges_N is not None and kernel_agrees(
+        asked.device, torch.bfloat16, heads, shared, size, windowed=False
+    ):
+        ways["kernel"] = partial(attend_packed, query, key, value, segments, None, None)
+
+    def step(way: Callable[[], Tensor]) -> None:
+        way().sum().backward()
+
+    found = {name: timed(partial(step, way), asked)[0] for name, way in ways.items()}
+    shares = {f"{name}_of_mask": round(seconds / found["mask"], 3) for name, seconds in found.items() if name != "mask"}
+    return {**{f"{name}_s": round(seconds, 5) for name, seconds in found.items()}, **shares}
 
 
 def qlora(asked: Asked) -> dict[str, object]:
@@ -275,7 +307,12 @@ def name_of(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-SECTIONS: Mapping[str, Callable[[Asked], dict[str, object]]] = {"mfu": mfu, "qlora": qlora, "families": families}
+SECTIONS: Mapping[str, Callable[[Asked], dict[str, object]]] = {
+    "mfu": mfu,
+    "attention": attention,
+    "qlora": qlora,
+    "families": families,
+}
 
 
 def main() -> None:

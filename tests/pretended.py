@@ -10,13 +10,19 @@ Where a process is made to pretend: ``pretending.py``.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
+
+import triptych
+from tests.pack_kernel import KERNELS
 
 BACKEND = "pretended"
 """What torch calls the device beneath."""
@@ -28,6 +34,15 @@ INDEXED = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_unsafe_
 """What may be told its places by the host."""
 SCALARS = {"aten::masked_fill", "aten::masked_fill_", "aten::where", "aten::fill_", "aten::fill"} | INDEXED
 """What takes one number of the host, besides what computes number by number."""
+ASKING = {
+    *("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal", "aten::is_nonzero"),
+    *("aten::unique_consecutive", "aten::_unique2", "aten::unique_dim"),
+}
+"""What the host cannot go on without the answer of: a number, or how many there are."""
+ASKERS = {
+    name: str(Path(module.__file__).parent) for name, module in (("triptych", triptych), ("transformers", transformers))
+}
+"""Who is named when the host waits -> where their files are."""
 
 
 class Pretended(Tensor):
@@ -62,6 +77,7 @@ class Pretended(Tensor):
         return True
 
     def tolist(self) -> Any:
+        _note_wait("tolist")
         return self.held.tolist()
 
     def numpy(self, *_: object, **__: object) -> Any:
@@ -101,12 +117,15 @@ class Pretended(Tensor):
             return func.decompose(*args, **kwargs)
         own = {id(leaf.held): leaf for leaf in _tensors((args, *kwargs.values())) if isinstance(leaf, Pretended)}
         check_devices(func, args, kwargs)
+        if waits(func, args, kwargs):
+            _note_wait(func._schema.name)
         aim = kwargs.get("device")
         stays = aim is None or is_cuda(aim)
         if aim is not None and stays:
             kwargs["device"] = HOST
         with torch._C.DisableTorchFunction():
-            made = func(*each_of(bare, args), **{name: each_of(bare, value) for name, value in kwargs.items()})
+            compute = KERNELS.get(func._schema.name, func)
+            made = compute(*each_of(bare, args), **{name: each_of(bare, value) for name, value in kwargs.items()})
         for leaf in own.values() if func._schema.is_mutable else ():
             assert leaf.shape == leaf.held.shape, f"{func} changes a shape in place: that is not pretended"
         if not stays or (func._schema.is_mutable and not isinstance(args[0], Pretended)):  # host.copy_(pretended)
@@ -151,6 +170,41 @@ def check_devices(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Non
     for each in given:
         if not isinstance(each, Pretended) and (each.dim() > 0 or not scalars):
             raise RuntimeError(f"Expected all tensors to be on the same device, but found cuda:0 and cpu! ({func})")
+
+
+def waits(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Return whether a GPU would let the host wait until it has done all that it was told before."""
+    name = func._schema.name
+    if name in INDEXED:  # by what is true: how many? By the host's: they are brought there first
+        places = [each for each in args[1] if isinstance(each, Tensor)]
+        return any(each.dtype == torch.bool or not isinstance(each, Pretended) for each in places)
+    if name == "aten::_to_copy":
+        aim = kwargs.get("device")
+        moves = aim is not None and is_cuda(aim) != isinstance(args[0], Pretended)
+        return moves and not kwargs.get("non_blocking")
+    if name == "aten::copy_":
+        return isinstance(args[0], Pretended) != isinstance(args[1], Pretended) and not any(args[2:])
+    return name in ASKING or (name == "aten::repeat_interleave" and kwargs.get("output_size") is None)
+
+
+_HEARD: list[list[str]] = []
+
+
+@contextmanager
+def waiting() -> Iterator[list[str]]:
+    """Yield what the host waits for while the block runs: of each time, the operation and who asked for it."""
+    _HEARD.append([])
+    try:
+        yield _HEARD[-1]
+    finally:
+        _HEARD.pop()
+
+
+def _note_wait(name: str) -> None:
+    if _HEARD:
+        files = [frame.filename for frame in reversed(traceback.extract_stack())]
+        by = ((who, Path(file).name) for file in files for who, folder in ASKERS.items() if file.startswith(folder))
+        _HEARD[-1].append(f"{name} by {' '.join(next(by, ('torch', 'backward')))}")
 
 
 def is_cuda(device: Any) -> bool:

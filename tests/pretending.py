@@ -57,6 +57,8 @@ class _Naming(TorchFunctionMode):
             return _give(*args)
         if func is Tensor.cuda:
             return args[0].to(_beneath(CUDA))
+        if func is Tensor.pin_memory:
+            return args[0]
         if "device" in kwargs:
             kwargs["device"] = _beneath(kwargs["device"])
         if func in _MOVING:

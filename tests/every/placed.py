@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
+from tests.pretended import waiting
 from triptych.core import plugins
 from triptych.core.records import Answer, Example, Text, Turn
 from triptych.data.batch import Batch, collate
@@ -100,6 +101,19 @@ def learn_in_16_bits(sample: str, device: str, folder: Path, *, small: bool) -> 
     place(model, device_of(device))
     with torch.autocast(device_of(device).type, torch.bfloat16):
         return _step(model, _pack(model, folder), features=FeatureStore(model))
+
+
+def waits(sample: str, folder: Path) -> list[str]:
+    """Return what the host waits for in a pass forth and back with every weight; what is tried once is done before."""
+    model = fresh(sample, "cuda")
+    batch = _pack(model, folder)
+    with waiting() as heard:
+        for _ in range(2):
+            heard.clear()
+            seen = model.encode(pixels_of(model, batch.images))
+            hidden_BTH = model.hidden(model.weave(batch, seen))
+            batch_loss(model, hidden_BTH, batch, scores=False, step_supervised=batch.supervised).backward()
+    return heard
 
 
 def learn_scores(sample: str, device: str, folder: Path) -> Learnt:

@@ -20,6 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import triptych
 from tests.every.placed import SCORING
 from tests.models.pictures import draw_pictures
+from tests.pretended import waiting
 from tests.pretending import hidden
 from tests.serve.api_server import picture, said, serving
 from tests.toys import toy_tokenizer
@@ -65,6 +66,23 @@ def run(kind: str, device: str, folder: Path) -> tuple[list[dict[str, Any]], dic
     assert ("H200" in (folder / "run" / "sessions.jsonl").read_text()) == (device == "cuda")
     records = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
     return records, dict(finished.network.state_dict())
+
+
+def waits(folder: Path, *, forward_tokens: int) -> list[int]:
+    """Return how often the host waits in each step, tower and all, of packs that go through so many at once."""
+    counts: list[int] = []
+    wide = ("step_tokens: 320", f"step_tokens: 640\n    forward_tokens: {forward_tokens}")
+    recipe = toy_recipe(
+        folder, (TUNED, "vision: {train: full, rate: 1e-4}\n      language: {train: full, rate: 1e-3}"), wide
+    )
+
+    def count(_: StepReport) -> None:
+        counts.append(len(heard))
+        heard.clear()
+
+    with waiting() as heard:
+        train(recipe, run=folder / "run", hooks=Hooks(after_step=count))
+    return counts
 
 
 def talk(device: str, folder: Path) -> list[str]:

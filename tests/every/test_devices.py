@@ -5,50 +5,21 @@ No GPU is needed, and none is proven to work: kernels, memory and speed are a GP
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import torch
 from torch import Tensor
 
+from tests.apart import Apart
 from tests.every import placed, placed_runs
-from tests.pretending import pretend, refusals
+from tests.pretending import refusals
 
-T = TypeVar("T")
 SAMPLES = sorted(placed.SAMPLES)
 ONE_OF_EACH = [next(name for name in SAMPLES if name.startswith(f"{family}-")) for family in placed.FAMILIES]
 STEP = 1e-4
 """A weight whose gradient is smaller may go either way: Adam's first step is its sign."""
-
-
-class Apart:
-    """A process of its own, which has a GPU that is pretended."""
-
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
-        self._pool = pool
-
-    def run(self, work: Callable[..., T], *given: object, **more: object) -> T:
-        return self._pool.submit(work, *given, **more).result(timeout=170)
-
-    def both(self, work: Callable[..., T], sample: str, folder: Path, **more: object) -> tuple[T, T]:
-        """Return what is done on the CPU, and on the GPU."""
-        for name in ("cpu", "cuda"):
-            (folder / name).mkdir()
-        cpu, gpu = (self.run(work, sample, name, folder / name, **more) for name in ("cpu", "cuda"))
-        return cpu, gpu
-
-
-@pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRIPTYCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context, initializer=pretend) as pool:
-            yield Apart(pool)
 
 
 def test_what_is_pretended_refuses_what_a_gpu_refuses(apart: Apart) -> None:
@@ -69,6 +40,25 @@ def test_what_is_pretended_refuses_what_a_gpu_refuses(apart: Apart) -> None:
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_a_step_learns_the_same(sample: str, apart: Apart, tmp_path: Path) -> None:
     _same_step(*apart.both(placed.learn_whole, sample, tmp_path))
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_host_does_not_wait_in_a_pass(sample: str, apart: Apart, tmp_path: Path) -> None:
+    heard = apart.run(placed.waits, sample, tmp_path)
+    # Towers of Idefics and Qwen-VL, and Qwen3-VL's first layers, are transformers' own, and ask.
+    theirs = ("by transformers", *(["by torch"] if "qwen" in sample else []))
+    family = sample.partition("-")[0]
+    allowed = theirs if family in ("idefics2", "idefics3", "qwen_vl") else ()
+    assert [each for each in heard if not any(by in each for by in allowed)] == []
+
+
+def test_the_host_waits_once_a_step_however_many_packs_it_has(apart: Apart, tmp_path: Path) -> None:
+    for tokens in (160, 640):
+        (tmp_path / str(tokens)).mkdir()
+    one_by_one, together = (
+        apart.run(placed_runs.waits, tmp_path / str(tokens), forward_tokens=tokens) for tokens in (160, 640)
+    )
+    assert one_by_one[1:] == together[1:]
 
 
 @pytest.mark.parametrize("sample", ONE_OF_EACH)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.testing import CompileCounterWithBackend
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from tests.train.runs import toy_recipe
 from triptych.core.errors import ModelError
+from triptych.models.segments import SEGMENTS, attend
 from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Recipe, Tune
@@ -85,6 +90,39 @@ def test_bfloat16_is_near_and_leaves_weights_and_moments_in_float32(tmp_path: Pa
         train(toy_recipe(tmp_path, ("    schedule", "    precision: bfloat16\n    schedule")), run=tmp_path / "r")
     ]
     assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {torch.float32}
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBackend]:
+    """Let layers be traced as for a compiler, and counted, without one: for a CPU it would take minutes."""
+    counter = CompileCounterWithBackend("aot_eager")
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counter))
+    yield counter
+    ALL_ATTENTION_FUNCTIONS.register(SEGMENTS, attend)
+
+
+def test_layers_are_compiled_once_for_packs_of_any_lengths(traced: CompileCounterWithBackend, tmp_path: Path) -> None:
+    work = begin(tmp_path, key="compile: true")
+    counts, lengths = [], []
+    for step in range(6):
+        train_step(work, step)
+        counts.append(traced.frame_count)
+        lengths.append([len(pack) for pack in work.plan.step(step).packs])
+    assert len(set(map(str, lengths[2:]))) > 1, "packs of as many conversations would hide it"
+    assert counts[0] > 0
+    assert counts[-1] == counts[2], "once for a length, once for any"
+    assert counts[-1] <= 10
+
+
+def test_traced_layers_give_the_same_gradient(traced: CompileCounterWithBackend, tmp_path: Path) -> None:
+    plain, compiled = begin(tmp_path, FULL, key="clip: 1.0"), begin(tmp_path, FULL, key="compile: true")
+    assert train_step(compiled, 0).loss_nats == pytest.approx(train_step(plain, 0).loss_nats, rel=1e-5)
+    assert traced.frame_count > 0
+    for name, weight in plain.weights.items():
+        torch.testing.assert_close(compiled.weights[name].grad, weight.grad, rtol=1e-3, atol=1e-5, msg=name)
+    reset_blocks(compiled.model, compiled.stage)
+    assert ALL_ATTENTION_FUNCTIONS[SEGMENTS] is attend
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="for a CPU, torch.compile takes minutes to build a toy model")

@@ -35,6 +35,7 @@ from triptych.models.folder import Saved, read_note, save_folder
 from triptych.models.heads import ScoreHead, head_in
 from triptych.models.original import model_type_of
 from triptych.models.parts import Provenance, locate
+from triptych.models.sending import send
 from triptych.models.splice import count_marks, splice
 
 Projector = Literal["linear", "mlp"]
@@ -144,12 +145,12 @@ class Model(ABC):
         Raises:
             ModelError: slots, image marks and tokens do not count the same.
         """
-        ids_BT = batch.ids_BT.to(self.device)
-        marks_BT = ids_BT == self.image_token_id
+        marks_BT = batch.ids_BT == self.image_token_id
         counts = count_marks(marks_BT, batch.slots, images=len(features))
         tokens = self.project(features, counts) if features else []
-        embeds_BTH = splice(self.network.get_input_embeddings()(ids_BT), marks_BT, batch.slots, tokens)
-        return Woven(embeds_BTH, batch.positions_BT[None].to(self.device), batch.segments_BT)
+        words_BTH = self.network.get_input_embeddings()(send(batch.ids_BT, self.device))
+        embeds_BTH = splice(words_BTH, marks_BT, batch.slots, tokens)
+        return Woven(embeds_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT)
 
     def hidden(self, woven: Woven) -> Tensor:
         """Return the language model's last hidden_BTH, before the head; conversations of a row kept apart."""

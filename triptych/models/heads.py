@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from triptych.core.errors import ModelError
 from triptych.data.plan.scoring import Loss, Scoring
 from triptych.models.parts import SCORE
+from triptych.models.sending import send
 
 WEIGHTS = "score_head.safetensors"
 """The head's file in a model's folder: ``weight`` [S * C, H] and ``bias`` [S * C], float32."""
@@ -69,7 +70,7 @@ class ScoreHead(nn.Module):
 
     def read(self, hidden_BTH: Tensor, reads_NS2: Tensor) -> Tensor:
         """Return outputs_NSC of the hidden states at the positions (row, column) where the targets are read."""
-        rows_NS, columns_NS = reads_NS2.to(hidden_BTH.device).view(-1, len(self.scoring.targets), 2).unbind(-1)
+        rows_NS, columns_NS = send(reads_NS2, hidden_BTH.device).view(-1, len(self.scoring.targets), 2).unbind(-1)
         outputs_NSC: Tensor = self(hidden_BTH[rows_NS, columns_NS])
         return outputs_NSC
 

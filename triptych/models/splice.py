@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych.core.errors import ModelError
 from triptych.data.batch import BatchSlot
+from triptych.models.sending import send
 
 
 def splice(words_BTH: Tensor, marks_BT: Tensor, slots: Sequence[BatchSlot], tokens: Sequence[Tensor]) -> Tensor:
@@ -22,7 +23,7 @@ def splice(words_BTH: Tensor, marks_BT: Tensor, slots: Sequence[BatchSlot], toke
 
     Args:
         words_BTH: embeddings of all tokens; what stands at a mark is ignored.
-        marks_BT: bool, True where the ids hold an image mark.
+        marks_BT: bool, True where the ids hold an image mark; on the host, as all is checked there.
         slots: in any order; an image may stand in several.
         tokens: tokens_KH of each image.
 
@@ -43,8 +44,8 @@ def splice(words_BTH: Tensor, marks_BT: Tensor, slots: Sequence[BatchSlot], toke
         rows.append(torch.full_like(here, slot.row))
         columns.append(here)
         values.append(tokens[slot.image])
-    at = (torch.cat(rows).to(words_BTH.device), torch.cat(columns).to(words_BTH.device))
-    return words_BTH.index_put(at, torch.cat(values).to(words_BTH.device, words_BTH.dtype))
+    at = (send(torch.cat(rows), words_BTH.device), send(torch.cat(columns), words_BTH.device))
+    return words_BTH.index_put(at, send(torch.cat(values), words_BTH.device, words_BTH.dtype))
 
 
 def count_marks(marks_BT: Tensor, slots: Sequence[BatchSlot], *, images: int) -> list[int]:

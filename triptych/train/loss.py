@@ -21,6 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from triptych.data.batch import IGNORE, Batch
 from triptych.data.plan.scoring import Loss
 from triptych.models.family import Model
+from triptych.models.sending import send
 
 POSITIONS, POSITIONS_ON_CPU = 2048, 256
 """Positions at most that go through the head at once. Fewer take less memory; but where the head's weights move, each
@@ -41,11 +42,12 @@ def select_supervised(hidden_BTH: Tensor, labels_BT: Tensor) -> Supervised:
 
     Args:
         hidden_BTH: the language model's last hidden states.
-        labels_BT: unshifted labels, IGNORE where nothing is learnt.
+        labels_BT: unshifted labels, IGNORE where nothing is learnt; of the host, else where they are is asked for.
     """
     next_BT = labels_BT[:, 1:]
-    learnt_BT = next_BT != IGNORE
-    return Supervised(hidden_BTH[:, :-1][learnt_BT], next_BT[learnt_BT])
+    at = (next_BT != IGNORE).nonzero(as_tuple=True)
+    rows_N, columns_N = (send(each, hidden_BTH.device) for each in at)
+    return Supervised(hidden_BTH[rows_N, columns_N], send(next_BT[at], hidden_BTH.device))
 
 
 def supervised_loss(model: Model, hidden_BTH: Tensor, labels_BT: Tensor, *, step_tokens: int) -> Tensor:
@@ -190,9 +192,9 @@ def batch_loss(model: Model, hidden_BTH: Tensor, batch: Batch, *, scores: bool, 
         step_supervised: what the loss of the whole optimizer step is the mean over; > 0.
     """
     if not scores:
-        return supervised_loss(model, hidden_BTH, batch.labels_BT.to(hidden_BTH.device), step_tokens=step_supervised)
+        return supervised_loss(model, hidden_BTH, batch.labels_BT, step_tokens=step_supervised)
     head = model.score_head
     assert head is not None, "a score head learns, and there is none"
     outputs_NSO = head.read(hidden_BTH, batch.reads_NS2)
-    targets_NS = batch.targets_NS.to(outputs_NSO.device).view(outputs_NSO.shape[:2])
+    targets_NS = send(batch.targets_NS, outputs_NSO.device).view(outputs_NSO.shape[:2])
     return score_loss(outputs_NSO, targets_NS, loss=head.scoring.loss, step_targets=step_supervised)

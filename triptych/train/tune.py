@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from PIL.Image import Image
+from torch import Tensor
 
 from triptych.core.errors import DataError, RunError
 from triptych.core.files import append_json_line
@@ -272,15 +274,16 @@ def _learn_all(
     work: TuneRun, batches: Sequence[Batch], pictures: Mapping[ImageRef, Image], *, step_supervised: int
 ) -> float:
     """Return this process's share of the step's loss; its gradients are left where they are shared."""
-    loss = 0.0
+    losses = []
     for batch in batches:
-        loss += _learn(work, batch, pictures, step_supervised=step_supervised)
+        losses.append(_learn(work, batch, pictures, step_supervised=step_supervised))
         work.sharing.settle_pass()
-    return loss
+    # Asked for once, at the end: while a GPU works through one batch, the host prepares the next.
+    return sum(torch.stack(losses).tolist()) if losses else 0.0
 
 
-def _learn(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], *, step_supervised: int) -> float:
-    """Add a micro-batch's gradient to those there; return its share of the step's loss."""
+def _learn(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], *, step_supervised: int) -> Tensor:
+    """Add a micro-batch's gradient to those there; return its share of the step's loss, a scalar where it computes."""
     model = work.model
     scores = not isinstance(work.stage.objective, Reply)
     with computing_in(work.stage, model.device):  # not the way back, which computes as the way forth did
@@ -288,7 +291,7 @@ def _learn(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], *, s
         loss = batch_loss(model, hidden_BTH, batch, scores=scores, step_supervised=step_supervised)
     if loss.requires_grad:  # not where only tower or projector learn, and there is no picture
         loss.backward()
-    return loss.item()
+    return loss.detach()
 
 
 def _features(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image]) -> list[Seen]:

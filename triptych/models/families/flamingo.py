@@ -44,6 +44,7 @@ from triptych.models.flamingo.toys import FILMS, toy_mpt, toy_network
 from triptych.models.folder import NOTE, Saved, read_note, template_in
 from triptych.models.join import whole_processor
 from triptych.models.parts import ImageProcessor, Language, Provenance
+from triptych.models.sending import send
 from triptych.models.splice import count_marks
 
 COST = Fixed(1)
@@ -105,8 +106,7 @@ class FlamingoModel(Model):
 
     def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
         """Return the batch's words, and beside them ``media`` [B, M, L, C] and ``sees`` [B, T, M]."""
-        ids_BT = batch.ids_BT.to(self.device)
-        counts = count_marks(ids_BT == self.image_token_id, batch.slots, images=len(features))
+        counts = count_marks(batch.ids_BT == self.image_token_id, batch.slots, images=len(features))
         if wrong := [image for image, count in enumerate(counts) if count != 1]:
             raise ModelError(
                 f"image {wrong[0]} has {counts[wrong[0]]} image marks, not 1. Render with the model's own `rendering`."
@@ -116,10 +116,10 @@ class FlamingoModel(Model):
             batch.segments_BT,
             join_adjacent=self.network.config.adjacent_images_are_frames,
         )
-        rows, width = ids_BT.shape
+        rows, width = batch.ids_BT.shape
         beside = self.network.place([seen.values for seen in features], media, (rows, width))
-        words_BTH = self.network.get_input_embeddings()(ids_BT)
-        return Woven(words_BTH, batch.positions_BT[None].to(self.device), batch.segments_BT, beside)
+        words_BTH = self.network.get_input_embeddings()(send(batch.ids_BT, self.device))
+        return Woven(words_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT, beside)
 
     def hidden(self, woven: Woven) -> Tensor:
         """Return hidden_BTH after the body's last norm."""

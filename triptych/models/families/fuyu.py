@@ -49,6 +49,7 @@ from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
 from triptych.models.parts import Provenance
+from triptych.models.sending import send
 
 PATCH = "|SPEAKER|"
 """What a patch is among the words."""
@@ -109,7 +110,8 @@ class FuyuModel(Model):
 
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each; K = P."""
-        patches_PD = torch.cat([seen.values for seen in features]).to(self._map.weight.device, self._map.weight.dtype)
+        patches_PD = torch.cat([seen.values for seen in features])
+        patches_PD = send(patches_PD, self._map.weight.device, self._map.weight.dtype)
         return list(self._map(patches_PD).split([len(seen.values) for seen in features]))
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, read_note, template_in
 from triptych.models.parts import Provenance
+from triptych.models.sending import send
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class Idefics2Model(Model):
         """Return the features of pictures of one size, which the tower sees together."""
         tower, patch = self._tower, self.network.config.vision_config.patch_size
         weight = next(tower.parameters())
-        pixels_NCHW = torch.cat(list(pictures)).to(weight.device, weight.dtype)
+        pixels_NCHW = send(torch.cat(list(pictures)), weight.device, weight.dtype)
         real_NHW = pixels_NCHW[:, -1].unfold(1, patch, patch).unfold(2, patch, patch).sum(dim=(-1, -2)) == patch**2
         features_NPD = tower(pixels_NCHW[:, :-1], patch_attention_mask=real_NHW).last_hidden_state.float()
         marked = torch.cat([features_NPD, real_NHW.flatten(1)[..., None].to(features_NPD)], dim=-1)
@@ -126,7 +127,7 @@ class Idefics2Model(Model):
         weight = next(self._connector.parameters())
         found: list[Tensor] = []
         for alike in _alike(features):
-            marked_NPD = torch.cat([seen.values for seen in alike]).to(weight.device)
+            marked_NPD = send(torch.cat([seen.values for seen in alike]), weight.device)
             tokens_NKH = self._connector(
                 marked_NPD[..., :-1].to(weight.dtype), attention_mask=marked_NPD[..., -1].bool()
             )

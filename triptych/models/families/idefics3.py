@@ -43,6 +43,7 @@ from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, read_note, template_in
 from triptych.models.parts import Provenance
+from triptych.models.sending import send
 
 
 class Idefics3Model(Model):
@@ -97,7 +98,7 @@ class Idefics3Model(Model):
         tower = self._tower
         weight = next(tower.parameters())
         with parts.seeing(tower):
-            pixels_NCHW = torch.cat([picture.values for picture in pictures]).to(weight.device, weight.dtype)
+            pixels_NCHW = send(torch.cat([picture.values for picture in pictures]), weight.device, weight.dtype)
             features_NPD = tower(pixels_NCHW).last_hidden_state.float()
         tiles = features_NPD.split([len(picture.values) for picture in pictures])
         return [Seen(values_SPD, picture.size) for values_SPD, picture in zip(tiles, pictures, strict=True)]
@@ -105,7 +106,7 @@ class Idefics3Model(Model):
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each: those of its tiles one after the other."""
         weight = next(self._connector.parameters())
-        tokens = self._connector(torch.cat([seen.values for seen in features]).to(weight.device, weight.dtype))
+        tokens = self._connector(send(torch.cat([seen.values for seen in features]), weight.device, weight.dtype))
         return [each.flatten(0, 1) for each in tokens.split([len(seen.values) for seen in features])]
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:

@@ -35,6 +35,7 @@ from triptych.models.original import config_of, image_processor_of, is_original,
 from triptych.models.outline import outline_parts
 from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
 from triptych.models.projector import open_projector
+from triptych.models.sending import send
 
 
 class LlavaModel(Model):
@@ -97,7 +98,7 @@ class LlavaModel(Model):
         """Return features_NPC."""
         tower, config = self._tower.eval(), self.network.config
         weight = next(tower.parameters())
-        pixels = pixels_NCHW.to(weight.device, weight.dtype)
+        pixels = send(pixels_NCHW, weight.device, weight.dtype)
         if config.model_type == "fast_vlm":
             map_NCHW: Tensor = tower(pixels).last_hidden_state
             return map_NCHW.flatten(2).transpose(1, 2).float()
@@ -111,7 +112,7 @@ class LlavaModel(Model):
         """Return tokens_KH of each; K = P, whatever room there is."""
         weight = next(self._projector.parameters())
         features_NPC = torch.stack([seen.values for seen in features])
-        return list(self._projector(features_NPC.to(weight.device, weight.dtype)))
+        return list(self._projector(send(features_NPC, weight.device, weight.dtype)))
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Return the three parts; ``language`` has the names of the causal language model it was made from."""

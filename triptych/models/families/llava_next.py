@@ -40,6 +40,7 @@ from triptych.models.families.llava import LlavaModel, open_parts
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.folder import Saved, chat_template_of
 from triptych.models.parts import ImageProcessor
+from triptych.models.sending import send
 
 
 class LlavaNextModel(LlavaModel):
@@ -78,7 +79,7 @@ class LlavaNextModel(LlavaModel):
     def _projected(self, views: Sequence[Tensor]) -> list[Tensor]:
         """Return views [S, P, H] of each picture's [S, P, D]."""
         weight = next(self._projector.parameters())
-        return by_tiles(self._projector, [values_SPD.to(weight.device, weight.dtype) for values_SPD in views])
+        return by_tiles(self._projector, [send(values_SPD, weight.device, weight.dtype) for values_SPD in views])
 
     def _laid(self, views_SPH: Tensor, seen: Seen) -> Tensor:
         tiles_KH = lay_out(views_SPH[1:], seen.size, self.cost, self._newline)

@@ -45,6 +45,7 @@ from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
 from triptych.models.grid_positions import grid_positions
 from triptych.models.parts import ImageProcessor, Provenance
+from triptych.models.sending import send
 
 LEVELS = "deepstack"
 """What lower layers of the tower saw, beside the embeddings: [B, T, (L - 1) * H]; zero where there is no picture."""
@@ -109,15 +110,15 @@ class QwenVLModel(Model):
         weight = next(tower.parameters())
         squares = [len(picture.values) // self.cost.merge**2 for picture in pictures]
         with parts.seeing(tower), _watched(self._mergers) as given:
-            patches_PD = torch.cat([picture.values for picture in pictures]).to(weight.device, weight.dtype)
-            visual(patches_PD, grid_thw=grids_N3.to(weight.device))
+            patches_PD = send(torch.cat([picture.values for picture in pictures]), weight.device, weight.dtype)
+            visual(patches_PD, grid_thw=send(grids_N3, weight.device))
         features_GX = torch.cat([each.reshape(sum(squares), -1) for each in given], dim=-1).float()
         config = self.network.config.vision_config
         if hasattr(config, "window_size"):  # Qwen2.5-VL sees windows one after the other
             windows_G, _ = get_vision_window_index(
                 grids_N3, config.spatial_merge_size, config.window_size, config.patch_size
             )
-            features_GX = features_GX[torch.argsort(windows_G.to(features_GX.device))]
+            features_GX = features_GX[send(torch.argsort(windows_G), features_GX.device)]
         rows = features_GX.split(squares)
         return [Seen(values_GX, picture.size) for values_GX, picture in zip(rows, pictures, strict=True)]
 
@@ -128,7 +129,7 @@ class QwenVLModel(Model):
     def _project(self, features: Sequence[Seen]) -> list[list[Tensor]]:
         """Return tokens_KH of each picture, level by level."""
         weight = next(self._mergers[0].parameters())
-        given = torch.cat([seen.values for seen in features]).to(weight.device, weight.dtype)
+        given = send(torch.cat([seen.values for seen in features]), weight.device, weight.dtype)
         squares = [len(seen.values) for seen in features]
         levels = given.chunk(len(self._mergers), dim=-1)
         merged = [
@@ -141,7 +142,7 @@ class QwenVLModel(Model):
         """Return words and pictures with positions on three axes, and what lower layers saw."""
         woven = super().weave(batch, features)
         grids = [(high // self.cost.merge, wide // self.cost.merge) for _, high, wide in map(self._grid, features)]
-        woven = replace(woven, positions_ABT=grid_positions(batch, grids).to(woven.embeds_BTH.device))
+        woven = replace(woven, positions_ABT=send(grid_positions(batch, grids), woven.embeds_BTH.device))
         if len(self._mergers) == 1 or not features:
             return woven
         lower = [torch.cat(tokens[1:], dim=-1) for tokens in self._project(features)]
@@ -211,10 +212,12 @@ def _levels(woven: Woven) -> dict[str, object]:
     """Return what Qwen3-VL's language model is given besides: where pictures are, and their tokens level by level."""
     if not woven.beside:
         return {}
-    images_BT = woven.beside["images"].to(woven.embeds_BTH.device)
-    levels_NX = woven.beside[LEVELS][images_BT]
+    images_BT = woven.beside["images"]
+    places = [send(each, woven.embeds_BTH.device) for each in images_BT.cpu().nonzero(as_tuple=True)]
+    levels_NX = woven.beside[LEVELS][*places]
     count = levels_NX.shape[-1] // woven.embeds_BTH.shape[-1]
-    return {"visual_pos_masks": images_BT, "deepstack_visual_embeds": list(levels_NX.chunk(count, dim=-1))}
+    marked = send(images_BT, woven.embeds_BTH.device)
+    return {"visual_pos_masks": marked, "deepstack_visual_embeds": list(levels_NX.chunk(count, dim=-1))}
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from triptych.core.errors import ModelError
+from triptych.models.sending import send
 
 
 def feed_forward(size: int, times: int) -> nn.ModuleList:
@@ -108,7 +109,7 @@ class PerceiverResampler(nn.Module):
 
         Args:
             features_NFPC: of media with the same number of frames.
-            numbers_N: number of each medium in its conversation, from 0.
+            numbers_N: number of each medium in its conversation, from 0; of the host.
 
         Raises:
             ModelError: more frames or media than there are embeddings for.
@@ -130,7 +131,7 @@ class PerceiverResampler(nn.Module):
             media, most = int(numbers_N.max()) + 1, len(self.media_time_embs)
             if media > most:
                 raise ModelError(f"a conversation of {media} media: this model knows at most {most}; show fewer.")
-            features_NFPC = features_NFPC + self.media_time_embs[numbers_N][:, None]
+            features_NFPC = features_NFPC + self.media_time_embs[send(numbers_N, features_NFPC.device)][:, None]
         return features_NFPC
 
 

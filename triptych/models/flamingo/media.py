@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from triptych.models.sending import send
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
@@ -114,7 +116,7 @@ def lay_out(media: Sequence[Medium], latents: Sequence[Tensor], *, rows: int) ->
     blank = len(media)
     index_BM = torch.tensor([numbers + [blank] * (most - len(numbers)) for numbers in by_row])
     table = torch.stack([*latents, torch.zeros_like(latents[0])])
-    return table[index_BM.to(table.device)]
+    return table[send(index_BM, table.device)]
 
 
 def _segment(segments: list[list[int]], mark: Mark) -> int:

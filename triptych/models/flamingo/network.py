@@ -33,6 +33,7 @@ from triptych.models.flamingo.cache import MediaCache
 from triptych.models.flamingo.config import FlamingoConfig, OtterConfig
 from triptych.models.flamingo.language import add_layers, check_language, layers_of
 from triptych.models.flamingo.media import Mark, Medium, lay_out, media_of, sight
+from triptych.models.sending import send
 
 
 class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
@@ -92,7 +93,7 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def see(self, pixels_NCHW: Tensor) -> Tensor:
         """Return the tower's features_NPC: of its last layer, before its last norm."""
         weight = next(self.vision_encoder.parameters())
-        features: Tensor = self.vision_encoder(pixels_NCHW.to(weight.device, weight.dtype)).last_hidden_state
+        features: Tensor = self.vision_encoder(send(pixels_NCHW, weight.device, weight.dtype)).last_hidden_state
         if features.dim() == 4:
             return features.flatten(2).transpose(1, 2)
         return features[:, 1:] if self.config.vision_feature_select_strategy == "default" else features
@@ -114,8 +115,9 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         for frames in sorted({len(images) for images, _ in keys}):
             alike = [key for key in dict.fromkeys(keys) if len(key[0]) == frames]
             stacked = torch.stack([torch.stack([features[image] for image in images]) for images, _ in alike])
-            numbers_N = torch.tensor([number for _, number in alike], device=weight.device)
-            found.update(zip(alike, self.perceiver(stacked.to(weight.device, weight.dtype), numbers_N), strict=True))
+            seen = send(stacked, weight.device, weight.dtype)
+            numbers_N = torch.tensor([number for _, number in alike])
+            found.update(zip(alike, self.perceiver(seen, numbers_N), strict=True))
         return [found[key] for key in keys]
 
     def place(self, features: Sequence[Tensor], media: Sequence[Medium], shape: tuple[int, int]) -> dict[str, Tensor]:
@@ -133,7 +135,7 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
             return {}
         media_BMLC = lay_out(media, self.resample(features, media), rows=shape[0])
         sees_BTM = sight(media, shape, immediate=self.config.only_attend_immediate_media)
-        return {"media": media_BMLC, "sees": sees_BTM.to(media_BMLC.device)}
+        return {"media": media_BMLC, "sees": send(sees_BTM, media_BMLC.device)}
 
     def forward(
         self,

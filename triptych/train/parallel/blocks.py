@@ -16,9 +16,11 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from triptych.core.errors import ModelError
 from triptych.models.family import Model
+from triptych.models.segments import SEGMENTS, attend
 from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Tune
 
@@ -39,6 +41,9 @@ def refit_blocks(model: Model, stage: Tune, device: torch.device) -> None:
     if not (stage.checkpoint_activations or stage.compile):
         return
     text = model.network.config.get_text_config()
+    if stage.compile:
+        # Its loop is over conversations: compiled, it would be so anew for each number of them that comes.
+        ALL_ATTENTION_FUNCTIONS.register(SEGMENTS, torch.compiler.disable(attend))
     for layer in _layers(model):
         if stage.compile:
             layer.forward = torch.compile(layer.forward)
@@ -50,6 +55,7 @@ def refit_blocks(model: Model, stage: Tune, device: torch.device) -> None:
 def reset_blocks(model: Model, stage: Tune) -> None:
     """Undo ``refit_blocks``, but for fused kernels, which end with the process."""
     if stage.checkpoint_activations or stage.compile:
+        ALL_ATTENTION_FUNCTIONS.register(SEGMENTS, attend)
         for layer in _layers(model):
             layer.__dict__.pop("forward", None)
 

@@ -1,0 +1,64 @@
+"""How packs are attended on one device: which kernel is believed, and what a language model makes of it.
+
+Run in a process of its own (``tests/every/test_packs_on_devices.py``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel
+
+from tests.pack_kernel import counted, planted
+from tests.pretended import waiting
+from triptych.data.batch import PADDING
+from triptych.models.attention import PackAttention
+from triptych.models.placing import device_of
+from triptych.models.segments import kernel_agrees
+
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 11}
+ROWS = ([5, 9, 2], [1, 15], [13])
+"""Lengths of the conversations of each row; padded to 16."""
+
+
+def believes(fault: str, *, size: int = 8, windowed: bool = False, dtype: torch.dtype = torch.bfloat16) -> bool:
+    """Return whether the kernel is used that has a fault; empty: none."""
+    kernel_agrees.cache_clear()
+    try:
+        with planted(fault):
+            return kernel_agrees(torch.device("cuda", 0), dtype, 4, 2, size, windowed=windowed)
+    finally:
+        kernel_agrees.cache_clear()
+
+
+def learn(device: str, *, window: int | None, bfloat16: bool, size: int = 8) -> tuple[Tensor, Tensor, int, list[str]]:
+    """Return hidden states, their slopes, calls of the kernel, and what the host waited for."""
+    torch.manual_seed(0)
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": size}
+    network: nn.Module = (
+        LlamaModel(LlamaConfig(**SIZES, **heads))
+        if window is None
+        else MistralModel(MistralConfig(**SIZES, **heads, sliding_window=window))
+    )
+    where = device_of(device)
+    packs = PackAttention(network.to(where), network.config)
+    segments_BT, positions_BT = torch.full((3, 16), PADDING), torch.zeros(3, 16, dtype=torch.int64)
+    for row, lengths in enumerate(ROWS):
+        at = 0
+        for number, length in enumerate(lengths):
+            segments_BT[row, at : at + length] = number
+            positions_BT[row, at : at + length] = torch.arange(length)
+            at += length
+    drawn = torch.randn(3, 16, 32, generator=torch.Generator().manual_seed(1))
+    weights = torch.randn(3, 16, 32, generator=torch.Generator().manual_seed(2)).to(where)
+    real = (segments_BT != PADDING)[..., None].to(where)
+    calls = 0
+    for _ in range(2):  # what is tried once is tried in the first
+        with waiting() as heard, counted() as called:
+            embeds_BTH = drawn.clone().to(where, non_blocking=True).requires_grad_()
+            with torch.autocast(where.type, torch.bfloat16, enabled=bfloat16):
+                hidden_BTH = packs.hidden(embeds_BTH, segments_BT, positions_BT[None].to(where, non_blocking=True))
+            (hidden_BTH.float() * weights * real).sum().backward()
+            calls = len(called)
+    assert embeds_BTH.grad is not None
+    return (hidden_BTH * real).detach().float().cpu(), (embeds_BTH.grad * real).cpu(), calls, heard
