@@ -27,6 +27,7 @@ from triptych.core.records import ImageRef
 from triptych.data.media.images import Size, load_image
 from triptych.data.media.locate import digest_of, stamp_of
 from triptych.models.family import Model, Seen
+from triptych.models.preparing import prepared
 
 CHUNK_IMAGES = 64
 """Pictures that are written at once."""
@@ -84,7 +85,7 @@ class FeatureStore:
         keys = list(missing)
         for start in range(0, len(keys), CHUNK_IMAGES):
             chunk = keys[start : start + CHUNK_IMAGES]
-            pictures = [self._pixels(*missing[key]) for key in chunk]
+            pictures = prepared(lambda each: self._pixels(*each), [missing[key] for key in chunk], image=_image_of)
             # What is kept is for all runs: not in the fewer bits that this one may compute its steps in.
             with torch.no_grad(), torch.autocast(self._model.device.type, enabled=False):
                 self._keep(chunk, [seen for some in passes(pictures) for seen in self._model.encode(some)])
@@ -150,6 +151,10 @@ class FeatureStore:
         box = "" if image.box is None else ":" + ",".join(str(edge) for edge in image.box)
         resize = "" if image.resize is None else f":{image.resize[0]}x{image.resize[1]}"
         return self._hashes[seen] + box + resize
+
+
+def _image_of(missing: tuple[ImageRef, int | None]) -> ImageRef:
+    return missing[0]
 
 
 def passes(pictures: Sequence[Seen]) -> Iterator[list[Seen]]:

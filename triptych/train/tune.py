@@ -33,6 +33,7 @@ from triptych.data.plan.reader import Read
 from triptych.data.template import Encoded
 from triptych.models.family import Model, Seen
 from triptych.models.features import FeatureStore
+from triptych.models.preparing import prepared
 from triptych.train.checkpoint import (
     Outcome,
     checkpoint_folder,
@@ -300,7 +301,8 @@ def _features(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image]) -
         return work.features.features(batch.images, spans=batch.spans)
     shown = [(image, model.shown_as(span)) for image, span in zip(batch.images, batch.spans, strict=True)]
     distinct = dict(zip(shown, batch.spans, strict=True))
-    encoded = model.encode([model.pixels_in(pictures[image], span) for (image, _), span in distinct.items()])
+    wanted = [(image, span) for (image, _), span in distinct.items()]
+    encoded = model.encode(prepared(lambda each: model.pixels_in(pictures[each[0]], each[1]), wanted))
     found = dict(zip(distinct, encoded, strict=True))
     return [found[each] for each in shown]
 

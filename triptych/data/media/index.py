@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from triptych.core.errors import RunError
 from triptych.core.files import cache_folder, write_atomically
+from triptych.core.machine import cores
 from triptych.data.media.images import ImageError, Size, whole_size
 from triptych.data.media.locate import container_of, stamp_of
 
@@ -54,7 +55,7 @@ class SizeIndex:
             processes: that read headers, > 0; None: one for each core.
         """
         self._folder = folder
-        self._processes = processes or _cores()
+        self._processes = processes or cores()
         self._tables: dict[str, Words] = {}
 
     def sizes(self, sources: Sequence[str], *, advance: Callable[[int], None] | None = None) -> list[Known]:
@@ -181,10 +182,6 @@ def index_of(location: Path, *, processes: int | None = None) -> SizeIndex:
 @lru_cache(maxsize=256)
 def _opened(folder: Path, processes: int | None) -> SizeIndex:
     return SizeIndex(folder, processes=processes)  # Kept, so that its tables stay mapped.
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _measure_all(sources: list[str]) -> list[Known]:

@@ -1,0 +1,56 @@
+"""Pictures made ready for a tower, several at once: decoding and resizing let other threads work.
+
+Not what is done to one (``Model.pixels``), and not ahead of time. The frames of a video are read by one thread, in
+their order: out of it, a decoder begins anew for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from triptych.core.machine import cores
+from triptych.core.records import ImageRef
+from triptych.data.media.locate import place_of
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+THREADS = 8
+"""At most: beyond it, what they do between decoding and resizing keeps them waiting for each other."""
+
+
+def prepared(prepare: Callable[[A], B], items: Sequence[A], *, image: Callable[[A], ImageRef] | None = None) -> list[B]:
+    """Return ``prepare(item)`` of each, in their order.
+
+    Args:
+        prepare: is called in several threads at once.
+        items: any number.
+        image: which picture ``prepare`` reads for an item; None: it reads none.
+
+    Raises:
+        Exception: what ``prepare`` raises for an item.
+    """
+    groups: dict[object, list[int]] = {}
+    for number, item in enumerate(items):
+        groups.setdefault(number if image is None else _behind(image(item), number), []).append(number)
+    threads = min(THREADS, cores(), len(groups))
+    if threads < 2:
+        return [prepare(item) for item in items]
+
+    def in_order(numbers: Sequence[int]) -> list[B]:
+        return [prepare(items[number]) for number in numbers]
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="pictures") as pool:
+        found = list(pool.map(in_order, groups.values()))
+    by_number = dict(
+        pair for numbers, made in zip(groups.values(), found, strict=True) for pair in zip(numbers, made, strict=True)
+    )
+    return [by_number[number] for number in range(len(items))]
+
+
+def _behind(image: ImageRef, number: int) -> object:
+    """Return what pictures have in common that one thread reads."""
+    place = place_of(image.source)
+    return place.container if place.kind == "frame" else number
