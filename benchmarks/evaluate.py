@@ -45,8 +45,9 @@ from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import parse_reply, stop_id
 from triptych.evaluate.benchmark import asked, each_reply
 from triptych.infer.local import LocalResponder
-from triptych.models.family import Model, open_model
+from triptych.models.family import Model
 from triptych.models.features import FeatureStore
+from triptych.models.placing import computing, open_to_answer
 from triptych.starter.storyboard import Sizes, draw_storyboard
 
 REPLY_TOKENS = 16
@@ -92,13 +93,14 @@ def generate(model: Model, question: Example) -> str:
     stop = stop_id(model.template, model.tokenizer)
     batch = collate([[encoded]], pad_id=stop)
     inputs = model.inputs(batch, [model.pixels(load_image(image)) for image in batch.images])
-    generated = model.network.generate(  # type: ignore[operator]
-        **{name: value.to(model.device) for name, value in inputs.items()},
-        do_sample=False,
-        max_new_tokens=REPLY_TOKENS,
-        eos_token_id=stop,
-        pad_token_id=stop,
-    )
+    with computing(model):
+        generated = model.network.generate(  # type: ignore[operator]
+            **{name: value.to(model.device) for name, value in inputs.items()},
+            do_sample=False,
+            max_new_tokens=REPLY_TOKENS,
+            eos_token_id=stop,
+            pad_token_id=stop,
+        )
     return parse_reply(generated[0, len(encoded.ids) :].tolist(), model.template, tokenizer=model.tokenizer)
 
 
@@ -165,6 +167,8 @@ def about(model: Model, questions: Sequence[Example]) -> dict[str, object]:
         "threads_count": torch.get_num_threads(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
+        "device": str(model.device),
+        "precision": str(model.precision).removeprefix("torch."),
         "model": type(model.network).__name__,
         "parameters_count": sum(weight.numel() for weight in model.network.parameters()),
         "questions_count": len(questions),
@@ -202,6 +206,8 @@ def main() -> None:
     """Measure what the command line asks for and write it as JSON."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--model", default="runs/demo/model", help="a folder or a hub id")
+    options.add_argument("--device", default="auto", help="where the model is (%(default)s)")
+    options.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="(%(default)s)")
     options.add_argument("--data", metavar="FORMAT:PATH", help="conversations instead of drawn ones")
     options.add_argument("--stories", type=int, default=60, help="conversations that are drawn")
     options.add_argument("--repeats", type=int, default=3, help="of each timing; the median counts")
@@ -210,7 +216,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, help="a file for the JSON, instead of stdout")
     said = options.parse_args()
     try:
-        model = open_model(said.model)
+        model = open_to_answer(said.model, device=said.device, precision=said.precision)
     except TriptychError as error:
         sys.stderr.write(f"skipped: {error} `make demo` makes runs/demo/model.\n")
         sys.exit(3)

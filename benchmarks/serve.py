@@ -46,6 +46,7 @@ from triptych.infer.sampling import Sampling
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
 from triptych.models.features import FeatureStore
+from triptych.models.placing import computing, device_of, place_to_answer
 from triptych.starter.storyboard import Sizes, draw_storyboard
 
 SEED = 5
@@ -79,13 +80,14 @@ def generate(model: Model, question: Example, *, tokens: int) -> str:
     encoded = prompt_of(question, model.rendering)
     batch = collate([[encoded]], pad_id=0)
     inputs = model.inputs(batch, [model.pixels(load_image(image)) for image in batch.images])
-    generated = model.network.generate(  # type: ignore[operator]
-        **{name: value.to(model.device) for name, value in inputs.items()},
-        do_sample=False,
-        max_new_tokens=tokens,
-        eos_token_id=NEVER,
-        pad_token_id=stop_id(model.template, model.tokenizer),
-    )
+    with computing(model):
+        generated = model.network.generate(  # type: ignore[operator]
+            **{name: value.to(model.device) for name, value in inputs.items()},
+            do_sample=False,
+            max_new_tokens=tokens,
+            eos_token_id=NEVER,
+            pad_token_id=stop_id(model.template, model.tokenizer),
+        )
     return words_of(generated[0, len(encoded.ids) :].tolist(), model.tokenizer).removeprefix(model.template.lead)
 
 
@@ -202,13 +204,14 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=8, help="questions that are asked one by one (%(default)s)")
     parser.add_argument("--tokens", type=int, default=32, help="tokens of every reply (%(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="rounds; medians are told (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="where the model is (%(default)s)")
+    parser.add_argument("--device", default="auto", help="where the model is (%(default)s)")
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="(%(default)s)")
     parser.add_argument("--out", type=Path, help="write the JSON there too")
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()  # of an end of replies that never comes, as it is asked for
     try:
         model = tiny(SEED) if options.model == "toy" else open_model(options.model)
-        model.network.to(options.device).train(False).requires_grad_(False)
+        place_to_answer(model, device=device_of(options.device), precision=options.precision).network.train(False)
         with tempfile.TemporaryDirectory() as folder:
             questions, images = draw_questions(Path(folder), max(*options.concurrent, options.alone))
             numbers = measure_rates(
@@ -224,7 +227,8 @@ def main() -> None:
         sys.exit(f"error: {error}")
     result = {
         "model": options.model,
-        "device": options.device,
+        "device": str(model.device),
+        "precision": str(model.precision).removeprefix("torch."),
         "threads_count": torch.get_num_threads(),
         "reply_tokens_count": options.tokens,
         "images_per_question_mean": round(sum(len(images_of(each)) for each in questions) / len(questions), 2),

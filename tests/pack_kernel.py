@@ -19,7 +19,7 @@ from torch import Tensor
 FORTH, BACK = "torch_attn::_varlen_attn", "torch_attn::_varlen_attn_backward"
 FAULTS = ("no edges", "not causal", "window too wide", "longest too short", "slopes of others")
 _PLANTED: list[str] = []
-_CALLS: list[tuple[int, ...]] = []
+_CALLS: list[str] = []
 
 
 @contextmanager
@@ -33,8 +33,8 @@ def planted(fault: str) -> Iterator[None]:
 
 
 @contextmanager
-def counted() -> Iterator[list[tuple[int, ...]]]:
-    """Yield the shape of the queries of each call while the block runs."""
+def counted() -> Iterator[list[str]]:
+    """Yield each call while the block runs: forth, and back, in one order or in any."""
     _CALLS.clear()
     yield _CALLS
 
@@ -42,7 +42,7 @@ def counted() -> Iterator[list[tuple[int, ...]]]:
 def forth(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Compute what the kernel computes: attended [T, A, D], and two tensors for the way back."""
     edges_N, _, longest, _, causal, scale, window, gqa, *unused = rest
-    _CALLS.append(tuple(query.shape))
+    _CALLS.append("forth")
     if query.dtype not in (torch.float16, torch.bfloat16):
         raise RuntimeError("FlashAttention only support fp16 and bf16 data type")
     if query.shape[-1] % 8 or query.shape[-1] > 256:
@@ -59,6 +59,10 @@ def forth(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor
 
 def back(slopes: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the slopes of queries, keys and values, by hand: there is no autograd below a kernel."""
+    demanded = (
+        torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
+    )
+    _CALLS.append("back in one order" if demanded else "back in any order")
     _, _, edges_N, _, longest, _, _, _, scale, window = rest
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     found = [torch.zeros_like(each, dtype=torch.float32) for each in (query, key, value)]

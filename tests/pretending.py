@@ -31,6 +31,8 @@ RAISED = (
     *("pow.Tensor_Scalar", "pow.Tensor_Tensor", "rsqrt", "sum", "sum.dim_IntList", "cumsum", "cosine_similarity"),
 )
 """Computed in float32 under autocast."""
+PROMOTED = ("index_put", "cat", "stack", "scatter_add")
+"""Computed under autocast in the widest type that is given, which may be float32 or autocast's own: no other."""
 FACTORIES = (
     *("arange", "arange.start", "arange.start_step", "full", "eye", "eye.m", "scalar_tensor", "empty.memory_format"),
     *("empty_strided", "zeros", "ones", "rand", "randn", "tril_indices", "triu_indices", "linspace"),
@@ -154,6 +156,8 @@ def pretend() -> None:
         aten.impl(name, _casting(name, lower=True), "AutocastPrivateUse1")
     for name in RAISED:
         aten.impl(name, _casting(name, lower=False), "AutocastPrivateUse1")
+    for name in PROMOTED:
+        aten.impl(name, _promoting(name), "AutocastPrivateUse1")
     rest = torch.library.Library("_", "IMPL")
     _KEEP.append(rest)
     rest.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
@@ -242,6 +246,32 @@ def _copy_from(source: Tensor, aim: Tensor, non_blocking: bool = False) -> Tenso
     """Copy what torch's own C++ makes of a list that is an index."""
     bare(aim).copy_(bare(source))
     return aim
+
+
+def _promoting(name: str) -> Callable[..., Any]:
+    operation = _operation(name)
+    key = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
+
+    def compute(*args: Any, **kwargs: Any) -> Any:
+        kinds: set[torch.dtype] = set()
+
+        def note(value: Tensor) -> Tensor:
+            if isinstance(value, Pretended) and value.is_floating_point() and value.dtype != torch.float64:
+                kinds.add(value.dtype)
+            return value
+
+        each_of(note, args)
+        if kinds - {torch.float32, torch.get_autocast_dtype(BACKEND)}:
+            raise RuntimeError("Unexpected floating ScalarType in at::autocast::prioritize")
+        widest = max(kinds, key=lambda kind: kind.itemsize, default=None)
+
+        def cast(value: Tensor) -> Tensor:
+            return value if widest is None or value.dtype not in kinds else value.to(widest)
+
+        with torch._C._ExcludeDispatchKeyGuard(key):
+            return operation(*each_of(cast, args), **kwargs)
+
+    return compute
 
 
 def _casting(name: str, *, lower: bool) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.cli.conftest import ROOT
+from triptych.core import heap
 from triptych.core.heap import OWN
 
 PROGRAM = """
@@ -48,3 +49,15 @@ def said(program: str, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"])
+def test_blocks_on_a_gpu_grow_where_nobody_has_chosen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in (heap.GPU, heap.GPU_TOO):
+        monkeypatch.setenv(other, "")
+    monkeypatch.setenv(name, "backend:native")
+    heap.let_gpu_blocks_grow()
+    assert os.environ[name] == "backend:native"
+    monkeypatch.setenv(name, "")
+    heap.let_gpu_blocks_grow()
+    assert os.environ[heap.GPU] == "expandable_segments:True"

@@ -137,6 +137,18 @@ def talk(sample: str, device: str, folder: Path, *, precision: Precision) -> lis
         return [*replies, "joins" if engine.joins else "one by one"]
 
 
+def talk_as_saved(sample: str, device: str, folder: Path, *, saved: str, precision: Precision) -> list[str]:
+    """Return replies of a model whose folder holds 16 bits, to several requests, and what it computes in."""
+    kind = {"float16": torch.float16, "bfloat16": torch.bfloat16}[saved]
+    model = SAMPLES[sample](0)
+    model.network.to(kind)
+    place_to_answer(model, device=device_of(device), precision=precision)
+    with Engine(model, features=FeatureStore(model), settings=EngineSettings(rows=2)) as engine:
+        said = [_heard(ticket) for ticket in [engine.submit(each, GREEDY) for each in questions_of(folder)]]
+    kinds = {str(each.dtype).removeprefix("torch.") for each in model.parts()["language"].parameters()}
+    return [*said, " ".join(sorted(kinds))]
+
+
 def comes_together(sample: str, device: str, *, precision: Precision) -> tuple[bool, bool]:
     """Return whether requests join a running engine, and whether questions share their beginnings."""
     model = place_to_answer(SAMPLES[sample](0), device=device_of(device), precision=precision)

@@ -100,6 +100,17 @@ def test_in_bfloat16_requests_are_computed_together_where_they_are_in_float32(sa
     assert whole[0]
 
 
+@pytest.mark.parametrize("saved", ["float16", "bfloat16"])
+@pytest.mark.parametrize("sample", ONE_OF_EACH)
+def test_a_folder_of_16_bits_answers_in_either_precision(sample: str, saved: str, apart: Apart, tmp_path: Path) -> None:
+    *rough, kinds = apart.run(placed.talk_as_saved, sample, "cuda", tmp_path, saved=saved, precision="auto")
+    assert kinds == "bfloat16"
+    assert len([reply for reply in rough if reply]) > 1
+    cpu, gpu = apart.both(placed.talk_as_saved, sample, tmp_path, saved=saved, precision="float32")
+    assert gpu == cpu
+    assert cpu[-1] == "float32"
+
+
 def test_in_bfloat16_replies_come_too(apart: Apart, tmp_path: Path) -> None:
     replies = apart.run(placed.talk, "tiny-mlp", "cuda", tmp_path, precision="auto")
     assert len([reply for reply in replies if reply]) > 3

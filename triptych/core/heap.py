@@ -1,4 +1,4 @@
-"""What the process's allocator keeps: on Linux, large blocks that were given back, so that the next step reuses them.
+"""What the process's allocators keep: large blocks that were given back, so that the next step reuses them.
 
 A step on a CPU takes and gives back blocks of 10 to 100 MB. glibc asks the kernel for each anew, which clears every
 page of it again (mallopt(3): ``M_MMAP_THRESHOLD``, ``M_TRIM_THRESHOLD``). It holds for a whole process, so commands
@@ -15,6 +15,8 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Names of glibc's settings (malloc.h)."""
 KEPT_BYTES = 2**30
 """Blocks up to this size come from the heap, and so much of its free end is kept."""
+GPU, GPU_TOO = "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"
+"""Variables that torch reads when a GPU is first used; the second is the newer name."""
 OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """Variables by which somebody has chosen already."""
 
@@ -31,3 +33,12 @@ def keep_large_blocks() -> bool:
     # Where the first is refused (older glibc takes 32 MiB at most), the second alone would do harm: it ends glibc's own
     # adjustment of the first.
     return bool(set_one(MMAP_THRESHOLD, KEPT_BYTES) and set_one(TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def let_gpu_blocks_grow() -> None:
+    """Let torch's blocks on a GPU grow in place, where nobody has chosen; before a GPU is first used.
+
+    Packs differ in length: blocks of fixed sizes fit the next step's tensors badly, and what is held unused grows.
+    """
+    if not any(os.environ.get(name) for name in (GPU, GPU_TOO)):
+        os.environ[GPU] = "expandable_segments:True"

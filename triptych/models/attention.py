@@ -23,11 +23,18 @@ from transformers import PreTrainedConfig
 
 from triptych.core.errors import ModelError
 from triptych.data.batch import PADDING, block_mask
-from triptych.models.segments import Segment, attending_segments, segments_of, segments_on, window_mask
+from triptych.models.segments import (
+    SLIDING,
+    Segment,
+    attending_segments,
+    segments_of,
+    segments_on,
+    try_kernel,
+    window_mask,
+    window_of,
+)
 from triptych.models.sending import send
 
-SLIDING = "sliding_attention"
-"""What transformers calls a layer that looks through a window."""
 LEAK = 1e-6
 """Largest slope of a conversation in its neighbour's words, relative to that in its own."""
 CLOSE = 1e-4
@@ -128,6 +135,7 @@ class PackAttention:
 
     def _hidden(self, embeds_BTH: Tensor, segments_BT: Tensor, positions: Tensor, **more: object) -> Tensor:
         if self._agrees:
+            try_kernel(self._text, embeds_BTH)
             with attending_segments(self._text):
                 segments = segments_on(segments_BT, embeds_BTH.device)
                 return self._run(embeds_BTH, positions, None, segments=segments, **more)
@@ -136,10 +144,10 @@ class PackAttention:
     def _masks(self, segments_BT: Tensor, *, like: Tensor) -> Tensor | dict[str, Tensor]:
         """Return the mask of all layers, or that of each kind where some look through a window that matters."""
         whole = block_mask(segments_BT)
-        window = getattr(self._text, "sliding_window", None)
+        window = window_of(self._text)
         kinds = set(getattr(self._text, "layer_types", None) or [SLIDING])
         longest = max((each.stop - each.start for each in segments_of(segments_BT)), default=0)
-        if window is None or longest <= window or SLIDING not in kinds:
+        if window is None or longest <= window:
             return self._asked(whole, like=like)
         narrow = whole & window_mask(segments_BT.shape[1], window)
         if kinds == {SLIDING}:

@@ -1,8 +1,8 @@
 """Where a model that answers computes, and in what: on a GPU where there is one, and there in bfloat16.
 
 Not training, which places its models itself (``train/work.py``) and keeps what it saves whole. In bfloat16 the matrices
-of the language model are kept in it, and a pass runs under autocast: norms and sums stay float32. The tower computes in
-float32 everywhere, as what it gives is kept for other runs.
+of the language model are kept in it, and a pass runs under autocast: norms and sums stay float32 where they were saved
+so. The tower computes as it was saved, as what it gives is kept for other runs. In float32 everything does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from triptych.core.errors import ConfigError
 from triptych.models.family import Model, open_model
-from triptych.models.narrow import narrow
+from triptych.models.narrow import KINDS, narrow
 
 Precision = Literal["auto", "float32", "bfloat16"]
 AUTO = "auto"
@@ -44,16 +44,35 @@ def place_to_answer(model: Model, *, device: torch.device, precision: Precision 
     model.network.requires_grad_(False)
     model.precision = precision_on(device, precision)
     if model.precision == torch.bfloat16:
+        _exchange(model.network, torch.float16, torch.bfloat16, but=model.parts()["vision"])
         narrow(model.network, model.parts()["language"], exact=False)
+    else:
+        for kind in KINDS:
+            _exchange(model.network, kind, torch.float32)
     place(model, device)
     return model
 
 
+def _exchange(network: nn.Module, kind: torch.dtype, other: torch.dtype, *, but: nn.Module | None = None) -> None:
+    """Turn all numbers of one kind into another, in place, but those of a part. Autocast in one kind takes no other."""
+    spared = set() if but is None else {id(each) for each in (*but.parameters(), *but.buffers())}
+    for each in (*network.parameters(), *network.buffers()):
+        if each.dtype == kind and id(each) not in spared:
+            each.data = each.data.to(other)
+
+
 def place(model: Model, device: torch.device) -> None:
     """Bring network and score head to a device."""
+    choose_kernels(device)
     for each in (model.network, model.score_head):
         if each is not None:
             nn.Module.to(each, device)
+
+
+def choose_kernels(device: torch.device) -> None:
+    """Let torch not take cuDNN's attention on a GPU: it plans anew for each length, and replies grow by one."""
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def precision_on(device: torch.device, precision: Precision) -> torch.dtype:

@@ -55,9 +55,20 @@ def quantise(
         # A CPU with AVX-512 would repack the weights at the first answer, for some shapes only and in bfloat16: other
         # numbers than in training.
         small.support_avx512bf16_for_cpu = False
+        small.register_forward_pre_hook(_in_autocast)
         # Moving it to its device is what packs it.
         network.set_submodule(name, small.to(device or linear.weight.device).requires_grad_(False))
     return len(chosen)
+
+
+def _in_autocast(layer: Any, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    """Give a layer what autocast computes in: its own kind knows none, and would keep and return all in float32."""
+    values, *rest = given
+    kind = values.device.type
+    if torch.is_autocast_enabled(kind):
+        values = values.to(torch.get_autocast_dtype(kind))
+    layer.compute_dtype, layer.compute_type_is_set = values.dtype, True  # else the first input's, for good
+    return (values, *rest)
 
 
 def is_quantised(module: nn.Module) -> bool:

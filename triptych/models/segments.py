@@ -31,6 +31,8 @@ SEGMENTS = "triptych_segments"
 """Name of this attention among those of transformers."""
 _UNKNOWN = ("softcap", "s_aux", "position_bias", "head_mask")
 """What some networks hand to their attention and this one does not compute."""
+SLIDING = "sliding_attention"
+"""What transformers calls a layer that looks through a window."""
 NEAR = 3e-2
 """Largest difference of the kernel's numbers and slopes, relative to the largest of them; 16 bits round to 4e-3."""
 
@@ -172,7 +174,19 @@ def attend_packed(
         enable_gqa=heads != key_BKTD.shape[1],
     )
     assert isinstance(attended, Tensor)
+    if attended.grad_fn is not None and torch.is_deterministic_algorithms_warn_only_enabled():
+        # Asked to warn only, its way back adds up in any order; it has an order, and takes it where one is demanded.
+        attended.grad_fn.register_prehook(_demand_one_order)
+        attended.grad_fn.register_hook(_ask_for_one_order)
     return attended.view(rows, width, heads, -1)
+
+
+def _demand_one_order(*_slopes: object) -> None:
+    torch._C._set_deterministic_algorithms(True, warn_only=False)
+
+
+def _ask_for_one_order(*_slopes: object) -> None:
+    torch._C._set_deterministic_algorithms(True, warn_only=True)
 
 
 def _computed_in(query_BATD: Tensor) -> torch.dtype:
@@ -186,6 +200,22 @@ def _has_kernel(query_BATD: Tensor, key_BKTD: Tensor, dtype: torch.dtype, window
     if dtype.itemsize != 2:
         return False
     return kernel_agrees(query_BATD.device, dtype, heads, shared, size, windowed=window is not None)
+
+
+def try_kernel(text: PreTrainedConfig, like: Tensor) -> None:
+    """Try the kernel for a language model before its layers ask: inside of one a trial may be kept, or come twice.
+
+    Args:
+        text: its configuration.
+        like: what it is given, under what it computes under.
+    """
+    heads, dtype = getattr(text, "num_attention_heads", None), _computed_in(like)
+    if like.device.type != "cuda" or dtype.itemsize != 2 or not heads:
+        return
+    shared = getattr(text, "num_key_value_heads", None) or heads
+    size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    for windowed in {False, window_of(text) is not None}:
+        kernel_agrees(like.device, dtype, heads, shared, size, windowed=windowed)
 
 
 @cache
@@ -209,8 +239,10 @@ def kernel_agrees(
     drawn = [torch.randn(2, number, 16, size, generator=draws) for number in (heads, shared, shared)]
     weights = torch.randn(2, 16, heads, size, generator=draws)
     window = 4 if windowed else None
+    # The first to ask may be a layer whose activations are computed again: what is kept here is none of them.
+    kept = torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is)
     try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False), kept:
             given = [each.to(device, dtype).requires_grad_() for each in drawn]
             ours = attend_packed(given[0], given[1], given[2], segments, None, window).cpu()[real_BT]
             ours.backward(weights[real_BT].to(dtype))
@@ -223,9 +255,20 @@ def kernel_agrees(
     return all(one is not None and _near(one.cpu(), other) for one, other in [(ours, wanted), *slopes])
 
 
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 def _near(found: Tensor, wanted: Tensor | None) -> bool:
     assert wanted is not None
     return bool((found.detach().float() - wanted).abs().max() <= NEAR * wanted.abs().max())
+
+
+def window_of(text: PreTrainedConfig) -> int | None:
+    """Return through how many positions some layers look back, themselves included; None: all layers see all."""
+    kinds = set(getattr(text, "layer_types", None) or [SLIDING])
+    window: int | None = getattr(text, "sliding_window", None) if SLIDING in kinds else None
+    return window
 
 
 def window_mask(length: int, window: int | None) -> Tensor:

@@ -19,7 +19,7 @@ from triptych.data.template import Encoded
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
 from triptych.models.narrow import narrow
-from triptych.models.placing import place
+from triptych.models.placing import choose_kernels, place
 from triptych.train.checkpoint import Checkpoint, Outcome, Position
 from triptych.train.material import Material, open_material
 from triptych.train.measuring.operations import Counts, Operations, look_once, operations_of
@@ -164,6 +164,7 @@ def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
 
     What is kept in few bits becomes so on its way to the device, which the whole model may not fit.
     """
+    choose_kernels(world.device)
     shared = world.kind == "fsdp" and world.ranks > 1
     release_stage(model, stage, seed=seed, device=None if shared else world.device)
     if not shared:

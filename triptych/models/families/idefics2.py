@@ -51,6 +51,8 @@ from triptych.models.sending import send
 T = TypeVar("T")
 
 SPECIALS = (AROUND, IMAGE_MARK, "<end_of_utterance>")
+PARTS_AT_ONCE = 8
+"""Parts of pictures that the connector is given at once: it makes 14,336 numbers of each of 4,900 patches."""
 
 
 class Idefics2Model(Model):
@@ -128,11 +130,13 @@ class Idefics2Model(Model):
         found: list[Tensor] = []
         for alike in _alike(features):
             marked_NPD = send(torch.cat([seen.values for seen in alike]), weight.device)
-            tokens_NKH = self._connector(
-                marked_NPD[..., :-1].to(weight.dtype), attention_mask=marked_NPD[..., -1].bool()
-            )
+            tokens_NKH = torch.cat([self._connected(some, weight.dtype) for some in marked_NPD.split(PARTS_AT_ONCE)])
             found += [tokens.flatten(0, 1) for tokens in tokens_NKH.split([len(seen.values) for seen in alike])]
         return found
+
+    def _connected(self, marked_NPD: Tensor, dtype: torch.dtype) -> Tensor:
+        tokens_NKH: Tensor = self._connector(marked_NPD[..., :-1].to(dtype), attention_mask=marked_NPD[..., -1].bool())
+        return tokens_NKH
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes, of one conversation."""

@@ -222,20 +222,22 @@ def _levels(woven: Woven) -> dict[str, object]:
 
 @contextmanager
 def _watched(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
-    """Keep what each module is given, by their order here, while the block runs."""
+    """Keep what each module is given, by their order here, while the block runs; they hand it on, and do no work."""
     given: dict[int, Tensor] = {}
     found: list[Tensor] = []
 
-    def keep(number: int, _module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        given[number] = args[0]
+    def keep(number: int, values: Tensor, *_more: object) -> Tensor:
+        given[number] = values
+        return values
 
-    hooks = [module.register_forward_pre_hook(partial(keep, number)) for number, module in enumerate(modules)]
+    for number, module in enumerate(modules):
+        module.forward = partial(keep, number)
     try:
         yield found
         found += [given[number] for number in range(len(modules))]
     finally:
-        for hook in hooks:
-            hook.remove()
+        for module in modules:
+            del module.forward  # that of its class is there again
 
 
 def open_folder(folder: Path, *, weights: bool = True) -> Model:

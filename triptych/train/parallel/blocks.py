@@ -102,6 +102,11 @@ def _fuse(model: Model, device: torch.device) -> None:
         raise ModelError("liger: true needs the package liger-kernel: pip install liger-kernel, or leave the key out.")
     if device.type != "cuda":
         raise ModelError(f"liger: true needs a GPU, and this run computes on {device}: leave the key out.")
+    known = import_module("liger_kernel.transformers.monkey_patch").MODEL_TYPE_TO_APPLY_LIGER_FN
+    if (kind := model.network.config.get_text_config().model_type) not in known:
+        raise ModelError(
+            f"liger: true: liger-kernel has no kernels for a language model of type {kind!r}; leave it out."
+        )
     fuse = import_module("liger_kernel.transformers")._apply_liger_kernel_to_instance
     # The loss is computed at supervised positions only, by ``loss.py``: nothing there is to be fused.
     fuse(model=model.body, cross_entropy=False, fused_linear_cross_entropy=False)

@@ -57,7 +57,9 @@ class Shards:
                         f"weight {part}.{name} is kept in {weight.dtype}, which fsdp cannot share: use ddp."
                     )
         mesh = init_device_mesh(world.device.type, (world.ranks,))
-        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bfloat16 else MixedPrecisionPolicy()
+        # What goes from layer to layer stays float32, as in one process; autocast lowers what is multiplied.
+        lowered = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+        policy = lowered if bfloat16 else MixedPrecisionPolicy()
         body, blocks = model.body, blocks_of(model.body)
         for block in blocks:
             fully_shard(block, mesh=mesh, mp_policy=policy)

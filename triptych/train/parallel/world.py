@@ -138,12 +138,14 @@ def joined(kind: str) -> Iterator[World]:
         yield World(device=device)
         return
     mute(rank > 0)
+    ended = False
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=WORK)
     try:
         with TemporaryDirectory(prefix="triptych-") as scratch:
             talk = dist.new_group(backend="gloo", timeout=TALK)
             yield World(rank, ranks, "fsdp" if kind == "fsdp" else "ddp", device, Path(scratch) if rank else None, talk)
             dist.barrier(talk)  # who leaves first would cut the others off
+        ended = True
     except TriptychError:
         mute(False)  # the others do not know of it
         raise
@@ -154,7 +156,8 @@ def joined(kind: str) -> Iterator[World]:
             raise SystemExit(2) from error
         raise RunError(GONE) from error
     finally:
-        dist.destroy_process_group()
+        if ended or device.type == "cpu":  # taking NCCL apart waits for the others, who may wait for this process
+            dist.destroy_process_group()
 
 
 def _device(local_rank: int) -> torch.device:
