@@ -15,6 +15,7 @@ from tests.models.pictures import ask, draw_pictures, encoded, pixels_of
 from triptych.core import plugins
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.batch import collate
+from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import parse_reply, stop_id
 from triptych.infer.engine import Engine, EngineSettings
 from triptych.infer.local import LocalResponder
@@ -136,23 +137,38 @@ def test_images_side_by_side_are_seen_as_by_a_fresh_engine(
         assert engine.submit(asked, SHORT).join() == generated(model, asked, SHORT.max_tokens)
 
 
-def test_a_sliding_window_is_answered_one_by_one_and_right(pictures: tuple[ImageRef, ...]) -> None:
+def windowed(window: int) -> Model:
+    """Return a toy whose language model looks back through so many positions."""
     tokenizer = toys.toy_tokenizer()
     llama = toys.toy_llama(tokenizer, tied=False)
     names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     more = ("num_key_value_heads", "initializer_range", "bos_token_id", "eos_token_id", "pad_token_id")
-    config = MistralConfig(**{name: getattr(llama, name) for name in (*names, *more)}, sliding_window=16)
+    config = MistralConfig(**{name: getattr(llama, name) for name in (*names, *more)}, sliding_window=window)
     network = toys.seeded(3, lambda: AutoModelForCausalLM.from_config(config)).float().eval()
     parts = PartsPlan(
         vision="vit", language="mistral", projector="linear", image_tokens=None, template="chatml", seed=3
     )
-    model = put_together(toys.toy_vit(3), Language(network, tokenizer), parts, sources={})
-    asked = questions(pictures)
+    return put_together(toys.toy_vit(3), Language(network, tokenizer), parts, sources={})
+
+
+@pytest.mark.parametrize("window", [4, 90, 2048])
+def test_requests_are_joined_as_long_as_a_window_holds_them(window: int, pictures: tuple[ImageRef, ...]) -> None:
+    model = windowed(window)
+    asked = [replace(each, id=f"{each.id} {turn}") for turn in range(2) for each in questions(pictures)]
+    lengths = [len(prompt_of(each, model.rendering).ids) + SHORT.max_tokens for each in asked]
+    assert window != 90 or min(lengths) < 90 < max(lengths)
+    wanted = [generated(model, each, SHORT.max_tokens) for each in asked]
     with Engine(model, features=FeatureStore(model)) as engine:
-        assert not engine.joins
+        assert engine.joins == (window > 4)
         tickets = [engine.submit(question, SHORT) for question in asked]
-        assert [ticket.join() for ticket in tickets] == [generated(model, each, SHORT.max_tokens) for each in asked]
-        assert engine.state().prefix_tokens == 0
+        assert [ticket.join() for ticket in tickets] == wanted
+        assert any(ticket.usage.cached_tokens for ticket in tickets) == (window > 4)
+    responder = LocalResponder(model, name="toy", features=FeatureStore(model))
+    assert responder.shares == (window > 4)
+    found = {
+        each.id: each.text for each in responder.answer(asked, max_tokens=SHORT.max_tokens) if isinstance(each, Answer)
+    }
+    assert [found[each.id] for each in asked] == wanted
 
 
 def test_a_later_turn_encodes_no_image_again(tmp_path: Path) -> None:

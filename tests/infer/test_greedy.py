@@ -93,6 +93,9 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     "llama": LlamaConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, initializer_range=0.3),
     "qwen2": Qwen2Config(**SMALL, intermediate_size=48, num_key_value_heads=2, initializer_range=0.3),
     "gpt2": GPT2Config(vocab_size=50, n_embd=32, n_head=4, n_layer=2, n_positions=64, initializer_range=0.3),
+    "mistral": MistralConfig(
+        **SMALL, intermediate_size=48, num_key_value_heads=2, initializer_range=0.3, sliding_window=40
+    ),
 }
 
 
@@ -162,6 +165,6 @@ def test_a_token_that_rows_share_is_computed_once() -> None:
     assert widths == [(4, 18), (10, 1)], "the most different tokens of a group, then each row's last"
 
 
-def test_a_network_with_a_sliding_window_shares_nothing() -> None:
+def test_a_network_with_a_window_that_holds_nothing_shares_nothing() -> None:
     config = MistralConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, sliding_window=4)
     assert not can_share(model_of(config))

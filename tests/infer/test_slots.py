@@ -21,6 +21,7 @@ JOINED: dict[str, PreTrainedConfig] = {
     "llama": LlamaConfig(**SMALL, **MORE, num_key_value_heads=2),
     "llama_eager": LlamaConfig(**SMALL, **MORE, num_key_value_heads=2, attn_implementation="eager"),
     "qwen2": Qwen2Config(**SMALL, **MORE, num_key_value_heads=2),
+    "mistral_wide": MistralConfig(**SMALL, **MORE, num_key_value_heads=2, sliding_window=200),
     "gpt_neox": GPTNeoXConfig(**SMALL, **MORE),
     "gpt2": GPT2Config(vocab_size=50, n_embd=32, n_head=4, n_layer=2, n_positions=64, initializer_range=0.3),
 }
@@ -46,7 +47,7 @@ def test_keys_and_values_of_every_position_can_be_joined(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(APART))
-def test_sliding_windows_are_computed_one_by_one(name: str) -> None:
+def test_windows_that_hold_nothing_are_computed_one_by_one(name: str) -> None:
     assert not rows_of(model_of(APART[name])).joins
 
 

@@ -22,10 +22,10 @@ from triptych.data.batch import collate
 from triptych.data.template import Encoded
 from triptych.infer.apart import Apart
 from triptych.infer.letters import Wording, bytes_of_token
-from triptych.infer.media_slots import MediaSlots
 from triptych.infer.prefixes import Key, Known, Prefixes, common, rest_of, usable
+from triptych.infer.rows import Rows
 from triptych.infer.sampling import Chooser, Chosen, Sampling, choose
-from triptych.infer.slots import Kept, Slots, rest_of_woven, shape_of
+from triptych.infer.slots import Kept, Slots, rest_of_woven
 from triptych.infer.ticket import Delta, Finish, Ticket, TokenLogprob
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
@@ -100,17 +100,19 @@ class Answering:
         self._features = features
         self._tokenizer = tokenizer
         self._stop = stop
-        self._tokens = tokens
-        layers, joined = shape_of(model), Slots if model.splices else MediaSlots
-        self._rows: Slots | Apart = Apart(model) if layers is None else joined(model, layers, tokens=tokens)
-        self._prefixes = Prefixes(prefix_tokens if self._rows.joins else 0)
+        self._kinds = Rows(model, tokens=tokens)
+        self._prefixes = Prefixes(prefix_tokens if self._kinds.joins else 0)
         self._running: list[_Running] = []
         self.counts: Counter[str] = Counter()
 
     @property
     def joins(self) -> bool:
         """Whether all rows take a step together and share beginnings; else each is computed by itself."""
-        return self._rows.joins
+        return self._kinds.joins
+
+    @property
+    def _rows(self) -> Slots | Apart:
+        return self._kinds.now
 
     @property
     def running(self) -> int:
@@ -129,8 +131,7 @@ class Answering:
 
     def fits(self, request: Request) -> bool:
         """Tell whether there is room for it now, however long all replies become."""
-        lengths = [each.request.longest for each in self._running]
-        return self._rows.positions([*lengths, request.longest]) <= self._tokens
+        return self._kinds.fit(request.longest, [each.request.longest for each in self._running])
 
     def begin(self, request: Request) -> int:
         """Compute a prompt and say the reply's first token; return how many tokens were computed."""
@@ -195,6 +196,7 @@ class Answering:
     def _prefill(self, request: Request) -> tuple[_Running, Tensor]:
         """Return a request with its row, and logits_V of the reply's first token."""
         prompt = request.prompt
+        self._kinds.turn(request.longest)
         source, known, nexts = self._beginning(request)
         alone = self._model.splices  # media beside the words are laid out for the whole
         batch = collate([[rest_of(prompt, known) if alone else prompt]], pad_id=self._stop)

@@ -66,15 +66,16 @@ def group_by_beginning(prompts: Sequence[Encoded]) -> list[Group]:
     return [*groups, Group(tuple(members), tuple(common))] if members else groups
 
 
-def plan_batches(groups: Sequence[Group], *, budget: int, reply: int) -> Iterator[list[Group]]:
+def plan_batches(groups: Sequence[Group], *, budget: int, reply: int, most: int = MOST_TOKENS) -> Iterator[list[Group]]:
     """Yield every prompt once, in batches of groups of as many tokens, the most first; then of prompts alone.
 
     Args:
         groups: in any order; one that does not fit a batch is divided.
         budget: most positions of a batch: rows times (longest prompt + reply). A longer prompt is alone.
         reply: positions kept free for each reply.
+        most: different tokens of a group, and positions of any prompt in it with its reply.
     """
-    fitting = [part for group in groups for part in _divide(group, budget=budget, reply=reply)]
+    fitting = [part for group in groups for part in _divide(group, budget=budget, reply=reply, most=most)]
     batch: list[Group] = []
     rows = width = 0
     for group in sorted(fitting, key=lambda group: (len(group.prompts) == 1, -group.tokens)):
@@ -110,7 +111,7 @@ def _common(one: Key, other: Key) -> int:
     return low
 
 
-def _divide(group: Group, *, budget: int, reply: int) -> Iterator[Group]:
-    rows = max(1, budget // (group.longest + reply)) if group.tokens <= MOST_TOKENS else 1
+def _divide(group: Group, *, budget: int, reply: int, most: int) -> Iterator[Group]:
+    rows = max(1, budget // (group.longest + reply)) if max(group.tokens, group.longest + reply) <= most else 1
     for start in range(0, len(group.prompts), rows):
         yield Group(group.prompts[start : start + rows], (0, *group.common[start + 1 : start + rows]))

@@ -23,14 +23,17 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from triptych.data.batch import IGNORE, PADDING, Batch
 from triptych.models.family import Seen, Woven
 from triptych.models.placing import computing
+from triptych.models.segments import window_of
 
 CLOSE = 1e-3
 """Largest difference of logits with and without sharing, relative to the largest of them, in float32."""
+WIDEST_TRIAL = 8
+"""More columns than short rows have on which networks are tried."""
 ROUGH = 5e-2
 """The same in types of half the size."""
 
@@ -72,7 +75,8 @@ class Spoken:
 def can_share(model: Speaker) -> bool:
     """Tell whether beginnings can be shared: the model gives the same logits so, on three short rows.
 
-    Not where its cache is anything but keys and values of every position: sliding windows, recurrent layers, media.
+    Not where its cache is anything but keys and values of every position: recurrent layers, media, and what is longer
+    than the window of layers that look through one.
     """
     ids_BT = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 1, 2], [0, 1, 2, 3, 2]])
     segments_BT = torch.tensor([[-1, -1, 0, 0, 0], [0, 0, 0, 0, 0], [-1, 0, 0, 0, 0]])
@@ -82,7 +86,8 @@ def can_share(model: Speaker) -> bool:
         if (
             woven.beside
             or type(cache) is not DynamicCache
-            or any(type(layer) is not DynamicLayer for layer in cache.layers)
+            or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+            or (window_of(model.network.config.get_text_config()) or WIDEST_TRIAL) < WIDEST_TRIAL
         ):
             return False
         try:
@@ -259,13 +264,19 @@ def _grow(group: Shared, lengths: Sequence[int]) -> _Tree:
 
 
 def _hand_out(cache: Cache, groups_B: Tensor, tokens_BC: Tensor) -> None:
-    """Give every row the keys and values of its own tokens, where it has them: C columns each."""
-    for layer in cache.layers:
+    """Give every row the keys and values of its own tokens, where it has them: C columns each.
+
+    Layers with a window become some without: nothing that is shared is longer than it, and they count what they saw.
+    """
+    for number, layer in enumerate(cache.layers):
         assert isinstance(layer, DynamicLayer)
         assert layer.keys is not None
         assert layer.values is not None
-        layer.keys = layer.keys.transpose(1, 2)[groups_B[:, None], tokens_BC].transpose(1, 2)
-        layer.values = layer.values.transpose(1, 2)[groups_B[:, None], tokens_BC].transpose(1, 2)
+        own = DynamicLayer()
+        own.lazy_initialization(layer.keys, layer.values)
+        own.keys = layer.keys.transpose(1, 2)[groups_B[:, None], tokens_BC].transpose(1, 2)
+        own.values = layer.values.transpose(1, 2)[groups_B[:, None], tokens_BC].transpose(1, 2)
+        cache.layers[number] = own
 
 
 @torch.inference_mode()

@@ -26,13 +26,14 @@ from triptych.data.batch import collate, pad_left
 from triptych.data.media.images import measure
 from triptych.data.plan.rendering import Rendering, prompt_of
 from triptych.data.template import Encoded, parse_reply, stop_id
-from triptych.infer.batches import Group, alone, group_by_beginning, plan_batches
+from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.infer.responder import Failed, as_question
 from triptych.infer.sampling import Chooser, Sampling, choose
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
 from triptych.models.placing import computing
+from triptych.models.segments import window_of
 
 _NO_MEMORY = "the device's memory does not hold this question alone. Ask with fewer images, or on a larger device."
 GREEDY = Sampling()
@@ -112,7 +113,10 @@ class LocalResponder:
             except (DataError, ModelError) as error:
                 yield Failed(question.id, str(error))
         groups = group_by_beginning(prompts) if self.shares else [alone(prompt) for prompt in prompts]
-        for batch in plan_batches(groups, budget=self.batch_tokens, reply=max_tokens):
+        # Layers that look through a window keep no more than its width.
+        window = window_of(self.model.network.config.get_text_config())
+        most = MOST_TOKENS if window is None else min(MOST_TOKENS, window - 1)
+        for batch in plan_batches(groups, budget=self.batch_tokens, reply=max_tokens, most=most):
             yield from self._answer_batch(batch, max_tokens)
 
     def _prompt(self, question: Example, max_tokens: int) -> Encoded:

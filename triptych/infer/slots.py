@@ -6,8 +6,9 @@ one, in place; what stands right of a row's end is masked. A row that joins is c
 leaves hands its place to the last one: nobody else is touched. Buffers are copied only when they grow.
 
 Which networks can be asked so is not guessed from their names: ``shape_of`` asks a few words in both ways once. Those
-whose cache is anything but keys and values of every position (sliding windows, recurrent layers) cannot; they are asked
-one by one (``apart``). Media that stand beside the words go along with their rows (``media_slots``).
+whose cache is anything but keys and values of every position (recurrent layers; windows, for what is longer: ``rows``)
+cannot; they are asked one by one (``apart``). Media that stand beside the words go along with their rows
+(``media_slots``).
 
 Shapes: R rows of the buffers, B of them in use, A heads, C columns, L tokens of a row, D size of a head, V vocabulary.
 """
@@ -20,15 +21,16 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
-from transformers.cache_utils import CacheLayerMixin, DynamicLayer
+from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
 
 from triptych.core.log import say
 from triptych.data.batch import collate
 from triptych.data.template import Encoded
-from triptych.infer.greedy import CLOSE, ROUGH, Speaker
+from triptych.infer.greedy import CLOSE, ROUGH, WIDEST_TRIAL, Speaker
 from triptych.models.family import Woven
 from triptych.models.flamingo.cache import MediaCache
 from triptych.models.placing import computing
+from triptych.models.segments import window_of
 
 SIGHT = "sees"
 """What a family calls which media each token sees, [B, T, M], beside the words."""
@@ -279,6 +281,9 @@ def shape_of(model: Speaker) -> list[LayerShape] | None:
     """
     prompts = ([0, 1, 2, 3], [1, 2, 3, 1, 2, 0], [0, 1, 3, 2, 1])
     common, token = 2, 3
+    window = window_of(model.network.config.get_text_config())
+    if window is not None and window < WIDEST_TRIAL:
+        return None
     wanted, shapes = [], None
     for prompt in prompts:
         woven = woven_words(model, [*prompt, token])
@@ -319,7 +324,7 @@ def _shapes(cache: Cache, precision: torch.dtype) -> list[LayerShape] | None:
         return None
     found = []
     for layer in cache.layers:
-        if type(layer) is not DynamicLayer:
+        if not isinstance(layer, DynamicLayer) or type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
             return None
         keys, values = layer.keys, layer.values
         if keys is None or values is None or keys.dim() != 4 or values.dim() != 4 or keys.device != values.device:
