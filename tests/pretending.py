@@ -223,6 +223,7 @@ _GPU: dict[str, Callable[..., Any]] = {
     "get_device_name": lambda *_: "pretended H200",
     "is_bf16_supported": lambda *_, **__: True,
     **dict.fromkeys(("set_device", "synchronize", "empty_cache", "reset_peak_memory_stats"), lambda *_: None),
+    "mem_get_info": lambda *_: (2**30, 2**33),
     **dict.fromkeys(("memory_reserved", "memory_allocated", "max_memory_allocated"), lambda *_: 2**30),
 }
 

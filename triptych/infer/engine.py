@@ -27,10 +27,14 @@ from triptych.infer.answering import Answering, Request
 from triptych.infer.local import check_speaks, measured
 from triptych.infer.prefixes import Pictures
 from triptych.infer.responder import as_question
+from triptych.infer.room import positions_that_fit
 from triptych.infer.sampling import Sampling
 from triptych.infer.ticket import Delta, Listener, Ticket, Usage
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
+
+POSITIONS = 32_768
+"""Most of all requests on a CPU, where nobody says it."""
 
 
 class QueueFull(TriptychError):  # noqa: N818 - what queues are
@@ -42,8 +46,9 @@ class EngineSettings(Settings):
 
     rows: int = Field(default=64, ge=1)
     """Most requests that are answered together."""
-    tokens: int = Field(default=32_768, ge=1)
-    """Most positions of all of them: rows x (longest prompt + its longest reply). Bounds the memory."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Most positions of all of them: rows x (longest prompt + its longest reply). Bounds the memory. None: what a GPU's
+    free memory holds (``room.py``), 32,768 on a CPU."""
     queue: int = Field(default=256, ge=1)
     """Most requests that wait."""
     prefix_tokens: int = Field(default=16_384, ge=0)
@@ -130,13 +135,15 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.longest = int(model.network.config.get_text_config().max_position_embeddings)
         """Most tokens of a prompt and its reply that the model takes."""
+        self.tokens = self.settings.tokens or positions_that_fit(model, otherwise=POSITIONS)
+        """Most positions of all requests."""
         self._rendering = model.rendering
         self._answering = Answering(
             model,
             features=features,
             tokenizer=copy.deepcopy(model.tokenizer),  # which takes no two threads at once
             stop=stop_id(model.template, model.tokenizer),
-            tokens=self.settings.tokens,
+            tokens=self.tokens,
             prefix_tokens=self.settings.prefix_tokens,
         )
         self._pictures = Pictures()
@@ -242,7 +249,7 @@ class Engine:
 
     def _check_length(self, question: Example, prompt: Encoded, sampling: Sampling) -> None:
         whole = len(prompt.ids) + sampling.max_tokens
-        for most, whose in ((self.longest, "the model's"), (self.settings.tokens, "the engine's")):
+        for most, whose in ((self.longest, "the model's"), (self.tokens, "the engine's")):
             if whole > most:
                 raise ModelError(
                     f"{question.origin or question.id}: {len(prompt.ids)} tokens and a reply of {sampling.max_tokens} "

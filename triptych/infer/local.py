@@ -29,6 +29,7 @@ from triptych.data.template import Encoded, parse_reply, stop_id
 from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.infer.responder import Failed, as_question
+from triptych.infer.room import positions_that_fit
 from triptych.infer.sampling import Chooser, Sampling, choose
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
@@ -37,6 +38,8 @@ from triptych.models.segments import window_of
 
 _NO_MEMORY = "the device's memory does not hold this question alone. Ask with fewer images, or on a larger device."
 GREEDY = Sampling()
+POSITIONS = 4096
+"""Most of a batch on a CPU, where nobody says it."""
 _PASSING = {"_name_or_path", "architectures", "dtype", "transformers_version"}
 
 
@@ -48,7 +51,7 @@ class LocalResponder:
         model: Model,
         *,
         features: FeatureStore,
-        batch_tokens: int = 4096,
+        batch_tokens: int | None = None,
         share: bool = True,
         sampling: Sampling = GREEDY,
         name: str,
@@ -59,7 +62,7 @@ class LocalResponder:
             model: an opened model.
             features: encodes each distinct image once.
             batch_tokens: most positions, padding and replies included, of one batch; bounds the memory. A question
-                that is longer is asked alone.
+                that is longer is asked alone. None: as many as a GPU holds, ``POSITIONS`` on a CPU.
             share: compute what questions begin with alike only once, where the network's cache lets one.
             sampling: temperature, ``top_p``, ``top_k``, ``repetition_penalty`` and the seed, 0 where there is none.
             name: what reports call it.
@@ -70,7 +73,7 @@ class LocalResponder:
         check_speaks(model, name)
         self.model = model
         self.features = features
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = batch_tokens or positions_that_fit(model, otherwise=POSITIONS)
         self.sampling = sampling
         self.name = name
         self._stop = stop_id(model.template, model.tokenizer)
@@ -143,9 +146,10 @@ class LocalResponder:
         if lost and len(prompts) == 1:
             yield Failed(prompts[0].id, lost)
             return
-        if lost:  # a picture cannot be read, or all are too many: one by one shows whose it is
-            for prompt in prompts:
-                yield from self._answer_batch([alone(prompt)], max_tokens)
+        if lost:  # a picture cannot be read: one by one shows whose it is; or all are too many: half of them may not be
+            part = len(prompts) // 2 if lost == _NO_MEMORY else 1
+            for start in range(0, len(prompts), part):
+                yield from self._answer_batch([alone(each) for each in prompts[start : start + part]], max_tokens)
             return
         for prompt, ids in zip(prompts, replies, strict=True):
             yield Answer(prompt.id, self._words(ids), tokens_in=len(prompt.ids), tokens_out=len(ids))

@@ -57,9 +57,9 @@ def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
     opened = open_to_answer(model, device=local.device, precision=local.precision)
     store = FeatureStore(opened, cache_folder() / "features")
     if local.scores:
-        from triptych.infer.scores import Scorer, ScoreResponder
+        from triptych.infer.scores import BATCH_TOKENS, Scorer, ScoreResponder
 
-        scorer = Scorer(opened, features=store, batch_tokens=local.batch_tokens)
+        scorer = Scorer(opened, features=store, batch_tokens=local.batch_tokens or BATCH_TOKENS)
         return Opened(ScoreResponder(scorer, name=_name(model)), local)
     drawn = Sampling(temperature=local.temperature, top_p=local.top_p, seed=local.seed)
     responder = LocalResponder(

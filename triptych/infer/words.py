@@ -21,9 +21,12 @@ from transformers.generation.logits_process import TemperatureLogitsWarper, TopP
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, Text
 from triptych.infer.responder import Failed, Query, Told, as_question
+from triptych.infer.room import positions_that_fit
 from triptych.models.parts import quiet
 from triptych.models.placing import Precision, device_of, precision_on
 
+POSITIONS = 4096
+"""Most of a batch on a CPU, where nobody says it."""
 WINDOW = 64
 """Questions that are looked at together, to batch those of like length."""
 
@@ -36,7 +39,7 @@ class WordsResponder:
         folder: Path,
         *,
         name: str,
-        batch_tokens: int = 4096,
+        batch_tokens: int | None = None,
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int = 0,
@@ -48,7 +51,8 @@ class WordsResponder:
         Args:
             folder: of a causal language model with a chat template.
             name: what reports call it.
-            batch_tokens: most positions of a batch, padding and replies included.
+            batch_tokens: most positions of a batch, padding and replies included; None: as many as a GPU holds, 4,096
+                on a CPU.
             temperature: above 0, replies are drawn; 0: the likeliest.
             top_p: drawn only of the likeliest tokens that together have this probability.
             seed: of the draws.
@@ -73,7 +77,8 @@ class WordsResponder:
         self.network.requires_grad_(False)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        self._batch_tokens, self._temperature, self._top_p, self._seed = batch_tokens, temperature, top_p, seed
+        self._batch_tokens = batch_tokens or positions_that_fit(self, otherwise=POSITIONS)
+        self._temperature, self._top_p, self._seed = temperature, top_p, seed
         self._longest = int(self.network.config.max_position_embeddings)
 
     @cached_property

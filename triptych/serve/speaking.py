@@ -123,7 +123,7 @@ class LocalTalker:
     @property
     def longest(self) -> int | None:
         """Most tokens of a prompt and its reply."""
-        return min(self.engine.longest, self.engine.settings.tokens)
+        return min(self.engine.longest, self.engine.tokens)
 
     def submit(self, question: Example, sampling: Sampling, *, listener: Listener | None = None) -> Ticket:
         """Ask, and return at once (``Talker.submit``)."""

@@ -73,8 +73,8 @@ class ServeSettings(Settings):
     """Of matrices. auto: bfloat16 on a GPU, float32 on a CPU."""
     rows: int = Field(default=64, ge=1)
     """Most requests that a model answers together."""
-    tokens: int = Field(default=32_768, ge=1)
-    """Most positions of all of them. Bounds the memory."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Most positions of all of them. Bounds the memory. None: what a GPU's free memory holds, 32,768 on a CPU."""
     queue: int = Field(default=256, ge=1)
     """Most replies that wait for their turn; who comes then is told to come again (429)."""
     prefix_tokens: int = Field(default=16_384, ge=0)
