@@ -26,6 +26,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from triptych.data.batch import IGNORE, PADDING, Batch
+from triptych.infer.roomy import with_room
 from triptych.models.family import Seen, Woven
 from triptych.models.placing import computing
 from triptych.models.segments import window_of
@@ -137,7 +138,7 @@ def speak(
         choose_rows: chooses the tokens; None: the likeliest ones.
     """
     rows = list(range(len(woven.segments_BT)))
-    state = _begin(model, woven, shared)
+    state = _begin(model, woven, shared, room=max_tokens)
     for number in range(1, max_tokens + 1):
         if choose_rows is not None:
             state = replace(state, next_B=torch.tensor(choose_rows(state.logits_BV, rows)).to(state.next_B))
@@ -171,9 +172,10 @@ class _State:
 
 
 @torch.inference_mode()
-def _begin(model: Speaker, woven: Woven, shared: Sequence[Shared]) -> _State:
+def _begin(model: Speaker, woven: Woven, shared: Sequence[Shared], *, room: int) -> _State:
     first_pass = partial(_first_pass_shared, shared=shared) if shared and not woven.beside else _first_pass
     cache, logits_BV = first_pass(model, woven)
+    cache = with_room(cache, room, precision=model.precision)
     mask_BT = _mask(woven)
     # The next word stands behind the largest position on any axis: of words that is their number.
     at_B = woven.positions_ABT.masked_fill(mask_BT == 0, -1).amax(dim=(0, 2)) + 1
