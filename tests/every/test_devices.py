@@ -100,8 +100,7 @@ def test_in_bfloat16_requests_are_computed_together_where_they_are_in_float32(sa
     assert whole[0]
 
 
-@pytest.mark.parametrize("saved", ["float16", "bfloat16"])
-@pytest.mark.parametrize("sample", ONE_OF_EACH)
+@pytest.mark.parametrize(("sample", "saved"), [(each, "float16") for each in ONE_OF_EACH] + [("tiny-mlp", "bfloat16")])
 def test_a_folder_of_16_bits_answers_in_either_precision(sample: str, saved: str, apart: Apart, tmp_path: Path) -> None:
     *rough, kinds = apart.run(placed.talk_as_saved, sample, "cuda", tmp_path, saved=saved, precision="auto")
     assert kinds == "bfloat16"
