@@ -23,18 +23,18 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer
 
 from triptych.data.batch import IGNORE, PADDING, Batch
-from triptych.infer.roomy import with_room
+from triptych.infer.roomy import holds_all, with_room
 from triptych.models.family import Seen, Woven
 from triptych.models.placing import computing
 from triptych.models.segments import window_of
 
-CLOSE = 1e-3
-"""Largest difference of logits with and without sharing, relative to the largest of them, in float32."""
 WIDEST_TRIAL = 8
 """More columns than short rows have on which networks are tried."""
+CLOSE = 1e-3
+"""Largest difference of logits with and without sharing, relative to the largest of them, in float32."""
 ROUGH = 5e-2
 """The same in types of half the size."""
 
@@ -87,8 +87,8 @@ def can_share(model: Speaker) -> bool:
         if (
             woven.beside
             or type(cache) is not DynamicCache
-            or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
-            or (window_of(model.network.config.get_text_config()) or WIDEST_TRIAL) < WIDEST_TRIAL
+            or not all(holds_all(layer) for layer in cache.layers)
+            or not holds_trials(model)
         ):
             return False
         try:
@@ -99,6 +99,12 @@ def can_share(model: Speaker) -> bool:
             return False  # an attention that takes no mask of ours
     close = CLOSE if wanted_BV.dtype == torch.float32 else ROUGH
     return bool((found_BV - wanted_BV).abs().max() <= close * wanted_BV.abs().max())
+
+
+def holds_trials(model: Speaker) -> bool:
+    """Tell whether a window, where there is one, is as wide as the short rows on which networks are tried."""
+    window = window_of(model.network.config.get_text_config())
+    return window is None or window >= WIDEST_TRIAL
 
 
 def _of_words(ids_BT: Tensor, segments_BT: Tensor) -> Batch:

@@ -8,10 +8,17 @@ Shapes: B rows, A heads, C columns, L new tokens of a row, D size of a head.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+
+def holds_all(layer: object) -> TypeGuard[DynamicLayer]:
+    """Tell whether a layer of a cache is keys and values of every position, or of those that a window holds."""
+    return type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
 
 
 class RoomyLayer(DynamicLayer):
@@ -73,7 +80,7 @@ def with_room(cache: Cache, room: int, *, precision: torch.dtype) -> Cache:
         precision: what matrices are multiplied in: nothing is kept in more bits.
     """
     for number, layer in enumerate(cache.layers):
-        if not isinstance(layer, DynamicLayer) or type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+        if not holds_all(layer):
             continue
         keys, values = layer.keys, layer.values
         if keys is None or values is None or keys.dim() != 4 or values.dim() != 4:

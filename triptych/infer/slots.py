@@ -21,16 +21,16 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
-from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import CacheLayerMixin
 
 from triptych.core.log import say
 from triptych.data.batch import collate
 from triptych.data.template import Encoded
-from triptych.infer.greedy import CLOSE, ROUGH, WIDEST_TRIAL, Speaker
+from triptych.infer.greedy import CLOSE, ROUGH, Speaker, holds_trials
+from triptych.infer.roomy import holds_all
 from triptych.models.family import Woven
 from triptych.models.flamingo.cache import MediaCache
 from triptych.models.placing import computing
-from triptych.models.segments import window_of
 
 SIGHT = "sees"
 """What a family calls which media each token sees, [B, T, M], beside the words."""
@@ -281,8 +281,7 @@ def shape_of(model: Speaker) -> list[LayerShape] | None:
     """
     prompts = ([0, 1, 2, 3], [1, 2, 3, 1, 2, 0], [0, 1, 3, 2, 1])
     common, token = 2, 3
-    window = window_of(model.network.config.get_text_config())
-    if window is not None and window < WIDEST_TRIAL:
+    if not holds_trials(model):
         return None
     wanted, shapes = [], None
     for prompt in prompts:
@@ -324,7 +323,7 @@ def _shapes(cache: Cache, precision: torch.dtype) -> list[LayerShape] | None:
         return None
     found = []
     for layer in cache.layers:
-        if not isinstance(layer, DynamicLayer) or type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+        if not holds_all(layer):
             return None
         keys, values = layer.keys, layer.values
         if keys is None or values is None or keys.dim() != 4 or values.dim() != 4 or keys.device != values.device:
