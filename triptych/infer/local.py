@@ -29,7 +29,7 @@ from triptych.data.template import Encoded, parse_reply, stop_id
 from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.infer.responder import Failed, as_question
-from triptych.infer.room import positions_that_fit
+from triptych.infer.room import BATCH, positions_that_fit
 from triptych.infer.sampling import Chooser, Sampling, choose
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
@@ -38,8 +38,6 @@ from triptych.models.segments import window_of
 
 _NO_MEMORY = "the device's memory does not hold this question alone. Ask with fewer images, or on a larger device."
 GREEDY = Sampling()
-POSITIONS = 4096
-"""Most of a batch on a CPU, where nobody says it."""
 _PASSING = {"_name_or_path", "architectures", "dtype", "transformers_version"}
 
 
@@ -62,7 +60,7 @@ class LocalResponder:
             model: an opened model.
             features: encodes each distinct image once.
             batch_tokens: most positions, padding and replies included, of one batch; bounds the memory. A question
-                that is longer is asked alone. None: as many as a GPU holds, ``POSITIONS`` on a CPU.
+                that is longer is asked alone. None: as many as a GPU holds, ``BATCH`` on a CPU.
             share: compute what questions begin with alike only once, where the network's cache lets one.
             sampling: temperature, ``top_p``, ``top_k``, ``repetition_penalty`` and the seed, 0 where there is none.
             name: what reports call it.
@@ -73,7 +71,7 @@ class LocalResponder:
         check_speaks(model, name)
         self.model = model
         self.features = features
-        self.batch_tokens = batch_tokens or positions_that_fit(model, otherwise=POSITIONS)
+        self.batch_tokens = batch_tokens or positions_that_fit(model, otherwise=BATCH)
         self.sampling = sampling
         self.name = name
         self._stop = stop_id(model.template, model.tokenizer)

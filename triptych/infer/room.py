@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel
 
+BATCH = 4096
+"""Positions of a batch on a CPU."""
 SHARE = 0.4
 """Of the free memory that is taken; a server may hold two models."""
 MOST = 262_144

@@ -21,12 +21,10 @@ from transformers.generation.logits_process import TemperatureLogitsWarper, TopP
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, Text
 from triptych.infer.responder import Failed, Query, Told, as_question
-from triptych.infer.room import positions_that_fit
+from triptych.infer.room import BATCH, positions_that_fit
 from triptych.models.parts import quiet
 from triptych.models.placing import Precision, device_of, precision_on
 
-POSITIONS = 4096
-"""Most of a batch on a CPU, where nobody says it."""
 WINDOW = 64
 """Questions that are looked at together, to batch those of like length."""
 
@@ -77,7 +75,7 @@ class WordsResponder:
         self.network.requires_grad_(False)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        self._batch_tokens = batch_tokens or positions_that_fit(self, otherwise=POSITIONS)
+        self._batch_tokens = batch_tokens or positions_that_fit(self, otherwise=BATCH)
         self._temperature, self._top_p, self._seed = temperature, top_p, seed
         self._longest = int(self.network.config.max_position_embeddings)
 
