@@ -28,7 +28,7 @@ from transformers import (
 from triptych.core.errors import ModelError
 from triptych.data.batch import PADDING, block_mask
 from triptych.models.attention import PackAttention, agrees
-from triptych.models.segments import SEGMENTS, attend, attending_segments, segments_of, segments_on
+from triptych.models.segments import SEGMENTS, attend, attending, segments_of, segments_on
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 11}
 
@@ -109,7 +109,7 @@ def test_hidden_states_and_gradients_are_those_under_the_mask(
     for by_segments in (True, False):
         leaf_BTH = embeds_BTH.clone().requires_grad_()
         if by_segments:
-            with attending_segments(network.config):
+            with attending(network.config, SEGMENTS):
                 hidden_BTH = body(
                     leaf_BTH, positions_of(segments_BT), None, segments=segments_on(segments_BT, embeds_BTH.device)
                 )

@@ -1,4 +1,4 @@
-"""Positions of Qwen-VL in packs, and its processor's ids, are the published ones."""
+"""Positions of Qwen-VL in packs, its processor's ids, and what its tower sees, are the published ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import Qwen2VLProcessor
 
 from tests.models.pictures import ask, draw_pictures, encoded, pixels_of
+from tests.released.drawn import picture
 from triptych.core.records import Example, ImageRef, Text, images_of
 from triptych.data.batch import collate
 from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models import pieces
 from triptych.models.families.qwen_vl import TOWERS, QwenVLModel, tiny
 
 
@@ -90,3 +93,29 @@ def test_the_published_processor_writes_the_ids_and_patches_that_we_make(
             assert torch.equal(made["image_grid_thw"], inputs["image_grid_thw"])
         ids = model.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         assert ids == inputs["input_ids"][0].tolist()
+
+
+def test_pieces_of_one_length_attend_in_one_call_and_see_what_transformers_lets_them_see(
+    model: QwenVLModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [(32, 24), (40, 24), (32, 24), (8, 8)]
+    pictures = [model.pixels(picture(number, *size)) for number, size in enumerate(sizes)]
+    grids_N3 = torch.tensor([[1, *(side // 4 for side in model.cost.target(size)[::-1])] for size in sizes])
+    calls: list[tuple[int, ...]] = []
+
+    def counting(query: torch.Tensor, *given: torch.Tensor, scale: float) -> torch.Tensor:
+        calls.append(tuple(query.shape))
+        return scaled_dot_product_attention(query, *given, scale=scale)
+
+    monkeypatch.setattr(pieces, "scaled_dot_product_attention", counting)
+    seen = model.encode(pictures)
+    visual = model.network.get_submodule("model.visual")
+    with torch.no_grad():
+        published = visual(torch.cat([each.values for each in pictures]), grid_thw=grids_N3).pooler_output
+    ours = torch.cat(model.project(seen))
+    assert torch.allclose(ours, published, atol=1e-5)
+    layers = len(list(visual.get_submodule("blocks").children()))
+    lengths = [shape[2] for shape in calls]
+    assert len(set(lengths)) > 1
+    assert len(calls) <= layers * len(set(lengths))
+    assert sum(shape[0] * shape[2] for shape in calls) == layers * int(grids_N3.prod(dim=1).sum())

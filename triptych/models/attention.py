@@ -24,9 +24,10 @@ from transformers import PreTrainedConfig
 from triptych.core.errors import ModelError
 from triptych.data.batch import PADDING, block_mask
 from triptych.models.segments import (
+    SEGMENTS,
     SLIDING,
     Segment,
-    attending_segments,
+    attending,
     segments_of,
     segments_on,
     try_kernel,
@@ -63,7 +64,7 @@ def agrees(body: Body, text: PreTrainedConfig, *, like: Tensor, exact: bool = Tr
     mask = block_mask(segments_BT).to(like.device)
     real_BT = (segments_BT != PADDING).to(like.device)
     try:
-        with attending_segments(text):
+        with attending(text, SEGMENTS):
             ours = body(embeds_BTH, positions_BT, None, segments=segments_on(segments_BT, like.device))[real_BT]
     except (ModelError, TypeError, ValueError, KeyError, RuntimeError):
         return False  # it does not take what it does not know: then the mask is right
@@ -136,7 +137,7 @@ class PackAttention:
     def _hidden(self, embeds_BTH: Tensor, segments_BT: Tensor, positions: Tensor, **more: object) -> Tensor:
         if self._agrees:
             try_kernel(self._text, embeds_BTH)
-            with attending_segments(self._text):
+            with attending(self._text, SEGMENTS):
                 segments = segments_on(segments_BT, embeds_BTH.device)
                 return self._run(embeds_BTH, positions, None, segments=segments, **more)
         return self._run(embeds_BTH, positions, self._masks(segments_BT, like=embeds_BTH), **more)

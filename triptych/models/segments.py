@@ -282,11 +282,11 @@ ALL_ATTENTION_FUNCTIONS.register(SEGMENTS, attend)
 
 
 @contextmanager
-def attending_segments(text: PreTrainedConfig) -> Iterator[None]:
-    """Let a language model attend by ``SEGMENTS`` while the block runs; it is handed ``segments``."""
-    before = text._attn_implementation
-    text._attn_implementation = SEGMENTS
+def attending(config: PreTrainedConfig, by: str) -> Iterator[None]:
+    """Let the network of a configuration attend by a function that transformers knows by name, while the block runs."""
+    before = config._attn_implementation
+    config._attn_implementation = by
     try:
         yield
     finally:
-        text._attn_implementation = before
+        config._attn_implementation = before

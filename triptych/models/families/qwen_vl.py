@@ -31,7 +31,6 @@ from transformers import (
     PreTrainedTokenizerBase,
     Qwen2VLImageProcessorPil,
 )
-from transformers.vision_utils import get_vision_window_index
 
 from triptych.core.errors import ModelError
 from triptych.data.batch import Batch
@@ -45,6 +44,7 @@ from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
 from triptych.models.grid_positions import grid_positions
 from triptych.models.parts import ImageProcessor, Provenance
+from triptych.models.pieces import see
 from triptych.models.sending import send
 
 LEVELS = "deepstack"
@@ -111,14 +111,10 @@ class QwenVLModel(Model):
         squares = [len(picture.values) // self.cost.merge**2 for picture in pictures]
         with parts.seeing(tower), _watched(self._mergers) as given:
             patches_PD = send(torch.cat([picture.values for picture in pictures]), weight.device, weight.dtype)
-            visual(patches_PD, grid_thw=send(grids_N3, weight.device))
+            windows_G = see(visual, patches_PD, grids_N3)
         features_GX = torch.cat([each.reshape(sum(squares), -1) for each in given], dim=-1).float()
-        config = self.network.config.vision_config
-        if hasattr(config, "window_size"):  # Qwen2.5-VL sees windows one after the other
-            windows_G, _ = get_vision_window_index(
-                grids_N3, config.spatial_merge_size, config.window_size, config.patch_size
-            )
-            features_GX = features_GX[send(torch.argsort(windows_G), features_GX.device)]
+        if windows_G is not None:
+            features_GX = features_GX[torch.argsort(windows_G)]
         rows = features_GX.split(squares)
         return [Seen(values_GX, picture.size) for values_GX, picture in zip(rows, pictures, strict=True)]
 

@@ -1,0 +1,1 @@
+"""Released code of the four works and ours, on the same tiny random weights and pictures."""
