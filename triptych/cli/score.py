@@ -40,18 +40,18 @@ def run(
 
     A head knows the words it was tuned on best: rows of data bring theirs, for files give them with --prompt.
     """
-    from triptych.core.files import cache_folder, write_atomically
+    from triptych.core.files import write_atomically
     from triptych.evaluate.saved.agreement import agreements
     from triptych.infer.score_questions import question_words
     from triptych.infer.scores import Scorer
-    from triptych.models.features import FeatureStore
+    from triptych.models.features import cached_features
     from triptych.models.placing import open_to_answer
 
     if prompt is not None and text is not None:
         raise ConfigError("--prompt is all that is asked: write what --text says into it, and leave --text out.")
     say(f"opening {model}")
     opened = open_to_answer(model)
-    scorer = Scorer(opened, features=FeatureStore(opened, cache_folder() / "features"))
+    scorer = Scorer(opened, features=cached_features(opened))
     scoring = scorer.head.scoring
     asked = _usable(files, prompt or question_words(scoring, text=text), frames)
     found = _scored(scorer, asked)

@@ -50,12 +50,12 @@ def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
     local = parse_settings(overrides, model=LocalSettings)
     from triptych.infer.local import GREEDY, LocalResponder  # which loads torch, after what may be wrong above
     from triptych.infer.sampling import Sampling
-    from triptych.models.features import FeatureStore
+    from triptych.models.features import cached_features
     from triptych.models.placing import open_to_answer
 
     say(f"opening {model}")
     opened = open_to_answer(model, device=local.device, precision=local.precision)
-    store = FeatureStore(opened, cache_folder() / "features")
+    store = cached_features(opened)
     if local.scores:
         from triptych.infer.scores import BATCH_TOKENS, Scorer, ScoreResponder
 

@@ -2,7 +2,8 @@
 
 Not for a tower that trains: its features change with every step. A picture is known by its content, box and resize, a
 tower by its fingerprint; a changed picture or a changed tower is encoded anew. One file holds one chunk and is
-written whole or not at all, so a killed run loses the chunk it was at, nothing else.
+written whole or not at all, so a killed run loses the chunk it was at, nothing else. A folder that all runs share has a
+limit: what was used longest ago goes, never what this process uses; what has no room is encoded when it is asked for.
 
 Shapes: P feature positions of an image, C channels of the tower.
 """
@@ -22,11 +23,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from triptych.core.errors import ModelError
-from triptych.core.files import write_atomically
+from triptych.core.files import cache_folder, write_atomically
 from triptych.core.records import ImageRef
 from triptych.data.media.images import Size, load_image
 from triptych.data.media.locate import digest_of, stamp_of
 from triptych.models.family import Model, Seen
+from triptych.models.limit import Limit
 from triptych.models.preparing import prepared
 
 CHUNK_IMAGES = 64
@@ -36,6 +38,8 @@ PASS_VALUES = 10_000_000
 the tower holds in between is many times that: of 64 pictures in 17 tiles each, tens of GiB."""
 
 OPEN_FILES = 128
+CACHE_BYTES = 32 * 2**30
+"""Most that the features of all models take in the cache folder."""
 
 Key = str
 """Of a picture: what tells its content (of a file, its sha256), its box, what it is resized to, and what of it the
@@ -45,9 +49,17 @@ tower sees where that is not all (``Model.shown_as``)."""
 class FeatureStore:
     """Encodes each distinct picture once. With a folder, memory holds only an index and what is being encoded."""
 
-    def __init__(self, model: Model, folder: Path | None = None) -> None:
+    def __init__(self, model: Model, folder: Path | None = None, *, most_bytes: int | None = None) -> None:
+        """Begin with what a folder holds.
+
+        Args:
+            model: whose tower encodes.
+            folder: where features are kept; None: in memory.
+            most_bytes: of the folder, which all runs share; None: no limit, not even that of the disk.
+        """
         self._model = model
         self._folder = folder
+        self._limit = None if folder is None or most_bytes is None else Limit(folder, most_bytes)
         self._fingerprint = ""
         self._memory: dict[Key, Seen] = {}
         self._places: dict[Key, tuple[Path, int]] = {}
@@ -76,21 +88,25 @@ class FeatureStore:
         self._follow_model()
         wanted = list(zip(images, [None] * len(images) if spans is None else spans, strict=True))
         keys = [self._key(image) + self._shown(span) for image, span in wanted]
-        self._encode({key: each for key, each in zip(keys, wanted, strict=True) if not self._has(key)}, progress)
-        return list(self._rows(keys))
+        if self._limit is not None:
+            self._limit.use({self._places[key][0] for key in keys if key in self._places})
+        missing = {key: each for key, each in zip(keys, wanted, strict=True) if not self._has(key)}
+        return list(self._rows(keys, self._encode(missing, progress)))
 
     def _encode(
         self, missing: Mapping[Key, tuple[ImageRef, int | None]], progress: Callable[[int, int], None] | None
-    ) -> None:
-        keys = list(missing)
+    ) -> dict[Key, Seen]:
+        """Encode pictures, keep their features, and return those that have no room."""
+        keys, homeless = list(missing), dict[Key, Seen]()
         for start in range(0, len(keys), CHUNK_IMAGES):
             chunk = keys[start : start + CHUNK_IMAGES]
             pictures = prepared(lambda each: self._pixels(*each), [missing[key] for key in chunk], image=_image_of)
             # What is kept is for all runs: not in the fewer bits that this one may compute its steps in.
             with torch.no_grad(), torch.autocast(self._model.device.type, enabled=False):
-                self._keep(chunk, [seen for some in passes(pictures) for seen in self._model.encode(some)])
+                homeless |= self._keep(chunk, [seen for some in passes(pictures) for seen in self._model.encode(some)])
             if progress is not None:
                 progress(start + len(chunk), len(keys))
+        return homeless
 
     def _pixels(self, image: ImageRef, span: int | None) -> Seen:
         picture = load_image(image)
@@ -100,7 +116,7 @@ class FeatureStore:
         shown = "" if span is None else self._model.shown_as(span)
         return f":{shown}" if shown else ""
 
-    def _keep(self, keys: list[Key], features: Sequence[Seen]) -> None:
+    def _keep(self, keys: list[Key], features: Sequence[Seen]) -> dict[Key, Seen]:
         # One copy a picture: a view would keep the whole chunk alive.
         kept = {
             key: Seen(seen.values.float().cpu().clone(memory_format=torch.contiguous_format), seen.size)
@@ -108,19 +124,25 @@ class FeatureStore:
         }
         if self._folder is None:
             self._memory.update(kept)
-            return
+            return {}
         name = hashlib.sha256("\n".join(keys).encode("ascii")).hexdigest()[:16]
         path = self._shelf() / f"{name}.safetensors"
         places = {"keys": json.dumps(keys), "sizes": json.dumps([seen.size for seen in kept.values()])}
         tensors = {str(row): seen.values for row, seen in enumerate(kept.values())}
-        write_atomically(path, save(tensors, metadata=places))
+        content = save(tensors, metadata=places)
+        if self._limit is not None and not self._limit.admits(path, len(content)):
+            return kept
+        write_atomically(path, content)
         self._places.update((key, (path, row)) for row, key in enumerate(keys))
+        return {}
 
-    def _rows(self, keys: list[Key]) -> Iterator[Seen]:
+    def _rows(self, keys: list[Key], homeless: Mapping[Key, Seen]) -> Iterator[Seen]:
         """Yield the features of each; each file is opened once, its rows are read one by one."""
         opened = lru_cache(maxsize=OPEN_FILES)(_open)
         for key in keys:
-            if key in self._memory:
+            if key in homeless:
+                yield homeless[key]
+            elif key in self._memory:
                 yield self._memory[key]
             else:
                 path, row = self._places[key]
@@ -128,6 +150,8 @@ class FeatureStore:
                 yield Seen(file.get_tensor(str(row)), sizes[row])
 
     def _has(self, key: Key) -> bool:
+        if self._limit is not None and key in self._places and not self._places[key][0].is_file():
+            del self._places[key]  # another process made room
         return key in self._memory or key in self._places
 
     def _follow_model(self) -> None:
@@ -167,6 +191,11 @@ def passes(pictures: Sequence[Seen]) -> Iterator[list[Seen]]:
         some.append(picture)
     if some:
         yield some
+
+
+def cached_features(model: Model) -> FeatureStore:
+    """Return what commands that answer keep from run to run: in the cache folder, up to ``CACHE_BYTES``."""
+    return FeatureStore(model, cache_folder() / "features", most_bytes=CACHE_BYTES)
 
 
 class _Opened(Protocol):

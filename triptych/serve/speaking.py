@@ -15,7 +15,6 @@ from pydantic import Field
 
 from triptych.core.config import Settings, parse_config
 from triptych.core.errors import ConfigError, ModelError
-from triptych.core.files import cache_folder
 from triptych.core.log import say
 from triptych.core.records import Example, ImageRef, Part, VideoRef, replace_parts, videos_of
 from triptych.data.media.video import frame_refs, pick_uniform, probe
@@ -182,12 +181,12 @@ def open_talker(
 
 def open_local(model: str | Path, *, device: str = "auto", precision: Precision = "auto") -> tuple[Model, FeatureStore]:
     """Open a folder or a hub id, and the features of images it has seen; says so. Raises as ``open_to_answer``."""
-    from triptych.models.features import FeatureStore
+    from triptych.models.features import cached_features
     from triptych.models.placing import open_to_answer
 
     say(f"opening {model}")
     opened = open_to_answer(str(model), device=device, precision=precision)
-    return opened, FeatureStore(opened, cache_folder() / "features")
+    return opened, cached_features(opened)
 
 
 def sampling_of(text: str, *, where: str, before: Sampling | None = None) -> Sampling:

@@ -24,7 +24,9 @@ from triptych.data.format import Refused, refusal
 from triptych.models.align import fit, target_embedding
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
+from triptych.models.limit import WHATEVER_IS_FREE
 from triptych.train.checkpoint import Outcome, Position
+from triptych.train.keeping import FEATURES
 from triptych.train.ledger import LEDGER
 from triptych.train.measuring.meters import METRICS, rewind_records
 from triptych.train.prepare import image_key, prepare
@@ -72,7 +74,7 @@ def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Seque
     rewind_records(run / METRICS, stage.name, step=0, later=later)
     model.network.requires_grad_(False)
     numbered = prepare(stage, caption_of, run=run, seed=seed)
-    store = FeatureStore(model, run / "features")
+    store = FeatureStore(model, run / FEATURES, most_bytes=WHATEVER_IS_FREE)
     torn = read_ahead([caption for _, caption in numbered], store.features, label=stage.name, stop=stop)
     captions = list(torn.keep(numbered, stage, run=run))
     if not captions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, takewhile
 from pathlib import Path
 
@@ -66,6 +66,10 @@ class Material:
         """Whether all rows are."""
         return bool(self.encoded)
 
+    def without_pixels(self) -> Material:
+        """Return the same for steps that need no pixels, where all rows are in memory: there is nothing to do ahead."""
+        return replace(self, load=Load(self.read, decode=False), load_apart=None)
+
     def loaded(
         self, first: int, *, workers: int, finished: Callable[[int], bool], rank: int = 0, ranks: int = 1
     ) -> Generator[Loaded]:
@@ -82,7 +86,7 @@ class Material:
         return ahead(self.load_apart if workers else self.load, steps, workers=workers)
 
 
-def open_material(stage: Tune, rendering: Rendering, *, run: Path, seed: int, decode: bool, anew: bool) -> Material:
+def open_material(stage: Tune, rendering: Rendering, *, run: Path, seed: int, anew: bool) -> Material:
     """Open the sources of a stage and plan its steps.
 
     Args:
@@ -90,7 +94,6 @@ def open_material(stage: Tune, rendering: Rendering, *, run: Path, seed: int, de
         rendering: of the model.
         run: the run's folder, for the ledger.
         seed: of the stage.
-        decode: whether steps need pixels where all rows are in memory; where they are not, they always do.
         anew: whether the stage begins now.
 
     Raises:
@@ -99,7 +102,7 @@ def open_material(stage: Tune, rendering: Rendering, *, run: Path, seed: int, de
     corpora = open_sources(stage, seed=seed)
     if len(corpora) > stage.in_memory_rows:
         return _as_they_come(stage, reader_of(stage, corpora, rendering), run=run, seed=seed, anew=anew)
-    return _in_memory(stage, reader_of(stage, corpora, rendering, look=True), run=run, seed=seed, decode=decode)
+    return _in_memory(stage, reader_of(stage, corpora, rendering, look=True), run=run, seed=seed)
 
 
 def reader_of(stage: Tune, corpora: Corpora, rendering: Rendering, *, look: bool = False) -> Reader:
@@ -139,7 +142,7 @@ def settings_of(stage: Tune, *, seed: int, in_memory: bool) -> PlanSettings:
     )
 
 
-def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, decode: bool) -> Material:
+def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int) -> Material:
     gathered = prepare_encoded(stage, reader, pack_tokens=stage.pack_tokens, run=run, seed=seed)
     records = records_of([Read(row) for row in gathered.rows])
     plan = StepPlan(Known(records), gathered.mixture, settings_of(stage, seed=seed, in_memory=True))
@@ -156,8 +159,8 @@ def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, decode: boo
         encoded=gathered.rows,
         source=gathered.sources.__getitem__,
         read=held,
-        load=Load(held, decode=decode),
-        load_apart=Load(_Renumbered(reader.portable(), gathered.numbers), decode=True) if decode else None,
+        load=Load(held, decode=True),
+        load_apart=Load(_Renumbered(reader.portable(), gathered.numbers), decode=True),
         refuse=refuse,
         act=lambda _row, _read: None,  # told when it was read first
         settle=lambda: None,

@@ -42,6 +42,7 @@ from triptych.train.checkpoint import (
     save_checkpoint,
 )
 from triptych.train.determinism import derive_seed, seed_everything
+from triptych.train.keeping import FEATURES
 from triptych.train.ledger import LEDGER
 from triptych.train.loss import batch_loss
 from triptych.train.measuring.meters import METRICS, StepReport, memory_gib, rewind_records
@@ -329,7 +330,7 @@ def _encode_ahead(work: TuneRun, features: FeatureStore, stop: Stop) -> TuneRun:
     if not world.together(lambda: list(torn.keep(numbered, work.stage, run=work.book))):
         raise DataError(f"stage {name!r}: every conversation has a torn picture; see {work.run / LEDGER}.")
     # Another store finds what the other processes encoded.
-    found = features if world.ranks == 1 else FeatureStore(work.model, work.run / "features")
+    found = features if world.ranks == 1 else FeatureStore(work.model, work.run / FEATURES)
     return replace(work, torn=torn, features=found)
 
 

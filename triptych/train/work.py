@@ -21,6 +21,7 @@ from triptych.models.features import FeatureStore
 from triptych.models.narrow import narrow
 from triptych.models.placing import choose_kernels, place
 from triptych.train.checkpoint import Checkpoint, Outcome, Position
+from triptych.train.keeping import FEATURES, keeps
 from triptych.train.material import Material, open_material
 from triptych.train.measuring.operations import Counts, Operations, look_once, operations_of
 from triptych.train.optim import make_optimizer, optimizer_tensors, restore_optimizer
@@ -119,12 +120,9 @@ def start(
         DataError: the data cannot be used.
     """
     world = World() if world is None else world
-    has_tower = any(True for _ in model.parts()["vision"].parameters())
-    frozen_tower = isinstance(stage.parts.vision, Frozen) and has_tower
 
     def read() -> Material:
-        decode, begun = not frozen_tower, anew and world.leads
-        return open_material(stage, model.rendering, run=world.book(run), seed=seed, decode=decode, anew=begun)
+        return open_material(stage, model.rendering, run=world.book(run), seed=seed, anew=anew and world.leads)
 
     material = world.after_lead(read)
     world.lead(lambda: tell_constant(stage, material.encoded))
@@ -140,7 +138,12 @@ def start(
         )
         for part, plan in (("", Frozen()), *stage.parts.items())
     }
-    features = FeatureStore(model, run / "features") if _keeps_features(model, stage, material) else None
+    has_tower = any(True for _ in model.parts()["vision"].parameters())
+    features = None
+    if isinstance(stage.parts.vision, Frozen) and has_tower and material.in_memory:
+        rows = material.encoded
+        if world.lead(lambda: keeps(model, rows, run, stage=stage.name, anew=anew)):
+            features, material = FeatureStore(model, run / FEATURES), material.without_pixels()
     counted = None if sight is None else operations_of(model, sight, features_kept=features is not None)
     return TuneRun(
         model=model,
@@ -177,12 +180,6 @@ def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
     if world.kind == "fsdp":
         return Shards(model, world, bfloat16=stage.precision == "bfloat16")
     return Replicas(moving_weights(model))
-
-
-def _keeps_features(model: Model, stage: Tune, material: Material) -> bool:
-    """Return whether every picture is encoded once for all: by a tower that does not move, where there is one."""
-    frozen = isinstance(stage.parts.vision, Frozen)
-    return frozen and material.in_memory and any(True for _ in model.parts()["vision"].parameters())
 
 
 def take_up(work: TuneRun, last: Checkpoint) -> int:

@@ -101,7 +101,7 @@ def _planned(
 ) -> StagePreview:
     seed = derive_seed(recipe.seed, "stage", stage.name)
     lenient = stage.model_copy(update={"on_bad": "refuse"})
-    material = open_material(lenient, rendering, run=folder, seed=seed, decode=False, anew=True)
+    material = open_material(lenient, rendering, run=folder, seed=seed, anew=True)
     plan = material.plan
     pace = pace_of(
         plan, length=stage.length, warmup=stage.warmup, save_every=stage.checkpoint_every, schedule=stage.schedule
