@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import typer
 
 import triptych
+from tests.train.runs import toy_recipe
 from triptych.cli.main import build_app, command_names
+from triptych.models.families.tiny import tiny
+from triptych.train.recipe import load_recipe
+from triptych.train.trainer import train
 
 NAMES = {
     "Answer",
@@ -98,6 +105,18 @@ def test_every_public_name_is_there_and_explains_itself() -> None:
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     assert not hasattr(triptych, "train_everything")
+
+
+def test_files_and_folders_may_be_named_in_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = toy_recipe(tmp_path, ("length: 6 steps", "length: 1 steps"))
+    Path("toy.yaml").write_text(recipe.model_dump_json())
+    assert triptych.load_config("toy.yaml", model=triptych.Recipe) == recipe == load_recipe("toy.yaml")
+    assert train(recipe, run="run").is_dir()
+    tiny(0).save("copy")
+    model = triptych.open_model("copy")
+    model.parts()["vision"].requires_grad_(False)
+    assert len(triptych.FeatureStore(model, "features").features([triptych.ImageRef("red-0.png")])) == 1
 
 
 def test_the_commands_and_their_options_are_these() -> None:

@@ -79,7 +79,7 @@ class Length:
         )
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), *, model: type[C]) -> C:
+def load_config(path: str | Path, overrides: Sequence[str] = (), *, model: type[C]) -> C:
     """Return the tree that a YAML file and overrides describe.
 
     Args:
@@ -91,6 +91,7 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, model: type[C]) ->
         NotFoundError: no such file.
         ConfigError: not YAML, an unknown key, a wrong type or value; one line with file and key.
     """
+    path = Path(path)
     tree = _read_yaml(path)
     _check_kind(tree, [] if issubclass(model, RootModel) else [*model.model_fields], file=path)
     touched = [_apply(tree, override) for override in overrides]

@@ -211,7 +211,7 @@ class Model(ABC):
     def beside(self) -> Sequence[Saved]:
         """Return what is saved beside the network, ready to be: tokenizer and processors; later files win."""
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write an ordinary Hugging Face folder: ``AutoModelForImageTextToText.from_pretrained`` opens it.
 
         With a ``triptych.json``, and the score head in a file of its own.
@@ -220,7 +220,7 @@ class Model(ABC):
             ModelError: an adapter is not merged yet.
         """
         save_folder(
-            folder,
+            Path(folder),
             self.network,
             beside=self.beside(),
             template=self.template,

@@ -49,7 +49,7 @@ tower sees where that is not all (``Model.shown_as``)."""
 class FeatureStore:
     """Encodes each distinct picture once. With a folder, memory holds only an index and what is being encoded."""
 
-    def __init__(self, model: Model, folder: Path | None = None, *, most_bytes: int | None = None) -> None:
+    def __init__(self, model: Model, folder: str | Path | None = None, *, most_bytes: int | None = None) -> None:
         """Begin with what a folder holds.
 
         Args:
@@ -58,8 +58,8 @@ class FeatureStore:
             most_bytes: of the folder, which all runs share; None: no limit, not even that of the disk.
         """
         self._model = model
-        self._folder = folder
-        self._limit = None if folder is None or most_bytes is None else Limit(folder, most_bytes)
+        self._folder = None if folder is None else Path(folder)
+        self._limit = None if self._folder is None or most_bytes is None else Limit(self._folder, most_bytes)
         self._fingerprint = ""
         self._memory: dict[Key, Seen] = {}
         self._places: dict[Key, tuple[Path, int]] = {}

@@ -42,6 +42,8 @@ def picture(source: str | Path, *, allow_private: bool = False) -> ImageRef | Vi
 
 def question_of(said: Said, *, system: str = "", name: str = "question") -> Example:
     """Return what is said as a question. Raises DataError: a piece of it is none, or a picture cannot be read."""
+    if not isinstance(system, str):
+        raise DataError(f"system: expected words, found {type(system).__name__}.")
     turns = (Turn("system", (Text(system),)),) if system else ()
     return Example(name, (*turns, Turn("user", parts_of(said))), origin=name)
 

@@ -271,7 +271,7 @@ class Recipe(Settings):
         return self
 
 
-def load_recipe(path: Path, overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
     """Return the complete recipe of a YAML file and ``key.path=value`` overrides.
 
     Raises:

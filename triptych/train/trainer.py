@@ -61,7 +61,7 @@ class Hooks:
     that one may have been killed before its hook was done."""
 
 
-def train(recipe: Recipe, *, run: Path, hooks: Hooks | None = None) -> Path:
+def train(recipe: Recipe, *, run: str | Path, hooks: Hooks | None = None) -> Path:
     """Run all stages, or what is left of them; return the folder of the finished model.
 
     Args:
@@ -75,7 +75,8 @@ def train(recipe: Recipe, *, run: Path, hooks: Hooks | None = None) -> Path:
         RunError: the folder is another recipe's or another process works in it, the loss is not finite, a checkpoint
             or anything else cannot be written, a stop was asked for.
     """
-    recipe, before = resolve(recipe), look_before(run)
+    recipe, run = resolve(recipe), Path(run)
+    before = look_before(run)
     with joined(recipe.parallel.kind) as world, _told_if_full(run), ExitStack() as own:
 
         def claim() -> None:
