@@ -20,7 +20,7 @@ A literal ``<image>`` or ``<|im_end|>`` in what people say is text and never bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
@@ -30,9 +30,9 @@ from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Role
 from triptych.data.format import Refused, refusal
 from triptych.data.text.jinja import write_jinja
-from triptych.data.text.pieces import LEARNT, SHOWN, Frame, Piece, pieces_of
+from triptych.data.text.pieces import LEARNT, SHOWN, Frame, Laid, laid_for, pieces_of
 from triptych.data.text.spelling import Spelling, spelling_of, words_of
-from triptych.data.text.tokenise import tokeniser_of
+from triptych.data.text.tokenise import Run, Tokeniser, tokeniser_of
 
 if TYPE_CHECKING:  # a tokenizer is handed in; reading data loads no transformers
     from transformers import PreTrainedTokenizerBase
@@ -84,6 +84,9 @@ class Template:
     first_number: int = 1
     images_apart: bool = False
     """What stands around images is tokenised by itself, not with the words next to it."""
+    image_ends_text: bool = False
+    """What follows an image is tokenised as a text of its own, as LLaVA's code does: a tokenizer that puts a space before a
+    text's first word puts one there."""
     images_lead: bool = False
     """Images that a user's turn begins with stand before its header."""
     images_only: bool = False
@@ -194,13 +197,13 @@ def render(
     """
     if open_reply and example.turns and example.turns[-1].role == "assistant":
         raise DataError(f"example {example.id!r} ends with an assistant turn: leave it out to ask for a reply.")
-    spelling = spelling_of(template, tokenizer)
+    spelling, tokeniser = spelling_of(template, tokenizer), tokeniser_of(tokenizer)
     pieces = pieces_of(example, template, spelling, open_reply=open_reply, frames=frame_ids is not None)
-    said = list(dict.fromkeys(what for what, _ in pieces if isinstance(what, str)))
-    ids_of = dict(zip(said, tokeniser_of(tokenizer).ids(said), strict=True))
+    laid = laid_for(tokeniser, pieces, template)
+    ids_of = tokeniser.ids_of(list(dict.fromkeys(what for what, _ in laid if isinstance(what, Run))))
     learnt = {LEARNT, SHOWN} if train_demonstrations else {LEARNT}
     rendering = _Rendering(spelling, image_token_id, image_ids, learnt, frame_ids)
-    return rendering.encoded(example, pieces, ids_of)
+    return rendering.encoded(example, laid, ids_of)
 
 
 def render_many(
@@ -224,10 +227,9 @@ def render_many(
     rendering = _Rendering(spelling, image_token_id, image_ids, learnt)
     rows = iter(examples)
     while chunk := list(islice(rows, RENDERED_AT_ONCE)):
-        laid = [_laid(row, template, spelling) for row in chunk]
-        said = {what for row in laid if not isinstance(row, Refused) for what, _ in row[1] if isinstance(what, str)}
-        texts = list(said)
-        ids_of = dict(zip(texts, tokeniser.ids(texts), strict=True))
+        laid = [_laid(row, template, spelling, tokeniser) for row in chunk]
+        said = {what for row in laid if not isinstance(row, Refused) for what, _ in row[1] if isinstance(what, Run)}
+        ids_of = tokeniser.ids_of(list(said))
         yield from (row if isinstance(row, Refused) else rendering.encoded(*row, ids_of) for row in laid)
 
 
@@ -249,11 +251,13 @@ def parse_reply(ids: Sequence[int], template: Template, *, tokenizer: PreTrained
     return words.removesuffix(template.tail)
 
 
-def _laid(row: Example | Refused, template: Template, spelling: Spelling) -> tuple[Example, list[Piece]] | Refused:
+def _laid(
+    row: Example | Refused, template: Template, spelling: Spelling, tokeniser: Tokeniser
+) -> tuple[Example, list[Laid]] | Refused:
     if isinstance(row, Refused):
         return row
     try:
-        return row, pieces_of(row, template, spelling)
+        return row, laid_for(tokeniser, pieces_of(row, template, spelling), template)
     except DataError as error:
         return refusal(row, "cannot be rendered", str(error))
 
@@ -269,7 +273,7 @@ class _Rendering:
     """Kinds of pieces that are trained."""
     frame_ids: Callable[[bool], Sequence[int]] | None = None
 
-    def encoded(self, example: Example, pieces: list[Piece], ids_of: dict[str, list[int]]) -> Encoded:
+    def encoded(self, example: Example, pieces: list[Laid], ids_of: Mapping[Run, list[int]]) -> Encoded:
         """Return the example's tokens; ``ids_of`` has those of every piece of words."""
         everywhere = self.spelling.trained
         ids: list[int] = []
@@ -283,8 +287,8 @@ class _Rendering:
                 ids += here
                 trained += [False] * len(here)
                 continue
-            new = ids_of[what] if isinstance(what, str) else [what]
-            if isinstance(what, str) and self.image_token_id in new:
+            new = ids_of[what] if isinstance(what, Run) else [what]
+            if isinstance(what, Run) and self.image_token_id in new:
                 raise ModelError(
                     f"the tokenizer reads a literal image token in words of example {example.id!r} as an image: "
                     "add its image token as a special token (AddedToken(special=True))."

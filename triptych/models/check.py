@@ -20,7 +20,6 @@ from torch import Tensor
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
-    AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
     ProcessorMixin,
@@ -40,6 +39,7 @@ from triptych.models.heads import BIAS, head_in
 from triptych.models.original import NAMES, SECOND, config_of, is_original, model_type_of, said_by
 from triptych.models.parts import SCORE, locate, quiet
 from triptych.models.recognise import Recognised, recognise
+from triptych.models.tokenizer import open_tokenizer
 
 SIZES: tuple[Size, ...] = ((336, 336), (640, 480), (480, 640), (1280, 720), (200, 1000), (64, 48))
 """(width, height) in pixels of the pictures that are counted."""
@@ -168,7 +168,7 @@ def own_processor(folder: Path) -> Writer:
     said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     takes = inspect.signature(kind).parameters.keys() - {"image_processor", "tokenizer", "video_processor"}
     settings = {name: value for name, value in said.items() if name in takes}
-    images, tokenizer = parts.load_image_processor(folder), AutoTokenizer.from_pretrained(folder)
+    images, tokenizer = parts.load_image_processor(folder), open_tokenizer(folder)
     return cast(Writer, silent(image_processor=images, tokenizer=tokenizer, video_processor=None, **settings))
 
 

@@ -7,7 +7,7 @@ numbers; the language model is not opened at all.
 from __future__ import annotations
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel
 
 from triptych.data.plan.costs import Fixed
 from triptych.data.plan.rendering import Rendering
@@ -15,6 +15,7 @@ from triptych.data.template import find_template
 from triptych.models import parts
 from triptych.models.family import PartsPlan
 from triptych.models.join import look, teach_tokenizer
+from triptych.models.tokenizer import open_tokenizer
 
 
 def outline_parts(plan: PartsPlan) -> Rendering:
@@ -27,7 +28,7 @@ def outline_parts(plan: PartsPlan) -> Rendering:
     template = find_template(plan.template)
     spoken = parts.locate(plan.language)
     with parts.clear_errors(spoken, "a tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(spoken)
+        tokenizer = open_tokenizer(spoken)
     return Rendering(template, tokenizer, teach_tokenizer(tokenizer, template), Fixed(_image_tokens(plan)))
 
 

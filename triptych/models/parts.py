@@ -31,8 +31,8 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
-    AutoTokenizer,
     CLIPImageProcessorPil,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -41,6 +41,7 @@ from transformers.utils import logging
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.files import sha256_of
 from triptych.models import zoo
+from triptych.models.tokenizer import open_tokenizer
 from triptych.models.wanting import wanting
 from triptych.starter import weights
 
@@ -184,19 +185,22 @@ def load_language(folder: Path) -> Language:
     """
     with clear_errors(folder, "a causal language model"):
         network = load_network(partial(AutoModelForCausalLM.from_pretrained, dtype=torch.float32), folder)
-        return Language(network, AutoTokenizer.from_pretrained(folder))
+        return Language(network, open_tokenizer(folder))
 
 
-def load_saved(folder: Path, *, weights: bool) -> PreTrainedModel:
+def load_saved(folder: Path, *, weights: bool, config: PreTrainedConfig | None = None) -> PreTrainedModel:
     """Open the whole model of a folder, in the dtype it was saved in; without ``weights`` its shapes alone.
+
+    ``config`` stands for what ``config.json`` says.
 
     Raises:
         ModelError: as ``load_network``.
     """
+    config = AutoConfig.from_pretrained(folder) if config is None else config
     if weights:
-        return load_network(partial(AutoModelForImageTextToText.from_pretrained, dtype="auto"), folder)
+        return load_network(partial(AutoModelForImageTextToText.from_pretrained, config=config, dtype="auto"), folder)
     with torch.device("meta"):
-        return cast(PreTrainedModel, AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)))
+        return cast(PreTrainedModel, AutoModelForImageTextToText.from_config(config))
 
 
 def load_network(

@@ -92,14 +92,15 @@ def _one(mark: int, _image: ImageRef) -> list[int]:
 
 def _open(folder: Path) -> PreTrainedTokenizerBase:
     """Return a folder's tokenizer; one without an image token gets it, special, as published code adds it."""
-    from transformers import AddedToken, AutoTokenizer
+    from transformers import AddedToken
 
     from triptych.data.text.jinja import IMAGE_MARK
+    from triptych.models.tokenizer import open_tokenizer
 
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder. Give one that holds a tokenizer.")
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = open_tokenizer(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} holds no tokenizer that can be read ({str(error).splitlines()[0]}).") from None
     if IMAGE_MARK not in tokenizer.get_added_vocab():

@@ -15,4 +15,5 @@ TEMPLATE = Template(
     lead=" ",
     tail=" ",
     after_system="",
+    image_ends_text=True,
 )

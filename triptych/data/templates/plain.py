@@ -13,4 +13,5 @@ TEMPLATE = Template(
     assistant=Around("", ""),
     stop="\n",
     images_only=True,
+    image_ends_text=True,
 )

@@ -14,6 +14,7 @@ TEMPLATE = Template(
     assistant=Around("ASSISTANT:", ""),
     stop="</s>",
     lead=" ",
+    image_ends_text=True,
     default_system=(
         "A chat between a curious user and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the user's questions."

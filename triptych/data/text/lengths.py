@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from triptych.core.records import Example, ImageRef
 from triptych.data.template import RENDERED_AT_ONCE, Template
-from triptych.data.text.pieces import pieces_of
+from triptych.data.text.pieces import laid_for, pieces_of
 from triptych.data.text.spelling import spelling_of
-from triptych.data.text.tokenise import tokeniser_of
+from triptych.data.text.tokenise import Run, tokeniser_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,19 +37,19 @@ def count_tokens(
     counts: list[int] = []
     rows = iter(examples)
     while chunk := list(islice(rows, RENDERED_AT_ONCE)):
-        texts: list[str] = []
+        runs: list[Run] = []
         owners: list[int] = []
         for example in chunk:
             tokens = 0
-            for what, _ in pieces_of(example, template, spelling):
-                if isinstance(what, str):
-                    texts.append(what)
+            for what, _ in laid_for(tokeniser, pieces_of(example, template, spelling), template):
+                if isinstance(what, Run):
+                    runs.append(what)
                     owners.append(len(counts))
                 elif isinstance(what, int):
                     tokens += 1
                 elif isinstance(what, ImageRef):
                     tokens += count_image_tokens(what)
             counts.append(tokens)
-        for owner, count in zip(owners, tokeniser.counts(texts), strict=True):
+        for owner, count in zip(owners, tokeniser.counts(runs), strict=True):
             counts[owner] += count
     return counts

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from triptych.core.records import Example, ImageRef, Part, Text, ends_video, in_one_video
+from triptych.data.text.tokenise import Run, Tokeniser
 from triptych.data.text.turns import Said, turns_of
 
 if TYPE_CHECKING:  # template.py imports this file
@@ -22,6 +23,9 @@ the reply's header; read only, and joined to no other words."""
 
 Piece = tuple["str | int | ImageRef | Frame", int]
 """Words, a special token's id, an image or a video's frame; and its kind."""
+
+Laid = tuple["Run | int | ImageRef | Frame", int]
+"""The same as a tokenizer is given it."""
 
 
 class Frame(NamedTuple):
@@ -59,6 +63,23 @@ def pieces_of(
     else:
         layer.spelled(template.end, LEARNT if "end" in template.also_trained else READ)
     return layer.pieces
+
+
+def laid_for(tokeniser: Tokeniser, pieces: Sequence[Piece], template: Template) -> list[Laid]:
+    """Return pieces with their words as runs: where a text begins, and which words stand right behind others."""
+    laid: list[Laid] = []
+    first, before, kind_before = True, None, READ
+    for what, kind in pieces:
+        if isinstance(what, str):
+            joined = isinstance(before, str) and APART not in (kind, kind_before)
+            laid.append((tokeniser.run(what, first=first, behind_words=joined), kind))
+        else:
+            laid.append((what, kind))
+        # A tokenizer adds what it calls the beginning by itself: it is no part of the text.
+        begins = first and what == tokeniser.begin
+        first = begins or (template.image_ends_text and isinstance(what, ImageRef | Frame))
+        before, kind_before = what, kind
+    return laid
 
 
 class _Layer:

@@ -78,7 +78,7 @@ def _spelling(template: Template, tokenizer: PreTrainedTokenizerBase, _size: int
 
 def _single(token: str, template: Template, tokenizer: PreTrainedTokenizerBase, what: str) -> int:
     added = tokenizer.get_added_vocab()
-    ids = [added[token]] if token in added else tokeniser_of(tokenizer).ids([token])[0]
+    ids = [added[token]] if token in added else tokeniser_of(tokenizer).bare_ids([token])[0]
     if len(ids) != 1:
         raise ModelError(
             f"template {template.name!r} {what}, which is {len(ids)} tokens of this "

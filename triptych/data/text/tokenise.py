@@ -2,6 +2,9 @@
 
 Not about special tokens: none is read in here and none is added (``data/text/spelling.py`` writes a template's own).
 
+Some tokenizers put a space before words: SentencePiece's do at the beginning of a text, and in the older way behind
+each special token. Words that follow words get none: they are tokenised by a copy that puts none anywhere.
+
 Byte-level tokenizers cut a text into words before they make tokens, and tokens never cross such a cut. Where the
 tokenizer is one of those whose cuts are known (``_cuts_before_spaces``), a text is cut before each space that follows
 no white space, every distinct word is tokenised once, and its ids are kept. All other tokenizers get whole texts.
@@ -11,10 +14,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,6 +38,13 @@ _BEFORE_SPACE = re.compile(r"(?<=\S)(?= )")
 _SPACE_AFTER_SPACE = re.compile(r"\s ")
 
 
+class Run(NamedTuple):
+    """Words between special tokens and images, and whether no space is put before them."""
+
+    text: str
+    bare: bool
+
+
 class Tokeniser:
     """Turns words into ids with one tokenizer. State: the ids of words met before."""
 
@@ -40,6 +52,36 @@ class Tokeniser:
         self._tokenizer = tokenizer
         self.keeps_words = _cuts_before_spaces(tokenizer)
         self._kept: dict[str, list[int]] = {}
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        self._spaces = set() if backend is None else _spaces_before(backend)
+        self.begin = tokenizer.bos_token_id
+
+    def run(self, text: str, *, first: bool, behind_words: bool) -> Run:
+        """Return words as a run of a conversation.
+
+        Args:
+            text: the words.
+            first: whether nothing stands before them.
+            behind_words: whether other words stand right before them.
+        """
+        return Run(text, bool(self._spaces) and (behind_words or (not first and self._spaces == {"first"})))
+
+    def ids_of(self, runs: Sequence[Run]) -> Mapping[Run, list[int]]:
+        """Return the ids of each run."""
+        whole, bare = ([run for run in runs if run.bare == bare] for bare in (False, True))
+        found = dict(zip(whole, self.ids([run.text for run in whole]), strict=True))
+        return found | dict(zip(bare, self.bare_ids([run.text for run in bare]), strict=True))
+
+    def bare_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of texts that no space is put before."""
+        if not self._spaces:
+            return self.ids(texts)
+        return _read(self._without_space, texts)
+
+    @cached_property
+    def _without_space(self) -> Tokenizer:
+        backend = self._tokenizer.backend_tokenizer
+        return with_components(backend, {name: without_space(_state(getattr(backend, name))) for name in COMPONENTS})
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text."""
@@ -49,11 +91,12 @@ class Tokeniser:
         kept = self._kept.__getitem__
         return [list(chain.from_iterable(map(kept, words))) for words in cut]
 
-    def counts(self, texts: Sequence[str]) -> list[int]:
-        """Return how many ids each text has: ``len`` of ``ids``, and faster."""
+    def counts(self, runs: Sequence[Run]) -> list[int]:
+        """Return how many ids each run has: ``len`` of what ``ids_of`` says, and faster."""
         if not self.keeps_words:
-            return [len(ids) for ids in self._whole(texts)]
-        cut = self._learn(texts)
+            found = self.ids_of(list(dict.fromkeys(runs)))
+            return [len(found[run]) for run in runs]
+        cut = self._learn([run.text for run in runs])
         kept = self._kept.__getitem__
         return [sum(map(len, map(kept, words))) for words in cut]
 
@@ -77,11 +120,61 @@ class Tokeniser:
                 "input_ids"
             ]
             return ids
-        reads_special, backend.encode_special_tokens = backend.encode_special_tokens, True
-        try:  # the same, without the masks that nobody needs: ten times as fast for single words
-            return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
-        finally:
-            backend.encode_special_tokens = reads_special
+        return _read(backend, texts)
+
+
+def _read(backend: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Return ids without the masks that nobody needs: ten times as fast for single words."""
+    if not texts:
+        return []
+    reads_special, backend.encode_special_tokens = backend.encode_special_tokens, True
+    try:
+        return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+    finally:
+        backend.encode_special_tokens = reads_special
+
+
+COMPONENTS = ("normalizer", "pre_tokenizer")
+"""Of a tokenizer, what may put a space before words."""
+
+
+def without_space(state: Any) -> Any:
+    """Return the state of a tokenizer's component without what puts a space before words, or takes it away again."""
+    match state:
+        case {"type": "Prepend"} | {"type": "Strip", "start": _}:
+            return None
+        case {"type": "Metaspace"}:
+            return {**state, "prepend_scheme": "never"}
+        case {"type": "ByteLevel"}:
+            return {**state, "add_prefix_space": False}
+        case {"type": "Sequence", **lists}:
+            return {"type": "Sequence"} | {
+                name: [kept for each in inner if (kept := without_space(each)) is not None]
+                for name, inner in lists.items()
+                if isinstance(inner, list)
+            }
+        case _:
+            return state
+
+
+def with_components(backend: Tokenizer, states: Mapping[str, Any]) -> Tokenizer:
+    """Return a copy of a tokenizer with other components."""
+    return Tokenizer.from_str(json.dumps(json.loads(backend.to_str()) | states))
+
+
+def _spaces_before(backend: Tokenizer) -> set[str]:
+    """Return where a tokenizer puts a space before words: ``first`` of a text, ``always`` behind special tokens too."""
+    found: set[str] = set()
+    waiting = [_state(getattr(backend, name)) for name in COMPONENTS]
+    while waiting:
+        match waiting.pop():
+            case {"type": "Prepend"} | {"type": "ByteLevel", "add_prefix_space": True}:
+                found.add("always")
+            case {"type": "Metaspace", "prepend_scheme": ("first" | "always") as scheme}:
+                found.add(scheme)
+            case {"type": "Sequence", **lists}:
+                waiting += [each for inner in lists.values() if isinstance(inner, list) for each in inner]
+    return found
 
 
 def tokeniser_of(tokenizer: PreTrainedTokenizerBase) -> Tokeniser:
@@ -110,8 +203,7 @@ def _cuts_before_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
         seen = not token.special  # special ones are not looked for in words
         if seen and (token.lstrip or token.rstrip or token.single_word or re.search(r"\s", token.content)):
             return False
-    normalizer = backend.normalizer
-    if normalizer is not None and _state(normalizer) != {"type": "NFC"}:
+    if _state(backend.normalizer) not in (None, {"type": "NFC"}):
         return False
     return backend.pre_tokenizer is not None and _is_known(_state(backend.pre_tokenizer))
 
@@ -143,6 +235,5 @@ def _cuts_words(part: dict[str, Any]) -> bool:
             return False
 
 
-def _state(component: Any) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads(component.__getstate__())
-    return state
+def _state(component: Any) -> Any:
+    return None if component is None else json.loads(component.__getstate__())

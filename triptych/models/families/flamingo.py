@@ -21,7 +21,6 @@ from PIL.Image import Image
 from pydantic import Field
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
     Cache,
     CLIPImageProcessorPil,
     PreTrainedTokenizerBase,
@@ -46,6 +45,7 @@ from triptych.models.join import whole_processor
 from triptych.models.parts import ImageProcessor, Language, Provenance
 from triptych.models.sending import send
 from triptych.models.splice import count_marks
+from triptych.models.tokenizer import open_tokenizer
 
 COST = Fixed(1)
 """An image's token; what it shows stands beside the words."""
@@ -223,7 +223,7 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     """
     with parts.clear_errors(folder, "a flamingo"):
         network = parts.load_saved(folder, weights=weights)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = open_tokenizer(folder)
     assert isinstance(network, FlamingoForConditionalGeneration)
     name_image_token(network, tokenizer)
     return FlamingoModel(
@@ -243,7 +243,7 @@ def outline(what: PartsPlan | Path) -> Rendering:
     parts.locate(what.vision, image_tokens=what.image_tokens)
     spoken = parts.locate(what.language)
     with parts.clear_errors(spoken, "a tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(spoken)
+        tokenizer = open_tokenizer(spoken)
     return Rendering(template, tokenizer, teach(tokenizer, template), COST)
 
 

@@ -27,11 +27,12 @@ from PIL.Image import Image
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
+    AutoConfig,
     FuyuConfig,
     FuyuForCausalLM,
     FuyuImageProcessorPil,
     PersimmonConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -43,18 +44,21 @@ from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import LINE_END, Patches
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
-from triptych.data.text.tokenise import Tokeniser
+from triptych.data.text.tokenise import Tokeniser, without_space
 from triptych.models import parts, toys
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
 from triptych.models.parts import Provenance
 from triptych.models.sending import send
+from triptych.models.tokenizer import open_tokenizer
 
 PATCH = "|SPEAKER|"
 """What a patch is among the words."""
 MARKS = (PATCH, LINE_END, "|IMAGE|", "|ENDOFIMAGE|", "<s>", "<0x04>", "|ENDOFTEXT|")
 """What Fuyu's and Mantis' conversations are marked with. Mantis added two of them to the tokenizer."""
+THETA = 25000.0
+"""Of the rotary positions."""
 
 
 class FuyuModel(Model):
@@ -155,9 +159,9 @@ def teach(tokenizer: PreTrainedTokenizerBase, template: Template) -> None:
     added = tokenizer.get_added_vocab()
     backend = tokenizer.backend_tokenizer
     state = {
-        "normalizer": _without_space(_state(backend.normalizer)),
-        "pre_tokenizer": _without_space(_state(backend.pre_tokenizer)),
-        "decoder": _without_space(_state(backend.decoder)),
+        "normalizer": without_space(_state(backend.normalizer)),
+        "pre_tokenizer": without_space(_state(backend.pre_tokenizer)),
+        "decoder": without_space(_state(backend.decoder)),
     }
     read = Tokeniser(tokenizer).ids(list(added))
     if literal := sorted(token for token, ids in zip(added, read, strict=True) if added[token] in ids):
@@ -171,23 +175,6 @@ def teach(tokenizer: PreTrainedTokenizerBase, template: Template) -> None:
         setattr(backend, name, getattr(whole, name))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = template.stop
-
-
-def _without_space(state: Any) -> Any:
-    """Return a tokenizer's component without what puts a space in front of words, or takes it away again."""
-    match state:
-        case {"type": "Prepend"} | {"type": "Strip", "start": _}:
-            return None
-        case {"type": "Metaspace"}:
-            return {**state, "prepend_scheme": "never"}
-        case {"type": "Sequence", **lists}:
-            return {"type": "Sequence"} | {
-                name: [kept for each in inner if (kept := _without_space(each)) is not None]
-                for name, inner in lists.items()
-                if isinstance(inner, list)
-            }
-        case _:
-            return state
 
 
 def _state(component: Any) -> Any:
@@ -207,6 +194,15 @@ def _grow(network: PreTrainedModel, size: int) -> None:
             weight[rows:] = weight[:rows].mean(dim=0)
 
 
+def _config(folder: Path) -> PreTrainedConfig:
+    """Return a folder's configuration. transformers 4 left the base of the rotary positions out; 5 takes another."""
+    config: PreTrainedConfig = AutoConfig.from_pretrained(folder)
+    said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if not {"rope_theta", "rope_parameters"} & said.get("text_config", {}).keys():
+        config.get_text_config().rope_parameters["rope_theta"] = said.get("rope_theta", THETA)
+    return config
+
+
 def open_folder(folder: Path, *, weights: bool = True) -> Model:
     """Open a saved folder, ours or anybody's Fuyu, with the dtype it was saved in.
 
@@ -218,8 +214,8 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
         ModelError: weights are missing, the tokenizer is not Fuyu's, or nothing says which template it was tuned with.
     """
     with parts.clear_errors(folder, "a Fuyu"):
-        network = parts.load_saved(folder, weights=weights)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        network = parts.load_saved(folder, weights=weights, config=_config(folder))
+        tokenizer = open_tokenizer(folder)
     template = template_in(folder, tokenizer.chat_template)
     number = tokenizer.get_vocab().get(PATCH)
     if number != network.config.image_token_id:

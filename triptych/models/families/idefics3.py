@@ -44,6 +44,7 @@ from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, read_note, template_in
 from triptych.models.parts import Provenance
 from triptych.models.sending import send
+from triptych.models.tokenizer import as_filed
 
 
 class Idefics3Model(Model):
@@ -146,7 +147,7 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     with parts.clear_errors(folder, "an Idefics3"):
         network = parts.load_saved(folder, weights=weights)
         processor = AutoProcessor.from_pretrained(folder, backend="pil")
-        parts.check_tokenizer(processor.tokenizer, folder)
+        parts.check_tokenizer(as_filed(processor.tokenizer, folder), folder)
     template = template_in(folder, processor.chat_template or processor.tokenizer.chat_template)
     return Idefics3Model(network, processor, template=template, sources=read_note(folder).parts)
 

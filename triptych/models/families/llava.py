@@ -19,7 +19,7 @@ from typing import TypedDict
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from triptych.core.errors import ModelError
 from triptych.core.files import sha256_of
@@ -36,6 +36,7 @@ from triptych.models.outline import outline_parts
 from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
 from triptych.models.projector import open_projector
 from triptych.models.sending import send
+from triptych.models.tokenizer import open_tokenizer
 
 
 class LlavaModel(Model):
@@ -226,7 +227,7 @@ def open_parts(folder: Path, what: str, *, weights: bool) -> Opened:
         ModelError: weights are missing, or nothing says which template it was tuned with.
     """
     with parts.clear_errors(folder, what):
-        tokenizer = AutoTokenizer.from_pretrained(folder, config=config_of(folder))
+        tokenizer = open_tokenizer(folder, config=config_of(folder))
         template = template_in(folder, tokenizer.chat_template)
         if is_original(folder):
             network = open_network(folder, weights=weights)

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
-    AutoTokenizer,
     Cache,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -46,6 +45,7 @@ from triptych.models.grid_positions import grid_positions
 from triptych.models.parts import ImageProcessor, Provenance
 from triptych.models.pieces import see
 from triptych.models.sending import send
+from triptych.models.tokenizer import open_tokenizer
 
 LEVELS = "deepstack"
 """What lower layers of the tower saw, beside the embeddings: [B, T, (L - 1) * H]; zero where there is no picture."""
@@ -248,7 +248,7 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     """
     with parts.clear_errors(folder, "a Qwen-VL"):
         network = parts.load_saved(folder, weights=weights)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = open_tokenizer(folder)
         parts.check_tokenizer(tokenizer, folder)
     return QwenVLModel(
         network,

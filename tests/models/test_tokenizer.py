@@ -1,0 +1,50 @@
+"""A tokenizer cuts text as its tokenizer.json says, whatever class transformers makes of it, and is saved so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
+
+from tests.released.idefics2s import write_tokenizer
+from triptych.models.families.llava import LlavaModel
+from triptych.models.families.tiny import tiny
+from triptych.models.tokenizer import open_tokenizer
+
+TEXT = "User: What <image> like <image> \nis  it?"
+
+
+def written(folder: Path, *, spaces: str, legacy: bool) -> list[int]:
+    """Write a folder that names LlamaTokenizer and return what its tokenizer.json makes of a text."""
+    folder.mkdir()
+    write_tokenizer(folder, spaces=spaces)
+    (folder / "config.json").write_text('{"model_type": "idefics2"}')
+    said = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(said | {"legacy": legacy}))
+    ids: list[int] = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(TEXT, add_special_tokens=False).ids
+    return ids
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+@pytest.mark.parametrize("spaces", ["prepend", "first"])
+def test_a_folders_file_is_taken_by_its_word_and_saved_opens_so_in_plain_transformers(
+    spaces: str, legacy: bool, tmp_path: Path
+) -> None:
+    expected = written(tmp_path / "given", spaces=spaces, legacy=legacy)
+    tokenizer = open_tokenizer(tmp_path / "given")
+    assert tokenizer(TEXT, add_special_tokens=False)["input_ids"] == expected
+    tokenizer.save_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "config.json").write_text('{"model_type": "idefics2"}')
+    plain = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert plain(TEXT, add_special_tokens=False)["input_ids"] == expected
+    assert plain.special_tokens_map == tokenizer.special_tokens_map
+
+
+def test_a_class_that_does_as_the_file_says_is_kept(tmp_path: Path) -> None:
+    model = tiny(0)
+    assert isinstance(model, LlavaModel)
+    model.save(tmp_path / "toy")
+    assert type(open_tokenizer(tmp_path / "toy")) is type(AutoTokenizer.from_pretrained(tmp_path / "toy"))

@@ -1,0 +1,191 @@
+"""Otter beside its released code (``otter.json``, by ``make_otter.py``): network, data set, labels, loss, replies."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.released.flamingo_folders import (
+    Said,
+    batch_of,
+    build,
+    kept,
+    labels_of,
+    loss_of,
+    opened,
+    pixels,
+    projected,
+    rendered,
+    rows_of,
+    said_of,
+    write_rows,
+)
+from triptych.models.families.flamingo import FlamingoModel
+from triptych.models.flamingo.config import OtterConfig
+from triptych.models.flamingo.network import OtterForConditionalGeneration
+
+SAID = said_of("otter")
+NETWORKS: dict[str, Said] = SAID["networks"]
+CLOSE = {"atol": 3e-5, "rtol": 1e-4}
+"""The numbers were kept with six digits."""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FlamingoModel]:
+    folder = tmp_path_factory.mktemp("otters")
+    return {
+        kind: opened(
+            build(
+                folder / kind,
+                SAID,
+                config=kept_of["config"],
+                shapes=kept_of["shapes"],
+                tokens="llama" if kind.startswith("llama") else "neox",
+            )
+        )
+        for kind, kept_of in NETWORKS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def instructions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("rows") / "X", SAID)
+
+
+def trained_cases(*batches: str) -> list[tuple[str, str]]:
+    return [(kind, name) for kind, said in NETWORKS.items() for name in said["trained"] if name in batches]
+
+
+# The network
+
+
+def test_names_and_shapes_of_the_published_size() -> None:
+    """Resampler and cross-attention without one size said: depth, latents and heads of the published folders."""
+    config = NETWORKS["llama"]["config"]
+    vision = config["vision_config"] | {"hidden_size": 1024}
+    with torch.device("meta"):
+        network = OtterForConditionalGeneration(
+            OtterConfig(vision_config=vision, text_config=config["text_config"], max_num_frames=128)
+        )
+    shapes = {name: list(weight.shape) for name, weight in network.state_dict().items()}
+    assert {name: shapes[name] for name in shapes if "perceiver" in name or "gated" in name} == SAID["published"]
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_folder_opens_with_its_tokens_and_template(models: dict[str, FlamingoModel], kind: str) -> None:
+    model, tokens = models[kind], NETWORKS[kind]["tokens"]
+    assert {token: model.tokenizer.convert_tokens_to_ids(token) for token in tokens} == tokens
+    assert model.image_token_id == tokens["<image>"]
+    assert model.template.name == "otter"
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("name", SAID["seen"])
+@torch.no_grad()
+def test_logits(models: dict[str, FlamingoModel], kind: str, name: str) -> None:
+    _, frames, names = SAID["seen"][name]
+    said = NETWORKS[kind]["seen"][name]
+    model = models[kind]
+    seen = pixels(model, SAID, names)
+    if seen is not None and frames > 1:
+        seen = seen.unflatten(0, (-1, frames))
+    logits = model.network(torch.tensor([said["ids"]]), seen).logits
+    assert torch.allclose(projected(logits)[0], kept(said["logits"][0]), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["llama", "mpt", "llama_video"])
+def test_greedy_replies_with_a_cache_are_the_released_ones_without(models: dict[str, FlamingoModel], kind: str) -> None:
+    """With a cache, the released Llama forgets its images after the reply's first token; here it does not."""
+    model = models[kind]
+    model.network.generation_config.eos_token_id = None
+    forgot = []
+    for name, (_, frames, names) in SAID["seen"].items():
+        said = NETWORKS[kind]["seen"][name]
+        ids_BT, seen = torch.tensor([said["ids"]]), pixels(model, SAID, names)
+        if seen is not None and frames > 1:
+            seen = seen.unflatten(0, (-1, frames))
+        made_BT: Tensor = model.network.generate(
+            input_ids=ids_BT, pixel_values=seen, max_length=ids_BT.shape[1] + 8, attention_mask=torch.ones_like(ids_BT)
+        )
+        assert made_BT[0, ids_BT.shape[1] :].tolist() == said["greedy"], name
+        forgot.append(said["greedy"] != said["forgetful"])
+    assert any(forgot)
+
+
+# The data set, and a step of training
+
+
+@pytest.mark.parametrize(("kind", "name"), trained_cases("one", "shown", "text"))
+def test_ids_and_labels_of_the_data_set(
+    models: dict[str, FlamingoModel], instructions: Path, kind: str, name: str
+) -> None:
+    said = NETWORKS[kind]["trained"][name]
+    found = rendered(models[kind], rows_of(instructions, name), "otter_simple")
+    for row, ids, labels, mask in zip(found, said["ids"], said["labels"], said["mask"], strict=True):
+        length = sum(mask)
+        assert list(row.ids) == ids[:length]
+        assert labels_of(row) == labels[:length]
+        assert set(labels[length:]) <= {-100}
+
+
+@pytest.mark.parametrize("kind", ["llama", "mpt"])
+@pytest.mark.parametrize("name", ["one", "shown"])
+def test_ids_of_the_other_formats(models: dict[str, FlamingoModel], instructions: Path, kind: str, name: str) -> None:
+    rows = rendered(models[kind], rows_of(instructions, name), "otter_llama2")
+    assert [list(row.ids) for row in rows] == NETWORKS[kind]["other_forms"]["llama2"][name]
+
+
+@pytest.mark.parametrize(("kind", "name"), trained_cases("one", "pair", "rounds", "video"))
+def test_pictures(models: dict[str, FlamingoModel], kind: str, name: str) -> None:
+    said = NETWORKS[kind]["trained"][name]
+    seen = pixels(models[kind], SAID, [*chain(*shown_in(name))])
+    assert seen is not None
+    values = seen.flatten()
+    assert torch.allclose(values[:: values.numel() // 40], torch.tensor(said["pixels"]), **CLOSE)
+
+
+@pytest.mark.parametrize(("kind", "name"), trained_cases("one", "pair", "rounds", "video", "text"))
+def test_loss_logits_and_gradients_of_a_released_batch(models: dict[str, FlamingoModel], kind: str, name: str) -> None:
+    said, network = NETWORKS[kind]["trained"][name], models[kind].network
+    ids_BT, mask_BT, labels_BT = (torch.tensor(said[key]) for key in ("ids", "mask", "labels"))
+    films = shown_in(name)
+    seen = pixels(models[kind], SAID, [*chain(*films)])
+    network.zero_grad()
+    found = network(
+        ids_BT,
+        None if seen is None else seen.unflatten(0, (len(films), -1)),
+        attention_mask=mask_BT,
+        labels=labels_BT,
+    )
+    found.loss.backward()
+    assert found.loss.item() == pytest.approx(said["loss"], abs=2e-5)
+    for logits_TV, wanted, mask_T in zip(found.logits, said["logits"], mask_BT, strict=True):
+        assert torch.allclose(projected(logits_TV)[mask_T.bool()], kept(wanted), **CLOSE)
+    for weight, norm in said["grads"].items():
+        grad = network.get_parameter(weight).grad
+        assert (0.0 if grad is None else grad.norm().item()) == pytest.approx(norm, rel=1e-4)
+    network.zero_grad()
+
+
+@pytest.mark.parametrize(("kind", "name"), trained_cases("one", "text"))
+@pytest.mark.parametrize("packed", [False, True])
+@torch.no_grad()
+def test_the_loss_that_triptych_trains_by(
+    models: dict[str, FlamingoModel], instructions: Path, kind: str, name: str, packed: bool
+) -> None:
+    rows = rendered(models[kind], rows_of(instructions, name), "otter_simple")
+    loss = loss_of(models[kind], batch_of(rows, packed=packed))
+    assert loss == pytest.approx(NETWORKS[kind]["trained"][name]["loss"], abs=2e-5)
+
+
+def shown_in(batch: str) -> list[list[str]]:
+    """Return the pictures of each row of a batch: one medium, as the released data set has it."""
+    group, names = SAID["groups"][batch]
+    films = [SAID["rows"][name][2] for name in names]
+    if group == "VIDEO_TEXT":
+        films = [[film[int(at)] for at in torch.linspace(0, len(film) - 1, 3)] for film in films]
+    return [film for film in films if film]

@@ -1,0 +1,108 @@
+"""Otter beside the code of its papers' time (``otter_paper.json``, by ``make_otter_paper.py``): rows, labels, loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.released.flamingo_folders import (
+    Said,
+    batch_of,
+    build,
+    kept,
+    labels_of,
+    loss_of,
+    opened,
+    pixels,
+    projected,
+    rows_of,
+    said_of,
+    write_rows,
+)
+from triptych.core.records import Text
+from triptych.data.plan.rendering import Rendering, tokens_of
+from triptych.models.families.flamingo import FlamingoModel
+
+SAID = said_of("otter_paper")
+NETWORKS: dict[str, Said] = SAID["networks"]
+CLOSE = {"atol": 3e-5, "rtol": 1e-4}
+"""The numbers were kept with six digits."""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FlamingoModel]:
+    folder = tmp_path_factory.mktemp("otters")
+    return {
+        kind: opened(
+            build(
+                folder / kind,
+                SAID,
+                config=said["config"],
+                shapes=said["shapes"],
+                tokens="llama" if kind == "llama" else "neox",
+            )
+        )
+        for kind, said in NETWORKS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def instructions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("rows") / "X", SAID)
+
+
+def rendering_of(model: FlamingoModel) -> Rendering:
+    """Return how rows are written by the template of such a folder, the end untrained as it was then."""
+    return replace(model.rendering, template=replace(model.template, also_trained=("demonstrations",)))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("name", ["one", "shown", "text"])
+@torch.no_grad()
+def test_rows_labels_and_loss(models: dict[str, FlamingoModel], instructions: Path, kind: str, name: str) -> None:
+    said = NETWORKS[kind]["trained"][name]
+    rows = [tokens_of(row, rendering_of(models[kind])) for row in rows_of(instructions, name)]
+    for row, ids, labels, mask in zip(rows, said["ids"], said["labels"], said["mask"], strict=True):
+        length = sum(mask)
+        assert list(row.ids) == ids[:length]
+        assert labels_of(row) == labels[:length]
+    for packed in (False, True):
+        assert loss_of(models[kind], batch_of(rows, packed=packed)) == pytest.approx(said["loss"], abs=2e-5)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@torch.no_grad()
+def test_rounds_of_a_dialogue_are_turns_that_show_its_image_once(
+    models: dict[str, FlamingoModel], instructions: Path, kind: str
+) -> None:
+    """As the released code reads them; our reading of the files makes demonstrations, each with its image."""
+    model, said = models[kind], NETWORKS[kind]["trained"]["rounds"]
+    (row,) = rows_of(instructions, "rounds")
+    (first,) = row.demonstrations
+    asked, answer = row.turns
+    asked = replace(asked, parts=tuple(part for part in asked.parts if isinstance(part, Text)))
+    dialogue = replace(row, turns=(*first.turns, asked, answer), demonstrations=())
+    found = tokens_of(dialogue, rendering_of(model))
+    assert list(found.ids) == said["ids"][0]
+    assert labels_of(found) == said["labels"][0]
+    assert loss_of(model, batch_of([found], packed=False)) == pytest.approx(said["loss"], abs=2e-5)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("name", SAID["groups"])
+@torch.no_grad()
+def test_loss_and_logits_of_a_released_batch(models: dict[str, FlamingoModel], kind: str, name: str) -> None:
+    said, network = NETWORKS[kind]["trained"][name], models[kind].network
+    ids_BT, mask_BT, labels_BT = (torch.tensor(said[key]) for key in ("ids", "mask", "labels"))
+    rows, media, frames, *_ = said["shape"]
+    names = [[*SAID["rows"][row][3], row] if media > 1 else [row] for row in SAID["groups"][name][1]]
+    seen = pixels(models[kind], SAID, [*chain(*(SAID["rows"][row][2] for row in chain(*names)))])
+    films = None if seen is None else seen.unflatten(0, (rows * media, frames))
+    found = network(ids_BT, films, attention_mask=mask_BT, labels=labels_BT)
+    assert found.loss.item() == pytest.approx(said["loss"], abs=2e-5)
+    for logits_TV, wanted, mask_T in zip(found.logits, said["logits"], mask_BT, strict=False):
+        assert torch.allclose(projected(logits_TV)[mask_T.bool()], kept(wanted), **CLOSE)
