@@ -21,7 +21,7 @@ from tests.toys import (
 )
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Example, Part, Text, Turn, VideoRef
-from triptych.data.template import Around, find_template, parse_reply, render, stop_id
+from triptych.data.template import Around, find_template, parse_reply, render, stop_id, stop_ids
 from triptych.data.templates.chatml import TEMPLATE as CHATML
 from triptych.data.templates.plain import TEMPLATE as PLAIN
 from triptych.data.text.parse import parse
@@ -285,3 +285,16 @@ def test_a_tokenizer_without_names_for_its_ends_writes_none() -> None:
     text = text_of(ids, tokenizer)
     assert text.startswith("<image><image>User: ")
     assert text.endswith("No.<|endofchunk|>")
+
+
+def test_a_reply_ends_at_the_tokenizers_end_too_and_where_the_stop_is_text_at_each_token_that_holds_it() -> None:
+    tokenizer = toy_tokenizer("<|im_end|>", "</s>")
+    tokenizer.add_tokens([".\n"])
+    tokenizer.eos_token = "</s>"
+    end = tokenizer.convert_tokens_to_ids("</s>")
+    chatml, plain = find_template("chatml"), find_template("plain")
+    assert stop_ids(chatml, tokenizer) == {stop_id(chatml, tokenizer), end}
+    joined = tokenizer.convert_tokens_to_ids(".\n")
+    assert stop_ids(plain, tokenizer) == {stop_id(plain, tokenizer), end, joined}
+    red = tokenizer("Red", add_special_tokens=False)["input_ids"]
+    assert parse_reply([*red, joined], plain, tokenizer=tokenizer) == "Red."

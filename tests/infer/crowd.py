@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.plan.rendering import prompt_of
-from triptych.data.template import stop_id
+from triptych.data.template import stop_ids
 from triptych.infer.answering import Answering, Request
 from triptych.infer.prefixes import Pictures
 from triptych.infer.sampling import Sampling
@@ -39,7 +39,7 @@ def answering_of(model: Model, *, prefix_tokens: int) -> Answering:
         model,
         features=FeatureStore(model),
         tokenizer=model.tokenizer,
-        stop=stop_id(model.template, model.tokenizer),
+        stops=stop_ids(model.template, model.tokenizer),
         tokens=4000,
         prefix_tokens=prefix_tokens,
     )

@@ -16,7 +16,7 @@ from triptych.core import plugins
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.batch import collate
 from triptych.data.plan.rendering import prompt_of
-from triptych.data.template import parse_reply, stop_id
+from triptych.data.template import parse_reply, stop_ids
 from triptych.infer.engine import Engine, EngineSettings
 from triptych.infer.local import LocalResponder
 from triptych.infer.sampling import Sampling
@@ -64,15 +64,15 @@ def engine(model: Model) -> Iterator[Engine]:
 
 def generated(model: Model, question: Example, most: int) -> str:
     """Return what transformers' own ``generate`` says."""
-    stop = stop_id(model.template, model.tokenizer)
-    batch = collate([[encoded(model, question, open_reply=True)]], pad_id=stop)
+    stops = sorted(stop_ids(model.template, model.tokenizer))
+    batch = collate([[encoded(model, question, open_reply=True)]], pad_id=stops[0])
     with torch.no_grad():
         made = model.network.generate(  # type: ignore[operator]
             **model.inputs(batch, pixels_of(model, batch.images)),
             max_new_tokens=most,
             do_sample=False,
-            eos_token_id=stop,
-            pad_token_id=stop,
+            eos_token_id=stops,
+            pad_token_id=stops[0],
         )
     return parse_reply(made[0, batch.ids_BT.shape[1] :].tolist(), model.template, tokenizer=model.tokenizer)
 

@@ -67,23 +67,23 @@ def prompts(rows: int = ROWS) -> Woven:
 
 def test_a_row_ends_with_its_stop_token_and_the_others_go_on() -> None:
     model = toy()
-    endless = replies(speak(model, prompts(), stop=NEVER, max_tokens=12))
+    endless = replies(speak(model, prompts(), stops={NEVER}, max_tokens=12))
     assert {len(row) for row in endless} == {12}
     for stop in sorted({token for row in endless for token in row}):
-        ended = replies(speak(model, prompts(), stop=stop, max_tokens=12))
+        ended = replies(speak(model, prompts(), stops={stop}, max_tokens=12))
         assert ended == [row[: row.index(stop) + 1] if stop in row else row for row in endless]
 
 
 def test_generation_ends_when_every_row_has_ended() -> None:
     model = toy()
-    first = next(speak(model, prompts(1), stop=NEVER, max_tokens=3))
-    steps = list(speak(model, prompts(1), stop=first.ids[0], max_tokens=3))
+    first = next(speak(model, prompts(1), stops={NEVER}, max_tokens=3))
+    steps = list(speak(model, prompts(1), stops={first.ids[0]}, max_tokens=3))
     assert steps == [first]
 
 
 def test_the_callers_gradients_are_as_they_were_between_two_tokens() -> None:
     model = toy()
-    for _ in speak(model, prompts(), stop=NEVER, max_tokens=2):
+    for _ in speak(model, prompts(), stops={NEVER}, max_tokens=2):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
 
@@ -139,7 +139,7 @@ def test_tokens_with_shared_beginnings_are_those_without(name: str) -> None:
     woven, shared = grouped_prompts(model)
 
     def said(chosen: list[Shared], stop: int) -> list[Spoken]:
-        return list(speak(model, woven, stop=stop, max_tokens=6, shared=chosen))
+        return list(speak(model, woven, stops={stop}, max_tokens=6, shared=chosen))
 
     plain = said([], NEVER)
     assert len({tuple(step.ids[row] for step in plain) for row in range(10)}) > 7, "alike replies would prove nothing"
@@ -160,7 +160,7 @@ def test_a_token_that_rows_share_is_computed_once() -> None:
             widths.append(tuple(embeds.shape[:2]))
 
     hook = model.network.register_forward_pre_hook(count, with_kwargs=True)
-    next(speak(model, woven, stop=NEVER, max_tokens=1, shared=shared))
+    next(speak(model, woven, stops={NEVER}, max_tokens=1, shared=shared))
     hook.remove()
     assert widths == [(4, 18), (10, 1)], "the most different tokens of a group, then each row's last"
 

@@ -49,7 +49,7 @@ def test_nothing_is_copied_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
         return made
 
     monkeypatch.setattr(model, "run", watched)
-    list(speak(model, prompts(), stop=NEVER, max_tokens=12))
+    list(speak(model, prompts(), stops={NEVER}, max_tokens=12))
     assert len(places) == 12
     assert len(set(places[1:])) == 1
 
@@ -58,7 +58,7 @@ def test_rows_that_end_leave_the_others_as_they_are(monkeypatch: pytest.MonkeyPa
     model = toy()
 
     def said(stop: int) -> list[Spoken]:
-        return list(speak(model, prompts(), stop=stop, max_tokens=10))
+        return list(speak(model, prompts(), stops={stop}, max_tokens=10))
 
     stop = said(NEVER)[3].ids[0]
     found = said(stop)

@@ -97,7 +97,7 @@ def check_talk(
         batch = pad_left(collate([[prompt]], pad_id=0))
         with torch.inference_mode():
             woven = model.weave(batch, model.encode(pixels_of(model, batch.images)))
-            steps = list(speak(model, woven, stop=stop, max_tokens=len(told["reply"])))
+            steps = list(speak(model, woven, stops={stop}, max_tokens=len(told["reply"])))
         reply = [number for step in steps for number in step.ids]
         assert reply == told["reply"]
         assert parse_reply(reply, model.template, tokenizer=model.tokenizer) == told["said"]

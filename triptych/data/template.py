@@ -31,7 +31,7 @@ from triptych.core.records import Example, ImageRef, Role
 from triptych.data.format import Refused, refusal
 from triptych.data.text.jinja import write_jinja
 from triptych.data.text.pieces import LEARNT, SHOWN, Frame, Laid, laid_for, pieces_of
-from triptych.data.text.spelling import Spelling, spelling_of, words_of
+from triptych.data.text.spelling import Spelling, holding, spelling_of, words_of
 from triptych.data.text.tokenise import Run, Tokeniser, tokeniser_of
 
 if TYPE_CHECKING:  # a tokenizer is handed in; reading data loads no transformers
@@ -85,8 +85,8 @@ class Template:
     images_apart: bool = False
     """What stands around images is tokenised by itself, not with the words next to it."""
     image_ends_text: bool = False
-    """What follows an image is tokenised as a text of its own, as LLaVA's code does: a tokenizer that puts a space before a
-    text's first word puts one there."""
+    """What follows an image is tokenised as a text of its own, as LLaVA's code does: with a space before its first word
+    where the tokenizer puts one before a text."""
     images_lead: bool = False
     """Images that a user's turn begins with stand before its header."""
     images_only: bool = False
@@ -240,6 +240,19 @@ def stop_id(template: Template, tokenizer: PreTrainedTokenizerBase) -> int:
         ModelError: the template's stop is no single token of this tokenizer.
     """
     return spelling_of(template, tokenizer).stop
+
+
+def stop_ids(template: Template, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the ids that end a model's reply: the template's stop, and what the tokenizer calls its end.
+
+    Where the stop is plain text also each token that holds it: Llama 3 has a full stop and a line end as one.
+
+    Raises:
+        ModelError: as ``stop_id``.
+    """
+    spelling = spelling_of(template, tokenizer)
+    end = set() if tokenizer.eos_token_id is None else {int(tokenizer.eos_token_id)}
+    return frozenset({spelling.stop, *end, *(holding(template.stop, tokenizer) if spelling.stop_is_text else ())})
 
 
 def parse_reply(ids: Sequence[int], template: Template, *, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -82,7 +82,7 @@ class Answering:
         *,
         features: FeatureStore,
         tokenizer: PreTrainedTokenizerBase,
-        stop: int,
+        stops: frozenset[int],
         tokens: int,
         prefix_tokens: int,
     ) -> None:
@@ -92,14 +92,14 @@ class Answering:
             model: in evaluation mode.
             features: of pictures.
             tokenizer: the model's, or a copy where another thread uses that one.
-            stop: the token that ends a reply.
+            stops: the tokens that end a reply.
             tokens: most positions of all rows, padding included.
             prefix_tokens: most tokens of beginnings that are kept.
         """
         self._model = model
         self._features = features
         self._tokenizer = tokenizer
-        self._stop = stop
+        self._stops = stops
         self._kinds = Rows(model, tokens=tokens)
         self._prefixes = Prefixes(prefix_tokens if self._kinds.joins else 0)
         self._running: list[_Running] = []
@@ -199,7 +199,7 @@ class Answering:
         self._kinds.turn(request.longest)
         source, known, nexts = self._beginning(request)
         alone = self._model.splices  # media beside the words are laid out for the whole
-        batch = collate([[rest_of(prompt, known) if alone else prompt]], pad_id=self._stop)
+        batch = collate([[rest_of(prompt, known) if alone else prompt]], pad_id=0)
         # Outside of inference mode: the store keeps features, and others may train on them.
         features = self._features.features(batch.images, spans=batch.spans)
         with torch.inference_mode():
@@ -271,7 +271,7 @@ class Answering:
         running.said += 1
         self.counts["tokens_out"] += 1
         wording, text = running.wording, ""
-        if chosen.id == self._stop and not running.request.sampling.ignore_stop:
+        if chosen.id in self._stops and not running.request.sampling.ignore_stop:
             running.finish = "stop"
         else:
             if chosen.logprob is not None:

@@ -22,7 +22,7 @@ from triptych.core.errors import ModelError, RunError, TriptychError
 from triptych.core.log import say
 from triptych.core.records import Example, ImageRef
 from triptych.data.plan.rendering import prompt_of
-from triptych.data.template import Encoded, stop_id
+from triptych.data.template import Encoded, stop_ids
 from triptych.infer.answering import Answering, Request
 from triptych.infer.local import check_speaks, measured
 from triptych.infer.prefixes import Pictures
@@ -142,7 +142,7 @@ class Engine:
             model,
             features=features,
             tokenizer=copy.deepcopy(model.tokenizer),  # which takes no two threads at once
-            stop=stop_id(model.template, model.tokenizer),
+            stops=stop_ids(model.template, model.tokenizer),
             tokens=self.tokens,
             prefix_tokens=self.settings.prefix_tokens,
         )

@@ -15,7 +15,7 @@ columns of the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -126,19 +126,19 @@ def speak(
     model: Speaker,
     woven: Woven,
     *,
-    stop: int,
+    stops: Collection[int],
     max_tokens: int,
     shared: Sequence[Shared] = (),
     choose_rows: ChooseRows | None = None,
 ) -> Iterator[Spoken]:
-    """Yield tokens until every row has said ``stop`` or ``max_tokens`` tokens.
+    """Yield tokens until every row has said one of ``stops`` or ``max_tokens`` tokens.
 
     A row's tokens do not depend on the other rows, but for a tie within rounding. Leave the iterator to end early.
 
     Args:
         model: whose words these are.
         woven: prompts, a conversation a row, padded on the left so that replies begin at one column.
-        stop: id of the token that ends a reply.
+        stops: ids of the tokens that end a reply.
         max_tokens: > 0.
         shared: every row in one of them, or none at all; only where `can_share`.
         choose_rows: chooses the tokens; None: the likeliest ones.
@@ -150,7 +150,7 @@ def speak(
             state = replace(state, next_B=torch.tensor(choose_rows(state.logits_BV, rows)).to(state.next_B))
         ids = state.next_B.tolist()
         yield Spoken(tuple(rows), tuple(ids))
-        going = [at for at, token in enumerate(ids) if token != stop]
+        going = [at for at, token in enumerate(ids) if token not in stops]
         if not going or number == max_tokens:
             return
         if len(going) < len(ids):

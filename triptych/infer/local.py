@@ -25,7 +25,7 @@ from triptych.core.records import Answer, Example, ImageRef, Turn
 from triptych.data.batch import collate, pad_left
 from triptych.data.media.images import measure
 from triptych.data.plan.rendering import Rendering, prompt_of
-from triptych.data.template import Encoded, parse_reply, stop_id
+from triptych.data.template import Encoded, parse_reply, stop_ids
 from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.infer.responder import Failed, as_question
@@ -74,7 +74,7 @@ class LocalResponder:
         self.batch_tokens = batch_tokens or positions_that_fit(model, otherwise=BATCH)
         self.sampling = sampling
         self.name = name
-        self._stop = stop_id(model.template, model.tokenizer)
+        self._stops = stop_ids(model.template, model.tokenizer)
         self._longest = int(model.network.config.get_text_config().max_position_embeddings)
         model.network.train(False)
         model.network.requires_grad_(False)
@@ -157,7 +157,7 @@ class LocalResponder:
 
     def _speak(self, batch: Sequence[Group], max_tokens: int) -> Iterator[Spoken]:
         prompts = [prompt for group in batch for prompt in group.prompts]
-        batch_left = pad_left(collate([[prompt] for prompt in prompts], pad_id=self._stop))
+        batch_left = pad_left(collate([[prompt] for prompt in prompts], pad_id=0))
         # Outside of inference mode: the store keeps features, and others may train on them.
         features = self.features.features(batch_left.images, spans=batch_left.spans)
         with torch.inference_mode(), computing(self.model):
@@ -169,7 +169,7 @@ class LocalResponder:
 
         chosen = None if self.sampling.plain else choose_rows
         return speak(
-            self.model, woven, stop=self._stop, max_tokens=max_tokens, shared=_rows_of(batch), choose_rows=chosen
+            self.model, woven, stops=self._stops, max_tokens=max_tokens, shared=_rows_of(batch), choose_rows=chosen
         )
 
     def _seed(self, prompt: Encoded) -> int:

@@ -48,6 +48,12 @@ def words_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
     return text
 
 
+def holding(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the tokens in whose words a text stands; looks at all of them, a second for 100,000."""
+    said = tokenizer.batch_decode([[number] for number in range(len(tokenizer))])
+    return [number for number, words in enumerate(said) if text in words]
+
+
 @lru_cache(maxsize=64)
 def _spelling(template: Template, tokenizer: PreTrainedTokenizerBase, _size: int) -> Spelling:
     """Cut the template's strings at added tokens. A tokenizer that has grown since is asked again."""
