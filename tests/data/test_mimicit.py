@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.reading import shape
-from tests.data.subsets import ROUND, asked, colour_of, draw_subset, refusals, rows_of, shown_by, write_json
+from tests.data.subsets import asked, colour_of, draw_subset, refusals, rows_of, shown_by, write_json
 from tests.pictures import draw
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef, images_of
@@ -32,19 +32,51 @@ def subset(tmp_path: Path) -> Path:
 # Rows, contexts, ids
 
 
-def test_a_row_is_an_instruction_behind_its_pictures_with_its_context_in_order(subset: Path) -> None:
+def test_a_row_is_an_instruction_behind_its_pictures(subset: Path) -> None:
     rows = rows_of(f"mimicit:{subset}/LACONV_instructions.json")
     assert list(rows)[2:] == ["LACONV_00_INS_000000033471_2", "SD_INS_1", "TEXT_INS_1", "OLD_INS_1"]
     query = rows["LACONV_00_INS_000000033471_2"]
-    assert [shown.id for shown in query.demonstrations] == ROUND["rel_ins_ids"]
-    assert [shape(shown)[1] for shown in query.demonstrations] == ["assistant: A bus.", "assistant: Crowded."]
-    assert query.turns[0].parts[1:] == (Text("Is the bus driving?"),)
     assert query.origin == f"{subset}/LACONV_instructions.json: row 2"
     pair = rows["SD_INS_1"]
     assert [colour_of(image) for image in images_of(pair)] == [(0, 128, 0), (0, 0, 255)]
     assert pair.facts == {"note": "kept"}
     assert shape(rows["TEXT_INS_1"]) == ["user: Say hello.", "assistant: Hello."]
     assert [colour_of(image) for image in images_of(rows["OLD_INS_1"])] == [(255, 255, 255)]
+
+
+def test_rounds_about_the_same_images_are_turns_that_show_them_once(subset: Path, tmp_path: Path) -> None:
+    query = rows_of(f"mimicit:{subset}/LACONV_instructions.json")["LACONV_00_INS_000000033471_2"]
+    rounds = ["assistant: A bus.", "user: How full?", "assistant: Crowded.", "user: Is the bus driving?"]
+    assert shape(query)[1:] == [*rounds, "assistant: It is."]
+    assert query.turns[0].parts[1:] == (Text("What is it?"),)
+    assert [colour_of(image) for image in images_of(query)] == [(255, 0, 0)]
+    assert query.demonstrations == ()
+    pair: list[Json] = ["SD_IMG_00001_1", "SD_IMG_00001_2"]
+    data = {
+        "both": asked("What changed?", "A car left.", pair),
+        "one": asked("What is there?", "A street.", ["SD_IMG_00001_1"]),
+        "words": asked("Say hello.", "Hello.", []),
+        "all": asked("And then?", "Rain.", pair, ["both"], note="kept"),
+        "not_all": asked("And then?", "Rain.", pair, ["both", "one"]),
+        "turned": asked("And then?", "Rain.", pair[::-1], ["both"]),
+        "no_images": asked("Say it again.", "Hello.", [], ["words"]),
+    }
+    write_json(subset / "X_instructions.json", {"data": data})
+    rows = rows_of(f"mimicit:{subset}/X_instructions.json")
+    said = {name: (len(rows[name].turns), len(rows[name].demonstrations), len(images_of(rows[name]))) for name in data}
+    assert said == {
+        "both": (2, 0, 2),
+        "one": (2, 0, 1),
+        "words": (2, 0, 0),
+        "all": (4, 0, 2),
+        "not_all": (2, 2, 5),
+        "turned": (2, 1, 4),
+        "no_images": (2, 1, 0),
+    }
+    assert (rows["all"].id, rows["all"].facts) == ("all", {"note": "kept"})
+    assert mimicit.FORMAT.write is not None
+    with pytest.raises(DataError, match="one instruction and one answer a row"):
+        mimicit.FORMAT.write([rows["all"]], tmp_path / "NEW_instructions.json")
 
 
 def test_a_folder_with_one_instructions_file_is_that_file(subset: Path) -> None:
@@ -69,9 +101,9 @@ def test_the_train_file_says_which_rows_there_are_and_what_is_shown_before_them(
     assert rows["OLD_INS_1"].origin == f"{subset}/LACONV_train.json: row 2"
     related = rows_of(f"mimicit:{subset}#context=related")
     assert len(related) == 6
-    assert len(related["LACONV_00_INS_000000033471_2"].demonstrations) == 2
+    assert len(related["LACONV_00_INS_000000033471_2"].turns) == 6
     alone = rows_of(f"mimicit:{subset}#context=none")
-    assert (len(alone), {len(row.demonstrations) for row in alone.values()}) == (6, {0})
+    assert (len(alone), {(len(row.turns), row.demonstrations) for row in alone.values()}) == (6, {(2, ())})
 
 
 def test_files_that_lie_elsewhere_are_named_by_options(subset: Path, tmp_path: Path) -> None:

@@ -77,9 +77,11 @@ def test_a_recipe_goes_from_annotations_to_files_that_are_read_back(name: str, t
         assert example.facts["prompt_hash"] == prompt.hash
     prefix = name.upper()
     released = load_examples(f"mimicit:{tmp_path}/run/{prefix}_instructions.json", on_bad="raise")
-    shown = {example.id: [each.id for each in example.demonstrations] for example in released.examples}
+    shown = json.loads((tmp_path / "run" / f"{prefix}_train.json").read_text())
     assert shown == {item.id: facts_of(item, "relate")["ids"] for item in items}
     assert any(shown.values())
+    for example in released.examples:  # rounds on the same images are read as turns
+        assert len(example.demonstrations) + len(example.turns) // 2 - 1 == len(shown[example.id])
     assert (
         load_examples(f"mimicit:{tmp_path}/run/{prefix}_instructions.json#context=none", on_bad="raise").refused == ()
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import MptConfig, MptForCausalLM
+from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 
 from tests.models.flamingos import IMAGE, TEXTS, VISION, batch_of, network_of, sample, shown
 from tests.models.pictures import ask, draw_pictures, logits_of, pixels_of
@@ -107,6 +110,14 @@ def test_where_the_configuration_says_so_words_see_all_media_before_them() -> No
     assert not torch.allclose(entering[0][:, 4:], entering[1][:, 4:], atol=1e-2)
 
 
+def test_without_a_word_of_it_adjacent_images_are_frames_where_several_have_embeddings() -> None:
+    for frames, said, adjacent in ((None, None, False), (1, None, False), (8, None, True), (8, False, False)):
+        config = FlamingoConfig(max_num_frames=frames, adjacent_images_are_frames=said)
+        assert config.adjacent_images_are_frames is adjacent
+        assert FlamingoConfig(**config.to_dict()).adjacent_images_are_frames is adjacent
+        assert config.to_diff_dict()["adjacent_images_are_frames"] is adjacent
+
+
 def test_adjacent_images_are_one_medium_only_where_the_configuration_says_so(pictures: tuple[ImageRef, ...]) -> None:
     for name, media in (("films", 2), ("llama", 4)):
         model = sample(name)
@@ -174,6 +185,41 @@ def test_rows_of_an_mpt_may_be_longer_than_those_it_was_trained_with() -> None:
     ids_BT = torch.tensor([[1, 2, IMAGE, 7, 8, 9, 4, 3] * 3])
     assert ids_BT.shape[1] > network.config.text_config.max_seq_len
     assert network(ids_BT, shown(3)).logits.isfinite().all()
+
+
+@torch.no_grad()
+def test_the_biases_of_an_mpt_are_as_large_as_its_configuration_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers' own forward takes 8 for all; beside it ours, told 8 and told 2."""
+    ids_BT = torch.tensor([[1, 2, 6, 7, 8, 9, 4, 3]])
+    found = {}
+    for most in (8, 2):
+        text = MptConfig(**TEXTS["mpt"].to_dict() | {"attn_config": {"alibi_bias_max": most}})
+        network = network_of(text)
+        for gated in cross_attention_of(network.lang_encoder):
+            gated.ff_gate.zero_()
+        plain = MptForCausalLM(text).eval()
+        state = network.lang_encoder.state_dict().items()
+        plain.load_state_dict({name.replace("decoder_layer.", ""): it for name, it in state if "gated" not in name})
+        biases = partial(build_mpt_alibi_tensor, alibi_bias_max=most)
+        monkeypatch.setattr(plain.transformer, "build_mpt_alibi_tensor", biases)
+        found[most] = network(ids_BT).logits
+        assert torch.allclose(found[most], plain(ids_BT).logits, atol=1e-5)
+    assert not torch.allclose(found[2], found[8], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"no_bias": False}, "no_bias is False, but transformers computes an MPT as if it were True"),
+        ({"logit_scale": "inv_sqrt_d_model"}, "logit_scale is 'inv_sqrt_d_model', .* as if it were None"),
+        ({"attn_config": {"qk_ln": True}}, "attn_config.qk_ln is True, .* as if it were False"),
+        ({"attn_config": {"alibi": False}}, "attn_config.alibi is False, .* as if it were True"),
+    ],
+)
+def test_settings_of_an_mpt_that_nobody_computes_are_refused(settings: dict[str, object], message: str) -> None:
+    text = TEXTS["mpt"].to_dict() | settings
+    with pytest.raises(ModelError, match=message):
+        FlamingoForConditionalGeneration(FlamingoConfig(vision_config=dict(VISION), text_config=text))
 
 
 def test_a_language_model_that_media_were_not_tried_with_is_refused() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, PreTrainedTokenizerBase
@@ -173,6 +174,31 @@ def test_a_published_otter_opens_here_and_what_is_saved_of_it_is_the_same_model(
     assert type(again.network) is type(model.network)
     with torch.no_grad():
         assert torch.equal(logits_of(again, batch), wanted)
+
+
+def test_whole_numbers_of_an_mpt_may_be_written_as_floats(tmp_path: Path) -> None:
+    write_published(tmp_path / "published", "mpt")
+    config = json.loads((tmp_path / "published" / "config.json").read_text())
+    config["text_config"]["attn_config"] |= {"attn_pdrop": 0.0, "alibi_bias_max": 8.0}
+    (tmp_path / "published" / "config.json").write_text(json.dumps(config))
+    attention = open_folder(tmp_path / "published").network.config.text_config.attn_config
+    assert (attention.attn_pdrop, attention.alibi_bias_max) == (0, 8)
+
+
+def test_pictures_of_a_published_folder_are_prepared_as_it_was_trained(tmp_path: Path) -> None:
+    """No such folder says how: OpenFlamingo's pictures were cut to a square, Otter's pressed into one."""
+    wide = Image.new("RGB", (64, 32), "white")
+    wide.paste((0, 0, 0), (0, 0, 16, 32))  # what a cut takes away
+    left, mean = {}, {}
+    for model_type in ("flamingo", "otter"):
+        write_published(tmp_path / model_type, "llama", model_type=model_type, bare=True)
+        (tmp_path / model_type / "triptych.json").write_text('{"template": "otter"}')
+        processor = open_folder(tmp_path / model_type).processor
+        pixels_CHW = processor(wide, return_tensors="pt")["pixel_values"][0]
+        assert pixels_CHW.shape == (3, 32, 32)
+        left[model_type], mean[model_type] = float(pixels_CHW[:, :, 0].max()), processor.image_mean[0]
+    assert left["flamingo"] > 0.5 > -1.0 > left["otter"]
+    assert mean == {"flamingo": 0.48145466, "otter": 0.481}
 
 
 def test_a_weight_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def build(
     tokens: str,
     added: Sequence[str] = FLAMINGO_TOKENS,
 ) -> Path:
-    """Write the folder of a model: the released names and configuration, the tokenizer that belongs to it."""
+    """Write the folder of a model: the released names and configuration, its tokenizer, and nothing of pictures."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config | said.get("small", {})))
     save_file(weights(shapes.items()), folder / "model.safetensors", metadata={"format": "pt"})
@@ -52,14 +52,6 @@ def build(
     tokenizer.add_special_tokens({"additional_special_tokens": list(added)})
     tokenizer.add_special_tokens({"pad_token": PAD})
     tokenizer.save_pretrained(folder)
-    preparation = {
-        "image_processor_type": "CLIPImageProcessor",
-        "size": {"height": said["side"], "width": said["side"]},
-        "do_center_crop": False,
-        "image_mean": said["mean"],
-        "image_std": said["std"],
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
     return folder
 
 

@@ -5,7 +5,6 @@ Its gates, its media mask, its reply with words and media cached, and the loss o
 
 from __future__ import annotations
 
-import json
 from itertools import chain
 
 import pytest
@@ -45,9 +44,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FlamingoModel]
             tokens=said["tokens"],
             added=("<|endofchunk|>", "<image>"),
         )
-        preparation = json.loads((folder / "preprocessor_config.json").read_text())
-        preparation |= {"size": {"shortest_edge": SAID["side"]}, "do_center_crop": True, "crop_size": SAID["side"]}
-        (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
         (folder / "triptych.json").write_text('{"template": "mantis_openflamingo"}')
         made[kind] = opened(folder)
     return made

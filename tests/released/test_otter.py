@@ -24,6 +24,7 @@ from tests.released.flamingo_folders import (
     said_of,
     write_rows,
 )
+from triptych.data.media.images import load_image
 from triptych.models.families.flamingo import FlamingoModel
 from triptych.models.flamingo.config import OtterConfig
 from triptych.models.flamingo.network import OtterForConditionalGeneration
@@ -90,9 +91,7 @@ def test_logits(models: dict[str, FlamingoModel], kind: str, name: str) -> None:
     _, frames, names = SAID["seen"][name]
     said = NETWORKS[kind]["seen"][name]
     model = models[kind]
-    seen = pixels(model, SAID, names)
-    if seen is not None and frames > 1:
-        seen = seen.unflatten(0, (-1, frames))
+    seen = films(model, frames, names)
     logits = model.network(torch.tensor([said["ids"]]), seen).logits
     assert torch.allclose(projected(logits)[0], kept(said["logits"][0]), **CLOSE)
 
@@ -105,9 +104,7 @@ def test_greedy_replies_with_a_cache_are_the_released_ones_without(models: dict[
     forgot = []
     for name, (_, frames, names) in SAID["seen"].items():
         said = NETWORKS[kind]["seen"][name]
-        ids_BT, seen = torch.tensor([said["ids"]]), pixels(model, SAID, names)
-        if seen is not None and frames > 1:
-            seen = seen.unflatten(0, (-1, frames))
+        ids_BT, seen = torch.tensor([said["ids"]]), films(model, frames, names)
         made_BT: Tensor = model.network.generate(
             input_ids=ids_BT, pixel_values=seen, max_length=ids_BT.shape[1] + 8, attention_mask=torch.ones_like(ids_BT)
         )
@@ -139,6 +136,20 @@ def test_ids_of_the_other_formats(models: dict[str, FlamingoModel], instructions
     assert [list(row.ids) for row in rows] == NETWORKS[kind]["other_forms"]["llama2"][name]
 
 
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_frames_are_one_medium_where_the_model_has_embeddings_for_several(
+    models: dict[str, FlamingoModel], instructions: Path, kind: str
+) -> None:
+    """No published folder says it. Each frame has its mark here, and in the released code all have one."""
+    model = models[kind]
+    batch = batch_of(rendered(model, rows_of(instructions, "video"), "otter_simple"), packed=False)
+    features = model.encode([model.pixels(load_image(image)) for image in batch.images])
+    beside = model.weave(batch, features).beside
+    assert len(batch.slots) == 4
+    assert beside["media"].shape[1] == (1 if kind == "llama_video" else 4)
+    assert int(beside["sees"][0, -1].sum()) == 1
+
+
 @pytest.mark.parametrize(("kind", "name"), trained_cases("one", "pair", "rounds", "video"))
 def test_pictures(models: dict[str, FlamingoModel], kind: str, name: str) -> None:
     said = NETWORKS[kind]["trained"][name]
@@ -152,12 +163,12 @@ def test_pictures(models: dict[str, FlamingoModel], kind: str, name: str) -> Non
 def test_loss_logits_and_gradients_of_a_released_batch(models: dict[str, FlamingoModel], kind: str, name: str) -> None:
     said, network = NETWORKS[kind]["trained"][name], models[kind].network
     ids_BT, mask_BT, labels_BT = (torch.tensor(said[key]) for key in ("ids", "mask", "labels"))
-    films = shown_in(name)
-    seen = pixels(models[kind], SAID, [*chain(*films)])
+    media = shown_in(name)
+    seen = pixels(models[kind], SAID, [*chain(*media)])
     network.zero_grad()
     found = network(
         ids_BT,
-        None if seen is None else seen.unflatten(0, (len(films), -1)),
+        None if seen is None else seen.unflatten(0, (len(media), -1)),
         attention_mask=mask_BT,
         labels=labels_BT,
     )
@@ -180,6 +191,12 @@ def test_the_loss_that_triptych_trains_by(
     rows = rendered(models[kind], rows_of(instructions, name), "otter_simple")
     loss = loss_of(models[kind], batch_of(rows, packed=packed))
     assert loss == pytest.approx(NETWORKS[kind]["trained"][name]["loss"], abs=2e-5)
+
+
+def films(model: FlamingoModel, frames: int, names: list[str]) -> Tensor | None:
+    """Return pictures as media of so many frames, NFCHW; None: there are none."""
+    seen = pixels(model, SAID, names)
+    return None if seen is None else seen.unflatten(0, (-1, frames))
 
 
 def shown_in(batch: str) -> list[list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -23,8 +22,7 @@ from tests.released.flamingo_folders import (
     said_of,
     write_rows,
 )
-from triptych.core.records import Text
-from triptych.data.plan.rendering import Rendering, tokens_of
+from triptych.data.plan.rendering import tokens_of
 from triptych.models.families.flamingo import FlamingoModel
 
 SAID = said_of("otter_paper")
@@ -55,41 +53,19 @@ def instructions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_rows(tmp_path_factory.mktemp("rows") / "X", SAID)
 
 
-def rendering_of(model: FlamingoModel) -> Rendering:
-    """Return how rows are written by the template of such a folder, the end untrained as it was then."""
-    return replace(model.rendering, template=replace(model.template, also_trained=("demonstrations",)))
-
-
 @pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("name", ["one", "shown", "text"])
+@pytest.mark.parametrize("name", ["one", "rounds", "shown", "text"])
 @torch.no_grad()
 def test_rows_labels_and_loss(models: dict[str, FlamingoModel], instructions: Path, kind: str, name: str) -> None:
+    """Rounds of a dialogue show its image once; what is shown in context has its own."""
     said = NETWORKS[kind]["trained"][name]
-    rows = [tokens_of(row, rendering_of(models[kind])) for row in rows_of(instructions, name)]
+    rows = [tokens_of(row, models[kind].rendering) for row in rows_of(instructions, name)]
     for row, ids, labels, mask in zip(rows, said["ids"], said["labels"], said["mask"], strict=True):
         length = sum(mask)
         assert list(row.ids) == ids[:length]
         assert labels_of(row) == labels[:length]
     for packed in (False, True):
         assert loss_of(models[kind], batch_of(rows, packed=packed)) == pytest.approx(said["loss"], abs=2e-5)
-
-
-@pytest.mark.parametrize("kind", NETWORKS)
-@torch.no_grad()
-def test_rounds_of_a_dialogue_are_turns_that_show_its_image_once(
-    models: dict[str, FlamingoModel], instructions: Path, kind: str
-) -> None:
-    """As the released code reads them; our reading of the files makes demonstrations, each with its image."""
-    model, said = models[kind], NETWORKS[kind]["trained"]["rounds"]
-    (row,) = rows_of(instructions, "rounds")
-    (first,) = row.demonstrations
-    asked, answer = row.turns
-    asked = replace(asked, parts=tuple(part for part in asked.parts if isinstance(part, Text)))
-    dialogue = replace(row, turns=(*first.turns, asked, answer), demonstrations=())
-    found = tokens_of(dialogue, rendering_of(model))
-    assert list(found.ids) == said["ids"][0]
-    assert labels_of(found) == said["labels"][0]
-    assert loss_of(model, batch_of([found], packed=False)) == pytest.approx(said["loss"], abs=2e-5)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

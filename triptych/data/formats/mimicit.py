@@ -4,10 +4,13 @@
                                           "rel_ins_ids": ["XX_INS_2"]}}}
 
 Source: Luodian/Otter (arXiv:2306.05425), ``docs/mimicit_format.md`` and the readers in its history. An Example is one
-instruction: its images in order, its words, the answer; before it, as demonstrations in order and each with its own
-images, the instructions that its context names. Which prompt is made of that is a template's affair. Other keys are
-facts. Both spellings of LLaVA's image ids (``LA_00_IMG_``, ``LA_IMG_``) mean one image. Unlike there, a context that
-does not exist or is the row itself refuses the row, and an id that occurs twice refuses both.
+instruction: its images in order, its words, the answer; before it, in order, the instructions that its context names:
+where all of them show the row's own images, as earlier turns of one conversation that shows these once; otherwise as
+demonstrations, each with its own images. So did the published readers with rounds of a dialogue and questions about a
+video, and they trained every answer, as a conversation's are trained here. Which prompt is made of that is a template's
+affair. Other keys are facts, those of the row alone where it has earlier turns. Both spellings of LLaVA's image ids
+(``LA_00_IMG_``, ``LA_IMG_``) mean one image. Unlike there, a context that does not exist or is the row itself refuses
+the row, and an id that occurs twice refuses both.
 
 The path is the instructions file, or a folder with one. Options:
 
@@ -19,21 +22,21 @@ The path is the instructions file, or a folder with one. Options:
                      Otherwise train where there is such a file, else related
 
 Reading holds a few hundred rows and no pictures. Writing makes all three files, with the pictures' bytes as they are;
-images get ids by their content. Cannot say: several rounds in a row, a system turn, images behind or between words,
-boxes, videos, labels. Adjacent texts are joined.
+images get ids by their content. Cannot say: several rounds in a row, those that were read so too; a system turn, images
+behind or between words, boxes, videos, labels. Adjacent texts are joined.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
-from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn
+from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, images_of
 from triptych.data.disk.image_bank import Bank, Found, open_bank
 from triptych.data.disk.json_members import members_of
 from triptych.data.disk.json_rows import Row
@@ -267,14 +270,16 @@ def _example(
             shown.append(_one(other, entries[other], images, origin))
         except (RowError, ImageError) as error:
             raise RowError(error.reason, f"its demonstration {other!r}: {error}") from None
-    return Example(
-        id=name,
-        turns=example.turns,
-        demonstrations=tuple(shown),
-        origin=origin,
-        skills=example.skills,
-        facts=example.facts,
-    )
+    images_here = images_of(example)
+    if shown and images_here and all(images_of(each) == images_here for each in shown):
+        first, *later = (*shown, example)
+        return replace(example, turns=(*first.turns, *(turn for each in later for turn in _without_images(each))))
+    return replace(example, demonstrations=tuple(shown))
+
+
+def _without_images(example: Example) -> Iterator[Turn]:
+    for turn in example.turns:
+        yield replace(turn, parts=tuple(part for part in turn.parts if isinstance(part, Text)))
 
 
 def _one(name: str, entry: _Entry, images: Mapping[str, Found], origin: str) -> Example:

@@ -1,6 +1,7 @@
 """otter_idefics: Otter's training on Idefics (instruction format ``idefics``).
 
-Source: Otter (arXiv:2305.03726). The mask is that of ``otter_simple``.
+Source: Otter (arXiv:2305.03726). The mask is that of ``otter_simple``. Different here: the line end behind the last
+``<end_of_utterance>`` stands before the end too; the published code takes it away there. Prompts are the same.
 """
 
 from dataclasses import replace

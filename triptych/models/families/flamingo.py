@@ -3,8 +3,10 @@
 Sources: Alayrac et al. 2022, arXiv:2204.14198; OpenFlamingo, arXiv:2308.01390; Otter, arXiv:2305.03726. The network is
 our own (``models/flamingo``), as transformers has none. An image costs the conversation one position, the token
 ``<image>``; a word sees the medium before it in its own conversation, so that a demonstration's words see its own image
-alone. Each image is a medium, so that the order of a pair shows; with ``adjacent_images_are_frames`` in ``config.json``
-images with nothing between them are the frames of one medium.
+alone. Each image is a medium, so that the order of a pair shows; with ``adjacent_images_are_frames`` in config.json, or
+with embeddings for several frames and no such key, images with nothing between them are the frames of one medium. For
+all of these Otter's own code writes one ``<image>``; here each has its own, so that the same weights give words about a
+video other logits than there.
 
 Shapes: N images, P feature positions of an image, C channels of the tower, L latents a medium, B rows, T tokens a row.
 """
@@ -51,6 +53,25 @@ COST = Fixed(1)
 """An image's token; what it shows stands beside the words."""
 USUAL = {"otter": "otter"}
 """Templates of published folders that name none, by their ``model_type``."""
+
+
+def clip_cropped(side: int) -> CLIPImageProcessorPil:
+    """Return OpenFlamingo's picture preparation, CLIP's own: what is beside the square in the middle is cut away."""
+    return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+
+
+def otter_squashed(side: int) -> CLIPImageProcessorPil:
+    """Return the picture preparation of Otter's training: the whole picture as a square, statistics of three digits."""
+    return CLIPImageProcessorPil(
+        size={"height": side, "width": side},
+        do_center_crop=False,
+        image_mean=[0.481, 0.458, 0.408],
+        image_std=[0.269, 0.261, 0.276],
+    )
+
+
+PREPARATION = {"flamingo": clip_cropped, "otter": otter_squashed}
+"""Of pictures, by the ``model_type`` of folders that do not say; each takes the side of the tower's pictures, px."""
 
 
 class FlamingoModel(Model):
@@ -179,6 +200,7 @@ class Between(Settings):
     """Where it is not said: frames have no embeddings. So with media."""
     max_num_media: Count = 1
     adjacent_images_are_frames: bool = False
+    """Where it is not said: whether ``max_num_frames`` is more than 1."""
     resampler_depth: Count = 6
     resampler_latents: Count = 64
     cross_attn_heads: Count = 8
@@ -248,12 +270,11 @@ def outline(what: PartsPlan | Path) -> Rendering:
 
 
 def _processor(folder: Path, network: FlamingoForConditionalGeneration) -> ImageProcessor:
-    """Return the folder's picture preparation; CLIP's, without a crop, for a published folder that has none."""
+    """Return the folder's picture preparation; for a published folder that has none, what it was trained with."""
     if (folder / "preprocessor_config.json").is_file() or (folder / "processor_config.json").is_file():
         return parts.load_image_processor(folder)
     side = network.config.vision_config.image_size
-    size = {"height": side, "width": side}
-    return cast(ImageProcessor, CLIPImageProcessorPil(size=size, do_center_crop=False))
+    return cast(ImageProcessor, PREPARATION[network.config.model_type](side))
 
 
 def _template(folder: Path, network: FlamingoForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> Template:

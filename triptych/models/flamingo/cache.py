@@ -1,7 +1,8 @@
 """The cache of generation, which carries the media too: what comes after a prompt sees what the prompt's end saw.
 
-Not the keys and values of words: those are kept as transformers keeps them. A published Flamingo forgets its media with
-the first word that comes from a cache; here cached and uncached logits are the same (tests/models/test_flamingo.py).
+Not the keys and values of words: those are kept as transformers keeps them. OpenFlamingo's own code keeps media too;
+Otter's forgets them with the first word that comes from a cache. Here cached and uncached logits are the same
+(tests/models/test_flamingo_cache.py), and so are the replies of Otter's code without a cache (tests/released).
 
 Shapes: B rows, T tokens, M media a row, L latents a medium, C channels.
 """

@@ -7,7 +7,8 @@ arXiv:2308.01390), Otter (Li et al. 2023, arXiv:2305.03726).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -32,8 +33,9 @@ class FlamingoConfig(PreTrainedConfig):
     """Media a conversation may have, each with an embedding of its own. None: media have none."""
     image_token_id: int | None = None
     """The token that stands where a medium is. The published folders leave it to the tokenizer's ``<image>``."""
-    adjacent_images_are_frames: bool = False
-    """Images with nothing between them are the frames of one medium; False: each image is a medium."""
+    adjacent_images_are_frames: bool | None = None
+    """Images with nothing between them are the frames of one medium; False: each image is a medium. None, as the
+    published folders have it, becomes whether there are embeddings for several frames."""
     vision_feature_select_strategy: Literal["default", "full"] = "default"
     """``default``: the tower's first position is a class token, which is left out. ``full``: it has none."""
     resampler_depth: int = 6
@@ -61,12 +63,14 @@ class FlamingoConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: object) -> None:
         """Read the two inner configurations: CLIP's and Llama's where none is given."""
+        if self.adjacent_images_are_frames is None:
+            self.adjacent_images_are_frames = (self.max_num_frames or 1) > 1
         for name, usual in (("vision_config", "clip_vision_model"), ("text_config", "llama")):
             inner = getattr(self, name) or {}
             if not isinstance(inner, dict | PreTrainedConfig):
                 raise ValueError(f"{name} is {inner!r}: an object {{...}} should be there.")
             if isinstance(inner, dict):
-                settings = dict(inner)
+                settings = _readable(inner)
                 setattr(self, name, AutoConfig.for_model(settings.pop("model_type", usual), **settings))
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
@@ -76,6 +80,17 @@ class OtterConfig(FlamingoConfig):
     """An Otter: OpenFlamingo's network, tuned on MIMIC-IT, whose folders call themselves so."""
 
     model_type = "otter"
+
+
+def _readable(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as transformers reads them: of MPT's attention it takes 0 and no 0.0, which folders say too."""
+    settings = dict(given)
+    attention = settings.get("attn_config")
+    if isinstance(attention, dict):
+        whole = {key: attention[key] for key in ("attn_pdrop", "alibi_bias_max") if key in attention}
+        whole = {key: int(each) for key, each in whole.items() if isinstance(each, float) and each.is_integer()}
+        settings["attn_config"] = attention | whole
+    return settings
 
 
 for _config in (FlamingoConfig, OtterConfig):

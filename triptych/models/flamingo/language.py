@@ -10,6 +10,7 @@ Shapes: B rows, T tokens a row, M media a row, L latents a medium, C channels, H
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, MptModel, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.models.mpt.configuration_mpt import MptAttentionConfig
 from transformers.models.mpt.modeling_mpt import build_mpt_alibi_tensor
 
 from triptych.core.errors import ModelError
@@ -33,6 +35,12 @@ STACKS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What the bodies of these language models call their layers; with each of them media were tried (tests)."""
+
+
+COMPUTED: Mapping[str, object] = MappingProxyType(
+    {"no_bias": True, "logit_scale": None, "attn_config.alibi": True, "attn_config.qk_ln": False}
+)
+"""Settings of MPT that transformers reads and leaves out of account, with the only values that it computes."""
 
 
 class FlamingoLayer(nn.Module):
@@ -90,7 +98,11 @@ class MptBody(MptModel):
         )
         assert isinstance(mask, Tensor)  # MPT attends by a mask alone
         before = 0 if past_key_values is None else past_key_values.get_seq_length()
-        bias = build_mpt_alibi_tensor(self.num_heads, before + hidden_BTH.shape[1], device=hidden_BTH.device)
+        attention = self.config.attn_config
+        assert isinstance(attention, MptAttentionConfig)
+        bias = build_mpt_alibi_tensor(
+            self.num_heads, before + hidden_BTH.shape[1], attention.alibi_bias_max, device=hidden_BTH.device
+        )
         for block in self.blocks:
             hidden_BTH = block(
                 hidden_BTH,
@@ -105,12 +117,19 @@ class MptBody(MptModel):
 
 
 def check_language(text: PreTrainedConfig) -> None:
-    """Raise ModelError unless the language model is one that media were tried with."""
+    """Raise ModelError unless the language model is one that media were tried with, as its settings say it is."""
     if text.model_type not in STACKS:
         raise ModelError(
             f"a language model of type {text.model_type!r} cannot be a part of a flamingo; "
             f"there are: {', '.join(STACKS)}."
         )
+    if text.model_type == "mpt":
+        for name, computed in COMPUTED.items():
+            if (said := attrgetter(name)(text)) != computed:
+                raise ModelError(
+                    f"text_config: {name} is {said!r}, but transformers computes an MPT as if it were {computed!r}: "
+                    "take a language model without that setting."
+                )
 
 
 def add_layers(language: PreTrainedModel, gated: Sequence[GatedCrossAttention | None]) -> None:
