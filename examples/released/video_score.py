@@ -1,8 +1,10 @@
 """VideoScore: five numbers for a generated video, from 16 of its frames and the words it was made from.
 
-Not an answer in words: the released model has a score head and none for words.
+Not an answer in words: the released model has a score head and none for words. It is asked as its own example asks,
+with its prompt and a space behind each frame; VideoScore-v1.1 may be given 48 frames.
 
     python examples/released/video_score.py clip.mp4 "a dog on a beach"
+    python examples/released/video_score.py --model TIGER-Lab/VideoScore-v1.1 --frames 48 clip.mp4 "a dog on a beach"
     python examples/released/video_score.py --model FOLDER frames/ "a dog on a beach"
 
 It needs a GPU. A folder's triptych.json says what its numbers are called (docs/score.md). `triptych models info
@@ -19,9 +21,9 @@ from pathlib import Path
 from triptych.core.errors import DataError
 from triptych.core.files import cache_folder
 from triptych.core.records import Example, Text, Turn, VideoRef
-from triptych.data.media.video import frame_refs, pick_uniform, probe
+from triptych.data.media.video import frame_refs, pick_arange, probe
 from triptych.infer.responder import Failed
-from triptych.infer.score_questions import question_words
+from triptych.infer.score_questions import PROMPT
 from triptych.infer.scores import Scorer
 from triptych.models.family import open_model
 from triptych.models.features import FeatureStore
@@ -30,13 +32,13 @@ MODEL = "TIGER-Lab/VideoScore"
 FRAMES = 16
 
 
-def score(video: Path, text: str, *, model: str = MODEL) -> Mapping[str, float]:
+def score(video: Path, text: str, *, model: str = MODEL, frames: int = FRAMES) -> Mapping[str, float]:
     """Return each target's number for a video file, or a folder of its frames."""
     opened = open_model(model)
     scorer = Scorer(opened, features=FeatureStore(opened, cache_folder() / "features"))
-    shown = frame_refs(VideoRef(str(video)), pick_uniform(probe(str(video)).frames, FRAMES))
-    asked = Text(question_words(scorer.head.scoring, text=text))
-    (found,) = scorer.score([Example(video.name, (Turn("user", (asked, *shown)),))])
+    shown = frame_refs(VideoRef(str(video)), pick_arange(probe(str(video)).frames, frames))
+    spaced = [part for frame in shown for part in (frame, Text(" "))]
+    (found,) = scorer.score([Example(video.name, (Turn("user", (Text(PROMPT % text), *spaced)),))])
     if isinstance(found, Failed):
         raise DataError(found.reason)
     return dict(zip(scorer.head.scoring.targets, found.scores, strict=True))
@@ -47,6 +49,7 @@ if __name__ == "__main__":
     words.add_argument("video", type=Path)
     words.add_argument("text")
     words.add_argument("--model", default=MODEL)
+    words.add_argument("--frames", type=int, default=FRAMES)
     given = words.parse_args()
-    for name, number in score(given.video, given.text, model=given.model).items():
+    for name, number in score(given.video, given.text, model=given.model, frames=given.frames).items():
         sys.stdout.write(f"{name}: {number:.3f}\n")

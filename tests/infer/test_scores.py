@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from triptych.core.records import Example, ImageRef, Text, Turn, images_of, text
 from triptych.data.batch import collate
 from triptych.data.plan.rendering import scored_prompt_of
 from triptych.data.plan.scoring import Read, Scoring
+from triptych.evaluate.question import video_quality
 from triptych.evaluate.question.video_quality import ratings_said
 from triptych.infer.responder import Failed
 from triptych.infer.score_questions import question_words, questions_about
@@ -133,8 +135,9 @@ def test_files_become_questions_with_their_frames_in_order(tmp_path: Path) -> No
         Image.new("RGB", (32, 24), (20 * number, 0, 0)).save(folder / f"v_{number}.png")
     picture = tmp_path / "one.png"
     Image.new("RGB", (32, 24)).save(picture)
-    words = question_words(Scoring(targets=ASPECTS), text="a red room")
-    video, still = questions_about([str(folder), str(picture)], words, frames=4)
+    scoring = Scoring(targets=ASPECTS)
+    words = question_words(scoring, text="a red room")
+    video, still = questions_about([str(folder), str(picture)], words, scoring=scoring, frames=4)
     assert isinstance(video, Example)
     assert isinstance(still, Example)
     assert [Path(image.source).name for image in images_of(video)] == [f"v_{number}.png" for number in (0, 3, 7, 11)]
@@ -145,6 +148,41 @@ def test_files_become_questions_with_their_frames_in_order(tmp_path: Path) -> No
     assert isinstance(video.turns[0].parts[0], Text)
 
 
+def test_a_head_that_is_asked_plainly_finds_a_space_behind_each_picture_of_a_file(tmp_path: Path) -> None:
+    pictures = draw_pictures(tmp_path / "video", 3)
+    name = str(Path(pictures[0].source).relative_to(tmp_path))
+    row = {"id": "row", "images": [name], "prompt": "Good? <image>", "labels": {"any": 1}}
+    (tmp_path / "rows.json").write_text(json.dumps([row]))
+    said = [str(tmp_path / "video"), pictures[0].source, f"mantis_classification:{tmp_path / 'rows.json'}"]
+    plain, chat = (
+        [
+            "".join("#" if isinstance(part, ImageRef) else getattr(part, "text", "") for part in found.turns[0].parts)
+            for found in questions_about(said, "Good? ", scoring=Scoring(targets=ASPECTS, asked=asked), frames=2)
+            if isinstance(found, Example)
+        ]
+        for asked in ("plain", "chat")
+    )
+    assert plain == ["Good? # # ", "Good? # ", "Good? #"]
+    assert chat == ["Good? ##", "Good? #", "Good? #"]
+
+
+def test_videoscore_is_asked_in_its_own_words_and_other_heads_in_ours() -> None:
+    five = video_quality.ASPECTS
+    numbered = tuple(f"LABEL_{number}" for number in range(5))
+    for targets in (five, numbered):
+        assert question_words(Scoring(targets=targets, asked="plain"), text="a dog") == video_quality.PROMPT % "a dog"
+        assert 'the text prompt is "",' in question_words(Scoring(targets=targets, asked="plain"))
+    others = (
+        Scoring(targets=five),
+        Scoring(targets=five[::-1], asked="plain"),
+        Scoring(targets=five, asked="plain", read="each"),
+        Scoring(targets=numbered[:4], asked="plain"),
+        Scoring(targets=five, asked="plain", loss="ce", classes=4),
+    )
+    for scoring in others:
+        assert question_words(scoring, text="a dog").startswith("You are shown the frames")
+
+
 def test_a_path_that_leads_nowhere_is_told() -> None:
     with pytest.raises(DataError, match=r"nowhere\.mp4: no such file\. Give a video"):
-        list(questions_about(["nowhere.mp4"], "?", frames=2))
+        list(questions_about(["nowhere.mp4"], "?", scoring=Scoring(targets=ASPECTS), frames=2))

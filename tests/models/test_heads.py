@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from triptych.data.plan.scoring import Scoring
 from triptych.infer.local import LocalResponder
 from triptych.models.check import check_model
 from triptych.models.families.idefics2 import tiny as tiny_idefics2
+from triptych.models.families.qwen_vl import tiny as tiny_qwen
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
 from triptych.models.features import FeatureStore
@@ -200,6 +202,21 @@ def test_a_head_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         open_model(tmp_path / "lost")
 
 
+def test_a_published_head_that_its_own_code_reads_otherwise_is_refused(tmp_path: Path) -> None:
+    folder = _published(tmp_path / "flat", outputs=5, bias=True, problem_type="regression", make=tiny_qwen)
+    with pytest.raises(
+        ModelError, match="Qwen2VLForSequenceClassification was tuned with positions that count through"
+    ):
+        open_model(folder)
+    weights = load_file(folder / "model.safetensors")
+    for number, row in enumerate(weights.pop("score.weight").split(1)):
+        weights |= {f"score.{number}.weight": row.clone(), f"score.{number}.bias": torch.zeros(1)}
+    del weights["score.bias"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (said,) = [check.said for check in check_model(str(folder)) if check.name == "score"]
+    assert "a score head for each label, the first is 'score.0.weight', read at tokens of their own" in said
+
+
 def _scores(model: Model, example: Example) -> torch.Tensor:
     head = model.score_head
     assert head is not None
@@ -213,11 +230,20 @@ def _pairs(one: nn.Module, other: nn.Module) -> list[tuple[torch.Tensor, torch.T
     return list(zip(one.parameters(), other.parameters(), strict=True))
 
 
-def _published(folder: Path, *, outputs: int, bias: bool, problem_type: str | None) -> Path:
-    """Write a toy in the layout of Mantis' Idefics2ForSequenceClassification: no head for words, ``score`` beside."""
-    tiny_idefics2(3).save(folder)
+def _published(
+    folder: Path,
+    *,
+    outputs: int,
+    bias: bool,
+    problem_type: str | None,
+    make: Callable[[int], Model] = tiny_idefics2,
+) -> Path:
+    """Write a toy in the layout of Mantis' ...ForSequenceClassification: no head for words, ``score`` beside."""
+    make(3).save(folder)
     config = json.loads((folder / "config.json").read_text())
-    config |= {"architectures": ["Idefics2ForSequenceClassification"], "problem_type": problem_type}
+    (network,) = config["architectures"]
+    scores = network.replace("ForConditionalGeneration", "ForSequenceClassification")
+    config |= {"architectures": [scores], "problem_type": problem_type}
     config |= {"id2label": {str(number): f"LABEL_{number}" for number in range(outputs)}}
     (folder / "config.json").write_text(json.dumps(config))
     weights = {name: value for name, value in load_file(folder / "model.safetensors").items() if "lm_head" not in name}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +15,15 @@ import torch
 
 from tests.released.drawn import picture
 from tests.released.idefics2s import SCORED, write_folder, write_weights
-from triptych.core.records import Example, ImageRef, Part, Text, Turn
+from triptych.cli import score
+from triptych.core.records import Example, images_of
 from triptych.data.format import load_examples, measured
 from triptych.data.media.video import pick_arange, pick_linspace
 from triptych.data.plan.rendering import Rendering, encode, tokens_of
 from triptych.data.template import Encoded
 from triptych.evaluate.benchmarks.videofeedback_test import BENCHMARK
 from triptych.evaluate.question.video_quality import ASPECTS, PROMPT, ratings_said
+from triptych.infer.score_questions import question_words, questions_about
 from triptych.infer.scores import Scored, Scorer, ScoreResponder
 from triptych.models.family import Model, open_model
 from triptych.models.features import FeatureStore
@@ -107,21 +111,54 @@ def test_the_benchmark_asks_as_its_own_does_and_gets_its_scores(scorer: Scorer, 
 
 @pytest.mark.parametrize("case", RELEASED["example"], ids=lambda case: f"{case['frames']} frames")
 def test_a_film_is_asked_about_as_in_its_example(case: dict[str, Any], scorer: Scorer, tmp_path: Path) -> None:
-    taken = pick_arange(case["frames"], 48)
-    assert list(taken) == case["taken"]
-    parts: list[Part] = [Text(PROMPT % case["text"])]
-    for number in taken:
-        picture(number, 28, 28).save(tmp_path / f"{number}.png")
-        parts += [ImageRef(str(tmp_path / f"{number}.png")), Text(" ")]
-    example = measured(Example("film", (Turn("user", tuple(parts)),)), {})
+    assert list(pick_arange(case["frames"], 48)) == case["taken"]
+    scoring = scorer.head.scoring
+    words = question_words(scoring, text=case["text"])
+    (asked,) = questions_about([film(tmp_path, case)], words, scoring=scoring, frames=48)
+    assert isinstance(asked, Example)
+    assert [int(Path(image.source).stem) for image in images_of(asked)] == case["taken"]
+    example = measured(asked, {})
     assert isinstance(example, Example)
     (scores,) = scores_of(scorer, [example])
     assert scores.tolist() == pytest.approx(case["scores"], abs=ROUNDED)
-    rendering = replace(scorer.model.rendering, scored=scorer.head.scoring)
     labelled = replace(example, labels=tuple((aspect, 1.0) for aspect in ASPECTS))
-    found = encode(labelled, rendering)
+    found = encode(labelled, replace(scorer.model.rendering, scored=scoring))
     assert isinstance(found, Encoded)
     assert list(found.ids) == case["ids"]
+
+
+@pytest.mark.parametrize("case", RELEASED["example"], ids=lambda case: f"{case['frames']} frames")
+def test_the_command_says_what_its_example_says(
+    case: dict[str, Any], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(folder, tmp_path / "unnamed")  # as released: its outputs are LABEL_0 and so on
+    (tmp_path / "unnamed" / "triptych.json").write_text(json.dumps({"template": "mantis_idefics_2"}))
+    for model in (folder, tmp_path / "unnamed"):
+        out = tmp_path / f"{model.name}.json"
+        score.run(str(model), [film(tmp_path, case)], text=case["text"], frames=48, out=out)
+        (said,) = json.loads(out.read_text())["scores"]
+        assert list(said["scores"].values()) == pytest.approx(case["scores"], abs=ROUNDED)
+
+
+def test_a_film_without_its_text_is_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    score.run(str(folder), [film(tmp_path, {"frames": 2})])
+    assert "asked without --text" in capsys.readouterr().err
+    score.run(str(folder), [film(tmp_path, {"frames": 2})], text="a dog")
+    assert "asked without --text" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("case", RELEASED["example"], ids=lambda case: f"{case['frames']} frames")
+def test_our_example_says_what_its_own_says(
+    case: dict[str, Any], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    ours = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "released" / "video_score.py"))
+    said = ours["score"](Path(film(tmp_path, case)), case["text"], model=str(folder), frames=48)
+    assert said == pytest.approx(dict(zip(ASPECTS, case["scores"], strict=True)), abs=ROUNDED)
 
 
 def test_frames_of_its_benchmark_are_those_from_the_first_to_the_last() -> None:
@@ -166,3 +203,12 @@ def scores_of(scorer: Scorer, examples: Sequence[Example]) -> torch.Tensor:
     """Return scores_NS in the order of the examples."""
     found = {each.id: each.scores for each in scorer.score(examples) if isinstance(each, Scored)}
     return torch.tensor([found[example.id] for example in examples])
+
+
+def film(folder: Path, case: dict[str, Any]) -> str:
+    """Return a folder of the frames of a film in its example."""
+    made = folder / "film"
+    made.mkdir(exist_ok=True)
+    for number in range(case["frames"]):
+        picture(number, 28, 28).save(made / f"{number}.png")
+    return str(made)

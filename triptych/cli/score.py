@@ -39,10 +39,10 @@ def run(
     """Score files, or the rows of data; where rows have labels, tell how far the scores agree with them.
 
     A head knows the words it was tuned on best: rows of data bring theirs, for files give them with --prompt.
+    VideoScore is asked as its own example asks; give it --text.
     """
     from triptych.core.files import write_atomically
     from triptych.evaluate.saved.agreement import agreements
-    from triptych.infer.score_questions import question_words
     from triptych.infer.scores import Scorer
     from triptych.models.features import cached_features
     from triptych.models.placing import open_to_answer
@@ -53,7 +53,7 @@ def run(
     opened = open_to_answer(model)
     scorer = Scorer(opened, features=cached_features(opened))
     scoring = scorer.head.scoring
-    asked = _usable(files, prompt or question_words(scoring, text=text), frames)
+    asked = _usable(files, scoring, prompt=prompt, text=text, frames=frames)
     found = _scored(scorer, asked)
     scores = {name: each.scores for name, each in found.items()}
     agreed = agreements([asked[name] for name in found], scores, scoring.targets, classes=scoring.loss == "ce")
@@ -67,13 +67,18 @@ def run(
         typer.echo(line)
 
 
-def _usable(files: Sequence[str], words: str, frames: int) -> dict[str, Example]:
+def _usable(
+    files: Sequence[str], scoring: Scoring, *, prompt: str | None, text: str | None, frames: int
+) -> dict[str, Example]:
     """Return what is asked, by id; say what cannot be."""
     from triptych.core.records import Example
-    from triptych.infer.score_questions import questions_about
+    from triptych.infer.score_questions import asked_as_videoscore, question_words, questions_about
 
+    some_file = any(Path(each).expanduser().exists() for each in files)
+    if some_file and prompt is None and text is None and asked_as_videoscore(scoring):
+        say("asked without --text: how far a file agrees with its text is scored for an empty one")
     asked: dict[str, Example] = {}
-    for row in questions_about(files, words, frames=frames):
+    for row in questions_about(files, prompt or question_words(scoring, text=text), scoring=scoring, frames=frames):
         if not isinstance(row, Example):
             say(f"refused: {row.message}")
         elif row.id in asked:

@@ -3,8 +3,9 @@
 Not part of the network, whose class and names stay as they are: a folder carries the head in a file of its own. Not
 where it reads (``data/plan/scoring.py``) nor its loss (``train/loss.py``). Published checkpoints for sequence
 classification (``...ForSequenceClassification``, as VideoScore is) have it among the network's weights, as
-``score.weight`` and ``score.bias``: they are opened with it. Source: arXiv:2406.15252; transformers'
-``GenericForSequenceClassification``, which has no bias.
+``score.weight`` and ``score.bias``: they are opened with it, or refused where their own code scores otherwise than it
+would be here. Source: arXiv:2406.15252; transformers' ``GenericForSequenceClassification``, which has no bias; Mantis,
+``mantis/models/qwen2_vl/modeling_qwen2_vl.py``.
 
 Shapes: B rows, T tokens a row, N conversations, S targets, C outputs for each target, H hidden size.
 """
@@ -12,6 +13,7 @@ Shapes: B rows, T tokens a row, N conversations, S targets, C outputs for each t
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,10 @@ SPREAD = 0.02
 """Standard deviation of new weights, as transformers begins a linear layer."""
 
 BIAS = "score.bias"
+_APART = re.compile(r"score\.\d+\.weight")
+"""Weights of a head for each label, read at a token of its own: Mantis with ``score_type: special_token``."""
+_FLAT = "Qwen2VLForSequenceClassification"
+"""A network of Mantis which counts positions through pictures as through words, where Qwen2-VL has three axes."""
 
 _LOSSES: dict[str, Loss] = {
     "regression": "mse",
@@ -100,7 +106,8 @@ def head_in(folder: Path, said: Any) -> ScoreHead | None:
         said: of the head, in the folder's note; None: it says nothing.
 
     Raises:
-        ModelError: the head's file is missing or torn, or a published head is of a kind that is not known.
+        ModelError: the head's file is missing or torn, or a published head is of a kind that is not known, or would
+            give other scores here than by its own code.
     """
     if (folder / WEIGHTS).is_file():
         if said is None:
@@ -136,13 +143,24 @@ def _filled(scoring: Scoring, weight: Tensor, bias: Tensor, folder: Path) -> Sco
 def _published_weights(folder: Path) -> dict[str, Tensor]:
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
-            if SCORE in (names := set(file.keys())):
+            names = set(file.keys())
+            if apart := sorted(filter(_APART.fullmatch, names)):
+                raise ModelError(
+                    f"{folder}: it has a score head for each label, the first is {apart[0]!r}, read at tokens of their"
+                    " own (score_type special_token); here one head, 'score.weight', is read. Use its own code."
+                )
+            if SCORE in names:
                 return {name: file.get_tensor(name).float() for name in names & {SCORE, BIAS}}
     return {}
 
 
 def _published_scoring(folder: Path, *, outputs: int) -> Scoring:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if _FLAT in (config.get("architectures") or ()):
+        raise ModelError(
+            f"{folder}: a {_FLAT} was tuned with positions that count through pictures as through words; here they have"
+            " rows and columns, so its scores would be others. Use its own code, or train a score head here."
+        )
     problem = config.get("problem_type") or ("regression" if outputs == 1 else None)
     if problem not in _LOSSES:
         raise ModelError(

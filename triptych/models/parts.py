@@ -45,8 +45,9 @@ from triptych.models.tokenizer import open_tokenizer
 from triptych.models.wanting import wanting
 from triptych.starter import weights
 
-SCORE = "score.weight"
-"""What published checkpoints call the weights of a score head, which no network of ours has (``models/heads.py``)."""
+SCORES = "score."
+"""How published checkpoints begin the names of a score head's weights, which no network of ours has (``heads.py``)."""
+SCORE = SCORES + "weight"
 STARTER = "starter:"
 FACTS = "part.json"
 """What a starter part says of itself."""
@@ -233,7 +234,8 @@ def load_network(
         raise ModelError(
             f"{folder}: {len(adapted)} weights are those of an adapter, the first is {adapted[0]!r}: merge it first."
         )
-    if (words := network.get_output_embeddings()) is not None and SCORE in report["unexpected_keys"]:
+    scored = any(name.startswith(SCORES) for name in report["unexpected_keys"])
+    if (words := network.get_output_embeddings()) is not None and scored:
         # Published for scores alone, without a head for words: with one of zeros it says nothing, and not noise.
         spare = [*spare, "lm_head"]
         if any("lm_head" in name for name in report["missing_keys"]):

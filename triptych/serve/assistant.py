@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from triptych.core.errors import ConfigError, DataError, ModelError
-from triptych.core.records import Example, Text, Turn
+from triptych.core.records import Example, Part, Text, Turn
+from triptych.data.format import Refused
 from triptych.infer.settings import EndpointSettings, address_of
 from triptych.serve.conversation import Conversation
 from triptych.serve.media import open_shown
@@ -263,17 +264,25 @@ def _sampling(wishes: Wishes) -> Sampling:
 
 def _scores(scorer: Scorer, said: Said, video_frames: int) -> dict[str, float]:
     from triptych.infer.responder import Failed
-    from triptych.infer.score_questions import question_words
+    from triptych.infer.score_questions import question_of_files, question_words
 
     scoring = scorer.head.scoring
     parts = parts_of(said)
-    if not any(isinstance(part, Text) for part in parts):
-        parts = (Text(question_words(scoring)), *parts)
-    question = Example("question", (Turn("user", parts),), origin="question")
-    (found,) = scorer.score([with_frames(question, video_frames)])
+    if any(isinstance(part, Text) for part in parts):
+        shown: Example | Refused = with_frames(_question(parts), video_frames)
+    else:
+        bare = _question((Text(question_words(scoring)), *parts))
+        shown = question_of_files(bare, scoring=scoring, frames=video_frames)
+    if isinstance(shown, Refused):
+        raise DataError(shown.message)
+    (found,) = scorer.score([shown])
     if isinstance(found, Failed):
         raise DataError(found.reason)
     return dict(zip(scoring.targets, found.scores, strict=True))
+
+
+def _question(parts: Sequence[Part]) -> Example:
+    return Example("question", (Turn("user", tuple(parts)),), origin="question")
 
 
 def _pieces_of(ticket: Ticket) -> Iterator[str]:

@@ -3,8 +3,9 @@
 Source: TIGER-AI-Lab/Mantis (arXiv:2405.01483), ``mantis/train/data.py``, format ``chat``, with the key variations that
 it accepts. Marks are consumed in order over all turns. A row with *fewer marks than images* gets the missing marks in
 front of its first user turn: that is this layout's published rule. More marks than images are refused; there the
-published code drops marks from the end. Also unlike there, a system turn is kept, and a conversation that the
-assistant begins is refused instead of cut. Other keys of a row are its facts.
+published code drops marks from the end. Also unlike there, a system turn is kept, a conversation that the assistant
+begins is refused instead of cut, and a picture with a side below 16 pixels stays as it is: there it is enlarged until
+both have 16, before its processor sees it. Other keys of a row are its facts.
 
 Cannot say: a box, demonstrations, labels, videos. Adjacent texts are joined. An image that is shown twice is listed
 twice.

@@ -4,7 +4,9 @@ Source: TIGER-AI-Lab/Mantis (arXiv:2405.01483), ``mantis/train/data.py``, format
 ``qwen2_video_classification``; VideoScore (arXiv:2406.15252) was tuned on such files. An Example is one user turn and
 labels, without a reply. Labels stand in the order of the file's *first* row that has some, and every row must have
 the same. A prompt with *fewer marks than images* gets the missing ones at its end, each as ``<image>`` and a space:
-the layout's published rule. More marks than images are refused. Other keys of a row are its facts.
+the layout's published rule. More marks than images are refused. Unlike there, a picture with a side below 16 pixels
+stays as it is: ``classification`` enlarges it until both have 16, before its processor sees it. Other keys of a row are
+its facts.
 
 Cannot say: a conversation, a box, demonstrations, videos.
 """

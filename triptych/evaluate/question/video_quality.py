@@ -1,10 +1,10 @@
 """How good a generated video is, in five aspects from 1 to 4: VideoScore's prompt, its frames, and numbers in a reply.
 
 Source: He et al. 2024, VideoScore (arXiv:2406.15252), MIT, and TIGER-Lab/VideoScore-Bench: {id, images: frame files,
-conversations} beside ``frames_NAME/ID/``, or the zip of them. The prompt is its regression prompt, which asks for
-numbers like 3.2, then 16 frames from first to last, repeated where there are fewer. So are VideoScore's own numbers
-made; other models' were made with a prompt for whole numbers, which is not used here. Not a metric and not a benchmark:
-see ``against_people`` and ``benchmarks/``.
+conversations} beside ``frames_NAME/ID/``, or the zip of them. The prompt is its regression prompt
+(``infer/score_questions.py``), which asks for numbers like 3.2, then 16 frames from first to last, repeated where there
+are fewer. So are VideoScore's own numbers made; other models' were made with a prompt for whole numbers, which is not
+used here. Not a metric and not a benchmark: see ``against_people`` and ``benchmarks/``.
 """
 
 from __future__ import annotations
@@ -19,40 +19,12 @@ from triptych.data.format import Refused
 from triptych.data.media.locate import ImageError
 from triptych.data.media.video import pick_linspace
 from triptych.evaluate.question.question_rows import Build, Source, free, read_questions
+from triptych.infer import score_questions
 
-ASPECTS = (
-    "visual quality",
-    "temporal consistency",
-    "dynamic degree",
-    "text-to-video alignment",
-    "factual consistency",
-)
+ASPECTS, PROMPT = score_questions.ASPECTS, score_questions.PROMPT
 FRAMES = 16
 LOWEST, HIGHEST = 1.0, 4.0
 FILES = ("test-*.parquet", "test.jsonl")
-PROMPT = """
-Suppose you are an expert in judging and evaluating the quality of AI-generated videos,
-please watch the following frames of a given video and see the text prompt for generating the video,
-then give scores from 5 different dimensions:
-(1) visual quality: the quality of the video in terms of clearness, resolution, brightness, and color
-(2) temporal consistency, both the consistency of objects or humans and the smoothness of motion or movements
-(3) dynamic degree, the degree of dynamic changes
-(4) text-to-video alignment, the alignment between the text prompt and the video content
-(5) factual consistency, the consistency of the video content with the common-sense and factual knowledge
-
-for each dimension, output a float number from 1.0 to 4.0,
-the higher the number is, the better the video performs in that sub-score,\x20
-the lowest 1.0 means Bad, the highest 4.0 means Perfect/Real (the video is like a real video)
-Here is an output example:
-visual quality: 3.2
-temporal consistency: 2.7
-dynamic degree: 4.0
-text-to-video alignment: 2.3
-factual consistency: 1.8
-
-For this video, the text prompt is "%s",
-all the frames of video are as follows:
-"""
 _BEFORE, _BEHIND = 'text prompt is "', '",\n'
 """What stands around the text that the video was made from, in a row's own prompt."""
 _NUMBER = r"(-?\d+(?:\.\d+)?|-?\.\d+)"
