@@ -124,14 +124,14 @@ def test_a_system_turn_in_a_demonstration_is_refused(tokenizer: PreTrainedTokeni
         encode(example, CHATML, tokenizer)
 
 
-def test_plain_is_images_then_caption_and_a_line_end(tokenizer: PreTrainedTokenizerBase) -> None:
+def test_plain_is_the_beginning_then_images_then_caption_and_a_line_end(tokenizer: PreTrainedTokenizerBase) -> None:
     example = talk(("user", ["Describe it.", IMAGES[0], IMAGES[1]]), ("assistant", "Two cats."))
     encoded = encode(example, PLAIN, tokenizer, cost=lambda image: 2)
-    assert text_of(encoded.ids, tokenizer) == "<image>" * 4 + "Two cats.\n"
+    assert text_of(encoded.ids, tokenizer) == str(tokenizer.bos_token) + "<image>" * 4 + "Two cats.\n"
     assert trained_text(encoded, tokenizer) == "Two cats.\n"
     prompt = encode(replace(example, turns=example.turns[:1]), PLAIN, tokenizer, cost=lambda image: 2, open_reply=True)
-    assert prompt.ids == encoded.ids[:4]
-    assert parse_reply(encoded.ids[4:], PLAIN, tokenizer=tokenizer) == "Two cats."
+    assert prompt.ids == encoded.ids[:5]
+    assert parse_reply(encoded.ids[5:], PLAIN, tokenizer=tokenizer) == "Two cats."
     assert parse(encoded, PLAIN, tokenizer=tokenizer) == (
         Turn("user", IMAGES[:2]),
         Turn("assistant", parts_of("Two cats.")),
@@ -267,6 +267,15 @@ def test_captions_of_mantis_have_all_images_in_front_and_the_first_reply() -> No
         f"<|im_start|>{wrapped} Yes.\n".replace("<image>", ""),
     )
     assert written("mantis_plain_clean", late) == (f"<|im_start|>{wrapped} Yes.\n", " Yes.\n")
+
+
+def test_images_that_a_caption_of_mantis_names_stand_in_it_and_only_the_others_in_front() -> None:
+    named = talk(("user", [IMAGES[0], "Which?"]), ("assistant", ["This: ", IMAGES[1], IMAGES[2], "."]))
+    one, two, three = (f"(image {number}: <Image><image></Image>)" for number in (1, 2, 3))
+    for name in ("mantis_plain", "mantis_plain_clean"):
+        assert written(name, named)[0] == f"<|im_start|>{one} This: {two}{three}.\n"
+    alone = talk(("user", "Which?"), ("assistant", ["This: ", IMAGES[1], "."]))
+    assert written("mantis_plain_clean", alone) == (f"<|im_start|>This: {one}.\n", "This: .\n")
 
 
 def test_fuyu_counts_images_from_nought() -> None:

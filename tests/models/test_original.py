@@ -29,6 +29,7 @@ INTERLEAVE = {
     "mm_patch_merge_type": "spatial_unpad",
     "image_grid_pinpoints": [[16, 32], [32, 16], [32, 32], [48, 16], [16, 48]],
 }
+MAX = {"image_aspect_ratio": "anyres_max_9"}
 ONE_VIEW = {"image_aspect_ratio": "pad"}
 KINDS = {
     "interleave": ("LlavaQwenForCausalLM", INTERLEAVE, "siglip", "llava_onevision"),
@@ -207,6 +208,10 @@ def test_a_file_without_such_a_projector_is_refused(held: object, said: str, tmp
         ({"mm_patch_merge_type": "maxpool2x2"}, ModelError, "mm_patch_merge_type 'maxpool2x2' is not known"),
         ({"image_grid_pinpoints": "all of them"}, ModelError, "a range like '\\(1x1\\),"),
         ({"mm_use_im_start_end": True}, ModelError, "mm_use_im_start_end is true"),
+        ({"image_aspect_ratio": None}, ModelError, "'spatial_unpad' with image_aspect_ratio 'None'"),
+        (MAX | {"mm_newline_position": "line"}, ModelError, "mm_newline_position 'line' is not known; there are: one_"),
+        (MAX | {"mm_spatial_pool_mode": "min"}, ModelError, "mm_spatial_pool_mode 'min' is not known; there are: bil"),
+        (MAX | {"add_faster_video": True}, ModelError, "add_faster_video is true"),
         ({"mm_vision_tower": None}, ModelError, "does not say mm_vision_tower"),
         ({"mm_vision_tower": "nowhere at all"}, NotFoundError, "nowhere at all: no such folder"),
     ],

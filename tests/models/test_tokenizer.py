@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, LlamaTokenizer, Qwen2Tokenizer
 
 from tests.released.idefics2s import write_tokenizer
+from tests.released.llava_shared import save_llama_tokenizer, save_qwen_tokenizer
+from tests.released.make_llava_v1_5 import SYSTEM, TEXTS, trained_words
+from triptych.core.errors import ModelError
 from triptych.models.families.llava import LlavaModel
 from triptych.models.families.tiny import tiny
 from triptych.models.tokenizer import open_tokenizer
@@ -48,3 +52,34 @@ def test_a_class_that_does_as_the_file_says_is_kept(tmp_path: Path) -> None:
     assert isinstance(model, LlavaModel)
     model.save(tmp_path / "toy")
     assert type(open_tokenizer(tmp_path / "toy")) is type(AutoTokenizer.from_pretrained(tmp_path / "toy"))
+
+
+@pytest.mark.parametrize("model_type", ["llava", "llava_onevision", "qwen2"])
+def test_words_and_merges_alone_are_read_by_the_class_that_a_folder_names(model_type: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    save_qwen_tokenizer(tmp_path)
+    tokenizer = open_tokenizer(tmp_path)
+    expected = Qwen2Tokenizer.from_pretrained(tmp_path)
+    text = "<|im_start|>user\nWhat is  in the picture?<|im_end|>\n"
+    assert tokenizer(text)["input_ids"] == expected(text)["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(tokenizer(" a dog")["input_ids"]) == ["Ġa", "Ġdog"]
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="sentencepiece is installed")
+def test_a_sentencepiece_model_alone_is_refused_with_the_package_that_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    save_llama_tokenizer(tmp_path, b"words", legacy=False)
+    with pytest.raises(ModelError, match=r"tokenizer.model alone, .* pip install sentencepiece") as refusal:
+        open_tokenizer(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_sentencepiece_model_alone_puts_a_space_before_words(legacy: bool, tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    save_llama_tokenizer(tmp_path, trained_words([*TEXTS, SYSTEM]), legacy=legacy)
+    tokenizer = open_tokenizer(tmp_path)
+    assert type(tokenizer) is LlamaTokenizer
+    assert tokenizer.tokenize("a dog") == ["▁a", "▁dog"]
+    assert (tokenizer.tokenize("a</s>dog")[-1] == "▁dog") is legacy

@@ -146,10 +146,7 @@ def test_pictures_of_many_sizes_cost_what_they_cost_there(column: int, kind: str
         assert cost.tokens((row[0], row[1])) - cost.view == row[column], row
 
 
-@pytest.mark.xfail(strict=True, reason="anyres_max_N is forgotten where the tower has a class token")
-def test_a_clip_tower_with_anyres_max_is_brought_down_or_refused(tmp_path: Path) -> None:
-    try:
-        case = opened("llama_max", tmp_path)
-    except ModelError:
-        return
-    assert case.given
+def test_a_clip_tower_with_anyres_max_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'anyres_max_2' with a tower that has a class token") as refusal:
+        opened("llama_max", tmp_path)
+    assert "\n" not in str(refusal.value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from tests.released.llava_shared import by_position, draw, folded
 from triptych.core.records import Example
 from triptych.data.format import load_examples
 from triptych.data.plan.rendering import prompt_of, tokens_of
-from triptych.data.template import Encoded
+from triptych.data.template import Encoded, find_template
 from triptych.data.transforms.in_front import InFront, put_in_front
 from triptych.infer.local import LocalResponder
 from triptych.models.family import Model, open_model
@@ -141,3 +142,10 @@ def test_ids_and_labels_are_those_of_the_training_code(case: Opened) -> None:
         ours = tokens_of(row, model.rendering)
         assert one_each(ours.ids, model.image_token_id) == made["ids"], name
         assert batch_of(ours).labels_BT[0].tolist() == made["spread"], name
+
+
+def test_a_caption_of_stage_1_has_the_ids_and_labels_of_the_training_code(case: Opened) -> None:
+    made = case.made["outcomes"]["caption"]
+    ours = tokens_of(case.read["caption"], replace(case.model.rendering, template=find_template("plain")))
+    assert one_each(ours.ids, case.model.image_token_id) == made["ids"]
+    assert batch_of(ours).labels_BT[0].tolist() == made["spread"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,6 @@ TOLD: dict[str, Any] = json.loads(Path(__file__).with_name("mantis_llava.json").
 TEMPLATES = {"llama_3": "mantis_llama_3", "llama_2": "mantis_mllava_v1"}
 WATCHED = "layers.0.mlp.up_proj.weight"
 CHATS = [*toys.SAID]
-JOINED = "Llama 3 has a full stop and a line end as one token; here a cut is forced between caption and line end"
-IN_PLACE = "images that a caption names stand in it there; mantis_plain puts all images in front"
-CAPTIONS = dict.fromkeys(("one", "two", "turns", "four", "unmarked", "foreign"), JOINED) | {"reply": IN_PLACE}
-
-
-def cases(names: Sequence[str], differ: dict[str, str]) -> list[Any]:
-    """Return cases for pytest; of those that differ it is told why."""
-    marks = {name: pytest.mark.xfail(reason=why, strict=True) for name, why in differ.items()}
-    return [pytest.param(name, marks=marks.get(name, ())) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +81,7 @@ def test_a_clean_template_has_the_same_ids(
     assert clean["ids"] == published["ids"]
 
 
-@pytest.mark.parametrize("name", cases([name for name in CHATS if name != "words"], CAPTIONS))
+@pytest.mark.parametrize("name", [name for name in CHATS if name != "words"])
 def test_captions_of_stage_1_have_its_ids_and_mask(
     name: str, models: dict[str, Model], examples: dict[str, Example]
 ) -> None:

@@ -8,8 +8,8 @@ Invariants, tested in ``tests/data/test_template_properties.py`` over every temp
 them its published form cannot keep:
 
 1. The ids equal those of the Hugging Face chat template ``template.jinja``, tokenised as one string. The exceptions: a
-   cut is forced between header and reply and between reply and stop, so a reply that starts with white space (or, where
-   the stop is plain text, ends with it), or that has a numbered image inside, may be cut in other places than there.
+   cut is forced between header and reply, so a reply that starts with white space, or that has a numbered image inside,
+   may be cut in other places than there.
 2. The training render of turns 1..k starts with the generation prompt of turns 1..k-1.
 3. ``parse(render(m)) == m`` (``data/text/parse.py``), and ``parse_reply`` of a reply's ids is its words, as far as the
    tokenizer can write them: SmolLM2 drops control characters such as U+0004.

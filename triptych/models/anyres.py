@@ -52,14 +52,40 @@ def lay_out(tiles_SPH: Tensor, size: Size, cost: AnyRes, newline_H: Tensor) -> T
     map_YXH = map_YXH[top : top + rows, left : left + columns]
     if (shape := cost.shape(size)) != (rows, columns):
         map_YXH = resized(map_YXH[None], shape)[0]
+    return with_row_ends(map_YXH, newline_H)
+
+
+def with_row_ends(map_YXH: Tensor, newline_H: Tensor) -> Tensor:
+    """Return the map's tokens_KH, row by row, a new line after each."""
     ends_Y1H = newline_H.to(map_YXH).expand(map_YXH.shape[0], 1, -1)
     return torch.cat([map_YXH, ends_Y1H], dim=1).flatten(0, 1)
 
 
-def pooled(frames_NPH: Tensor, side: int) -> Tensor:
-    """Return frames at half their features' rows and columns, rounded up: [N, K, H]. ``side`` is their number now."""
-    half = (side + 1) // 2
-    return resized(frames_NPH.unflatten(1, (side, side)), (half, half)).flatten(1, 2)
+POOLS = ("bilinear", "average", "max")
+"""Ways to halve a frame's rows and columns: LLaVA-NeXT's ``mm_spatial_pool_mode``."""
+NEWLINES = ("one_token", "no_token", "frame", "grid")
+"""Where a video has new lines: at its end, nowhere, behind each frame, behind each row: ``mm_newline_position``."""
+
+
+def pooled_side(side: int, way: str) -> int:
+    """Return how many rows and columns a frame of so many has when it is pooled: only ``bilinear`` rounds up."""
+    return (side + 1) // 2 if way == "bilinear" else side // 2
+
+
+def pooled(frame_PH: Tensor, side: int, way: str) -> Tensor:
+    """Return a frame's map_YXH with half its rows and columns.
+
+    Args:
+        frame_PH: its features, row by row.
+        side: how many rows and columns they are.
+        way: of ``POOLS``.
+    """
+    map_YXH = frame_PH.unflatten(0, (side, side))
+    if way == "bilinear":
+        half = pooled_side(side, way)
+        return resized(map_YXH[None], (half, half))[0]
+    pool = nn.functional.avg_pool2d if way == "average" else nn.functional.max_pool2d
+    return pool(map_YXH.permute(2, 0, 1), 2).permute(1, 2, 0)
 
 
 def resized(maps_NYXH: Tensor, shape: tuple[int, int]) -> Tensor:

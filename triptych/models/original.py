@@ -34,6 +34,7 @@ from transformers import (
 
 from triptych.core.errors import ModelError
 from triptych.models import parts
+from triptych.models.anyres import NEWLINES, POOLS
 from triptych.models.parts import ImageProcessor
 from triptych.models.projector import PROJECTOR, load_projector
 
@@ -120,13 +121,24 @@ def translated(folder: Path) -> PreTrainedConfig:
     if said.get("mm_use_im_start_end"):
         raise ModelError(f"{folder}: mm_use_im_start_end is true: marks around images, which no template here writes.")
     if not shape.startswith("anyres"):
-        if merge not in ("flat", "spatial_unpad") or (merge == "spatial_unpad" and shape not in ("pad", "square")):
+        if merge == "spatial_unpad":
+            raise ModelError(
+                f"{folder}: mm_patch_merge_type 'spatial_unpad' with image_aspect_ratio {shape!r}: LLaVA-NeXT's code "
+                "puts a new line behind each picture, LLaVA's does not, nor does Triptych. If yours was trained "
+                "without, write mm_patch_merge_type 'flat' into config.json."
+            )
+        if merge != "flat":
             raise ModelError(f"{folder}: image_aspect_ratio {shape!r} with mm_patch_merge_type {merge!r} is not known.")
         return LlavaConfig.from_dict(shared)
     if merge != "spatial_unpad":
         raise ModelError(f"{folder}: mm_patch_merge_type {merge!r} is not known with tiles: only 'spatial_unpad' is.")
     grids = _grids(said, tile_px=int(vision.image_size))
     if has_class:
+        if shape != "anyres":
+            raise ModelError(
+                f"{folder}: image_aspect_ratio {shape!r} with a tower that has a class token: with such a tower tiles "
+                "are never brought down here, and only 'anyres' opens."
+            )
         return LlavaNextConfig.from_dict(shared | {"image_grid_pinpoints": grids})
     most = shape.removeprefix("anyres").removeprefix("_max_") or max(
         (high // vision.image_size) * (wide // vision.image_size) for high, wide in grids
@@ -135,7 +147,7 @@ def translated(folder: Path) -> PreTrainedConfig:
         shared
         | {"image_grid_pinpoints": grids, "vision_aspect_ratio": f"anyres_max_{most}"}
         # LLaVA-NeXT-Interleave shows each frame of a video as an image; OneVision (anyres_max_N) pools it.
-        | {"video_frames": "whole" if shape == "anyres" else "pooled"}
+        | ({"video_frames": "whole"} if shape == "anyres" else {"video_frames": "pooled"} | _video(said, folder))
     )
 
 
@@ -173,13 +185,16 @@ def open_network(folder: Path, *, weights: bool = True) -> PreTrainedModel:
 
 
 def image_processor_of(folder: Path) -> ImageProcessor:
-    """Return how the original code prepares pictures for this folder's class: the tower's own way, in views or tiles.
+    """Return how the original code prepares pictures for this folder's class: the tower's own way, padded, or in tiles.
 
     Raises:
         NotFoundError, ModelError: the tower that it names is not there.
     """
     said, config = said_by(folder), config_of(folder)
-    settings = parts.load_image_processor(_tower_folder(said, folder)).to_dict()
+    own = parts.load_image_processor(_tower_folder(said, folder))
+    if config.model_type == "llava" and said.get("image_aspect_ratio") != "pad":
+        return own
+    settings = own.to_dict()
     kept = ("image_mean", "image_std", "resample", "do_rescale", "rescale_factor", "do_normalize")
     same = {name: settings[name] for name in kept if name in settings}
     side = int(config.vision_config.image_size)
@@ -191,8 +206,7 @@ def image_processor_of(folder: Path) -> ImageProcessor:
     if config.model_type == "llava_next":
         tiled = near | {"image_grid_pinpoints": config.image_grid_pinpoints}
         return cast(ImageProcessor, LlavaNextImageProcessorPil.from_dict(tiled))
-    pads = said.get("image_aspect_ratio") == "pad"
-    return cast(ImageProcessor, LlavaImageProcessorPil.from_dict(near | {"do_pad": pads}))
+    return cast(ImageProcessor, LlavaImageProcessorPil.from_dict(near | {"do_pad": True}))
 
 
 def _of_stage_one(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
@@ -261,6 +275,18 @@ def _projector(said: Mapping[str, object], folder: Path) -> str:
     if kind not in PROJECTOR:
         raise ModelError(f"{folder}: mm_projector_type {kind!r} is not known; there are: {', '.join(PROJECTOR)}.")
     return kind
+
+
+def _video(said: Mapping[str, object], folder: Path) -> dict[str, str]:
+    """Return how a video's frames are pooled and where its new lines stand, under the original names."""
+    known = {"mm_spatial_pool_mode": POOLS, "mm_newline_position": NEWLINES}
+    found = {key: str(said.get(key) or ways[0]) for key, ways in known.items()}
+    for key, way in found.items():
+        if way not in known[key]:
+            raise ModelError(f"{folder}: {key} {way!r} is not known; there are: {', '.join(known[key])}.")
+    if said.get("add_faster_video"):
+        raise ModelError(f"{folder}: add_faster_video is true: videos at two paces, which are not shown here.")
+    return found
 
 
 def _grids(said: Mapping[str, object], *, tile_px: int) -> list[list[int]]:

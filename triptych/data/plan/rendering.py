@@ -102,6 +102,7 @@ class PlainTokenizer:
         self.backend_tokenizer.no_padding()
         self.bos_token = bos
         self.eos_token = eos
+        self.bos_token_id = None if bos is None else self.backend_tokenizer.token_to_id(bos)
         self._size = int(self.backend_tokenizer.get_vocab_size(with_added_tokens=True))
 
     def __call__(self, texts: list[str], **_settings: bool) -> dict[str, list[list[int]]]:

@@ -96,24 +96,28 @@ def _image(template: Template) -> str:
 
 
 def _caption(template: Template) -> str:
-    """Write all images, then the words of the first reply unless it is asked for."""
+    """Write the images that the first reply has no places for, then that reply unless it is asked for."""
     before, after = _numbered(template.image_before), _numbered(template.image_after)
-    first = f"images.k == {template.first_number}"
-    last = ""
+    some = f"images.k >= {template.first_number}"
+    count, last, lead = "{% set images.k = images.k + 1 %}", "", _if(some, _write(template.lead))
+    image = count + before + IMAGE_MARK + after
+    front = image
     if template.image_between is not None:
-        before = _if(first, before, _numbered(template.image_between))
-        after, last = "", _if(f"images.k >= {template.first_number}", after)
-    image = "{% set images.k = images.k + 1 %}" + before + IMAGE_MARK + after
-    parts = _if("message['content'] is not string", _loop_parts(_if(_IS_IMAGE, image)))
-    words = _loop_parts(_if(_IS_IMAGE, "", "{{ part['text'] }}"))
+        before = _if(f"images.k == {template.first_number}", before, _numbered(template.image_between))
+        front, last = count + before + IMAGE_MARK, _if(some, after)
+    mine = "message['role'] == 'assistant' and not images.said"
+    seen = _if("message['content'] is not string", _loop_parts(_if(_IS_IMAGE, "{% set images.n = images.n + 1 %}")))
+    counted = _if(mine, "{% set images.said = true %}", seen)
+    words = _loop_parts(_if(_IS_IMAGE, image, "{{ part['text'] }}"))
     words = _if("message['content'] is string", "{{ message['content'] }}", words)
-    reply = _write(template.lead) + words + _write(template.tail + template.stop) + "{% set images.said = true %}"
-    reply = _if("message['role'] == 'assistant' and not images.said", reply)
+    reply = _if(mine, lead + words + _write(template.tail + template.stop) + "{% set images.said = true %}")
+    start = "{% set images.said = add_generation_prompt %}"
     return "".join(
         [
-            "{% set images.said = add_generation_prompt %}",
-            f"{{% for message in messages %}}{parts}{{% endfor %}}{last}",
-            f"{{% for message in messages %}}{reply}{{% endfor %}}",
+            start + "{% set images.n = 0 %}",
+            f"{{% for message in messages %}}{counted}{{% endfor %}}",
+            f"{{% for place in range(images.n) %}}{front}{{% endfor %}}{last}",
+            start + f"{{% for message in messages %}}{reply}{{% endfor %}}",
         ]
     )
 

@@ -106,12 +106,15 @@ class _Layer:
         if after_system and turn.role == "user" and template.after_system is not None:
             before = template.after_system
         self.spelled(before, said if "header" in template.also_trained else READ)
-        if reply:
-            self.words(template.lead, said)
+        if reply and not (template.first_reply_only and self.number == template.first_number):
+            self.words(template.lead, said)  # of a caption: what parts it from the images before it
         self.parts(turn._replace(parts=parts), said)
         if reply:
             self.words(template.tail, said)
-            self.pieces.append((self.spelling.stop, said))
+            if self.spelling.stop_is_text:
+                self.words(template.stop, said)  # which a tokenizer may join to the reply's last word
+            else:
+                self.pieces.append((self.spelling.stop, said))
         self.spelled(around.after, READ)
 
     def parts(self, turn: Said, said: int) -> None:

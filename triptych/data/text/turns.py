@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from triptych.core.errors import DataError
-from triptych.core.records import Example, ImageRef, Part, Role, Text, Turn, VideoRef
+from triptych.core.records import Example, ImageRef, Part, Role, Text, Turn, VideoRef, in_one_video
 
 if TYPE_CHECKING:  # template.py imports this file
     from triptych.data.template import Template
@@ -53,13 +53,15 @@ def turns_of(example: Example, template: Template, *, open_reply: bool) -> list[
 def one_image_first(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """Return a turn as LLaVA reads it: its only image, if it does not begin the turn, is moved there before a line end.
 
-    The words that stay behind lose the white space around them. Two images and more stay where they are. ``MARKER`` is
-    deleted in any case. Source: ``preprocess_multimodal`` of LLaVA (arXiv:2304.08485) and LLaVA-NeXT.
+    Frames of one video, side by side, are one image. The words that stay behind lose the white space around them. Two
+    images and more stay where they are. ``MARKER`` is deleted in any case. Source: ``preprocess_multimodal`` of LLaVA
+    (arXiv:2304.08485) and LLaVA-NeXT.
     """
-    images = [part for part in parts if isinstance(part, ImageRef)]
-    if len(images) == 1 and parts[0] is not images[0]:
+    images = tuple(part for part in parts if isinstance(part, ImageRef))
+    starts = [part for before, part in zip((None, *parts), parts, strict=False) if not in_one_video(before, part)]
+    if sum(isinstance(part, ImageRef) for part in starts) == 1 and isinstance(parts[0], Text):
         words = "".join(part.text for part in parts if isinstance(part, Text)).strip()
-        parts = (images[0], Text(f"\n{words}" if words else ""))
+        parts = (*images, Text(f"\n{words}" if words else ""))
     clean = (Text(part.text.replace(MARKER, "")) if isinstance(part, Text) else part for part in parts)
     return tuple(part for part in clean if part != Text(""))
 
@@ -97,8 +99,20 @@ def _images_of(turn: Said) -> Said:
 
 
 def _caption(turns: list[Said], *, open_reply: bool) -> list[Said]:
-    """Return all images as one turn of the user, and the words of the first reply."""
-    images = Said("user", tuple(part for turn in turns for part in _images_of(turn).parts), shown=False)
+    """Return the first reply, and before it, as one turn of the user, as many images as it has no places for.
+
+    Its places hold the last images, in their order, with nothing between two side by side.
+    """
+    images = [part for turn in turns for part in _images_of(turn).parts]
     replies = [turn for turn in turns if turn.role == "assistant"][: 0 if open_reply else 1]
-    words = [reply._replace(parts=tuple(p for p in reply.parts if isinstance(p, Text))) for reply in replies]
-    return [images, *words]
+    own = sum(len(_images_of(reply).parts) for reply in replies)
+    front, placed = images[: len(images) - own], iter(images[len(images) - own :])
+    said = [
+        reply._replace(parts=tuple(each for part in reply.parts for each in _placed(part, placed))) for reply in replies
+    ]
+    return [Said("user", tuple(front), shown=False), *said]
+
+
+def _placed(part: Part, images: Iterator[Part]) -> tuple[Part, ...]:
+    """Return words as they are, and for an image the next one; the empty words part it from the one beside it."""
+    return (part,) if isinstance(part, Text) else (Text(""), next(images))

@@ -5,6 +5,9 @@ adapted and not changed. What a picture's slot has room for says which of the th
 brought down to ``anyres_max_N``; the whole alone, padded to a square, and a new line; the whole as it is, pooled two by
 two, and behind the last frame of a video a new line. Pictures beside a video are as many as they are without it.
 LLaVA-NeXT-Interleave's own checkpoints are of this family too: for them a frame is a picture (``video_frames: whole``).
+So are LLaVA-Video's: where a video's new lines stand (``mm_newline_position``; ``grid``: behind each row of a frame)
+and how frames are pooled (``mm_spatial_pool_mode``) is read from config.json, of saved folders too. The class of
+transformers reads neither.
 
 Shapes: S views of a picture, C channels, P feature positions of a view, D size of the tower, K tokens of a picture, H
 hidden size.
@@ -14,8 +17,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import cast
 
@@ -31,11 +34,13 @@ from transformers import (
 
 from triptych.core.errors import ModelError
 from triptych.data.batch import Batch, BatchSlot
+from triptych.data.plan.cost_config import cost_of_config
+from triptych.data.plan.costs_tiled import AnyRes
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import toys
-from triptych.models.anyres import pooled, tiles_of
+from triptych.models.anyres import NEWLINES, POOLS, pooled, pooled_side, tiles_of, with_row_ends
 from triptych.models.families.llava import open_parts
 from triptych.models.families.llava_next import SIDES, LlavaNextModel, padded
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
@@ -50,6 +55,25 @@ class LlavaOnevisionModel(LlavaNextModel):
     """An opened LLaVA-OneVision."""
 
     family = "llava_onevision"
+
+    @cached_property
+    def cost(self) -> AnyRes:
+        """By a picture's size and what stands beside it; of a frame by its pooled sides and its new lines."""
+        cost = cost_of_config(self.network.config.to_dict(), self.processor.to_dict())
+        assert isinstance(cost, AnyRes)
+        if cost.frame is None:
+            return cost
+        side = pooled_side(cost.tile_patches, self._pool)
+        ends = {"one_token": 0, "no_token": 0, "frame": 1, "grid": side}[self._newlines]
+        return replace(cost, frame=side**2 + ends, video_end=int(self._newlines == "one_token"))
+
+    @property
+    def _pool(self) -> str:
+        return str(getattr(self.network.config, "mm_spatial_pool_mode", POOLS[0]))
+
+    @property
+    def _newlines(self) -> str:
+        return str(getattr(self.network.config, "mm_newline_position", NEWLINES[0]))
 
     def shown_as(self, span: int) -> str:
         """Return ``view`` of several pictures, ``frame`` of a video, ``tiles`` of a picture alone."""
@@ -115,8 +139,10 @@ class LlavaOnevisionModel(LlavaNextModel):
         if room == self.cost.among_others:
             return torch.cat([views_SPH[0], self._newline.to(views_SPH)[None]])
         if self._is_frame(room):
-            frame_KH = pooled(views_SPH, self.cost.tile_patches)[0]
-            return torch.cat([frame_KH, self._newline.to(frame_KH)[None]])[:room]
+            frame_YXH = pooled(views_SPH[0], self.cost.tile_patches, self._pool)
+            if self._newlines == "grid":
+                return with_row_ends(frame_YXH, self._newline)
+            return torch.cat([frame_YXH.flatten(0, 1), self._newline.to(frame_YXH)[None]])[:room]
         return self._laid(views_SPH, seen)
 
     def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
@@ -125,7 +151,7 @@ class LlavaOnevisionModel(LlavaNextModel):
         A video's frames have its video token there. ``pictures`` as ``pixels(image)`` gives them.
 
         Raises:
-            ModelError: videos have differing numbers of frames, which that forward does not take.
+            ModelError: videos have differing numbers of frames, or are shown otherwise than that forward does it.
         """
         frames = [slot for slot in batch.slots if self._is_frame(slot.stop - slot.start)]
         slots = [slot for slot in batch.slots if slot not in frames]
@@ -143,6 +169,11 @@ class LlavaOnevisionModel(LlavaNextModel):
 
     def _videos(self, batch: Batch, frames: Sequence[BatchSlot], pictures: Sequence[Seen]) -> dict[str, Tensor]:
         """Return the frames' pixels by video, and the words with a video's token where they stand."""
+        if (self._pool, self._newlines) != (POOLS[0], NEWLINES[0]):
+            raise ModelError(
+                f"videos with mm_newline_position {self._newlines!r} and mm_spatial_pool_mode {self._pool!r} are shown "
+                f"here alone: the network of transformers has only {NEWLINES[0]!r} and {POOLS[0]!r}."
+            )
         ids_BT = batch.ids_BT.clone()
         videos: list[list[Tensor]] = [[]]
         for slot in frames:
