@@ -93,3 +93,13 @@ def test_where_an_image_ends_a_text_the_next_words_begin_one() -> None:
     behind = {name: tokenizer.convert_ids_to_tokens(each[each.index(mark) + 1]) for name, each in ids.items()}
     assert behind["vicuna_v1"].startswith("▁")
     assert not behind["mantis_mllava_v1"].startswith("▁")
+
+
+def test_a_tokenizer_that_was_told_to_cut_off_and_fill_up_does_neither_to_a_conversation() -> None:
+    turns = (Turn("user", (Text("Is it red, or is it not?"),)), Turn("assistant", (Text("It is not red at all."),)))
+    said, template = Example("said", turns), find_template("mantis_mllava_v1_clean")
+    expected = encode(said, template, spaced("prepend")).ids
+    told = spaced("prepend")
+    told.backend_tokenizer.enable_truncation(4)
+    told.backend_tokenizer.enable_padding(length=64)
+    assert encode(said, template, told).ids == expected

@@ -158,8 +158,8 @@ def without_space(state: Any) -> Any:
 
 
 def with_components(backend: Tokenizer, states: Mapping[str, Any]) -> Tokenizer:
-    """Return a copy of a tokenizer with other components."""
-    return Tokenizer.from_str(json.dumps(json.loads(backend.to_str()) | states))
+    """Return a copy of a tokenizer with other components, which neither cuts off nor fills up."""
+    return Tokenizer.from_str(json.dumps(json.loads(backend.to_str()) | {"truncation": None, "padding": None} | states))
 
 
 def _spaces_before(backend: Tokenizer) -> set[str]:
