@@ -16,6 +16,7 @@ from tests.toys import as_messages, encode, through_jinja, toy_images
 from triptych.core.records import Example, Text, Turn
 from triptych.data.template import find_template, parse_reply
 from triptych.data.text.lengths import count_tokens
+from triptych.data.text.tokenise import Tokeniser
 
 MARKS = ("<image>", "<|im_start|>", "<|im_end|>")
 LINES = settings(max_examples=30)
@@ -95,11 +96,8 @@ def test_where_an_image_ends_a_text_the_next_words_begin_one() -> None:
     assert not behind["mantis_mllava_v1"].startswith("▁")
 
 
-def test_a_tokenizer_that_was_told_to_cut_off_and_fill_up_does_neither_to_a_conversation() -> None:
-    turns = (Turn("user", (Text("Is it red, or is it not?"),)), Turn("assistant", (Text("It is not red at all."),)))
-    said, template = Example("said", turns), find_template("mantis_mllava_v1_clean")
-    expected = encode(said, template, spaced("prepend")).ids
-    told = spaced("prepend")
+def test_a_tokenizer_that_was_told_to_cut_off_and_fill_up_does_neither_to_words_behind_words() -> None:
+    words, told = ["It is not red at all."], spaced("prepend")
     told.backend_tokenizer.enable_truncation(4)
     told.backend_tokenizer.enable_padding(length=64)
-    assert encode(said, template, told).ids == expected
+    assert Tokeniser(told).bare_ids(words) == Tokeniser(spaced("prepend")).bare_ids(words)
