@@ -1,17 +1,19 @@
 """Weights and pictures that follow from a name or a number alone, so that no file of them is kept.
 
-The makers of this folder's JSON files run in the environment of released code and import this, too: torch, NumPy and
-Pillow are all it needs.
+The makers of this folder's JSON files run in the environment of released code and import this, too: torch, safetensors,
+NumPy and Pillow are all it needs.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 
@@ -26,6 +28,11 @@ def weight(name: str, shape: Sequence[int]) -> Tensor:
 def weights(shapes: Iterable[tuple[str, Sequence[int]]]) -> dict[str, Tensor]:
     """Return the weights of a whole model, by name."""
     return {name: weight(name, shape) for name, shape in shapes}
+
+
+def save_weights(folder: Path, shapes: Iterable[tuple[str, Sequence[int]]]) -> None:
+    """Write the weights of a whole model as its folder holds them."""
+    save_file(weights(shapes), folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def picture(number: int, width: int, height: int) -> Image.Image:

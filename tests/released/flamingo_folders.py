@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.released.drawn import picture, weight, weights
-from tests.released.flamingo_toys import FLAMINGO_TOKENS, PAD, toy_tokenizer
+from tests.released.drawn import picture, save_weights
+from tests.released.flamingo_toys import FLAMINGO_TOKENS, PAD, png_of, projected, toy_tokenizer, write_instructions
 from triptych.core.records import Example
 from triptych.data.batch import Batch, collate
 from triptych.data.formats import mimicit
@@ -27,12 +24,8 @@ from triptych.models.family import open_model
 from triptych.train.loss import supervised_loss
 
 Said = dict[str, Any]
-
-
-def said_of(name: str) -> Said:
-    """Return what a maker has written."""
-    said: Said = json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
-    return said
+CLOSE = {"atol": 3e-5, "rtol": 1e-4}
+"""The numbers were kept with six digits."""
 
 
 def build(
@@ -47,7 +40,7 @@ def build(
     """Write the folder of a model: the released names and configuration, its tokenizer, and nothing of pictures."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config | said.get("small", {})))
-    save_file(weights(shapes.items()), folder / "model.safetensors", metadata={"format": "pt"})
+    save_weights(folder, shapes.items())
     tokenizer = toy_tokenizer(tokens)
     tokenizer.add_special_tokens({"additional_special_tokens": list(added)})
     tokenizer.add_special_tokens({"pad_token": PAD})
@@ -62,15 +55,20 @@ def opened(folder: Path) -> FlamingoModel:
     return model
 
 
+def otters(folder: Path, said: Said) -> dict[str, FlamingoModel]:
+    """Return the Otters that a maker has made."""
+    found = {}
+    for kind, network in said["networks"].items():
+        tokens = "llama" if kind.startswith("llama") else "neox"
+        sizes = {"config": network["config"], "shapes": network["shapes"]}
+        found[kind] = opened(build(folder / kind, said, **sizes, tokens=tokens))
+    return found
+
+
 def pixels(model: FlamingoModel, said: Said, names: Sequence[str]) -> Tensor | None:
     """Return pictures as the model prepares them, NCHW; None: there are none."""
     made = [model.pixels(picture(*said["pictures"][name])).values for name in names]
     return torch.stack(made) if made else None
-
-
-def projected(logits_BTV: Tensor) -> Tensor:
-    """Return logits as the makers keep them: two fixed sums at each position."""
-    return logits_BTV @ weight("basis", (2, logits_BTV.shape[-1])).T
 
 
 def kept(numbers: Sequence[float]) -> Tensor:
@@ -78,24 +76,27 @@ def kept(numbers: Sequence[float]) -> Tensor:
     return torch.tensor(numbers).view(-1, 2)
 
 
+def same_logits(found_BTV: Tensor, wanted: Sequence[Sequence[float]], mask_BT: Tensor) -> None:
+    """Assert that each row has the logits that were kept, where it is not filled up."""
+    for logits_TV, row, mask_T in zip(found_BTV, wanted, mask_BT, strict=True):
+        assert torch.allclose(projected(logits_TV)[mask_T.bool()], kept(row), **CLOSE)
+
+
+def same_rows(found: Sequence[Encoded], said: Said) -> None:
+    """Assert that rows have the ids and labels that were kept, and nothing is learnt behind them."""
+    for row, ids, labels, mask in zip(found, said["ids"], said["labels"], said["mask"], strict=True):
+        length = sum(mask)
+        assert list(row.ids) == ids[:length]
+        assert labels_of(row) == labels[:length]
+        assert set(labels[length:]) <= {-100}
+
+
 def write_rows(folder: Path, said: Said) -> Path:
     """Write the subset's three files, a context file for each batch; return that of the instructions."""
     folder.mkdir(parents=True)
-    pictures = {}
-    for name, (number, width, height) in said["pictures"].items():
-        file = io.BytesIO()
-        picture(number, width, height).save(file, "PNG")
-        pictures[name] = base64.b64encode(file.getvalue()).decode()
-    rows = {
-        name: {"instruction": asked, "answer": answer, "image_ids": images, "rel_ins_ids": context}
-        for name, (asked, answer, images, context) in said["rows"].items()
-    }
+    pictures = {name: png_of(*sizes) for name, sizes in said["pictures"].items()}
     (folder / "X.json").write_text(json.dumps(pictures))
-    for name, (*_, names) in said["groups"].items():
-        (folder / f"{name}_train.json").write_text(json.dumps({row: said["rows"][row][3] for row in names}))
-    path = folder / "X_instructions.json"
-    path.write_text(json.dumps({"data": rows}))
-    return path
+    return write_instructions(folder, said["rows"], said["groups"])
 
 
 def rows_of(path: Path, group: str) -> list[Example]:

@@ -1,12 +1,24 @@
 """Toy tokenizers of the makers and tests of Flamingos and OtterHD: in the manner of Llama, GPT-NeoX (MPT) and Fuyu.
 
-tokenizers and transformers are all it needs.
+And files of MIMIC-IT rows, and sums of logits. tokenizers and transformers are all it needs beside ``drawn``.
 """
 
 from __future__ import annotations
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+import base64
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
+
+from tests.released import toy_tokenizers
+from tests.released.drawn import picture, weight
+from tests.released.toy_tokenizers import BYTES, LETTERS, SPACE
 
 FLAMINGO_TOKENS = ("<|endofchunk|>", "<image>", "<answer>")
 """What Otter's network adds to its language model's tokenizer, in its order. OpenFlamingo adds the first two."""
@@ -18,48 +30,52 @@ PAIRS = ("U s", "e r", "Us er", "User :", "P T", "s w", "sw er", ": (", "? !", "
 def toy_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     """Return ``llama``: spaces are letters, one before each run of words; or ``neox``: bytes, no token of its own."""
     llama = kind == "llama"
-    space = "\u2581" if llama else "\u0120"
-    first = ("<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))) if llama else ("<|endoftext|>",)
-    letters = [space, *map(chr, range(33, 127))] if llama else sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = [tuple(pair.split()) for pair in PAIRS]
+    space = SPACE if llama else "\u0120"
+    first = ("<unk>", "<s>", "</s>", *BYTES) if llama else ("<|endoftext|>",)
+    letters = [space, *LETTERS] if llama else sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [(left, right) for left, right in map(str.split, PAIRS)]
     merges += [(space, "G"), (space + "G", "PT"), (space, "is"), (space, "the"), (space, "a"), (space, "c")]
     words = (*first, *letters, *(left + right for left, right in merges))
-    vocabulary = {word: number for number, word in enumerate(words)}
+    begin, end = ("<s>", "</s>") if llama else ("<|endoftext|>", "<|endoftext|>")
     if llama:
-        tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(space), normalizers.Replace(" ", space)])
-        tokenizer.decoder = decoders.Sequence(
-            [decoders.Replace(space, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-        )
+        tokenizer = toy_tokenizers.llama_2(words, merges, (begin, end))
     else:
-        tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+        tokenizer = Tokenizer(models.BPE(toy_tokenizers.numbered(words), merges))
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
-    begin, end = ("<s>", "</s>") if llama else ("<|endoftext|>", "<|endoftext|>")
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in {begin, end}])
+        toy_tokenizers.mark(tokenizer, [begin])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=begin, eos_token=end, clean_up_tokenization_spaces=False
     )
 
 
 def fuyu_tokenizer() -> PreTrainedTokenizerFast:
-    """Return pieces with scores in Fuyu's manner: its marks are pieces, a space before each run of words."""
-    space = "\u2581"
-    marks = [
-        "<unk>",
-        "<s>",
-        "</s>",
-        "|ENDOFTEXT|",
-        "|SPEAKER|",
-        "|NEWLINE|",
-        *(f"<0x{byte:02X}>" for byte in range(256)),
-    ]
-    words = [space, *(space + word for word in ("User", "Assistant", "a", "the", "cat")), "User", "ing", "cat"]
-    scored = [(mark, 0.0) for mark in marks] + [(word, -3.0) for word in words]
-    tokenizer = Tokenizer(models.Unigram([*scored, *((chr(code), -6.0) for code in (10, *range(33, 127)))], 0, True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(space), normalizers.Replace(" ", space)])
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace(space, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
-    tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks[:4]])
+    """Return pieces with scores in Fuyu's manner."""
+    words = [SPACE, *(SPACE + word for word in ("User", "Assistant", "a", "the", "cat")), "User", "ing", "cat"]
+    tokenizer = toy_tokenizers.fuyu(words, ["\n", *LETTERS])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="|ENDOFTEXT|", eos_token="|ENDOFTEXT|")
+
+
+def png_of(number: int, width: int, height: int) -> str:
+    """Return a drawn picture as MIMIC-IT and MMC4 hold it: a PNG file in base 64."""
+    file = io.BytesIO()
+    picture(number, width, height).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def write_instructions(folder: Path, rows: Mapping[str, Any], groups: Mapping[str, Any]) -> Path:
+    """Write rows of (question, answer, pictures, context), and a context file for each batch; return the rows' file."""
+    told = {
+        name: {"instruction": asked, "answer": answer, "image_ids": images, "rel_ins_ids": context}
+        for name, (asked, answer, images, context) in rows.items()
+    }
+    for name, (*_, names) in groups.items():
+        (folder / f"{name}_train.json").write_text(json.dumps({row: rows[row][3] for row in names}))
+    path = folder / "X_instructions.json"
+    path.write_text(json.dumps({"data": told}))
+    return path
+
+
+def projected(logits_BTV: Tensor) -> Tensor:
+    """Return logits as the makers keep them: two fixed sums at each position."""
+    return logits_BTV @ weight("basis", (2, logits_BTV.shape[-1])).T

@@ -7,17 +7,18 @@ every special token, ``first`` before the first words alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+import torch
 from torch import Tensor
 
 from tests.released import drawn
+from tests.released.making import fill, rounded
+from tests.released.toy_tokenizers import BYTES, LETTERS, SPACE, numbered
 
 FAKE, IMAGE, STOP = "<fake_token_around_image>", "<image>", "<end_of_utterance>"
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 MERGES = (
     "h e", "t h", "i n", "a n", "e r", f"{SPACE} t", "o n", "r e", f"{SPACE} a", f"{SPACE}t he", f"{SPACE} w",
     f"{SPACE} i", "i s", "s e", "U se", "Use r", f"{SPACE} Use", f"{SPACE}Use r", "A s", "s i", "As si", "an t", "s t",
@@ -31,15 +32,34 @@ SCORED: dict[str, Any] = {
     "label2id": {f"LABEL_{number}": number for number in range(5)},
 }
 """What ``config.json`` of a checkpoint for five scores says besides."""
+TEXT = {
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
+}
+TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+IMAGES = {
+    "do_convert_rgb": True,
+    "do_normalize": True,
+    "do_pad": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+    "rescale_factor": 0.00392156862745098,
+}
+"""What Idefics3 has in common."""
 PATCH, SIDES, LATENTS = 14, {"shortest_edge": 28, "longest_edge": 70}, 4
 
 
 def vocabulary() -> dict[str, int]:
     """Return pieces and their ids: marks, bytes, characters, what merges make."""
-    characters = [SPACE, *(chr(code) for code in range(33, 127)), "\n", "é"]
-    bytes_ = [f"<0x{number:02X}>" for number in range(256)]
-    pieces = ["<unk>", "<s>", "</s>", *bytes_, *characters, *(merge.replace(" ", "") for merge in MERGES)]
-    return {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    characters = [SPACE, *LETTERS, "\n", "é"]
+    pieces = ["<unk>", "<s>", "</s>", *BYTES, *characters, *(merge.replace(" ", "") for merge in MERGES)]
+    return numbered(dict.fromkeys(pieces))
 
 
 def specials() -> dict[str, int]:
@@ -124,18 +144,11 @@ def write_folder(folder: Path, *, spaces: str = "prepend", split: bool = False, 
     write_tokenizer(folder, spaces=spaces)
     _write(folder / "config.json", config(**more))
     images = {
-        "do_convert_rgb": True,
+        **IMAGES,
         "do_image_splitting": split,
-        "do_normalize": True,
-        "do_pad": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": [0.5, 0.5, 0.5],
         "image_processor_type": "Idefics2ImageProcessor",
-        "image_std": [0.5, 0.5, 0.5],
         "processor_class": "Idefics2Processor",
         "resample": 2,
-        "rescale_factor": 0.00392156862745098,
         "size": SIDES,
     }
     _write(folder / "preprocessor_config.json", images)
@@ -146,26 +159,13 @@ def write_folder(folder: Path, *, spaces: str = "prepend", split: bool = False, 
 def config(**more: Any) -> dict[str, Any]:
     """Return a tiny Idefics2's ``config.json`` with the keys of the released ones."""
     text = {
+        **TEXT,
         "model_type": "mistral",
         "vocab_size": len(vocabulary()) + len(specials()),
-        "hidden_size": 48,
-        "intermediate_size": 96,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 4096,
         "pad_token_id": 0,
         "rms_norm_eps": 1e-05,
     }
-    vision = {
-        "model_type": "idefics2",
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "image_size": SIDES["longest_edge"],
-        "patch_size": PATCH,
-    }
+    vision = {**TOWER, "model_type": "idefics2", "image_size": SIDES["longest_edge"], "patch_size": PATCH}
     perceiver = {
         "model_type": "idefics2",
         "hidden_size": 48,
@@ -190,7 +190,31 @@ def config(**more: Any) -> dict[str, Any]:
 
 def write_weights(folder: Path, shapes: Mapping[str, Sequence[int]]) -> None:
     """Write drawn weights of these names and shapes."""
-    save_file(drawn.weights(shapes.items()), folder / "model.safetensors", metadata={"format": "pt"})
+    drawn.save_weights(folder, shapes.items())
+
+
+def eager(network: Any, config: Any) -> tuple[Any, dict[str, list[int]]]:
+    """Return a network of the released code with drawn weights, and their shapes."""
+    config._attn_implementation = "eager"
+    made = network(config).eval()
+    return made, fill(made)
+
+
+def chats_of(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows (id, numbers of images, what is said) as Mantis' JSON has them."""
+    made = []
+    for row in rows:
+        turns = [{"role": ("user", "assistant")[at % 2], "content": said} for at, said in enumerate(row["said"])]
+        made.append({"id": row["id"], "images": [f"pictures/{at}.png" for at in row["images"]], "conversation": turns})
+    return made
+
+
+def write_chats(folder: Path, made: Mapping[str, Any]) -> Path:
+    """Write the pictures and chats that a maker's JSON tells of; return the file of chats."""
+    write_pictures(folder / "pictures", made["sizes"])
+    chat = folder / "chat.json"
+    chat.write_text(json.dumps(made["chats"]))
+    return chat
 
 
 def write_pictures(folder: Path, sizes: Sequence[Sequence[int]]) -> None:
@@ -209,7 +233,13 @@ def seen_rows(values: Tensor, count: int = 2) -> list[list[float]]:
     """Return a few numbers of each row, the rows along the last axis."""
     rows = values.detach().double().flatten(0, -2)
     lines = drawn.weight("lines", (count, rows.shape[-1])).double()
-    return [[float(f"{number:.6g}") for number in row] for row in (rows @ lines.T).tolist()]
+    found: list[list[float]] = rounded(rows @ lines.T)
+    return found
+
+
+def same(found: Any, expected: Any) -> None:
+    """Assert that numbers are those that the released code gave."""
+    torch.testing.assert_close(torch.as_tensor(found), torch.as_tensor(expected), rtol=1e-4, atol=1e-4)
 
 
 def _write(path: Path, made: object) -> None:

@@ -9,29 +9,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, processors
 
-FAKE, IMAGE, STOP, WHOLE = "<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>"
+from tests.released.idefics2s import FAKE, IMAGE, IMAGES, STOP, TEXT, TOWER
+from tests.released.toy_tokenizers import llama_3
+
+WHOLE = "<global-img>"
 BEGIN = "<|begin_of_text|>"
 TILE = 52
-WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-"""How Llama 3 cuts a text."""
 MERGES = (("Ċ", "Ċ"), ("t", "h"), ("Ġ", "t"), ("i", "s"), ("Ġ", "a"), ("A", "s"), (":", "Y"), (".", "Ċ"), ("?", "Ċ"))
 
 
 def tokenizer() -> Tokenizer:
     """Return a byte-level BPE in Llama 3's manner, with Idefics3's marks."""
-    pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(merge) for merge in MERGES)]
-    made = Tokenizer(models.BPE(vocab={piece: number for number, piece in enumerate(pieces)}, merges=list(MERGES)))
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(WORDS), "isolated"), byte_level])
-    made.decoder = decoders.ByteLevel()
     places = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
     marks = (BEGIN, "<|end_of_text|>", "<|pad|>", FAKE, IMAGE, STOP, WHOLE, *places)
-    made.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
+    made = llama_3(MERGES, marks)
     begin = made.token_to_id(BEGIN)
     made.post_processor = processors.TemplateProcessing(f"{BEGIN} $A", special_tokens=[(BEGIN, begin)])
     return made
@@ -43,27 +36,14 @@ def write_folder(folder: Path, *, longest: int) -> Path:
     made = tokenizer()
     made.save(str(folder / "tokenizer.json"))
     text = {
+        **TEXT,
         "model_type": "llama",
         "vocab_size": made.get_vocab_size(),
-        "hidden_size": 48,
-        "intermediate_size": 96,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 4096,
         "pad_token_id": made.token_to_id("<|pad|>"),
         "bos_token_id": made.token_to_id(BEGIN),
         "eos_token_id": made.token_to_id("<|end_of_text|>"),
     }
-    vision = {
-        "model_type": "idefics3",
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "image_size": TILE,
-        "patch_size": TILE // 26,
-    }
+    vision = {**TOWER, "model_type": "idefics3", "image_size": TILE, "patch_size": TILE // 26}
     config: dict[str, Any] = {
         "architectures": ["Idefics3ForConditionalGeneration"],
         "model_type": "idefics3",
@@ -76,19 +56,12 @@ def write_folder(folder: Path, *, longest: int) -> Path:
         "vision_config": vision,
     }
     images = {
-        "do_convert_rgb": True,
+        **IMAGES,
         "do_image_splitting": True,
-        "do_normalize": True,
-        "do_pad": True,
-        "do_rescale": True,
-        "do_resize": True,
-        "image_mean": [0.5, 0.5, 0.5],
         "image_processor_type": "Idefics3ImageProcessor",
-        "image_std": [0.5, 0.5, 0.5],
         "max_image_size": {"longest_edge": TILE},
         "processor_class": "Idefics3Processor",
         "resample": 1,
-        "rescale_factor": 0.00392156862745098,
         "size": {"longest_edge": longest},
         "vision_encoder_max_size": TILE,
     }

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from tests.released.drawn import picture, weight
@@ -34,20 +36,9 @@ def save_qwen_tokenizer(folder: Path) -> int:
         for at in range(1, len(word)):
             merges[word[:at], word[at]] = None
     vocabulary = {piece: number for number, piece in enumerate([*pieces, *dict.fromkeys("".join(m) for m in merges)])}
-    added = {
-        str(len(vocabulary) + number): {
-            "content": token,
-            "lstrip": False,
-            "normalized": False,
-            "rstrip": False,
-            "single_word": False,
-            "special": True,
-        }
-        for number, token in enumerate(NAMED)
-    }
     said = {
         "add_prefix_space": False,
-        "added_tokens_decoder": added,
+        "added_tokens_decoder": _added(NAMED, len(vocabulary)),
         "additional_special_tokens": list(NAMED[1:]),
         "bos_token": None,
         "clean_up_tokenization_spaces": False,
@@ -74,21 +65,10 @@ def save_llama_tokenizer(folder: Path, words: bytes, *, legacy: bool) -> None:
         words: the model.
         legacy: whether words behind a special token begin with a space.
     """
-    special = {
-        str(number): {
-            "content": token,
-            "lstrip": False,
-            "normalized": False,
-            "rstrip": False,
-            "single_word": False,
-            "special": True,
-        }
-        for number, token in enumerate(("<unk>", "<s>", "</s>"))
-    }
     said = {
         "add_bos_token": True,
         "add_eos_token": False,
-        "added_tokens_decoder": special,
+        "added_tokens_decoder": _added(("<unk>", "<s>", "</s>"), 0),
         "bos_token": "<s>",
         "clean_up_tokenization_spaces": False,
         "eos_token": "</s>",
@@ -102,6 +82,23 @@ def save_llama_tokenizer(folder: Path, words: bytes, *, legacy: bool) -> None:
     }
     (folder / "tokenizer.model").write_bytes(words)
     (folder / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def said(*turns: str) -> list[dict[str, str]]:
+    """Return turns by speaker and words."""
+    return [{"from": ("human", "gpt")[at % 2], "value": value} for at, value in enumerate(turns)]
+
+
+def row(name: str, image: str | list[str] | None, *turns: str, **more: str) -> dict[str, Any]:
+    """Return a row as the released data have it."""
+    return {"id": name, **({"image": image} if image else {}), **more, "conversations": said(*turns)}
+
+
+def losses(model: Any, batch: Mapping[str, Any], length: int | None = None) -> list[object]:
+    """Return a batch's loss, and the logits (the first so many) of its rows by position, padding too."""
+    with torch.no_grad():
+        told = model(**batch)
+    return [told.loss.item(), [by_position(logits_TV[:, :length]) for logits_TV in told.logits]]
 
 
 def draw(folder: Path, rows: Iterable[Mapping[str, object]]) -> None:
@@ -130,13 +127,9 @@ def by_position(values_TX: Tensor) -> list[float]:
     ]
 
 
-def rounded(value: object) -> object:
-    """Return nested lists and objects with every number at six significant digits."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    if isinstance(value, Mapping):
-        return {key: rounded(inner) for key, inner in value.items()}
-    return [rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
+def _added(tokens: Sequence[str], first: int) -> dict[str, dict[str, object]]:
+    rest = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    return {str(number): {"content": token, **rest} for number, token in enumerate(tokens, first)}
 
 
 def _order() -> list[int]:

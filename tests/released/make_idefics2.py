@@ -10,18 +10,26 @@ example ``run_mantis_idefics2`` opens the network of transformers itself instead
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 import transformers
 
-from tests.released.drawn import weights
-from tests.released.idefics2s import IMAGE, LATENTS, STOP, seen_rows, specials, write_folder, write_pictures
+from tests.released.idefics2s import (
+    IMAGE,
+    LATENTS,
+    STOP,
+    chats_of,
+    eager,
+    seen_rows,
+    specials,
+    write_chats,
+    write_folder,
+)
+from tests.released.making import rounded, stub, write
 
 SIZES = [(70, 50), (33, 64), (56, 42), (120, 90), (29, 200), (300, 31), (42, 42), (70, 28)]
 ROWS: list[dict[str, Any]] = [
@@ -52,29 +60,23 @@ PAIR = (6, 7)
 """Rows that its collator can join: as many pictures, of one size."""
 
 
-def chats() -> list[dict[str, Any]]:
-    """Return the rows as Mantis' JSON has them."""
-    made = []
-    for row in ROWS:
-        turns = [{"role": ("user", "assistant")[at % 2], "content": said} for at, said in enumerate(row["said"])]
-        made.append({"id": row["id"], "images": [f"pictures/{at}.png" for at in row["images"]], "conversation": turns})
-    return made
-
-
 def main(checkout: str) -> None:
     """Make all cases and write them."""
     sys.path.insert(0, checkout)
-    for absent in ("av", "decord"):
-        sys.modules[absent] = ModuleType(absent)
+    stub("av", "decord")
+    made: dict[str, Any] = {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "sizes": SIZES,
+        "chats": chats_of(ROWS),
+    }
     found = {}
     with tempfile.TemporaryDirectory() as place:
         where = Path(place)
-        write_pictures(where / "pictures", SIZES)
-        (where / "chat.json").write_text(json.dumps(chats()))
+        chat = write_chats(where, made)
         for spaces, split in (("prepend", False), ("prepend", True), ("first", False)):
             folder = write_folder(where / f"{spaces}-{split}", spaces=spaces, split=split)
-            found["split" if split else spaces] = case(folder, where / "chat.json", spaces=spaces, split=split)
-    made = {"torch": torch.__version__, "transformers": transformers.__version__, "sizes": SIZES, "chats": chats()}
+            found["split" if split else spaces] = case(folder, chat, spaces=spaces, split=split)
     shapes = found["prepend"]["weights"]
     for each in found.values():
         del each["weights"]
@@ -82,8 +84,7 @@ def main(checkout: str) -> None:
         for name in row.keys() - {"ids", "learnt"}:
             del row[name]
     found["first"] = {name: found["first"][name] for name in ("spaces", "split", "rows")}
-    out = Path(__file__).with_name("idefics2.json")
-    out.write_text(json.dumps({**made, "weights": shapes, "cases": found}, separators=(",", ":")) + "\n")
+    write("idefics2", {**made, "weights": shapes, "cases": found})
 
 
 def case(folder: Path, chat: Path, *, spaces: str, split: bool) -> dict[str, Any]:
@@ -95,12 +96,8 @@ def case(folder: Path, chat: Path, *, spaces: str, split: bool) -> dict[str, Any
     # train_idefics2.load_model: False is hard-coded there; True is Idefics2's own default.
     processor = transformers.Idefics2Processor.from_pretrained(folder, do_image_splitting=split)
     config = transformers.AutoConfig.from_pretrained(folder)
-    config._attn_implementation = "eager"
-    network = Idefics2ForConditionalGeneration(config).eval()
-    shapes = {name: list(weight.shape) for name, weight in network.state_dict().items()}
-    network.load_state_dict(weights(shapes.items()))
-    plain = transformers.Idefics2ForConditionalGeneration(config).eval()  # run_mantis_idefics2.py opens this one
-    plain.load_state_dict(network.state_dict())
+    network, shapes = eager(Idefics2ForConditionalGeneration, config)
+    plain, _ = eager(transformers.Idefics2ForConditionalGeneration, config)  # run_mantis_idefics2.py opens this one
     data.set_ignore_index(network.image_token_id)
     data.set_default_image_token(processor.tokenizer.decode(network.image_token_id))
     data.set_default_image_token_id(network.image_token_id)
@@ -135,7 +132,7 @@ def case(folder: Path, chat: Path, *, spaces: str, split: bool) -> dict[str, Any
             made["pair"] = {
                 "rows": PAIR,
                 "mask": batch["attention_mask"].sum(-1).tolist(),
-                "loss": number_of(network(**batch).loss),
+                "loss": rounded(network(**batch).loss),
             }
     return made
 
@@ -165,7 +162,7 @@ def answered(network: Any, batch: Any) -> dict[str, Any]:
     ignored = network.image_token_id
     assert all(label in (ignored, each) for label, each in zip(labels, ids, strict=True))
     found = {"ids": ids, "learnt": [at for at, label in enumerate(labels) if label != ignored]}
-    found |= {"loss": number_of(made.loss), "logits": seen_rows(made.logits[0])}
+    found |= {"loss": rounded(made.loss), "logits": seen_rows(made.logits[0])}
     if made.image_hidden_states is not None:
         found["features"] = seen_rows(made.image_hidden_states.flatten(1), 3)
     return found
@@ -184,11 +181,6 @@ def reply(network: Any, asked: Any) -> dict[str, Any]:
         made = network.generate(**asked, max_new_tokens=8, do_sample=False, eos_token_id=specials()[STOP])
     asked_ids = asked["input_ids"]
     return {"asked": asked_ids[0].tolist(), "reply": made[0, asked_ids.shape[1] :].tolist()}
-
-
-def number_of(value: Any) -> float:
-    """Return a number of six digits."""
-    return float(f"{float(value):.6g}")
 
 
 if __name__ == "__main__":

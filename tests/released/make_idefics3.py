@@ -10,20 +10,18 @@ words alone, and its dataset shows the next row instead.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from itertools import groupby
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 import transformers
 
-from tests.released.drawn import weights
-from tests.released.idefics2s import seen_rows, write_pictures
-from tests.released.idefics3s import IMAGE, TILE, write_folder
+from tests.released.idefics2s import IMAGE, chats_of, eager, seen_rows, write_chats
+from tests.released.idefics3s import TILE, write_folder
+from tests.released.making import rounded, stub, write
 
 SIZES = [(70, 50), (33, 64), (52, 52), (300, 40), (20, 17)]
 ROWS: list[dict[str, Any]] = [
@@ -34,32 +32,25 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def chats() -> list[dict[str, Any]]:
-    """Return the rows as Mantis' JSON has them."""
-    made = []
-    for row in ROWS:
-        turns = [{"role": ("user", "assistant")[at % 2], "content": said} for at, said in enumerate(row["said"])]
-        made.append({"id": row["id"], "images": [f"pictures/{at}.png" for at in row["images"]], "conversation": turns})
-    return made
-
-
 def main(checkout: str) -> None:
     """Make all cases and write them."""
     sys.path.insert(0, checkout)
-    for absent in ("av", "decord"):
-        sys.modules[absent] = ModuleType(absent)
+    stub("av", "decord")
+    made: dict[str, Any] = {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "sizes": SIZES,
+        "chats": chats_of(ROWS),
+    }
     found = {}
     with tempfile.TemporaryDirectory() as place:
         where = Path(place)
-        write_pictures(where / "pictures", SIZES)
-        (where / "chat.json").write_text(json.dumps(chats()))
+        chat = write_chats(where, made)
         for tiles in (1, 2):
             folder = write_folder(where / str(tiles), longest=tiles * TILE)
-            found[str(tiles)] = case(folder, where / "chat.json")
-    made = {"torch": torch.__version__, "transformers": transformers.__version__, "sizes": SIZES, "chats": chats()}
+            found[str(tiles)] = case(folder, chat)
     shapes = [each.pop("weights") for each in found.values()]
-    out = Path(__file__).with_name("idefics3.json")
-    out.write_text(json.dumps({**made, "weights": shapes[0], "cases": found}, separators=(",", ":")) + "\n")
+    write("idefics3", {**made, "weights": shapes[0], "cases": found})
 
 
 def case(folder: Path, chat: Path) -> dict[str, Any]:
@@ -75,10 +66,7 @@ def case(folder: Path, chat: Path) -> dict[str, Any]:
     tokenizer.truncation_side = "right"
     processor = Idefics3Processor(Idefics3ImageProcessor.from_pretrained(folder), tokenizer)
     config = Idefics3Config.from_pretrained(folder)
-    config._attn_implementation = "eager"
-    network = Idefics3ForConditionalGeneration(config).eval()
-    shapes = {name: list(weight.shape) for name, weight in network.state_dict().items()}
-    network.load_state_dict(weights(shapes.items()))
+    network, shapes = eager(Idefics3ForConditionalGeneration, config)
     data.set_ignore_index(network.image_token_id)
     data.set_default_image_token(tokenizer.decode(network.image_token_id))
     data.set_default_image_token_id(network.image_token_id)
@@ -95,7 +83,7 @@ def case(folder: Path, chat: Path) -> dict[str, Any]:
         words = [at for at, each in enumerate(ids) if each != image]
         row = {"runs": [[each, len(list(run))] for each, run in groupby(ids)]}
         row |= {"learnt": [at for at, label in enumerate(labels) if label != image]}
-        row |= {"loss": float(f"{float(found.loss):.6g}"), "logits": seen_rows(found.logits[0, words])}
+        row |= {"loss": rounded(found.loss), "logits": seen_rows(found.logits[0, words])}
         if "pixel_values" in batch:
             row["pixels"] = seen_rows(batch["pixel_values"][0].flatten(1), 3)
             row["features"] = seen_rows(found.image_hidden_states.flatten(1), 3)

@@ -12,7 +12,6 @@ Called: ``LazySupervisedDataset`` and its collator (ids, labels, pixels), ``prep
 
 from __future__ import annotations
 
-import importlib.machinery
 import json
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from unittest.mock import MagicMock
 import torch
 
 from tests.released.drawn import weights
-from tests.released.llava_shared import by_position, draw, folded, rounded, save_qwen_tokenizer
+from tests.released.llava_shared import by_position, draw, folded, losses, row, save_qwen_tokenizer
+from tests.released.making import rounded, stub, write
 
 TOWER = {
     "hidden_size": 32,
@@ -78,16 +78,6 @@ PAIRED = (("two", "late"), ("alone", "words"), ("four", "video"), ("film", "alon
 """Rows that the collator puts into one batch."""
 
 
-def said(*turns: str) -> list[dict[str, str]]:
-    """Return turns by speaker and words."""
-    return [{"from": ("human", "gpt")[at % 2], "value": value} for at, value in enumerate(turns)]
-
-
-def row(name: str, image: str | list[str] | None, *turns: str, **more: str) -> dict[str, Any]:
-    """Return a row as the released data have it."""
-    return {"id": name, **({"image": image} if image else {}), **more, "conversations": said(*turns)}
-
-
 FOUR = ["4-40x31.png", "5-17x17.png", "6-9x60.png", "7-64x12.png"]
 ROWS = [
     row("alone", "1-40x30.png", "What is in <image> the picture?", "A dog."),
@@ -107,10 +97,7 @@ FILM = row("film", None, "What is in <image> this?", "Yes.", "And?", "No.", vide
 
 def main(checkout: Path) -> None:
     """Run every case and write them."""
-    for name in ("deepspeed", "llava.train.llava_trainer"):
-        stub = MagicMock()
-        stub.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        sys.modules[name] = stub
+    stub("deepspeed", "llava.train.llava_trainer", of_anything=True)
     sys.path.insert(0, str(checkout))
     torch.manual_seed(0)
     rows_of = {"interleave": ROWS, "onevision": [*ROWS[:4], VIDEO, FILM], "brought_down": ROWS[:4]}
@@ -123,8 +110,7 @@ def main(checkout: Path) -> None:
     made["shapes"]["model.image_newline"] = [32]
     for each in made.values():
         assert not isinstance(each, dict) or each.pop("shapes", {}).items() <= made["shapes"].items()
-    text = json.dumps(rounded(made), separators=(",", ":"), ensure_ascii=False)
-    Path(__file__).with_name("llava_interleave.json").write_text(text.replace('},{"id', '},\n{"id') + "\n")
+    write("llava_interleave", rounded(made), ascii_alone=False, lines='},{"id')
 
 
 def case(folder: Path, settings: dict[str, object], rows: list[dict[str, Any]]) -> dict[str, object]:
@@ -195,13 +181,6 @@ def outcome(model: Any, batch: dict[str, Any], item: dict[str, Any], length: int
         "logits": by_position(told.logits[0, :, :length]),
         "loss": told.loss.item(),
     }
-
-
-def losses(model: Any, batch: dict[str, Any], length: int) -> list[object]:
-    """Return a batch's loss, and the logits of its rows by position, padding too."""
-    with torch.no_grad():
-        told = model(**batch)
-    return [told.loss.item(), [by_position(logits_TV[:, :length]) for logits_TV in told.logits]]
 
 
 def reply(model: Any, tokenizer: Any, item: dict[str, Any], row: dict[str, Any]) -> list[int]:

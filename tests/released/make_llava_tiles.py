@@ -12,20 +12,19 @@ answers), ``prepare_inputs_labels_for_multimodal`` (features, places), ``forward
 
 from __future__ import annotations
 
-import importlib.machinery
 import json
 import random
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
 import torch
 
-from tests.released.drawn import picture, weights
-from tests.released.llava_shared import PICTURE, by_position, folded, rounded
-from tests.released.make_llava_v1_5 import CONFIG, TOWER, row, save_tower
+from tests.released.drawn import picture
+from tests.released.llava_shared import PICTURE, by_position, folded, row
+from tests.released.make_llava_v1_5 import CONFIG, TOWER, save_tower
+from tests.released.making import fill, made_of, rounded, stub, write
 
 FIVE = [[16, 32], [32, 16], [32, 32], [48, 16], [16, 48]]
 NINE = [[16 * wide, 16 * high] for wide in range(1, 4) for high in range(1, 4)]
@@ -53,25 +52,20 @@ SIZES = 200
 
 def main(checkout: Path) -> None:
     """Run every case and write them."""
-    for name in ("deepspeed", "llava.train.llava_trainer"):
-        stub = MagicMock()
-        stub.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        sys.modules[name] = stub
+    stub("deepspeed", "llava.train.llava_trainer", of_anything=True)
     sys.path.insert(0, str(checkout))
     made: dict[str, Any] = {"tower": TOWER, "rows": ROWS, "sizes": sizes(SIZES)}
-    tokenizer = Path(__file__).with_name("llava_v1_5.json")
+    tokenizer = json.dumps(made_of("llava_v1_5")["tokenizer"])
     for name, settings in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
-            text = json.dumps(json.loads(tokenizer.read_text(encoding="utf-8"))["tokenizer"])
-            (Path(folder) / "tokenizer.json").write_text(text)
+            (Path(folder) / "tokenizer.json").write_text(tokenizer)
             made[name] = case(Path(folder), settings, name)
     made["shapes"] = made["llama"].pop("shapes")
     assert all(made[name].pop("shapes", made["shapes"]) == made["shapes"] for name in ("mistral",))
     made["llama_max"]["shapes"] = {
         key: shape for key, shape in made["llama_max"]["shapes"].items() if made["shapes"][key] != shape
     }
-    text = json.dumps(rounded(made), separators=(",", ":"), ensure_ascii=False)
-    Path(__file__).with_name("llava_tiles.json").write_text(text.replace('},"', '},\n"') + "\n")
+    write("llava_tiles", rounded(made), ascii_alone=False, lines='},"')
 
 
 def sizes(count: int) -> list[list[int]]:
@@ -110,8 +104,7 @@ def case(folder: Path, settings: dict[str, Any], name: str) -> dict[str, Any]:
     kinds: Any = {"mistral": (LlavaMistralConfig, LlavaMistralForCausalLM)}
     make, network = kinds.get(name, (LlavaConfig, LlavaLlamaForCausalLM))
     model = network(make(**config, mm_vision_tower=str(folder / "clip"))).float().eval()
-    shapes = {key: list(held.shape) for key, held in model.state_dict().items()}
-    model.load_state_dict(weights(shapes.items()))
+    shapes = fill(model)
     conversation.default_conversation = conversation.conv_templates[VERSIONS[name]]
     batches = {each["id"]: batch_of(model, tokenizer, each) for each in ROWS}
     answers = {each["id"]: outcome(model, tokenizer, batches[each["id"]], each) for each in ROWS}

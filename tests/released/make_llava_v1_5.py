@@ -12,19 +12,18 @@ Called: ``LazySupervisedDataset`` and its collator for rows of one picture (ids,
 
 from __future__ import annotations
 
-import importlib.machinery
 import io
 import json
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
 import torch
 
-from tests.released.drawn import picture, weights
-from tests.released.llava_shared import PICTURE, by_position, draw, folded, rounded, save_llama_tokenizer
+from tests.released.drawn import picture
+from tests.released.llava_shared import PICTURE, by_position, draw, folded, losses, row, save_llama_tokenizer
+from tests.released.making import fill, rounded, stub, write
 
 TOWER = {
     "hidden_size": 32,
@@ -62,16 +61,6 @@ LEGACY = {"pad": False, "square": True, "cls_patch": False}
 """Whether the tokenizer puts a space before words behind a special token."""
 
 
-def said(*turns: str) -> list[dict[str, str]]:
-    """Return turns by speaker and words."""
-    return [{"from": ("human", "gpt")[at % 2], "value": value} for at, value in enumerate(turns)]
-
-
-def row(name: str, image: str | list[str] | None, *turns: str) -> dict[str, Any]:
-    """Return a row as the released data have it."""
-    return {"id": name, **({"image": image} if image else {}), "conversations": said(*turns)}
-
-
 ROWS = [
     row("front", "1-40x30.png", "<image>\nWhat is in the picture?", "A dog and a cat."),
     row("behind", "2-9x60.png", "What is this?\n<image>", "A cat.", "And what is that?", "The second dog, yes."),
@@ -93,9 +82,7 @@ SYSTEM = "A chat between a curious user and an artificial intelligence assistant
 
 def main(checkout: Path) -> None:
     """Run every case and write them."""
-    stub = MagicMock()
-    stub.__spec__ = importlib.machinery.ModuleSpec("llava.train.llava_trainer", None)
-    sys.modules["llava.train.llava_trainer"] = stub
+    stub("llava.train.llava_trainer", of_anything=True)
     sys.path.insert(0, str(checkout))
     words = trained_words([*TEXTS, SYSTEM])
     made: dict[str, Any] = {"tower": TOWER, "tokenizer": quick(words)}
@@ -105,8 +92,7 @@ def main(checkout: Path) -> None:
     made["shapes"] = made["pad"]["shapes"] | made["square"]["shapes"]
     for name in CASES:
         made[name]["shapes"] = sorted(made[name]["shapes"].keys() ^ made["shapes"].keys())
-    text = json.dumps(rounded(made), separators=(",", ":"), ensure_ascii=False)
-    Path(__file__).with_name("llava_v1_5.json").write_text(text.replace('},{"id', '},\n{"id') + "\n")
+    write("llava_v1_5", rounded(made), ascii_alone=False, lines='},{"id')
 
 
 def trained_words(texts: list[str]) -> bytes:
@@ -164,8 +150,7 @@ def case(folder: Path, words: bytes, settings: dict[str, Any], *, legacy: bool) 
     config = {**CONFIG, "vocab_size": len(tokenizer), **settings}
     model = LlavaLlamaForCausalLM(LlavaConfig(**config, mm_vision_tower=str(folder / "clip"))).float().eval()
     model.get_vision_tower().load_model()
-    shapes = {key: list(held.shape) for key, held in model.state_dict().items()}
-    model.load_state_dict(weights(shapes.items()))
+    shapes = fill(model)
     seen = model.get_vision_tower().image_processor
     draw(folder, ROWS + CAPTIONS + ASKED)
     answers: dict[str, dict[str, object]] = {}
@@ -202,13 +187,6 @@ def learnt(model: Any, batch: dict[str, Any], item: dict[str, Any]) -> dict[str,
         "logits": by_position(said.logits[0]),
         "loss": said.loss.item(),
     }
-
-
-def losses(model: Any, batch: dict[str, Any]) -> list[object]:
-    """Return a batch's loss, and the logits of its rows by position, padding too."""
-    with torch.no_grad():
-        said = model(**batch)
-    return [said.loss.item(), [by_position(logits_TV) for logits_TV in said.logits]]
 
 
 def told(model: Any, tokenizer: Any, seen: Any, folder: Path, row: dict[str, Any]) -> dict[str, object]:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 
 from tests.released import mantis_toys as toys
-from tests.released.drawn import weights
+from tests.released.making import fill, rounded, shapes_of, stub, write
 
 SIZE = {"height": 40, "width": 60}
 PATCH = {"height": 10, "width": 10}
@@ -32,6 +31,7 @@ WORDS = {
     "image_size": 60,
     "patch_size": 10,
 }
+WATCHED = "language_model.model.layers.0.mlp.dense_h_to_4h.weight"
 TOGETHER = (["one", "turns"], ["four", "last", "foreign"])
 """Conversations of a padded batch."""
 
@@ -62,19 +62,9 @@ def network_of(tokenizer: Any, folder: Path) -> Any:
 
     config = FuyuConfig(**WORDS, vocab_size=len(tokenizer), attn_implementation="eager", torch_dtype=torch.float32)
     model = MFuyuForCausalLM(config)
-    model.load_state_dict(weights((name, value.shape) for name, value in model.state_dict().items()))
+    fill(model)
     model.save_pretrained(folder)
     return model.eval()
-
-
-def learnt(model: Any, batch: dict[str, Any]) -> dict[str, Any]:
-    """Return the loss of a batch as training computes it, and a number of its gradient."""
-    model.train()
-    out = model(**batch)
-    watched = model.get_submodule("language_model.model.layers.0.mlp.dense_h_to_4h").weight
-    gradient = torch.autograd.grad(out.loss, watched)[0]
-    model.eval()
-    return {"loss": out.loss.item(), "gradient": toys.projection(gradient.flatten()[None])[0]}
 
 
 def logits(model: Any, batch: dict[str, Any]) -> Any:
@@ -99,37 +89,14 @@ def trained(model: Any, processor: Any, row: Any) -> dict[str, Any]:
         "patches": toys.projection(patches),
         "tokens": toys.projection(model.vision_embed_tokens(patches)),
         "logits": logits(model, batch)[0],
-        **learnt(model, batch),
+        **toys.learnt(model, batch, WATCHED),
     }
-
-
-def chat(model: Any, processor: Any, folder: Path) -> list[dict[str, Any]]:
-    """Return a talk's turns: ids that go in, ids that come out, what is said."""
-    from mantis.models.mfuyu import chat_mfuyu
-
-    generate, seen = model.generate, []
-
-    def listening(**inputs: Any) -> Any:
-        out = generate(**inputs)
-        seen.append((inputs["input_ids"][0].tolist(), out[0, inputs["input_ids"].shape[1] :].tolist()))
-        return out
-
-    model.generate = listening
-    history, turns = None, []
-    for text, images in toys.TALK:
-        shown = [Image.open(folder / f"{name}.png").convert("RGB") for name in images]
-        said, history = chat_mfuyu(
-            text, shown, model, processor, history=history, max_new_tokens=toys.REPLY, do_sample=False, num_beams=1
-        )
-        prompt, reply = seen[-1]
-        turns.append({"text": text, "images": images, "prompt": prompt, "reply": reply, "said": said})
-    del model.generate
-    return turns
 
 
 def made(folder: Path) -> dict[str, Any]:
     """Return what Mantis' Fuyu makes of the chats."""
     from mantis.models.conversation import conv_mfuyu_v1
+    from mantis.models.mfuyu import chat_mfuyu
     from mantis.train import data
 
     home = folder / "fuyu"
@@ -144,24 +111,24 @@ def made(folder: Path) -> dict[str, Any]:
     together = []
     for names in TOGETHER:
         batch = dict(data.Collator(processor)([read[name] for name in names]))
-        together.append({"rows": names, "logits": logits(model, batch), **learnt(model, batch)})
+        together.append({"rows": names, "logits": logits(model, batch), **toys.learnt(model, batch, WATCHED)})
     return {
         "files": {file.name: file.read_text() for file in sorted(home.glob("*.json"))},
-        "weights": [[name, list(value.shape)] for name, value in model.state_dict().items()],
+        "weights": list(shapes_of(model).items()),
         "chats": {name: trained(model, processor, row) for name, row in read.items()},
         "together": together,
-        "talk": chat(model, processor, folder),
+        "talk": toys.talk(chat_mfuyu, model, processor, folder),
     }
 
 
 def main(checkout: str) -> None:
     """Run the released code."""
     sys.path.insert(0, checkout)
-    toys.stub("av", "decord")
+    stub("av", "decord")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         toys.draw(folder)
-        toys.write(made(folder), Path(__file__).with_name("mantis_fuyu.json"))
+        write("mantis_fuyu", rounded(made(folder)), ascii_alone=False)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from tests.released import mantis_toys as toys
-from tests.released.drawn import weights
+from tests.released.making import fill, rounded, shapes_of, stub, write
 
 PX = 30
 VISION = {
@@ -104,7 +104,7 @@ def network_of(kind: str, tokenizer: Any, folder: Path) -> Any:
     if made is toys.llama_3:
         config.text_config._name_or_path = LLAMA_3
     model = LlavaForConditionalGeneration(config)
-    model.load_state_dict(weights((name, value.shape) for name, value in model.state_dict().items()))
+    fill(model)
     model.save_pretrained(folder)
     return model.eval()
 
@@ -126,42 +126,13 @@ def trained(model: Any, processor: Any, row: Any) -> dict[str, Any]:
         del batch["pixel_values"]  # the released code has no forward pass for it
     else:
         told["pixels"] = toys.projection(row["pixel_values"].flatten(1))
-    model.train()
-    out = model(**batch)
-    watched = model.get_submodule("language_model.model.layers.0.mlp.up_proj").weight
-    gradient = torch.autograd.grad(out.loss, watched)[0]
-    told |= {"loss": out.loss.item(), "gradient": toys.projection(gradient.flatten()[None])[0]}
+    told |= toys.learnt(model, batch, "language_model.model.layers.0.mlp.up_proj.weight")
     caught: list[Tensor] = []
     hook = model.multi_modal_projector.register_forward_hook(lambda _module, _args, made: caught.append(made))
-    model.eval()
     with torch.no_grad():
         told["logits"] = toys.projection(model(**batch).logits[0, :: toys.EVERY])
     hook.remove()
     return told | ({"features": toys.projection(torch.cat(caught))} if caught else {})
-
-
-def chat(model: Any, processor: Any, folder: Path) -> list[dict[str, Any]]:
-    """Return a talk's turns: ids that go in, ids that come out, what is said."""
-    from mantis.models.mllava import chat_mllava
-
-    generate, seen = model.generate, []
-
-    def listening(**inputs: Any) -> Tensor:
-        out: Tensor = generate(**inputs)
-        seen.append((inputs["input_ids"][0].tolist(), out[0, inputs["input_ids"].shape[1] :].tolist()))
-        return out
-
-    model.generate = listening
-    history, turns = None, []
-    for text, images in toys.TALK:
-        shown = [Image.open(folder / f"{name}.png").convert("RGB") for name in images]
-        said, history = chat_mllava(
-            text, shown, model, processor, history=history, max_new_tokens=toys.REPLY, do_sample=False, num_beams=1
-        )
-        prompt, reply = seen[-1]
-        turns.append({"text": text, "images": images, "prompt": prompt, "reply": reply, "said": said})
-    del model.generate
-    return turns
 
 
 def together(model: Any, processor: Any, rows: Any, folder: Path) -> dict[str, Any]:
@@ -181,6 +152,7 @@ def together(model: Any, processor: Any, rows: Any, folder: Path) -> dict[str, A
 def made(kind: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a kind of model makes of the chats, and what its tokenizer alone does."""
     from mantis.models.conversation import conv_templates
+    from mantis.models.mllava import chat_mllava
     from mantis.train import data
 
     home, llama_3 = folder / kind, KINDS[kind][2] is toys.llama_3
@@ -201,8 +173,8 @@ def made(kind: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         chats[name] = {each: trained(model, processor, row) for each, row in read.items()}
     files = {file.name: file.read_text() for file in sorted(home.glob("*.json"))}
     mine = {file: files.pop(file) for file in list(files) if "token" in file}
-    shapes = [[name, list(value.shape)] for name, value in model.state_dict().items()]
-    talk = chat(model, processor, folder)
+    shapes = list(shapes_of(model).items())
+    talk = toys.talk(chat_mllava, model, processor, folder)
     told = {"words": "llama_3" if llama_3 else "llama_2", "files": files, "weights": shapes}
     return told | {"chats": chats, "together": pair, "talk": talk}, {"files": mine, "chats": words}
 
@@ -210,7 +182,7 @@ def made(kind: str, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def main(checkout: str) -> None:
     """Run the released code."""
     sys.path.insert(0, checkout)
-    toys.stub("av", "decord")
+    stub("av", "decord")
     told: dict[str, Any] = {"words": {}, "models": {}}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -219,7 +191,7 @@ def main(checkout: str) -> None:
             model, words = made(kind, folder)
             told["models"][kind] = model
             assert told["words"].setdefault(model["words"], words) == words
-    toys.write(told, Path(__file__).with_name("mantis_llava.json"))
+    write("mantis_llava", rounded(told), ascii_alone=False)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ picture are written out below; none is flipped), timm, wandb, webdataset. Its we
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 import json
 import os
 import sys
@@ -22,16 +20,16 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM, MptConfig, MptForCausalLM
 
 from tests.released.drawn import picture, weight
-from tests.released.flamingo_toys import toy_tokenizer
+from tests.released.flamingo_toys import png_of, toy_tokenizer
+from tests.released.make_otter import PICTURES, TRANSFORMS, kept
+from tests.released.making import rounded, write
 
-HERE = Path(__file__).parent
 SIDE = 28
 TOWER = {
     "embed_dim": 16,
@@ -52,7 +50,6 @@ LANGUAGES: dict[str, tuple[type, Any, str, int]] = {
 }
 """Cross-attention before every fourth layer, as in OpenFlamingo-9B; before each, as in 3B; before each second, as in
 4B, whose language model is RedPajama's GPT-NeoX."""
-PICTURES = {"P_1": (1, 40, 30), "P_2": (2, 28, 28), "P_3": (3, 31, 77), "P_4": (4, 100, 20)}
 SEEN = {
     "apart": (["ab<image>cd ef<image>gh<image>"], [["P_1", "P_2", "P_3"]]),
     "shown": (
@@ -82,9 +79,6 @@ PAGES = (
 def stub(checkout: Path) -> None:
     """Let the released code be imported: what is not there is not called either, but for transforms of a picture."""
 
-    def compose(steps: list[Any]) -> Any:
-        return lambda value: functools.reduce(lambda now, step: step(now), steps, value)
-
     def resize(size: int, interpolation: object = None) -> Any:
         def shortest(image: Image.Image) -> Image.Image:
             scale = size / min(image.size)
@@ -102,9 +96,6 @@ def stub(checkout: Path) -> None:
 
         return centre
 
-    def normalise(mean: Any, std: Any) -> Any:
-        return lambda pixels: (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-
     names = (
         "torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.ops",
         "torchvision.ops.misc", "timm", "timm.models", "timm.models.layers", "timm.layers", "wandb", "webdataset",
@@ -113,12 +104,9 @@ def stub(checkout: Path) -> None:
     sys.modules.update({name: MagicMock(__spec__=None) for name in names})
     transforms = ModuleType("torchvision.transforms")
     steps = {
-        "Compose": compose,
+        **TRANSFORMS,
         "Resize": resize,
         "CenterCrop": crop,
-        "Normalize": normalise,
-        "ToTensor": lambda: lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255),
-        "InterpolationMode": SimpleNamespace(BICUBIC="bicubic"),
         "RandomResizedCrop": MagicMock(),
         "RandomHorizontalFlip": lambda p: lambda images: images,
     }
@@ -184,17 +172,6 @@ def draw(network: Any) -> dict[str, list[int]]:
     return shapes
 
 
-def rounded(values: Tensor) -> list[Any]:
-    """Return numbers of six digits."""
-    return [float(f"{value:.6g}") for value in values.detach().flatten().tolist()]
-
-
-def projected(logits_BTV: Tensor, mask_BT: Tensor) -> list[Any]:
-    """Return two fixed sums of the logits at each position that is no padding."""
-    sums = logits_BTV @ weight("basis", (2, logits_BTV.shape[-1])).T
-    return [rounded(row[kept.bool()]) for row, kept in zip(sums, mask_BT, strict=True)]
-
-
 def asked(network: Any, prepare: Any, tokenizer: Any, words: list[str], pictures: list[list[str]]) -> dict[str, Any]:
     """Return ids, logits and the reply with media and words cached."""
     tokenizer.padding_side = "left"
@@ -212,7 +189,7 @@ def asked(network: Any, prepare: Any, tokenizer: Any, words: list[str], pictures
     return {
         "ids": ids.tolist(),
         "mask": mask.tolist(),
-        "logits": projected(logits, mask),
+        "logits": kept(logits, mask),
         "greedy": made[:, ids.shape[1] :].tolist(),
     }
 
@@ -221,16 +198,11 @@ def trained(network: Any, prepare: Any, tokenizer: Any) -> dict[str, Any]:
     """Run one step of the released training on one batch of captions and one of pages."""
     from open_flamingo.train import data, train_utils
 
-    def file_of(name: str) -> str:
-        file = io.BytesIO()
-        picture(*PICTURES[name]).save(file, "PNG")
-        return base64.b64encode(file.getvalue()).decode()
-
     images = torch.stack([prepare(picture(*PICTURES[name])) for name, _ in CAPTIONS])
     captions = [images, data.preprocess_laion_text([words for _, words in CAPTIONS], tokenizer)]
     pages = []
     for words, alike, names in PAGES:
-        pictures = [{"image_base64": file_of(name)} for name in names]
+        pictures = [{"image_base64": png_of(*PICTURES[name])} for name in names]
         page = {"text_list": words, "similarity_matrix": alike, "image_info": pictures}
         pages.append(data.preprocess_interleaved([json.dumps(page)], tokenizer, prepare, 0.24, 1, 3, max_tokens=64))
     batches = [captions], [[torch.stack([page[0] for page in pages]), [page[1] for page in pages]]]
@@ -246,8 +218,8 @@ def trained(network: Any, prepare: Any, tokenizer: Any) -> dict[str, Any]:
                 "labels": labels.tolist(),
                 "shape": list(vision_x.shape),
                 "pixels": rounded(vision_x.flatten()[:: vision_x.numel() // 20]),
-                "logits": projected(found.logits, attention_mask),
-                "loss": rounded(found.loss)[0],
+                "logits": kept(found.logits, attention_mask),
+                "loss": rounded(found.loss),
             }
         )
         return (found.loss.requires_grad_(),)
@@ -294,7 +266,7 @@ def main(checkout: Path) -> None:
             "seen": {name: asked(network, prepare, tokenizer, *batch) for name, batch in SEEN.items()},
             "trained": trained(network, prepare, tokenizer),
         }
-    (HERE / "openflamingo.json").write_text(json.dumps(said, separators=(",", ":")) + "\n")
+    write("openflamingo", said)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ cross-attention are the released classes with smaller arguments; their published
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 import json
 import os
 import sys
@@ -28,10 +26,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.released.drawn import picture, weight
-from tests.released.flamingo_toys import toy_tokenizer
+from tests.released.flamingo_toys import png_of, projected, toy_tokenizer, write_instructions
+from tests.released.making import fill, rounded, shapes_of, write
 
-HERE = Path(__file__).parent
 SIDE = 224
 SMALL = {"resampler_depth": 2, "resampler_latents": 4, "cross_attn_heads": 2, "cross_attn_head_dim": 16}
 VISION = {
@@ -92,26 +89,33 @@ SEEN = {
 """Rows for the network alone: words, frames of a medium, pictures."""
 
 
+def compose(steps: list[Any]) -> Any:
+    """Return torchvision's transform of several."""
+    return lambda value: functools.reduce(lambda now, step: step(now), steps, value)
+
+
+def normalise(mean: Any, std: Any) -> Any:
+    """Return torchvision's transform of pixels to a mean of zero."""
+    return lambda pixels: (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+
+
+TRANSFORMS: dict[str, Any] = {
+    "Compose": compose,
+    "ToTensor": lambda: lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255),
+    "Normalize": normalise,
+    "InterpolationMode": SimpleNamespace(BICUBIC="bicubic"),
+}
+"""Those of torchvision that a picture of any size can be given to."""
+
+
 def stub(checkout: Path) -> None:
     """Let the released code be imported: what is not there is not called either, but for three transforms."""
-
-    def compose(steps: list[Any]) -> Any:
-        return lambda value: functools.reduce(lambda now, step: step(now), steps, value)
 
     def resize(size: tuple[int, int], interpolation: object) -> Any:
         return lambda image: image.resize(size[::-1], Image.Resampling.BICUBIC)
 
-    def normalise(mean: list[float], std: list[float]) -> Any:
-        return lambda pixels: (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-
     vision = ModuleType("torchvision")
-    vision.transforms = SimpleNamespace(  # type: ignore[attr-defined]
-        Compose=compose,
-        Resize=resize,
-        ToTensor=lambda: lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255),
-        Normalize=normalise,
-        InterpolationMode=SimpleNamespace(BICUBIC="bicubic"),
-    )
+    vision.transforms = SimpleNamespace(**TRANSFORMS, Resize=resize)  # type: ignore[attr-defined]
     sys.modules["torchvision"] = vision
     sys.path[:0] = [str(checkout), str(checkout / "src")]
     import peft  # noqa: F401
@@ -124,11 +128,6 @@ def stub(checkout: Path) -> None:
 
     for name in (*names, "torchvision"):
         del sys.modules[name]
-
-
-def rounded(values: Tensor) -> list[Any]:
-    """Return numbers of six digits."""
-    return [float(f"{value:.6g}") for value in values.detach().flatten().tolist()]
 
 
 def shrink(released: ModuleType) -> None:
@@ -146,11 +145,6 @@ def shrink(released: ModuleType) -> None:
     released.OtterPerceiverResampler, released.OtterGatedCrossAttentionBlock = resampler, gated
 
 
-def shapes_of(network: Any) -> dict[str, list[int]]:
-    """Return names and shapes of all that a checkpoint holds."""
-    return {name: list(value.shape) for name, value in network.state_dict().items()}
-
-
 def pixels_of(data: Any, names: list[str], frames: int) -> Tensor:
     """Return [1, T, F, C, H, W]; of no pictures a blank one, as the released data set has it."""
     if not names:
@@ -158,14 +152,19 @@ def pixels_of(data: Any, names: list[str], frames: int) -> Tensor:
     return data.process_images(names)[1].unflatten(0, (-1, frames))[None]
 
 
+def kept(logits_BTV: Tensor, mask_BT: Tensor) -> list[list[float]]:
+    """Return two fixed sums of the logits at each position that is no padding."""
+    rows = zip(projected(logits_BTV), mask_BT, strict=True)
+    return [rounded(row[mask.bool()].flatten()) for row, mask in rows]
+
+
 def seen(network: Any, pixels: Tensor, ids: Tensor, mask: Tensor, labels: Tensor | None = None) -> dict[str, Any]:
     """Return the logits of every position, projected, and the loss."""
     network.eval()
     with torch.no_grad():
         found = network(vision_x=pixels, lang_x=ids, attention_mask=mask, labels=labels)
-    basis = weight("basis", (2, found.logits.shape[-1]))
-    said = {"logits": [rounded(row[kept.bool()]) for row, kept in zip(found.logits @ basis.T, mask, strict=True)]}
-    return said if labels is None else said | {"loss": rounded(found.loss)[0]}
+    said = {"logits": kept(found.logits, mask)}
+    return said if labels is None else said | {"loss": rounded(found.loss)}
 
 
 def greedy(network: Any, pixels: Tensor, ids: Tensor, cached: bool) -> list[int]:
@@ -177,19 +176,9 @@ def greedy(network: Any, pixels: Tensor, ids: Tensor, cached: bool) -> list[int]
 
 def write_rows(folder: Path) -> None:
     """Write the data set's files."""
-    rows = {
-        name: {"instruction": asked, "answer": said, "image_ids": images, "rel_ins_ids": context}
-        for name, (asked, said, images, context) in ROWS.items()
-    }
-    encoded = []
-    for number, width, height in PICTURES.values():
-        file = io.BytesIO()
-        picture(number, width, height).save(file, "PNG")
-        encoded.append(base64.b64encode(file.getvalue()).decode())
+    encoded = [png_of(*sizes) for sizes in PICTURES.values()]
     pandas.DataFrame({"base64": encoded}, index=list(PICTURES)).to_parquet(folder / "X.parquet")
-    for name, (_, keys) in GROUPS.items():
-        (folder / f"{name}_train.json").write_text(json.dumps({key: ROWS[key][3] for key in keys}))
-    (folder / "X_instructions.json").write_text(json.dumps({"data": rows}))
+    write_instructions(folder, ROWS, GROUPS)
 
 
 def arguments(tokenizer: Any, form: str) -> Any:
@@ -264,7 +253,7 @@ def trained(network: Any, folder: Path, name: str, args: Any) -> dict[str, Any]:
         "mask": given["mask"].tolist(),
         "labels": given["labels"].tolist(),
         "grads": {
-            key: float(f"{value:.6g}")
+            key: rounded(value)
             for key, value in grads.items()
             if key.endswith(("latents", "3.gated_cross_attn_layer.attn.to_kv.weight"))
         },
@@ -308,11 +297,10 @@ def main(checkout: Path) -> None:
             **{k: v for k, v in settings.items() if k != "text_config"},
         )
         network = released.OtterForConditionalGeneration(config).float().eval()
-        network.load_state_dict({name: weight(name, value.shape) for name, value in network.state_dict().items()})
         tokenizer = network.text_tokenizer
         mine: dict[str, Any] = {
             "config": json.loads(config.to_json_string(use_diff=False)),
-            "shapes": shapes_of(network),
+            "shapes": fill(network),
         }
         mine["tokens"] = {token: tokenizer.convert_tokens_to_ids(token) for token in tokenizer.all_special_tokens}
         args = arguments(tokenizer, "simple")
@@ -339,7 +327,7 @@ def main(checkout: Path) -> None:
                 for form in ("llama2", "idefics")
             }
         said["networks"][kind] = mine
-    (HERE / "otter.json").write_text(json.dumps(said, separators=(",", ":"), ensure_ascii=True) + "\n")
+    write("otter", said)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ first letter).
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import os
 import sys
@@ -25,11 +23,10 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from tests.released.drawn import picture, weight
-from tests.released.flamingo_toys import toy_tokenizer
-from tests.released.make_otter import LLAMA, MPT, PICTURES, SIDE, SMALL, VISION, seen, shapes_of, shrink, stub
+from tests.released.flamingo_toys import png_of, toy_tokenizer, write_instructions
+from tests.released.make_otter import LLAMA, MPT, PICTURES, SIDE, SMALL, VISION, seen, shrink, stub
+from tests.released.making import fill, write
 
-HERE = Path(__file__).parent
 ROWS = {
     "LACONV_1_0": ("What is the cat doing?", "It sits on the chair.", ["P_1"], []),
     "LACONV_1_1": ("Is it a cat?", "Yes.", ["P_1"], ["LACONV_1_0"]),
@@ -54,19 +51,8 @@ NETWORKS = {"llama": (LLAMA, 2), "mpt": (MPT, 1)}
 
 def write_rows(folder: Path) -> None:
     """Write the data set's files, as they were then."""
-    encoded = {}
-    for name, (number, width, height) in PICTURES.items():
-        file = io.BytesIO()
-        picture(number, width, height).save(file, "PNG")
-        encoded[name] = base64.b64encode(file.getvalue()).decode()
-    (folder / "X.json").write_text(json.dumps(encoded))
-    rows = {
-        name: {"instruction": asked, "answer": said, "image_ids": images, "rel_ins_ids": context}
-        for name, (asked, said, images, context) in ROWS.items()
-    }
-    (folder / "X_instructions.json").write_text(json.dumps({"data": rows}))
-    for name, (_, keys) in GROUPS.items():
-        (folder / f"{name}_train.json").write_text(json.dumps({key: ROWS[key][3] for key in keys}))
+    (folder / "X.json").write_text(json.dumps({name: png_of(*sizes) for name, sizes in PICTURES.items()}))
+    write_instructions(folder, ROWS, GROUPS)
 
 
 def trained(network: Any, folder: Path, name: str) -> dict[str, Any]:
@@ -127,13 +113,12 @@ def main(checkout: Path) -> None:
     for kind, (text, every) in NETWORKS.items():
         network = released.OtterForConditionalGeneration(OtterConfig(dict(VISION), json.loads(json.dumps(text)), every))
         network = network.float().eval()
-        network.load_state_dict({name: weight(name, value.shape) for name, value in network.state_dict().items()})
         said["networks"][kind] = {
             "config": json.loads(network.config.to_json_string(use_diff=False)),
-            "shapes": shapes_of(network),
+            "shapes": fill(network),
             "trained": {name: trained(network, Path.cwd(), name) for name in GROUPS},
         }
-    (HERE / "otter_paper.json").write_text(json.dumps(said, separators=(",", ":")) + "\n")
+    write("otter_paper", said)
 
 
 if __name__ == "__main__":

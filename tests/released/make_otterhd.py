@@ -17,11 +17,10 @@ from typing import Any
 
 import torch
 
-from tests.released.drawn import weight
 from tests.released.flamingo_toys import fuyu_tokenizer
-from tests.released.make_otter import PICTURES, ROWS, arguments, data_set, rounded, shapes_of, stub, write_rows
+from tests.released.make_otter import PICTURES, ROWS, arguments, data_set, kept, stub, write_rows
+from tests.released.making import fill, rounded, write
 
-HERE = Path(__file__).parent
 RESOLUTION = (90, 60)
 TEXT = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -44,7 +43,7 @@ def main(checkout: Path) -> None:
         text_config=dict(TEXT, model_type="persimmon", vocab_size=len(tokenizer)), **TEXT, vocab_size=len(tokenizer)
     )
     network = FuyuForCausalLM(config).float().eval()
-    network.load_state_dict({name: weight(name, value.shape) for name, value in network.state_dict().items()})
+    shapes = fill(network)
 
     class Processor(FuyuProcessor):
         """The released one, told the toy's number."""
@@ -65,20 +64,19 @@ def main(checkout: Path) -> None:
     inputs = prepare_fuyu(args, processor, batch, RESOLUTION)
     with torch.no_grad():
         found = network(**inputs)
-    sums = found.logits @ weight("basis", (2, found.logits.shape[-1])).T
     said = {
         "resolution": RESOLUTION,
         "pictures": PICTURES,
         "rows": ROWS,
         "groups": {"one": ["IMAGE_TEXT", ["X_1", "X_2"]]},
         "config": json.loads(network.config.to_json_string(use_diff=False)),
-        "shapes": shapes_of(network),
+        "shapes": shapes,
         **{key: inputs[key].tolist() for key in ("input_ids", "attention_mask", "labels")},
         "patches": [rounded(patches.flatten()[::500]) for patches in inputs["image_patches"]],
-        "logits": [rounded(row[kept.bool()]) for row, kept in zip(sums, inputs["attention_mask"], strict=True)],
-        "loss": rounded(found.loss)[0],
+        "logits": kept(found.logits, inputs["attention_mask"]),
+        "loss": rounded(found.loss),
     }
-    (HERE / "otterhd.json").write_text(json.dumps(said, separators=(",", ":")) + "\n")
+    write("otterhd", said)
 
 
 if __name__ == "__main__":

@@ -21,15 +21,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
 
-from tests.released.drawn import picture, weights
-from tests.released.idefics2s import SCORED, seen_rows, write_folder
+from tests.released.drawn import picture
+from tests.released.idefics2s import SCORED, eager, seen_rows, write_folder
+from tests.released.making import rounded, stub, write
 
 NAMES = ["visual quality", "temporal consistency", "dynamic degree", "text-to-video alignment", "factual consistency"]
 VIDEOS: list[dict[str, Any]] = [
@@ -49,8 +50,7 @@ REPLIES = [
 def main(mantis: str, videoscore: str) -> None:
     """Make all cases and write them."""
     sys.path[:0] = [mantis, f"{videoscore}/benchmark"]
-    for absent in ("av", "decord", "fire"):
-        sys.modules[absent] = ModuleType(absent)
+    stub("av", "decord", "fire")
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
@@ -58,8 +58,7 @@ def main(mantis: str, videoscore: str) -> None:
             made = everything(Path(place), Path(videoscore))
         finally:
             os.chdir(here)
-    out = Path(__file__).with_name("videoscore.json")
-    out.write_text(json.dumps(made, separators=(",", ":")) + "\n")
+    write("videoscore", made)
 
 
 def everything(place: Path, videoscore: Path) -> dict[str, Any]:
@@ -116,11 +115,7 @@ def opened(place: Path, *, spaces: str, pad: int | None = None) -> tuple[Any, An
     )
     processor = transformers.AutoProcessor.from_pretrained(folder)
     config = transformers.AutoConfig.from_pretrained(folder)
-    config._attn_implementation = "eager"
-    network = Idefics2ForSequenceClassification(config).eval()
-    shapes = {name: list(weight.shape) for name, weight in network.state_dict().items()}
-    network.load_state_dict(weights(shapes.items()))
-    return processor, network, shapes
+    return processor, *eager(Idefics2ForSequenceClassification, config)
 
 
 def cases(place: Path) -> dict[str, Any]:
@@ -146,8 +141,8 @@ def cases(place: Path) -> dict[str, Any]:
             found = network(**batch)
             states = network.model(**{name: batch[name] for name in batch if name != "labels"}).last_hidden_state
         ids = batch["input_ids"][0].tolist()
-        row = {"ids": ids, "labels": batch["labels"][0].tolist(), "scores": digits(found.logits[0])}
-        row |= {"loss": digits(found.loss[None])[0], "last": digits(network.score(states[0, -1]))}
+        row = {"ids": ids, "labels": batch["labels"][0].tolist(), "scores": rounded(found.logits[0])}
+        row |= {"loss": rounded(found.loss), "last": rounded(network.score(states[0, -1]))}
         made["trained"].append(row | {"states": seen_rows(states[0])[:: max(1, len(ids) // 12)]})
         video = VIDEOS[number]
         frames = [f"images/{video['id']}/{each.name}" for each in sorted(Path("images", video["id"]).iterdir())]
@@ -158,8 +153,8 @@ def cases(place: Path) -> dict[str, Any]:
         found = padded(**collator([scored[0], scored[3]]))
     made["pair"] = {
         "rows": [0, 3],
-        "scores": [digits(each) for each in found.logits],
-        "loss": digits(found.loss[None])[0],
+        "scores": rounded(found.logits),
+        "loss": rounded(found.loss),
     }
     talk = data.ChatDataset(
         processor, "train_conv.json", "json", "talk", "train", 4096, conv_templates["idefics_2"], num_proc=1
@@ -238,11 +233,6 @@ def quiet() -> Iterator[None]:
     """Leave out what released code prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
-
-
-def digits(values: torch.Tensor) -> list[float]:
-    """Return numbers of six digits."""
-    return [float(f"{value:.6g}") for value in values.tolist()]
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.models.pictures import encoded, pixels_of
 from tests.released import mantis_toys as toys
-from tests.released.drawn import weights
+from tests.released.drawn import save_weights
 from triptych.core.plugins import find
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
 from triptych.data.batch import Batch, collate, pad_left
@@ -44,7 +43,7 @@ def opened(
     folder.mkdir()
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    save_file(weights(shapes), folder / "model.safetensors", metadata={"format": "pt"})
+    save_weights(folder, shapes)
     (folder / "triptych.json").write_text(json.dumps({"template": template}))
     return open_model(folder)
 

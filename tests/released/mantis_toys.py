@@ -1,19 +1,20 @@
-"""What the makers and tests of Mantis share: chats, their pictures, tokenizers of three kinds, rounded numbers."""
+"""What the makers and tests of Mantis share: chats, their pictures, tokenizers of three kinds, numbers of vectors."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
 from torch import Tensor
 
+from tests.released import toy_tokenizers
 from tests.released.drawn import picture, weight
+from tests.released.toy_tokenizers import BYTES, LETTERS
 
 SIZES = {"a": (40, 30), "b": (33, 57), "c": (97, 20), "d": (31, 31), "e": (21, 64), "small": (12, 9)}
 """Width and height of each picture; each has a number of its own: its place in this list."""
@@ -66,21 +67,9 @@ def draw(folder: Path) -> None:
     (folder / "train.json").write_text(json.dumps([*CHATS, SMALL]))
 
 
-def stub(*names: str) -> None:
-    """Put empty modules where released code imports what it does not use here."""
-    for name in names:
-        module = ModuleType(name)
-        module.__spec__ = ModuleSpec(name, None)
-        sys.modules[name] = module
-
-
 # Tokenizers.
 
 MARKS_OF_LLAMA_3 = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
-LLAMA_3_CUTS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 WORDS = (
     "system",
     "user",
@@ -104,60 +93,23 @@ def _joined(words: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def llama_3() -> Tokenizer:
-    """Return bytes and a few words in Llama 3's manner: its cuts, line ends in pairs, its marks behind the words."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    """Return bytes and a few words, line ends in pairs."""
     words = [word.replace(" ", "Ġ") for word in WORDS]
-    merges = _joined([*words, "ĊĊ", "ĠĠ", ".Ċ"])
-    vocabulary = {token: number for number, token in enumerate([*alphabet, *(a + b for a, b in merges)])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    cuts = pre_tokenizers.Split(Regex(LLAMA_3_CUTS), "isolated")
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cuts, level])
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in MARKS_OF_LLAMA_3])
-    return tokenizer
+    return toy_tokenizers.llama_3(_joined([*words, "ĊĊ", "ĠĠ", ".Ċ"]), MARKS_OF_LLAMA_3)
 
 
 def llama_2() -> Tokenizer:
-    """Return pieces with bytes for the rest in Llama 2's manner: a space before each run of words."""
-    letters = [chr(code) for code in range(33, 127)] + ["▁"]
-    words = ["▁" + word.strip() for word in WORDS] + ["ASSISTANT", "USER", "image", "▁▁"]
-    merges = _joined(words)
-    control = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    tokens = dict.fromkeys([*control, *letters, *(a + b for a, b in merges)])
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    tokenizer = Tokenizer(
-        models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
-    )
-    _spaced(tokenizer)
-    tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in control[:3]])
-    return tokenizer
+    """Return letters and a few words."""
+    merges = _joined(["▁" + word.strip() for word in WORDS] + ["ASSISTANT", "USER", "image", "▁▁"])
+    control = ("<unk>", "<s>", "</s>")
+    tokens = dict.fromkeys([*control, *BYTES, *LETTERS, "▁", *(left + right for left, right in merges)])
+    return toy_tokenizers.llama_2(tokens, merges, control)
 
 
 def fuyu() -> Tokenizer:
-    """Return pieces with scores in Fuyu's manner: its marks are pieces, a space before each run of words."""
-    marks = [
-        "<unk>",
-        "<s>",
-        "</s>",
-        "|ENDOFTEXT|",
-        "|SPEAKER|",
-        "|NEWLINE|",
-        *(f"<0x{byte:02X}>" for byte in range(256)),
-    ]
+    """Return letters, line ends and a few words."""
     words = ["▁", *("▁" + word.strip() for word in WORDS), "ASSISTANT", "USER", "image", "SPEAKER", "▁▁"]
-    scored = [(mark, 0.0) for mark in marks] + [(word, -3.0) for word in dict.fromkeys(words)]
-    scored += [(chr(code), -6.0) for code in range(33, 127)] + [("\n", -6.0)]
-    tokenizer = Tokenizer(models.Unigram(scored, 0, True))
-    _spaced(tokenizer)
-    tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks[:4]])
-    return tokenizer
-
-
-def _spaced(tokenizer: Tokenizer) -> None:
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    tokenizer.decoder = decoders.Sequence(parts)
+    return toy_tokenizers.fuyu(words, [*LETTERS, "\n"])
 
 
 # Numbers.
@@ -174,17 +126,35 @@ def spans(flags: Sequence[bool]) -> list[list[int]]:
     return [list(edge) for edge in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def rounded(values: Any) -> Any:
-    """Return numbers with six significant digits, as JSON holds them."""
-    if isinstance(values, Tensor):
-        return rounded(values.tolist())
-    if isinstance(values, dict):
-        return {name: rounded(each) for name, each in values.items()}
-    if isinstance(values, list):
-        return [rounded(each) for each in values]
-    return float(f"{values:.6g}") if isinstance(values, float) else values
+# What released code makes of them.
 
 
-def write(told: Mapping[str, Any], file: Path) -> None:
-    """Write a maker's JSON."""
-    file.write_text(json.dumps(rounded(dict(told)), ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+def learnt(model: Any, batch: Mapping[str, Any], watched: str) -> dict[str, Any]:
+    """Return the loss of a batch as training computes it, and a number of its gradient at a weight."""
+    model.train()
+    out = model(**batch)
+    gradient = torch.autograd.grad(out.loss, model.get_parameter(watched))[0]
+    model.eval()
+    return {"loss": out.loss.item(), "gradient": projection(gradient.flatten()[None])[0]}
+
+
+def talk(chat: Any, model: Any, processor: Any, folder: Path) -> list[dict[str, Any]]:
+    """Return a talk's turns by a chat of the released code: ids that go in, ids that come out, what is said."""
+    generate, seen = model.generate, []
+
+    def listening(**inputs: Any) -> Tensor:
+        out: Tensor = generate(**inputs)
+        seen.append((inputs["input_ids"][0].tolist(), out[0, inputs["input_ids"].shape[1] :].tolist()))
+        return out
+
+    model.generate = listening
+    history, turns = None, []
+    for text, images in TALK:
+        shown = [Image.open(folder / f"{name}.png").convert("RGB") for name in images]
+        said, history = chat(
+            text, shown, model, processor, history=history, max_new_tokens=REPLY, do_sample=False, num_beams=1
+        )
+        prompt, reply = seen[-1]
+        turns.append({"text": text, "images": images, "prompt": prompt, "reply": reply, "said": said})
+    del model.generate
+    return turns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
 from tests.models.pictures import pixels_of
-from tests.released.idefics2s import LATENTS, seen_rows, write_folder, write_pictures, write_weights
+from tests.released.idefics2s import LATENTS, same, seen_rows, write_chats, write_folder, write_weights
+from tests.released.making import made_of
 from triptych.core.records import Answer, Example, ImageRef
 from triptych.data.batch import collate
 from triptych.data.format import load_examples
@@ -25,7 +25,7 @@ from triptych.infer.local import LocalResponder
 from triptych.models.family import Model, Seen, open_model
 from triptych.models.features import FeatureStore
 
-RELEASED: dict[str, Any] = json.loads(Path(__file__).with_name("idefics2.json").read_text(encoding="utf-8"))
+RELEASED = made_of("idefics2")
 CASES: dict[str, Any] = RELEASED["cases"]
 NAMES = [chat["id"] for chat in RELEASED["chats"]]
 
@@ -33,8 +33,7 @@ NAMES = [chat["id"] for chat in RELEASED["chats"]]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("mantis")
-    write_pictures(made / "pictures", RELEASED["sizes"])
-    (made / "chat.json").write_text(json.dumps(RELEASED["chats"]))
+    write_chats(made, RELEASED)
     return made
 
 
@@ -80,7 +79,7 @@ def test_pixels_are_those_of_its_processor(case: str, models: Mapping[str, Model
         seen = models[case].pixels(load_image(ImageRef(str(place / "pictures" / f"{number}.png"))))
         real = seen.values[:, -1] > 0
         assert [[int(part.any(0).sum()), int(part.any(1).sum())] for part in real] == alone["sizes"]
-        close(seen_rows(seen.values[:, :-1].flatten(1), 3), alone["pixels"])
+        same(seen_rows(seen.values[:, :-1].flatten(1), 3), alone["pixels"])
 
 
 def test_features_of_a_picture_alone_are_those_there(models: Mapping[str, Model], place: Path) -> None:
@@ -89,7 +88,7 @@ def test_features_of_a_picture_alone_are_those_there(models: Mapping[str, Model]
         seen = model.pixels(load_image(ImageRef(str(place / "pictures" / f"{number}.png"))))
         with torch.no_grad():
             (tokens_KH,) = model.project(model.encode([seen]))
-        close(seen_rows(tokens_KH.flatten()[None], 3), alone["features"])
+        same(seen_rows(tokens_KH.flatten()[None], 3), alone["features"])
 
 
 @pytest.mark.parametrize("case", ["prepend", "split"])
@@ -104,9 +103,9 @@ def test_features_logits_and_loss_are_those_there_beside_the_same_pictures(
         if features:
             tokens = model.project(features)
             parts = [tokens[slot.image].view(-1, LATENTS * tokens[0].shape[-1]) for slot in batch.slots]
-            close(seen_rows(torch.cat(parts), 3), row["features"])
+            same(seen_rows(torch.cat(parts), 3), row["features"])
         logits_BTV = model.head(model.hidden(model.weave(batch, features)))
-    close(seen_rows(logits_BTV[0]), row["logits"])
+    same(seen_rows(logits_BTV[0]), row["logits"])
     assert loss_of(logits_BTV, [row]) == pytest.approx(row["loss"], rel=1e-4)
 
 
@@ -120,7 +119,7 @@ def test_logits_are_those_of_the_network_that_its_example_opens(
     with torch.no_grad():
         features = model.encode(pixels_of(model, batch.images))
         logits_TV = model.head(model.hidden(model.weave(batch, features)))[0]
-    close(seen_rows(logits_TV[::4]), row["plain"])
+    same(seen_rows(logits_TV[::4]), row["plain"])
 
 
 @pytest.mark.parametrize("name", ["one", "words alone", "marks in front", "four", "one size", "wide"])
@@ -188,7 +187,3 @@ def loss_of(logits_BTV: Tensor, rows: Sequence[Mapping[str, Any]]) -> float:
 def row_of(case: str, name: str) -> dict[str, Any]:
     row: dict[str, Any] = CASES[case]["rows"][NAMES.index(name)]
     return row
-
-
-def close(found: Sequence[Sequence[float]], expected: Sequence[Sequence[float]]) -> None:
-    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-4, atol=1e-4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tests.models.pictures import pixels_of
-from tests.released.idefics2s import seen_rows, write_pictures, write_weights
+from tests.released.idefics2s import same, seen_rows, write_chats, write_weights
 from tests.released.idefics3s import TILE, write_folder
+from tests.released.making import made_of
 from triptych.core.records import Example
 from triptych.data.batch import collate
 from triptych.data.format import load_examples
 from triptych.data.plan.rendering import tokens_of
 from triptych.models.family import Model, open_model
 
-RELEASED: dict[str, Any] = json.loads(Path(__file__).with_name("idefics3.json").read_text(encoding="utf-8"))
+RELEASED = made_of("idefics3")
 CASES: dict[str, Any] = RELEASED["cases"]
 NAMES = [chat["id"] for chat in RELEASED["chats"]]
 
@@ -28,8 +28,7 @@ NAMES = [chat["id"] for chat in RELEASED["chats"]]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("mantis")
-    write_pictures(made / "pictures", RELEASED["sizes"])
-    (made / "chat.json").write_text(json.dumps(RELEASED["chats"]))
+    write_chats(made, RELEASED)
     return made
 
 
@@ -66,17 +65,13 @@ def test_a_conversation_is_to_ours_what_it_is_there(
         features = model.encode(pictures)
         if features:
             shown = torch.cat([pictures[slot.image].values for slot in batch.slots])
-            close(seen_rows(shown.flatten(1), 3), row["pixels"])
+            same(seen_rows(shown.flatten(1), 3), row["pixels"])
             tokens = model.project(features)
             parts = [tokens[slot.image].unflatten(0, (-1, 169)).flatten(1) for slot in batch.slots]
-            close(seen_rows(torch.cat(parts), 3), row["features"])
+            same(seen_rows(torch.cat(parts), 3), row["features"])
         logits_TV = model.head(model.hidden(model.weave(batch, features)))[0]
     words = [at for at, each in enumerate(ids) if each != model.image_token_id]
-    close(seen_rows(logits_TV[words]), row["logits"])
+    same(seen_rows(logits_TV[words]), row["logits"])
     # There what is not learnt is learnt as an image token: it was meant to be left out, and the loss takes it.
     wanted = [each if learnt else model.image_token_id for each, learnt in zip(ids, ours.trained, strict=True)]
     assert cross_entropy(logits_TV[:-1], torch.tensor(wanted[1:])).item() == pytest.approx(row["loss"], rel=1e-4)
-
-
-def close(found: list[list[float]], expected: list[list[float]]) -> None:
-    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-4, atol=1e-4)

@@ -14,16 +14,25 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from transformers import Qwen2Tokenizer
 
-from tests.released.drawn import weight, weights
-from tests.released.llava_given import IMAGE, close, one_each, shown
-from tests.released.llava_shared import by_position, draw, folded, save_qwen_tokenizer
+from tests.released.drawn import save_weights, weight
+from tests.released.llava_given import (
+    IMAGE,
+    before,
+    check_batch,
+    check_numbers,
+    close,
+    one_each,
+    read_rows,
+    shown,
+    write_tower,
+)
+from tests.released.llava_shared import by_position, folded, save_qwen_tokenizer
+from tests.released.making import made_of
 from triptych.core.errors import ModelError
 from triptych.core.records import Example
 from triptych.data.batch import Batch, collate
-from triptych.data.format import load_examples
 from triptych.data.media.images import load_image
 from triptych.data.plan.rendering import tokens_of
 from triptych.data.template import find_template, render
@@ -33,41 +42,34 @@ from triptych.models.family import Model, open_model
 from triptych.models.features import FeatureStore
 from triptych.train.loss import supervised_loss
 
-MADE: Mapping[str, Any] = json.loads(Path(__file__).with_name("llava_interleave.json").read_text(encoding="utf-8"))
+MADE = made_of("llava_interleave")
 CASES = ("interleave", "onevision", "brought_down", "pad")
 VIDEOS = ("video_grid", "video_frame", "video_average")
 """Videos whose new lines stand elsewhere, or whose frames are pooled otherwise, than LLaVA-OneVision's."""
 
 
 class Opened(NamedTuple):
-    """A case: its model and its rows."""
+    """A case: what the released code made, our model and its rows."""
 
     name: str
+    made: Mapping[str, Any]
     model: Model
     rows: Mapping[str, Example]
-
-    @property
-    def made(self) -> Mapping[str, Any]:
-        """What the released code made."""
-        found: Mapping[str, Any] = MADE[self.name]
-        return found
 
 
 def save(folder: Path, case: Mapping[str, Any]) -> None:
     """Write a checkpoint in the layout of the released code, and the tower that it names."""
     tower = folder.with_name("tower")
     side = MADE["tower"]["image_size"]
-    for each in (folder, tower):
-        each.mkdir()
-    (tower / "config.json").write_text(json.dumps({"model_type": "siglip_vision_model", **MADE["tower"]}))
+    folder.mkdir()
     images = {"image_processor_type": "SiglipImageProcessor", "size": {"height": side, "width": side}, "resample": 3}
     means = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255}
-    (tower / "preprocessor_config.json").write_text(json.dumps(images | means))
+    write_tower(tower, {"model_type": "siglip_vision_model", **MADE["tower"]}, images | means)
     named = {"architectures": ["LlavaQwenForCausalLM"], "model_type": "llava_qwen", "mm_vision_tower": str(tower)}
     (folder / "config.json").write_text(json.dumps({**case["config"], **named}))
     tied = case["config"]["tie_word_embeddings"]
     shapes = [(name, shape) for name, shape in MADE["shapes"].items() if not tied or name != "lm_head.weight"]
-    save_file(weights(shapes), folder / "model.safetensors", metadata={"format": "pt"})
+    save_weights(folder, shapes)
     save_qwen_tokenizer(folder)
     Qwen2Tokenizer.from_pretrained(folder).save_pretrained(folder)  # tokenizer.json, which released folders have, too
     (folder / "triptych.json").write_text('{"template": "llava_qwen_1_5"}')
@@ -86,11 +88,9 @@ def opened(name: str, folder: Path) -> Opened:
     head = model.network.get_output_embeddings().weight
     with torch.no_grad():
         head[model.image_token_id] = weight(own, MADE["shapes"][own])[model.image_token_id]
-    draw(folder, case["rows"])
-    (folder / "rows.json").write_text(json.dumps(case["rows"]))
     frames = Frames(n=10, way="linspace")
-    read = load_examples(f"llava:{folder / 'rows.json'}", on_bad="raise").examples
-    return Opened(name, model, {each.id: take_frames(each, frames, Random(0))[0] for each in read})
+    rows = {each.id: take_frames(each, frames, Random(0))[0] for each in read_rows(folder, case["rows"])}
+    return Opened(name, case, model, rows)
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -129,13 +129,8 @@ def test_features_stand_where_they_should_and_logits_and_loss_are_equal(case: Op
     model, tokens = case.model, case.made["tokens"]
     for name in row_names(case.name):
         made, batch = case.made["outcomes"][name], batch_of(case, name)
-        with torch.no_grad():
-            woven = model.weave(batch, model.encode(shown(case.model, batch)))
-            hidden = model.hidden(woven)
-            logits = model.head(hidden)[0, :, :tokens]
-            loss = supervised_loss(model, hidden, batch.labels_BT, step_tokens=batch.trained_tokens)
-        assert close(by_position(woven.embeds_BTH[0]), made["given"]), name
-        assert close(by_position(logits), made["logits"]), name
+        hidden, _ = check_numbers(model, batch, made, tokens=tokens, name=name)
+        loss = supervised_loss(model, hidden, batch.labels_BT, step_tokens=batch.trained_tokens)
         assert loss.item() == pytest.approx(made["loss"], abs=1e-5), name
 
 
@@ -150,9 +145,7 @@ def test_two_rows_in_a_batch_have_the_released_batchs_loss(case: Opened) -> None
             loss = supervised_loss(model, hidden, batch.labels_BT, step_tokens=batch.trained_tokens)
             ours = model.head(hidden)
         assert loss.item() == pytest.approx(expected, abs=1e-5)
-        for row, theirs in enumerate(logits):
-            length = int((batch.segments_BT[row] >= 0).sum())
-            assert close(by_position(ours[row, :length, :tokens]), theirs[:length])
+        check_batch(ours[..., :tokens], batch, logits)
 
 
 def test_greedy_replies_are_the_released_ones(case: Opened) -> None:
@@ -164,9 +157,8 @@ def test_greedy_replies_are_the_released_ones(case: Opened) -> None:
         if name == "answered":
             continue  # without its reply it has one picture, which is shown otherwise
         row = case.rows[name]
-        said = case.made["outcomes"][name]["reply"]
+        kept = before(case.made["outcomes"][name]["reply"], stop)
         (answer,) = responder.answer([Example(name, row.turns[:-1])], max_tokens=6)
-        kept = said[: said.index(stop)] if stop in said else said
         assert answer.text == model.tokenizer.decode(kept, skip_special_tokens=True), name  # type: ignore[union-attr]
         found += len(kept)
     assert found > 3 * len(case.rows)

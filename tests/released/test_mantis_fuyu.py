@@ -12,6 +12,7 @@ import torch
 
 from tests.models.pictures import encoded, logits_of, pixels_of
 from tests.released import mantis_toys as toys
+from tests.released.making import made_of
 from tests.released.mantis_ours import check_talk, close, enlarged, learnt, opened, read
 from triptych.core.records import Example
 from triptych.data.batch import collate
@@ -19,7 +20,7 @@ from triptych.data.plan.rendering import tokens_of
 from triptych.data.template import find_template
 from triptych.models.family import Model
 
-TOLD: dict[str, Any] = json.loads(Path(__file__).with_name("mantis_fuyu.json").read_text(encoding="utf-8"))
+TOLD = made_of("mantis_fuyu")
 WATCHED = "layers.0.mlp.dense_h_to_4h.weight"
 CHATS = [name for name in TOLD["chats"] if name not in ("words", "reply", "small")]
 """Without those that differ as ``mantis_fuyu`` says, and with no picture below 16 pixels."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from tests.models.pictures import encoded, logits_of, pixels_of
 from tests.released import mantis_toys as toys
+from tests.released.making import made_of
 from tests.released.mantis_ours import check_talk, close, enlarged, learnt, opened, read
 from triptych.core.records import Example
 from triptych.data.batch import collate
@@ -19,7 +19,7 @@ from triptych.data.plan.rendering import tokens_of
 from triptych.data.template import Encoded, find_template
 from triptych.models.family import Model
 
-TOLD: dict[str, Any] = json.loads(Path(__file__).with_name("mantis_llava.json").read_text(encoding="utf-8"))
+TOLD = made_of("mantis_llava")
 TEMPLATES = {"llama_3": "mantis_llama_3", "llama_2": "mantis_mllava_v1"}
 WATCHED = "layers.0.mlp.up_proj.weight"
 CHATS = [*toys.SAID]

@@ -9,15 +9,13 @@ from itertools import chain
 
 import pytest
 import torch
-from torch import Tensor
 
-from tests.released.flamingo_folders import Said, build, kept, opened, pixels, projected, said_of
+from tests.released.flamingo_folders import CLOSE, Said, build, opened, pixels, same_logits
+from tests.released.making import made_of
 from triptych.models.families.flamingo import FlamingoModel
 
-SAID = said_of("openflamingo")
+SAID = made_of("openflamingo")
 NETWORKS: dict[str, Said] = SAID["networks"]
-CLOSE = {"atol": 3e-5, "rtol": 1e-4}
-"""The numbers were kept with six digits."""
 VISION = {
     "model_type": "clip_vision_model",
     "hidden_size": 32,
@@ -47,11 +45,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FlamingoModel]
         (folder / "triptych.json").write_text('{"template": "mantis_openflamingo"}')
         made[kind] = opened(folder)
     return made
-
-
-def same_logits(found_BTV: Tensor, wanted: list[list[float]], mask_BT: Tensor) -> None:
-    for logits_TV, row, mask_T in zip(found_BTV, wanted, mask_BT, strict=True):
-        assert torch.allclose(projected(logits_TV)[mask_T.bool()], kept(row), **CLOSE)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

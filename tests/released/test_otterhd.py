@@ -6,21 +6,19 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from tests.models.pictures import encoded, logits_of, pixels_of
-from tests.released.drawn import picture, weights
-from tests.released.flamingo_folders import batch_of, kept, labels_of, projected, said_of
-from tests.released.flamingo_toys import fuyu_tokenizer
+from tests.released.drawn import picture, save_weights
+from tests.released.flamingo_folders import CLOSE, batch_of, kept, labels_of
+from tests.released.flamingo_toys import fuyu_tokenizer, projected
+from tests.released.making import made_of
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.media.images import load_image, measure
 from triptych.data.template import Encoded
 from triptych.models.family import Model, open_model
 from triptych.train.loss import supervised_loss
 
-SAID = said_of("otterhd")
-CLOSE = {"atol": 3e-5, "rtol": 1e-4}
-"""The numbers were kept with six digits."""
+SAID = made_of("otterhd")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
     (folder / "triptych.json").write_text('{"template": "otterhd"}')
-    save_file(weights(SAID["shapes"].items()), folder / "model.safetensors", metadata={"format": "pt"})
+    save_weights(folder, SAID["shapes"].items())
     tokenizer.save_pretrained(folder)
     return open_model(folder)
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from tests.released.drawn import picture
-from tests.released.idefics2s import SCORED, write_folder, write_weights
+from tests.released.idefics2s import SCORED, same, write_folder, write_weights
+from tests.released.making import made_of
 from triptych.cli import score
 from triptych.core.records import Example, images_of
 from triptych.data.format import load_examples, measured
@@ -29,7 +30,7 @@ from triptych.models.family import Model, open_model
 from triptych.models.features import FeatureStore
 from triptych.train.loss import score_loss
 
-RELEASED: dict[str, Any] = json.loads(Path(__file__).with_name("videoscore.json").read_text(encoding="utf-8"))
+RELEASED = made_of("videoscore")
 VIDEOS: list[dict[str, Any]] = RELEASED["videos"]
 ROUNDED = 6e-4
 """Between a number of three digits and what it was before."""
@@ -84,13 +85,13 @@ def test_scores_and_losses_are_those_of_its_training(scorer: Scorer, place: Path
     found = scores_of(scorer, examples)
     labels = torch.tensor([row["labels"] for row in RELEASED["trained"]])
     for scores, row, label in zip(found, RELEASED["trained"], labels, strict=True):
-        torch.testing.assert_close(scores, torch.tensor(row["scores"]), rtol=1e-4, atol=1e-4)
+        same(scores, row["scores"])
         loss = score_loss(scores[None, :, None], label[None], loss="mse", step_targets=len(label))
         assert loss.item() == pytest.approx(row["loss"], rel=1e-4)
     pair = RELEASED["pair"]
     loss = score_loss(found[pair["rows"]][..., None], labels[pair["rows"]], loss="mse", step_targets=10)
     assert loss.item() == pytest.approx(pair["loss"], rel=1e-4)
-    torch.testing.assert_close(found[pair["rows"]], torch.tensor(pair["scores"]), rtol=1e-4, atol=1e-4)
+    same(found[pair["rows"]], pair["scores"])
 
 
 def test_the_benchmark_asks_as_its_own_does_and_gets_its_scores(scorer: Scorer, place: Path) -> None:
