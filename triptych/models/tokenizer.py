@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 
 from triptych.core.errors import ModelError
+from triptych.data.text.tokenise import state_of
 
 T = TypeVar("T", bound=PreTrainedTokenizerBase)
 
@@ -78,13 +79,9 @@ def as_filed(tokenizer: T, folder: Path) -> T:
     if backend is None or not (folder / FILE).is_file():
         return tokenizer
     filed = Tokenizer.from_file(str(folder / FILE))
-    differing = [name for name in COMPONENTS if _state(getattr(filed, name)) != _state(getattr(backend, name))]
+    differing = [name for name in COMPONENTS if state_of(getattr(filed, name)) != state_of(getattr(backend, name))]
     for name in differing:
         setattr(backend, name, getattr(filed, name))
     if differing:
         tokenizer.__class__ = TokenizersBackend  # type: ignore[assignment]
     return tokenizer
-
-
-def _state(component: Any) -> Any:
-    return None if component is None else json.loads(component.__getstate__())

@@ -81,7 +81,7 @@ class Tokeniser:
     @cached_property
     def _without_space(self) -> Tokenizer:
         backend = self._tokenizer.backend_tokenizer
-        return with_components(backend, {name: without_space(_state(getattr(backend, name))) for name in COMPONENTS})
+        return with_components(backend, {name: without_space(state_of(getattr(backend, name))) for name in COMPONENTS})
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text."""
@@ -165,7 +165,7 @@ def with_components(backend: Tokenizer, states: Mapping[str, Any]) -> Tokenizer:
 def _spaces_before(backend: Tokenizer) -> set[str]:
     """Return where a tokenizer puts a space before words: ``first`` of a text, ``always`` behind special tokens too."""
     found: set[str] = set()
-    waiting = [_state(getattr(backend, name)) for name in COMPONENTS]
+    waiting = [state_of(getattr(backend, name)) for name in COMPONENTS]
     while waiting:
         match waiting.pop():
             case {"type": "Prepend"} | {"type": "ByteLevel", "add_prefix_space": True}:
@@ -203,9 +203,9 @@ def _cuts_before_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
         seen = not token.special  # special ones are not looked for in words
         if seen and (token.lstrip or token.rstrip or token.single_word or re.search(r"\s", token.content)):
             return False
-    if _state(backend.normalizer) not in (None, {"type": "NFC"}):
+    if state_of(backend.normalizer) not in (None, {"type": "NFC"}):
         return False
-    return backend.pre_tokenizer is not None and _is_known(_state(backend.pre_tokenizer))
+    return backend.pre_tokenizer is not None and _is_known(state_of(backend.pre_tokenizer))
 
 
 def _is_known(state: dict[str, Any]) -> bool:
@@ -235,5 +235,6 @@ def _cuts_words(part: dict[str, Any]) -> bool:
             return False
 
 
-def _state(component: Any) -> Any:
+def state_of(component: Any) -> Any:
+    """Return a tokenizer's component as it stands in ``tokenizer.json``; None: it has none."""
     return None if component is None else json.loads(component.__getstate__())

@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from PIL.Image import Image
@@ -44,7 +44,7 @@ from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import LINE_END, Patches
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
-from triptych.data.text.tokenise import Tokeniser, without_space
+from triptych.data.text.tokenise import Tokeniser, state_of, without_space
 from triptych.models import parts, toys
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
@@ -159,9 +159,9 @@ def teach(tokenizer: PreTrainedTokenizerBase, template: Template) -> None:
     added = tokenizer.get_added_vocab()
     backend = tokenizer.backend_tokenizer
     state = {
-        "normalizer": without_space(_state(backend.normalizer)),
-        "pre_tokenizer": without_space(_state(backend.pre_tokenizer)),
-        "decoder": without_space(_state(backend.decoder)),
+        "normalizer": without_space(state_of(backend.normalizer)),
+        "pre_tokenizer": without_space(state_of(backend.pre_tokenizer)),
+        "decoder": without_space(state_of(backend.decoder)),
     }
     read = Tokeniser(tokenizer).ids(list(added))
     if literal := sorted(token for token, ids in zip(added, read, strict=True) if added[token] in ids):
@@ -175,10 +175,6 @@ def teach(tokenizer: PreTrainedTokenizerBase, template: Template) -> None:
         setattr(backend, name, getattr(whole, name))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = template.stop
-
-
-def _state(component: Any) -> Any:
-    return None if component is None else json.loads(component.__getstate__())
 
 
 def _grow(network: PreTrainedModel, size: int) -> None:
