@@ -14,9 +14,30 @@ from tests.toys import NUMBERED
 from triptych.core.records import Example, ImageRef, images_of
 from triptych.data.format import Refused
 from triptych.data.plan.budget import Budget, Fitted, costs_of, fit
+from triptych.data.plan.corpora import Asks, Corpora
 from triptych.data.plan.costs import Fixed
+from triptych.data.plan.reader import Reader
 from triptych.data.plan.rendering import Rendering, tokens_of
-from triptych.data.template import Template
+from triptych.data.show import pieces_of as shown_of
+from triptych.data.template import Encoded, Template
+from triptych.data.text.parse import parse
+
+
+class Single(Corpora):
+    """One row, as it is."""
+
+    def __init__(self, example: Example) -> None:
+        """Take the row."""
+        super().__init__(())
+        self._example = example
+
+    def place(self, row: int) -> tuple[int, int]:
+        """Return where any row is."""
+        return 0, 0
+
+    def example(self, row: int, asks: Asks) -> Example:
+        """Return the row."""
+        return self._example
 
 
 @st.composite
@@ -109,3 +130,45 @@ def test_the_frames_of_a_video_have_one_number_and_one_frame_around_them() -> No
     assert [f"{before}{number}{after}" in said[None] for number in range(1, 8)] == [True] * 7
     assert [number for number in range(1, 8) if f"{before}{number}{after}" in said[1]] == [1, 2, 6, 7]
     assert "<image>" * 4 in said[1]
+
+
+@settings(max_examples=200)
+@given(example=filmed, budget=budgets, template=st.sampled_from([CHATML, NUMBERED]))
+def test_a_budget_counts_images_that_share_a_token_once(example: Example, budget: Budget, template: Template) -> None:
+    mark = TOKENIZER.convert_tokens_to_ids("<image>")
+    assert isinstance(mark, int)
+    cost = Fixed(1, frame=1, joins=True)
+    rendering = Rendering(template, TOKENIZER, mark, cost)
+
+    def read(limits: Budget) -> Encoded | Refused:
+        return Reader(Single(example), rendering, budgets=[limits]).read(0).row
+
+    made = read(budget)
+    if isinstance(made, Refused):
+        return
+    assert len(made.ids) <= (budget.example_tokens or len(made.ids))
+    assert sum(slot.stop - slot.start for slot in made.slots) == made.ids.count(mark)
+    if template is CHATML:
+        assert made.ids.count(mark) <= (made.ids.count(mark) if budget.images_tokens is None else budget.images_tokens)
+    whole = tokens_of(example, rendering)
+    exact = read(Budget(example_tokens=len(whole.ids)))
+    assert isinstance(exact, Encoded)
+    assert exact.ids == whole.ids, "what fits is left as it is"
+    if template is CHATML:  # which writes nothing between two images
+        assert sum(each.span((1, 1)) for each in costs_of(example, cost)) == whole.ids.count(mark)
+
+
+def test_images_with_nothing_between_them_share_the_first_ones_token_where_the_family_joins_them() -> None:
+    film = [replace(image(64, 48), video="/film.mp4") for _ in range(3)]
+    example = chat((["See ", image(9, 9), *film, " and ", image(9, 9), image(8, 8), "?"], "Yes."))
+    mark = TOKENIZER.convert_tokens_to_ids("<image>")
+    assert isinstance(mark, int)
+    joined = Rendering(CHATML, TOKENIZER, mark, Fixed(1, frame=1, joins=True))
+    made = tokens_of(example, joined)
+    assert [slot.stop - slot.start for slot in made.slots] == [1, 0, 0, 0, 1, 0]
+    assert [len(place.images) for place in made.places] == [4, 2]
+    assert list(made.ids).count(mark) == 2
+    assert parse(made, CHATML, tokenizer=TOKENIZER) == example.turns
+    assert [each for each in shown_of(made, TOKENIZER) if isinstance(each, ImageRef)] == list(images_of(example))
+    apart = tokens_of(example, Rendering(NUMBERED, TOKENIZER, mark, Fixed(1, frame=1, joins=True)))
+    assert [slot.stop - slot.start for slot in apart.slots] == [1, 1, 0, 0, 1, 1], "words stand between them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,17 @@ def test_an_image_that_is_shown_otherwise_is_another() -> None:
         for name, span in (("alone", 40), ("beside", 50))
     )
     assert [len(group.prompts) for group in group_by_beginning([alone_, beside])] == [1, 1]
+
+
+def test_images_that_share_a_token_are_all_looked_at() -> None:
+    """The second image of each has no token of its own."""
+    said, after = (0,) * 10, (1,) * 12
+    shown = [prompt(name, said + after, (3, "a")) for name in "xyz"]
+    slot = shown[0].slots[0]
+    others = [replace(slot, start=slot.stop, image=replace(slot.image, source=name)) for name in "bbc"]
+    prompts = [replace(each, slots=(*each.slots, other)) for each, other in zip(shown, others, strict=True)]
+    groups = group_by_beginning(prompts)
+    assert sorted(sorted(each.id for each in group.prompts) for group in groups) == [["x", "y"], ["z"]]
 
 
 def test_the_turns_of_one_conversation_are_a_group() -> None:

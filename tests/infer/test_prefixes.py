@@ -57,6 +57,24 @@ def test_no_cut_is_within_an_image_nor_where_images_are_one_medium_behind_one(
     assert usable(prompt, found, beside=True) == beside
 
 
+def test_images_that_share_a_token_all_tell_prompts_apart(tmp_path: Path) -> None:
+    first, second, third = draw_pictures(tmp_path, 3)
+    known = Pictures()
+    keys = []
+    for shown in ((first, second), (first, third), (first,), (second, first), (first, second)):
+        slots = (Slot(3, 4, shown[0]), *(Slot(4, 4, image) for image in shown[1:]))
+        keys.append(known.key(Encoded("one", tuple(range(9)), (False,) * 9, slots)))
+    assert len(set(keys)) == 4
+    assert keys[0] == keys[4]
+
+
+def test_no_cut_parts_images_that_share_a_token() -> None:
+    prompt = prompt_of(30, (10, 11), (11, 11), (11, 11), (20, 21), (21, 21))
+    assert usable(prompt, 11, beside=True) == 10
+    assert usable(prompt, 12, beside=True) == 12
+    assert [(slot.start, slot.stop) for slot in rest_of(prompt, 12).slots] == [(8, 9), (9, 9)]
+
+
 def test_the_rest_of_a_prompt_has_its_images_where_they_are() -> None:
     prompt = prompt_of(30, (10, 15), (20, 24))
     rest = rest_of(prompt, 15)

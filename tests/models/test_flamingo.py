@@ -126,6 +126,68 @@ def test_adjacent_images_are_one_medium_only_where_the_configuration_says_so(pic
         assert beside["media"].shape[:2] == (1, media)
 
 
+def test_images_of_one_medium_have_one_mark_in_their_order(pictures: tuple[ImageRef, ...]) -> None:
+    """Whatever the batch has shown before, and whether or not other conversations stand beside them."""
+    model, (first, second, third, fourth) = sample("films"), pictures
+    rows = [
+        ask("a", second, " x ", first, reply="yes"),
+        ask(
+            "b", first, third, second, " and ", replace(fourth, video="film"), replace(first, video="film"), reply="no"
+        ),
+    ]
+    batch = batch_of(model, [rows])
+    assert [slot.stop - slot.start for slot in batch.slots] == [1, 1, 1, 0, 0, 1, 0]
+    shown = [batch.images[slot.image].source for slot in batch.slots]
+    assert shown == [each.source for each in (second, first, first, third, second, fourth, first)]
+    with torch.no_grad():
+        packed = logits_of(model, batch)[0, batch.segments_BT[0] == 1]
+        alone = batch_of(model, [rows[1:]])
+        film_FPC = torch.stack([seen.values for seen in model.encode(pixels_of(model, (first, third, second)))])
+        latents = model.network.perceiver(film_FPC[None], torch.tensor([0]))
+        beside = model.weave(alone, model.encode(pixels_of(model, alone.images))).beside
+        assert torch.allclose(beside["media"][0, 0], latents[0], atol=1e-5)
+        inputs = model.inputs(alone, pixels_of(model, alone.images))
+        assert inputs["frames"].tolist() == [3, 2]
+        assert torch.allclose(packed, model.network(**inputs).logits[0], atol=1e-4)
+        swapped = {**inputs, "pixel_values": inputs["pixel_values"][[0, 2, 1, 3, 4]]}
+        assert not torch.allclose(packed, model.network(**swapped).logits[0], atol=1e-2)
+
+
+def test_an_image_without_a_mark_is_refused_where_each_has_its_own(pictures: tuple[ImageRef, ...]) -> None:
+    films, plain = sample("films"), sample("llama")
+    batch = batch_of(films, [[ask("a", *pictures[:2], "?", reply="yes")]])
+    with pytest.raises(ModelError, match="image 1 has 0 image marks, not 1"):
+        plain.weave(batch, plain.encode(pixels_of(plain, batch.images)))
+    stray = replace(
+        batch,
+        slots=tuple(
+            replace(slot, start=slot.start + 2, stop=slot.start + 2) if slot.image else slot for slot in batch.slots
+        ),
+    )
+    with pytest.raises(ModelError, match="image 1 has 0 image marks, not 1"):
+        films.weave(stray, films.encode(pixels_of(films, stray.images)))
+
+
+def test_frames_that_do_not_count_as_the_marks_are_refused() -> None:
+    network = network_of(TEXTS["llama"], max_num_frames=4)
+    ids_BT = torch.tensor([[1, IMAGE, 7, IMAGE]])
+    for frames in ([3], [1, 1], [1, 3]):
+        with pytest.raises(ModelError, match=r"hold 2 image marks .* for 3 images, and `frames` tells of"):
+            network(ids_BT, shown(3), frames=torch.tensor(frames))
+
+
+def test_beams_keep_the_frames_of_their_row() -> None:
+    network = network_of(TEXTS["llama"], max_num_frames=4)
+    ids_BT, pixels = torch.tensor([[1, IMAGE, 7, 8], [1, IMAGE, 7, 8]]), shown(4)
+    given = {"max_new_tokens": 4, "num_beams": 3, "do_sample": False}
+    made = network.generate(input_ids=ids_BT, pixel_values=pixels, frames=torch.tensor([1, 3]), **given)
+    for row, own in ((0, pixels[:1]), (1, pixels[1:])):
+        alone = network.generate(
+            input_ids=ids_BT[row : row + 1], pixel_values=own, frames=torch.tensor([len(own)]), **given
+        )
+        assert made[row].tolist() == alone[0].tolist()
+
+
 def test_frames_under_one_mark_are_one_medium_and_their_order_shows() -> None:
     network = network_of(TEXTS["llama"], max_num_frames=4)
     ids_BT = torch.tensor([[1, IMAGE, 7, 8, IMAGE, 10]])

@@ -15,10 +15,12 @@ from transformers import AutoModelForImageTextToText, PreTrainedTokenizerBase
 
 from tests.models.pictures import ask, draw_pictures, encoded, logits_of
 from triptych.core.errors import ModelError
+from triptych.core.records import Json
 from triptych.data.batch import collate
 from triptych.data.template import find_template
 from triptych.models import parts, toys
 from triptych.models.families.flamingo import FAMILY, FlamingoModel, open_folder
+from triptych.models.family import PartsPlan
 from triptych.models.flamingo.join import TOKENS, join, teach
 from triptych.models.flamingo.language import cross_attention_of
 from triptych.models.flamingo.network import FlamingoForConditionalGeneration, OtterForConditionalGeneration
@@ -230,6 +232,31 @@ def test_what_a_model_costs_is_known_without_its_weights(tmp_path: Path) -> None
     (tmp_path / "saved" / "model.safetensors").unlink()
     assert FAMILY.outline is not None
     assert FAMILY.outline(tmp_path / "saved").digest == sample.rendering.digest
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"max_num_frames": 4}, {"max_num_frames": 4, "adjacent_images_are_frames": False}]
+)
+def test_what_parts_will_cost_is_known_before_they_are_joined(settings: dict[str, Json], tmp_path: Path) -> None:
+    vision, language = toys.toy_vit(0), toys.toy_language(0)
+    for each in (vision.tower, vision.processor):
+        each.save_pretrained(tmp_path / "seen")
+    for spoken in (language.network, language.tokenizer):
+        spoken.save_pretrained(tmp_path / "spoken")
+    plan = PartsPlan(
+        vision=str(tmp_path / "seen"),
+        language=str(tmp_path / "spoken"),
+        projector="mlp",
+        image_tokens=None,
+        template="otter_simple",
+        seed=0,
+        settings=settings,
+    )
+    assert FAMILY.outline is not None
+    assert FAMILY.assemble is not None
+    assembled = FAMILY.assemble(plan)
+    assert FAMILY.outline(plan).digest == assembled.rendering.digest
+    assert assembled.cost.joins is (settings == {"max_num_frames": 4})
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.released.flamingo_folders import (
     write_rows,
 )
 from tests.released.making import made_of
+from triptych.core.records import Example, ImageRef, images_of, replace_parts
 from triptych.data.media.images import load_image
 from triptych.models.families.flamingo import FlamingoModel
 from triptych.models.flamingo.config import OtterConfig
@@ -120,7 +122,7 @@ def test_ids_of_the_other_formats(models: dict[str, FlamingoModel], instructions
 def test_frames_are_one_medium_where_the_model_has_embeddings_for_several(
     models: dict[str, FlamingoModel], instructions: Path, kind: str
 ) -> None:
-    """No published folder says it. Each frame has its mark here, and in the released code all have one."""
+    """No published folder says it."""
     model = models[kind]
     batch = batch_of(rendered(model, rows_of(instructions, "video"), "otter_simple"), packed=False)
     features = model.encode([model.pixels(load_image(image)) for image in batch.images])
@@ -128,6 +130,23 @@ def test_frames_are_one_medium_where_the_model_has_embeddings_for_several(
     assert len(batch.slots) == 4
     assert beside["media"].shape[1] == (1 if kind == "llama_video" else 4)
     assert int(beside["sees"][0, -1].sum()) == 1
+
+
+@pytest.mark.parametrize(("kind", "name"), trained_cases("pair", "video"))
+@pytest.mark.parametrize("packed", [False, True])
+@torch.no_grad()
+def test_images_of_one_medium_have_one_mark_and_the_released_loss(
+    models: dict[str, FlamingoModel], instructions: Path, kind: str, name: str, packed: bool
+) -> None:
+    """In the released code a row's images are always one medium; here where the configuration says so."""
+    model, said = models[kind], NETWORKS[kind]["trained"][name]
+    config = model.network.config
+    usual, config.adjacent_images_are_frames = config.adjacent_images_are_frames, True
+    examples = [only(row, kept) for row, kept in zip(rows_of(instructions, name), places_in(name), strict=True)]
+    rows = rendered(model, examples, "otter_simple")
+    same_rows(rows, said)
+    assert loss_of(model, batch_of(rows, packed=packed)) == pytest.approx(said["loss"], abs=2e-5)
+    config.adjacent_images_are_frames = usual
 
 
 @pytest.mark.parametrize(("kind", "name"), trained_cases("one", "pair", "rounds", "video"))
@@ -180,8 +199,23 @@ def films(model: FlamingoModel, frames: int, names: list[str]) -> Tensor | None:
 
 def shown_in(batch: str) -> list[list[str]]:
     """Return the pictures of each row of a batch: one medium, as the released data set has it."""
-    group, names = SAID["groups"][batch]
+    _, names = SAID["groups"][batch]
     films = [SAID["rows"][name][2] for name in names]
-    if group == "VIDEO_TEXT":
-        films = [[film[int(at)] for at in torch.linspace(0, len(film) - 1, 3)] for film in films]
+    films = [[film[at] for at in kept] for film, kept in zip(films, places_in(batch), strict=True)]
     return [film for film in films if film]
+
+
+def places_in(batch: str) -> list[list[int]]:
+    """Return which of its pictures the released data set shows of each row: all, but three frames of a video."""
+    group, names = SAID["groups"][batch]
+    counts = [len(SAID["rows"][name][2]) for name in names]
+    if group == "VIDEO_TEXT":
+        return [[int(at) for at in torch.linspace(0, count - 1, 3)] for count in counts]
+    return [list(range(count)) for count in counts]
+
+
+def only(example: Example, kept: Sequence[int]) -> Example:
+    """Return a row with these of its pictures."""
+    images = images_of(example)
+    shown = [images[at] for at in kept]
+    return replace_parts(example, lambda part: (part,) if not isinstance(part, ImageRef) or part in shown else ())

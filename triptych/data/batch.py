@@ -27,7 +27,10 @@ PADDING = -1
 
 @dataclass(frozen=True, slots=True)
 class BatchSlot:
-    """Where one image's tokens stand, with its family's marks between them: positions [start, stop) of a row."""
+    """Where one image's tokens stand, with its family's marks between them: positions [start, stop) of a row.
+
+    Empty where it shares the tokens of the image before it (``data.template.Slot``).
+    """
 
     row: int
     start: int

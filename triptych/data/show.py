@@ -140,19 +140,19 @@ def show_html(examples: Sequence[tuple[Example, Encoded | None]], *, tokenizer: 
 def pieces_of(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> Iterator[Words | ImageRef]:
     """Yield what the model reads, in order: runs of words, trained or not, special tokens, and images."""
     special = set(tokenizer.get_added_vocab().values())
-    slots = {slot.start: slot for slot in encoded.slots}
+    places = {place.start: place for place in encoded.places}
     at = 0
     while at < len(encoded.ids):
-        if at in slots:
-            yield slots[at].image
-            at = slots[at].stop
+        if at in places:
+            yield from places[at].images
+            at = places[at].stop
             continue
         stop = at + 1
         learnt, is_special = encoded.trained[at], encoded.ids[at] in special
         while (
             not is_special
             and stop < len(encoded.ids)
-            and stop not in slots
+            and stop not in places
             and encoded.trained[stop] == learnt
             and encoded.ids[stop] not in special
         ):

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from triptych.core.errors import DataError, ModelError
 from triptych.core.plugins import find, names
@@ -114,11 +114,22 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where one image's tokens stand, with its family's marks between them: positions [start, stop) of the ids."""
+    """Where one image's tokens stand, with its family's marks between them: positions [start, stop) of the ids.
+
+    Empty where it shares the tokens of the image before it, right behind which it stands then (``Cost.joins``).
+    """
 
     start: int
     stop: int
     image: ImageRef
+
+
+class Place(NamedTuple):
+    """Where images stand that share their tokens; for most families each image has a place of its own."""
+
+    start: int
+    stop: int
+    images: tuple[ImageRef, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,17 @@ class Encoded:
     def images(self) -> tuple[ImageRef, ...]:
         """Its pictures, in reading order."""
         return tuple(slot.image for slot in self.slots)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where its pictures stand, in reading order; none is empty."""
+        places: list[Place] = []
+        for slot in self.slots:
+            if slot.stop > slot.start:
+                places.append(Place(slot.start, slot.stop, (slot.image,)))
+            else:
+                places[-1] = places[-1]._replace(images=(*places[-1].images, slot.image))
+        return tuple(places)
 
 
 def find_template(name: str) -> Template:
@@ -173,6 +195,7 @@ def render(
     image_token_id: int,
     image_ids: Callable[[ImageRef], Sequence[int]],
     frame_ids: Callable[[bool], Sequence[int]] | None = None,
+    joined: bool = False,
     open_reply: bool = False,
     train_demonstrations: bool = False,
 ) -> Encoded:
@@ -188,6 +211,7 @@ def render(
         image_ids: what stands in an image's slot, at least one id.
         frame_ids: what stands in the slot of a video's frame, told whether it is the last one; the frames of a video
             stand as one image then. None: a frame is an image like any other.
+        joined: images with nothing between them share the first one's ids.
         open_reply: end with the header of the assistant's reply: the prompt to generate from.
         train_demonstrations: train the replies in demonstrations too.
 
@@ -202,7 +226,7 @@ def render(
     laid = laid_for(tokeniser, pieces, template)
     ids_of = tokeniser.ids_of(list(dict.fromkeys(what for what, _ in laid if isinstance(what, Run))))
     learnt = {LEARNT, SHOWN} if train_demonstrations else {LEARNT}
-    rendering = _Rendering(spelling, image_token_id, image_ids, learnt, frame_ids)
+    rendering = _Rendering(spelling, image_token_id, image_ids, learnt, frame_ids, joined)
     return rendering.encoded(example, laid, ids_of)
 
 
@@ -285,6 +309,7 @@ class _Rendering:
     learnt: set[int]
     """Kinds of pieces that are trained."""
     frame_ids: Callable[[bool], Sequence[int]] | None = None
+    joined: bool = False
 
     def encoded(self, example: Example, pieces: list[Laid], ids_of: Mapping[Run, list[int]]) -> Encoded:
         """Return the example's tokens; ``ids_of`` has those of every piece of words."""
@@ -292,10 +317,13 @@ class _Rendering:
         ids: list[int] = []
         trained: list[bool] = []
         slots: list[Slot] = []
+        behind_image = False
         for what, kind in pieces:
+            joins, behind_image = self.joined and behind_image, isinstance(what, ImageRef | Frame)
             if isinstance(what, ImageRef | Frame):
                 image, here = self._slot(what)
                 assert here, f"{image.source} costs no tokens"
+                here = () if joins else here
                 slots.append(Slot(len(ids), len(ids) + len(here), image))
                 ids += here
                 trained += [False] * len(here)

@@ -52,7 +52,7 @@ def group_by_beginning(prompts: Sequence[Encoded]) -> list[Group]:
     What two neighbours share, in sorted order, is all that one of them shares with anybody on the other's side; so no
     group could share more.
     """
-    images: dict[tuple[ImageRef, int], int] = {}
+    images: dict[tuple[tuple[ImageRef, ...], int], int] = {}
     keyed = sorted(((_key(prompt, images), prompt) for prompt in prompts), key=lambda pair: (pair[0], pair[1].id))
     groups: list[Group] = []
     members, common = [prompt for _, prompt in keyed[:1]], [0]
@@ -90,11 +90,11 @@ def plan_batches(groups: Sequence[Group], *, budget: int, reply: int, most: int 
         yield batch
 
 
-def _key(prompt: Encoded, images: dict[tuple[ImageRef, int], int]) -> Key:
+def _key(prompt: Encoded, images: dict[tuple[tuple[ImageRef, ...], int], int]) -> Key:
     key = list(prompt.ids)
-    for slot in prompt.slots:
-        span = slot.stop - slot.start
-        key[slot.start : slot.stop] = [-1 - images.setdefault((slot.image, span), len(images))] * span
+    for place in prompt.places:
+        span = place.stop - place.start
+        key[place.start : place.stop] = [-1 - images.setdefault((place.images, span), len(images))] * span
     return tuple(key)
 
 

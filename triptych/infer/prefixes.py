@@ -44,14 +44,16 @@ class Pictures:
     def key(self, prompt: Encoded) -> Key:
         """Return a prompt's tokens, with a number for each image that tells its content, its cut and its length.
 
+        Images that share their tokens have one number for all of them.
+
         Raises:
             ImageError: a picture cannot be read; a DataError.
         """
         key = list(prompt.ids)
-        for slot in prompt.slots:
-            length = slot.stop - slot.start
-            what = (self._digest(slot.image), slot.image.box, slot.image.resize, length)
-            key[slot.start : slot.stop] = [self._number(what)] * length
+        for place in prompt.places:
+            length = place.stop - place.start
+            what = *((self._digest(image), image.box, image.resize) for image in place.images), length
+            key[place.start : place.stop] = [self._number(what)] * length
         return tuple(key)
 
     def _number(self, what: tuple[object, ...]) -> int:

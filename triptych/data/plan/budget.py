@@ -34,7 +34,7 @@ from triptych.core.records import (
 )
 from triptych.data.format import Refused, refusal
 from triptych.data.media.images import Size
-from triptych.data.plan.costs import Cost, CostError
+from triptych.data.plan.costs import Cost, CostError, Fixed
 from triptych.data.plan.shrink import shrink
 from triptych.data.text.references import UnclearError, find_references, renumber
 
@@ -43,6 +43,8 @@ WORDS_REFER = "words refer to images by number"
 UNCUT_VIDEO = "video not cut into frames"
 NO_COST = "image too thin"
 
+NOTHING = Fixed(0)
+"""What an image costs that shares the tokens of the one before it."""
 FLOOR_PX = 56
 """Two patches of CLIP and SigLIP towers and more: below it a picture shows a tower nothing."""
 
@@ -129,11 +131,16 @@ def fit(
 def costs_of(example: Example, cost: Cost) -> list[Cost]:
     """Return what each image of a conversation costs, in reading order, demonstrations first.
 
-    Frames that the family tells from images cost what they cost, and do not count among the images.
+    Frames that the family tells from images cost what they cost, and do not count among the images. Of images that
+    share their tokens the first has them all.
     """
     among = cost.among(sum(not _is_frame(image, cost) for image in images_of(example)))
     return [
-        cost.framed(last=ends_video(parts, at)) if _is_frame(part, cost) else among
+        NOTHING
+        if cost.joins and at and isinstance(parts[at - 1], ImageRef)
+        else cost.framed(last=ends_video(parts, at))
+        if _is_frame(part, cost)
+        else among
         for parts in _said(example)
         for at, part in enumerate(parts)
         if isinstance(part, ImageRef)
@@ -150,7 +157,7 @@ def _said(example: Example) -> Iterator[list[Part]]:
 
 def _is_frame(image: ImageRef, cost: Cost) -> bool:
     """Return whether an image is a frame that the family tells from images: its cost does not follow its size."""
-    return image.video != "" and cost.frame is not None
+    return cost.joins or (image.video != "" and cost.frame is not None)
 
 
 def _fit_images(example: Example, budget: Budget, cost: Cost, text: int) -> list[Size] | None:

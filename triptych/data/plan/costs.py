@@ -92,6 +92,11 @@ class Cost(ABC):
         """Tokens that the last frame of a video has besides, where frames are told from images."""
         return 0
 
+    @property
+    def joins(self) -> bool:
+        """Whether images with nothing between them share the tokens of the first: they are frames of one medium."""
+        return False
+
     def framed(self, *, last: bool) -> Cost:
         """Return what a frame of a video costs, where frames are told from images."""
         assert self.frame is not None, "frames are images"
@@ -116,6 +121,7 @@ class Fixed(Cost):
     mark: str = ""
     """What such a mark is called."""
     frame: int | None = None
+    joins: bool = False
 
     def tokens(self, size: Size) -> int:
         """Return the same for every size."""

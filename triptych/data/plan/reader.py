@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from triptych.core.records import Example
 from triptych.data.format import Refused, refusal
-from triptych.data.plan.budget import OVER_BUDGET, Budget, fit
+from triptych.data.plan.budget import OVER_BUDGET, Budget, costs_of, fit
 from triptych.data.plan.corpora import Corpora, ask_always, ask_where_cut
 from triptych.data.plan.costs import Fixed
 from triptych.data.plan.rendering import Rendering, encode
@@ -107,6 +107,9 @@ class Reader:
 
     def _count_text(self, example: Example) -> int:
         """Return the tokens of all but the images."""
-        short = Fixed(1, frame=None if self.rendering.cost.frame is None else 1)
+        cost = self.rendering.cost
+        short = Fixed(1, frame=None if cost.frame is None else 1, joins=cost.joins)
         encoded = encode(example, replace(self.rendering, cost=short))
-        return 0 if isinstance(encoded, Refused) else len(encoded.ids) - len(encoded.slots)
+        if isinstance(encoded, Refused):
+            return 0
+        return len(encoded.ids) - sum(each.span((1, 1)) for each in costs_of(example, short))

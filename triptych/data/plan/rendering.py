@@ -214,6 +214,7 @@ def _render(example: Example, rendering: Rendering, *, open_reply: bool) -> Enco
         image_token_id=rendering.image_token_id,
         image_ids=lambda image: rendering.image_ids(image.size or (1, 1), cost),
         frame_ids=frame_ids if told else None,
+        joined=rendering.cost.joins,
         open_reply=open_reply,
     )
 

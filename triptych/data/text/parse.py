@@ -145,19 +145,19 @@ class _Reader:
 def _atoms(encoded: Encoded, spelling: Spelling, tokenizer: PreTrainedTokenizerBase) -> Iterator[Atom]:
     special = {span for spans in spelling.spans.values() for span in spans if isinstance(span, int)}
     special |= set() if spelling.stop_is_text else {spelling.stop}
-    slots = {slot.start: slot for slot in encoded.slots}
+    places = {place.start: place for place in encoded.places}
     said: list[int] = []
     at = 0
     while at < len(encoded.ids):
-        slot = slots.get(at)
-        if slot is None and encoded.ids[at] not in special:
+        place = places.get(at)
+        if place is None and encoded.ids[at] not in special:
             said.append(encoded.ids[at])
             at += 1
             continue
         yield from words_of(said, tokenizer)
         said.clear()
-        yield slot.image if slot else encoded.ids[at]
-        at = slot.stop if slot else at + 1
+        yield from place.images if place else (encoded.ids[at],)
+        at = place.stop if place else at + 1
     yield from words_of(said, tokenizer)
 
 

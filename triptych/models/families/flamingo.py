@@ -1,22 +1,21 @@
 """Flamingo: OpenFlamingo and Otter. Images and videos stand beside the words, which see them by cross-attention.
 
 Sources: Alayrac et al. 2022, arXiv:2204.14198; OpenFlamingo, arXiv:2308.01390; Otter, arXiv:2305.03726. The network is
-our own (``models/flamingo``), as transformers has none. An image costs the conversation one position, the token
+our own (``models/flamingo``), as transformers has none. A medium costs the conversation one position, the token
 ``<image>``; a word sees the medium before it in its own conversation, so that a demonstration's words see its own image
 alone. Each image is a medium, so that the order of a pair shows; with ``adjacent_images_are_frames`` in config.json, or
-with embeddings for several frames and no such key, images with nothing between them are the frames of one medium. For
-all of these Otter's own code writes one ``<image>``; here each has its own, so that the same weights give words about a
-video other logits than there.
+with embeddings for several frames and no such key, images with nothing between them are the frames of one medium and
+have one ``<image>``, as Otter's own code writes it.
 
 Shapes: N images, P feature positions of an image, C channels of the tower, L latents a medium, B rows, T tokens a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import torch
 from PIL.Image import Image
@@ -37,6 +36,7 @@ from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
 from triptych.models.family import Family, Model, PartsPlan, Seen, Woven
 from triptych.models.fingerprint import Fingerprint
+from triptych.models.flamingo.config import FlamingoConfig
 from triptych.models.flamingo.join import join, name_image_token, teach
 from triptych.models.flamingo.language import cross_attention_of, plain_language
 from triptych.models.flamingo.media import Mark, Medium, media_of
@@ -49,8 +49,10 @@ from triptych.models.sending import send
 from triptych.models.splice import count_marks
 from triptych.models.tokenizer import open_tokenizer
 
-COST = Fixed(1)
-"""An image's token; what it shows stands beside the words."""
+COSTS = {False: Fixed(1), True: Fixed(1, frame=1, joins=True)}
+"""A medium's token, by whether neighbouring images are one; what it shows stands beside the words."""
+JOINING = ("adjacent_images_are_frames", "max_num_frames")
+"""Settings that say it."""
 USUAL = {"otter": "otter"}
 """Templates of published folders that name none, by their ``model_type``."""
 
@@ -100,8 +102,8 @@ class FlamingoModel(Model):
 
     @property
     def cost(self) -> Cost:
-        """One position, whatever the picture."""
-        return COST
+        """One position a medium, whatever the picture."""
+        return COSTS[bool(self.network.config.adjacent_images_are_frames)]
 
     @property
     def body(self) -> nn.Module:
@@ -127,13 +129,8 @@ class FlamingoModel(Model):
 
     def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
         """Return the batch's words, and beside them ``media`` [B, M, L, C] and ``sees`` [B, T, M]."""
-        counts = count_marks(batch.ids_BT == self.image_token_id, batch.slots, images=len(features))
-        if wrong := [image for image, count in enumerate(counts) if count != 1]:
-            raise ModelError(
-                f"image {wrong[0]} has {counts[wrong[0]]} image marks, not 1. Render with the model's own `rendering`."
-            )
         media = media_of(
-            [Mark(slot.row, slot.start, slot.image) for slot in batch.slots],
+            list(self._marks(batch, images=len(features))),
             batch.segments_BT,
             join_adjacent=self.network.config.adjacent_images_are_frames,
         )
@@ -141,6 +138,20 @@ class FlamingoModel(Model):
         beside = self.network.place([seen.values for seen in features], media, (rows, width))
         words_BTH = self.network.get_input_embeddings()(send(batch.ids_BT, self.device))
         return Woven(words_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT, beside)
+
+    def _marks(self, batch: Batch, *, images: int) -> Iterator[Mark]:
+        """Yield where each image stands: one without a mark of its own at that of the image before it."""
+        marked_BT = batch.ids_BT == self.image_token_id
+        counts = count_marks(marked_BT, batch.slots, images=images)
+        for slot in batch.slots:
+            shares = self.cost.joins and slot.stop == slot.start > 0
+            column = slot.start - shares
+            if counts[slot.image] != (not shares) or not marked_BT[slot.row, column]:
+                raise ModelError(
+                    f"image {slot.image} has {counts[slot.image]} image marks, not 1. "
+                    "Render with the model's own `rendering`."
+                )
+            yield Mark(slot.row, column, slot.image)
 
     def hidden(self, woven: Woven) -> Tensor:
         """Return hidden_BTH after the body's last norm."""
@@ -159,6 +170,15 @@ class FlamingoModel(Model):
         )
         assert found.past_key_values is not None
         return found.logits[:, -1], found.past_key_values
+
+    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+        """Return what the network's ``forward`` and ``generate`` take: see the base; and the frames of each mark."""
+        given = super().inputs(batch, pictures)
+        if not self.cost.joins or not batch.slots:
+            return given
+        begins = [at for at, slot in enumerate(batch.slots) if slot.stop > slot.start]
+        counts = [after - at for at, after in zip(begins, [*begins[1:], len(batch.slots)], strict=True)]
+        return given | {"frames": torch.tensor(counts)}
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Return the three parts; ``language`` has the names of the causal language model it was made from."""
@@ -181,7 +201,7 @@ class FlamingoModel(Model):
     def beside(self) -> Sequence[Saved]:
         """Return processor and tokenizer. Plain transformers opens the folder once ``flamingo.network`` is imported."""
         return (
-            whole_processor(self.network.config, self.processor, self.tokenizer, tokens=COST.features),
+            whole_processor(self.network.config, self.processor, self.tokenizer, tokens=1),
             self.tokenizer,
             self.processor,
         )
@@ -266,7 +286,9 @@ def outline(what: PartsPlan | Path) -> Rendering:
     spoken = parts.locate(what.language)
     with parts.clear_errors(spoken, "a tokenizer"):
         tokenizer = open_tokenizer(spoken)
-    return Rendering(template, tokenizer, teach(tokenizer, template), COST)
+    said: dict[str, Any] = {key: what.settings[key] for key in JOINING if key in what.settings}
+    cost = COSTS[bool(FlamingoConfig(**said).adjacent_images_are_frames)]
+    return Rendering(template, tokenizer, teach(tokenizer, template), cost)
 
 
 def _processor(folder: Path, network: FlamingoForConditionalGeneration) -> ImageProcessor:

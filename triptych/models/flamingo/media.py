@@ -16,9 +16,9 @@ from torch import Tensor
 from triptych.models.sending import send
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Mark:
-    """Where an image stands."""
+    """Where an image stands: several at one place are the frames of one medium."""
 
     row: int
     column: int
@@ -46,16 +46,17 @@ def media_of(marks: Sequence[Mark], segments_BT: Tensor, *, join_adjacent: bool)
     """Return the media of a batch, by row and then by place.
 
     Args:
-        marks: of all images, in any order.
+        marks: of all images, those at one place in their order.
         segments_BT: number of each token's conversation.
-        join_adjacent: images with nothing between them are frames of one medium.
+        join_adjacent: images at neighbouring places are frames of one medium too.
     """
     segments = segments_BT.tolist()
     groups: list[list[Mark]] = []
-    for mark in sorted(marks):
+    for mark in sorted(marks, key=_place):
         last = groups[-1][-1] if groups else None
-        follows = last is not None and (last.row, last.column + 1) == (mark.row, mark.column)
-        if join_adjacent and follows and _segment(segments, mark) == _segment(segments, groups[-1][-1]):
+        behind = mark.column - last.column if last is not None and last.row == mark.row else None
+        joins = join_adjacent and behind == 1 and _segment(segments, mark) == _segment(segments, groups[-1][-1])
+        if behind == 0 or joins:
             groups[-1].append(mark)
         else:
             groups.append([mark])
@@ -117,6 +118,10 @@ def lay_out(media: Sequence[Medium], latents: Sequence[Tensor], *, rows: int) ->
     index_BM = torch.tensor([numbers + [blank] * (most - len(numbers)) for numbers in by_row])
     table = torch.stack([*latents, torch.zeros_like(latents[0])])
     return table[send(index_BM, table.device)]
+
+
+def _place(mark: Mark) -> tuple[int, int]:
+    return mark.row, mark.column
 
 
 def _segment(segments: list[list[int]], mark: Mark) -> int:

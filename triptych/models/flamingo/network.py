@@ -11,7 +11,6 @@ T tokens a row, M media a row, H hidden size, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -150,6 +149,7 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         media: Tensor | None = None,
         sees: Tensor | None = None,
+        frames: Tensor | None = None,
         **more: object,
     ) -> CausalLMOutputWithPast:
         """Return logits, and with ``use_cache`` a ``MediaCache``.
@@ -166,13 +166,14 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
             logits_to_keep: of so many last positions; 0: of all.
             media: from ``place``, in place of ``pixel_values``.
             sees: likewise.
+            frames: how many of ``pixel_values`` [N, C, H, W] each mark has, row by row. None: one.
             more: handed on to the language model.
 
         Raises:
             ModelError: marks and pixels do not count the same.
         """
         if pixel_values is not None:
-            placed = self._place_pixels(input_ids, pixel_values)
+            placed = self._place_pixels(input_ids, pixel_values, frames)
             media, sees = placed["media"], placed["sees"]
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
@@ -200,27 +201,28 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1])
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=cache)
 
-    def _place_pixels(self, input_ids: Tensor | None, pixel_values: Tensor) -> dict[str, Tensor]:
+    def _place_pixels(self, input_ids: Tensor | None, pixel_values: Tensor, frames: Tensor | None) -> dict[str, Tensor]:
         """Return what ``place`` returns, for pixels in the order of the marks."""
         marks_BT = None if input_ids is None else (input_ids == self.config.image_token_id).cpu()
         counted = 0 if marks_BT is None else int(marks_BT.sum())
-        if marks_BT is None or counted == 0 or counted != len(pixel_values):
+        films = pixel_values.dim() == 5
+        if films:
+            counts = [pixel_values.shape[1]] * len(pixel_values)
+            pixel_values = pixel_values.flatten(0, 1)
+        else:
+            counts = [1] * len(pixel_values) if frames is None else frames.tolist()
+        if marks_BT is None or counted == 0 or (counted, sum(counts)) != (len(counts), len(pixel_values)):
+            told = "" if frames is None else f", and `frames` tells of {sum(counts)} in {len(counts)} media"
             raise ModelError(
                 f"input_ids hold {counted} image marks (id {self.config.image_token_id}) for {len(pixel_values)} "
-                "images: one mark an image, a video being one."
+                f"images{told}: one mark an image, a video being one."
             )
-        films = pixel_values.dim() == 5
+        owners = [place for place, count in zip(marks_BT.nonzero().tolist(), counts, strict=True) for _ in range(count)]
         media = media_of(
-            [Mark(row, column, at) for at, (row, column) in enumerate(marks_BT.nonzero().tolist())],
+            [Mark(row, column, at) for at, (row, column) in enumerate(owners)],
             torch.zeros_like(marks_BT, dtype=torch.int64),
             join_adjacent=self.config.adjacent_images_are_frames and not films,
         )
-        if films:
-            frames = range(pixel_values.shape[1])
-            media = tuple(
-                replace(each, images=tuple(each.images[0] * len(frames) + at for at in frames)) for each in media
-            )
-            pixel_values = pixel_values.flatten(0, 1)
         return self.place(self.see(pixel_values).unbind(), media, (marks_BT.shape[0], marks_BT.shape[1]))
 
     def prepare_inputs_for_generation(  # type: ignore[override]
@@ -238,6 +240,8 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         )
         if is_first_iteration or not kwargs.get("use_cache", True):
             inputs["pixel_values"] = pixel_values
+        else:
+            inputs.pop("frames", None)
         return inputs
 
     def _expand_inputs_for_generation(  # type: ignore[override]
@@ -248,17 +252,22 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         **kwargs: Any,
     ) -> tuple[Tensor | None, dict[str, object]]:
         """Repeat each row for its beams or samples, and its images with it: these come row by row."""
-        pixel_values = kwargs.pop("pixel_values", None)
+        pixel_values, frames = kwargs.pop("pixel_values", None), kwargs.pop("frames", None)
         if expand_size > 1 and pixel_values is not None and input_ids is not None:
             counts = (input_ids == self.config.image_token_id).sum(dim=1).tolist()
+            if frames is not None:
+                each = frames.split(counts)
+                counts = [int(own.sum()) for own in each]
+                frames = torch.cat([own for own in each for _ in range(expand_size)])
             pixel_values = torch.cat([own for own in pixel_values.split(counts) for _ in range(expand_size)])
+        shown = {"pixel_values": pixel_values, "frames": frames}
         ids_BT, more = super()._expand_inputs_for_generation(  # type: ignore[misc]
             expand_size,
             is_encoder_decoder,
             input_ids,  # type: ignore[arg-type]
             **kwargs,
         )
-        return ids_BT, more if pixel_values is None else more | {"pixel_values": pixel_values}
+        return ids_BT, more | {name: tensor for name, tensor in shown.items() if tensor is not None}
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
