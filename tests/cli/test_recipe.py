@@ -127,9 +127,22 @@ def test_a_plan_says_what_it_does_not_know() -> None:
     assert "where nothing is packed" not in said("plan", RECIPES / "nlvr.yaml", "--tokens", "1e6", "--mfu", "0.3")
 
 
-def test_a_short_run_is_planned_in_minutes_and_a_long_one_in_hours() -> None:
+def test_a_plan_tells_what_a_frozen_towers_features_take_of_the_disk() -> None:
+    (published,) = json.loads(said("plan", RECIPES / "mantis_clip.yaml", "--json"))
+    assert published["features"]["picture"] == 576 * 1024 * 4
+    assert published["features"]["kept"] is False
+    assert "not kept, as there are more rows than in_memory_rows" in said("plan", RECIPES / "mantis_clip.yaml")
+    own = said("plan", RECIPES / "nlvr.yaml")
+    assert "features     kept on the run's disk: 0.24 MiB a picture; where there is no room" in own
+    few = said("plan", RECIPES / "mantis_clip.yaml", "stages.0.in_memory_rows=1000000")
+    assert "features     kept on the run's disk: 2.25 MiB a picture, 5,637.8 GiB for all" in few
+    moving = said("plan", RECIPES / "nlvr.yaml", "stages.1.parts.vision={kind: full}")
+    assert "features" not in moving
+
+
+def test_a_short_run_is_planned_in_seconds_and_a_long_one_in_hours() -> None:
     short = said("plan", RECIPES / "nlvr.yaml", "--gpu", "rtx4090", "--tokens", "1.2e6")
-    assert "steps of 1.20 million tokens an epoch: 0.4 minutes in packs" in short
+    assert "steps of 1.20 million tokens an epoch: 22 seconds in packs" in short
     assert " 0.0 " not in short.partition("length")[2]
     assert "15.0 hours in packs" in said("plan", RECIPES / "mantis_clip.yaml", "--gpu", "a100-40g", "--gpus", "16")
 

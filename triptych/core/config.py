@@ -276,12 +276,24 @@ def _describe(problem: ErrorDetails, *, tree: Json, model: type[BaseModel]) -> t
         return path, f"unknown key.{_nearest(str(loc[-1]), known)} There are: {', '.join(known)}."
     if problem["type"] == "missing":
         return path, "is missing and has no default"
+    if problem["type"].startswith("union_tag_"):
+        key = str(problem["ctx"]["discriminator"]).strip("'")
+        tag = problem["ctx"].get("tag")
+        kinds = [each.model_fields[key].annotation for each in _nodes_at(model, loc) if key in each.model_fields]
+        tags = sorted({str(tag) for kind in kinds for tag in get_args(kind)})
+        said = f"is missing{found}." if tag is None else f"nothing is called {tag!r}.{_nearest(str(tag), tags)}"
+        return f"{path}.{key}", f"{said} There are: {', '.join(tags)}."
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     return path, message.replace("\n", " ") + found
 
 
 def _known_keys(model: type[BaseModel], loc: Loc) -> set[str]:
-    """Return the keys that the node at ``loc`` knows; ``loc`` may hold item numbers and tags of unions."""
+    """Return the keys that the node at ``loc`` knows."""
+    return {key for node in _nodes_at(model, loc) for key in node.model_fields}
+
+
+def _nodes_at(model: type[BaseModel], loc: Loc) -> list[type[BaseModel]]:
+    """Return what may stand at ``loc``, which may hold item numbers and tags of unions."""
     nodes = [model]
     for step in loc:
         inner = [
@@ -292,7 +304,7 @@ def _known_keys(model: type[BaseModel], loc: Loc) -> set[str]:
         ]
         tagged = [node for node in nodes if any(step in get_args(f.annotation) for f in node.model_fields.values())]
         nodes = inner or tagged or nodes
-    return {key for node in nodes for key in node.model_fields}
+    return nodes
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:

@@ -15,7 +15,7 @@ from triptych.cli.groups.sources import AsJson, json_text
 if TYPE_CHECKING:
     from triptych.core.records import Json
     from triptych.train.forecast.gpus import Gpu
-    from triptych.train.forecast.planner import StageEstimate
+    from triptych.train.forecast.planner import Features, StageEstimate
 
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "images", "gathered", "reserve")
 
@@ -62,7 +62,7 @@ def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[
     for part in PARTS:
         yield f"  {part:<12}{getattr(stage.memory, part) / (1 << 30):8.2f} GiB"
     mfu = f"at an assumed MFU of {stage.assumed.mfu:.0%}"
-    yield f"  step        {stage.step_s:8.2f} s, {stage.work.total / 1e15:.3g} * 10^15 operations, {mfu}"
+    yield f"  step        {stage.step_s:8.3g} s, {stage.work.total / 1e15:.3g} * 10^15 operations, {mfu}"
     if stage.steps is None:
         yield "  length       unknown: nobody tells how much the data hold; give --tokens, as triptych data plan counts"
     else:
@@ -71,13 +71,27 @@ def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[
         if unpacked := _unpacked(stage):
             told = " or ".join(f"{_span(hours)} (MFU {mfu:.0%})" for mfu, hours in unpacked.items())
             yield f"               {told} where nothing is packed, as published runs were done"
+    if stage.features is not None:
+        yield f"  features     {_disk_of(stage.features)}"
     for number, change in enumerate(stage.changes):
         yield f"  {'change' if number == 0 else '      '}       {change.what}: {change.total_gib:.1f} GiB"
 
 
+def _disk_of(features: Features) -> str:
+    """Return what features take of the disk, and whether they are kept."""
+    told = f"{features.picture / (1 << 20):.2f} MiB a picture"
+    if features.total is not None:
+        told += f", {features.total / (1 << 30):,.1f} GiB for all"
+    if features.kept is False:
+        return f"not kept, as there are more rows than in_memory_rows: each step encodes its pictures ({told})"
+    return f"kept on the run's disk: {told}; where there is no room, each step encodes its pictures"
+
+
 def _span(hours: float) -> str:
-    """Return a time that is told in hours, or in minutes where it is less than two of them."""
-    return f"{hours:.1f} hours" if hours >= 2 else f"{hours * 60:.1f} minutes"
+    """Return a time that is told in hours, in minutes where it is less than two of them, and so with seconds."""
+    if hours >= 2:
+        return f"{hours:.1f} hours"
+    return f"{hours * 60:.1f} minutes" if hours * 60 >= 2 else f"{hours * 3600:.2g} seconds"
 
 
 def _millions(tokens: float) -> str:
@@ -106,6 +120,7 @@ def _told(stage: StageEstimate) -> dict[str, Json]:
         "hours": None if stage.hours is None else round(stage.hours, 3),
         "hours_unpacked": list(_unpacked(stage).values()) or None,
         "epoch_tokens": stage.epoch_tokens,
+        "features": None if stage.features is None else asdict(stage.features),
         "assumed": asdict(stage.assumed),
     }
 

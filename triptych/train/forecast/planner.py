@@ -14,10 +14,10 @@ from pathlib import Path
 from triptych.core.errors import ModelError
 from triptych.models import zoo
 from triptych.train.forecast.configs import shape_of_config
-from triptych.train.forecast.estimate import GIB, Assumed, Memory, Work, memory_of, work_of
+from triptych.train.forecast.estimate import FLOAT, GIB, Assumed, Memory, Work, memory_of, work_of
 from triptych.train.forecast.gpus import Gpu
 from triptych.train.forecast.shapes import LANGUAGES, MODELS, TOWERS, Shape, Stack, joined, stack_of, tower_of
-from triptych.train.forecast.volume import REPLIES, volume_of
+from triptych.train.forecast.volume import REPLIES, Volume, volume_of
 from triptych.train.inspection.review import RUN, config_of
 from triptych.train.recipe import Frozen, Full, Lora, ModelPlan, PartPlans, Recipe, Tune, load_recipe
 
@@ -36,6 +36,18 @@ class Change:
     total_gib: float
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a frozen tower makes of pictures, kept beside the run (``train/keeping.py``): bytes of disk."""
+
+    picture: float
+    """Of one."""
+    total: float | None
+    """Of all, if none is shown twice; None: nobody tells how many there are."""
+    kept: bool | None
+    """Whether the rows are few enough; None: nobody tells how many there are. The disk must have room too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageEstimate:
     """What a stage takes."""
@@ -51,6 +63,8 @@ class StageEstimate:
     steps: int | None
     """None: how much the data hold is not known."""
     epoch_tokens: float | None
+    features: Features | None
+    """None: the tower moves, or there is none."""
     assumed: Assumed
 
     @property
@@ -132,8 +146,18 @@ def _stage(
         step_s=work.total / (gpu.tflops * 1e12 * assumed.mfu * gpus),
         steps=_steps(stage, tokens),
         epoch_tokens=tokens,
+        features=_features(stage, shape, volume),
         assumed=assumed,
     )
+
+
+def _features(stage: Tune, shape: Shape, volume: Volume | None) -> Features | None:
+    if shape.vision is None or not isinstance(stage.parts.vision, Frozen):
+        return None
+    picture = shape.patches * shape.vision.hidden * FLOAT
+    if volume is None:
+        return Features(picture, None, None)
+    return Features(picture, volume.images * picture, volume.rows <= stage.in_memory_rows)
 
 
 def _assumed(stage: Tune, shape: Shape, *, mfu: float | None) -> Assumed:
