@@ -22,8 +22,9 @@ from triptych.core.errors import ModelError, RunError, TriptychError
 from triptych.core.log import say
 from triptych.core.records import Example, ImageRef
 from triptych.data.plan.rendering import prompt_of
-from triptych.data.template import Encoded, stop_ids
+from triptych.data.template import Encoded
 from triptych.infer.answering import Answering, Request
+from triptych.infer.generation import ends_of, penalty_of
 from triptych.infer.local import check_speaks, measured
 from triptych.infer.prefixes import Pictures
 from triptych.infer.responder import as_question
@@ -142,10 +143,11 @@ class Engine:
             model,
             features=features,
             tokenizer=copy.deepcopy(model.tokenizer),  # which takes no two threads at once
-            stops=stop_ids(model.template, model.tokenizer),
+            stops=ends_of(model),
             tokens=self.tokens,
             prefix_tokens=self.settings.prefix_tokens,
         )
+        self._penalty = penalty_of(model)
         self._pictures = Pictures()
         self._wording = threading.Lock()
         self._wake = threading.Condition()
@@ -183,7 +185,7 @@ class Engine:
         ticket = Ticket(question.id, Usage(len(prompt.ids), 0, image_tokens, 0), listener=heard)
         with self._wake:
             self._check_open()
-            self._waiting.append(Request(prompt, key, sampling, ticket))
+            self._waiting.append(Request(prompt, key, sampling.settled(penalty=self._penalty), ticket))
             self._wake.notify()
         return ticket
 

@@ -25,8 +25,9 @@ from triptych.core.records import Answer, Example, ImageRef, Turn
 from triptych.data.batch import collate, pad_left
 from triptych.data.media.images import measure
 from triptych.data.plan.rendering import Rendering, prompt_of
-from triptych.data.template import Encoded, parse_reply, stop_ids
+from triptych.data.template import Encoded, parse_reply
 from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
+from triptych.infer.generation import ends_of, penalty_of
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
 from triptych.infer.responder import Failed, as_question
 from triptych.infer.room import BATCH, positions_that_fit
@@ -72,9 +73,9 @@ class LocalResponder:
         self.model = model
         self.features = features
         self.batch_tokens = batch_tokens or positions_that_fit(model, otherwise=BATCH)
-        self.sampling = sampling
+        self.sampling = sampling.settled(penalty=penalty_of(model))
         self.name = name
-        self._stops = stop_ids(model.template, model.tokenizer)
+        self._stops = ends_of(model)
         self._longest = int(model.network.config.get_text_config().max_position_embeddings)
         model.network.train(False)
         model.network.requires_grad_(False)
@@ -101,7 +102,7 @@ class LocalResponder:
             digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         if not self.sampling.plain:
             drawn = self.sampling
-            asked = (drawn.temperature, drawn.top_p, drawn.top_k, drawn.seed or 0, drawn.repetition_penalty)
+            asked = (drawn.temperature, drawn.top_p, drawn.top_k, drawn.seed or 0, drawn.penalty)
             digest.update(repr(asked).encode())
         return digest.hexdigest()[:16]
 

@@ -14,7 +14,7 @@ import math
 import random
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,8 +45,9 @@ class Sampling:
     """The reply ends before the first of these; none of them is ever said."""
     logprobs: int | None = None
     """How many likeliest tokens are told beside each that is said; 0: only its own probability; None: nothing."""
-    repetition_penalty: float = 1.0
-    """Logits of tokens that stand in the prompt or were said are divided by this, negative ones multiplied."""
+    repetition_penalty: float | None = None
+    """Logits of tokens that stand in the prompt or were said are divided by this, negative ones multiplied. None: as
+    the model's folder has it (``generation.py``), 1 where it says nothing."""
 
     ignore_stop: bool = False
     """Go on behind the token that ends a reply, which says nothing then: to measure with replies of one length."""
@@ -68,7 +69,11 @@ class Sampling:
                 f"at most {MOST_STOPS} texts, none of them empty",
             ),
             ("logprobs", self.logprobs is None or 0 <= self.logprobs <= MOST_LOGPROBS, f"from 0 to {MOST_LOGPROBS}"),
-            ("repetition_penalty", 0 < self.repetition_penalty <= 100, "above 0, at most 100"),
+            (
+                "repetition_penalty",
+                self.repetition_penalty is None or 0 < self.repetition_penalty <= 100,
+                "above 0, at most 100",
+            ),
         )
         for name, holds, expected in checks:
             if not holds:
@@ -82,7 +87,16 @@ class Sampling:
     @property
     def plain(self) -> bool:
         """Whether the likeliest token is always chosen, as the model has it."""
-        return self.greedy and self.repetition_penalty == 1
+        return self.greedy and self.penalty == 1
+
+    @property
+    def penalty(self) -> float:
+        """The penalty for repeating; 1: none."""
+        return 1.0 if self.repetition_penalty is None else self.repetition_penalty
+
+    def settled(self, *, penalty: float) -> Sampling:
+        """Return the same with this penalty for repeating, where it has none of its own."""
+        return self if self.repetition_penalty is not None else replace(self, repetition_penalty=penalty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +117,7 @@ class Chooser:
         """Begin a reply to these ids, which matter only where repeating is punished."""
         self.sampling = sampling
         self._random = random.Random(secrets.randbits(64) if sampling.seed is None else sampling.seed)
-        self._seen: dict[int, None] = dict.fromkeys(prompt) if sampling.repetition_penalty != 1 else {}
+        self._seen: dict[int, None] = dict.fromkeys(prompt) if sampling.penalty != 1 else {}
 
     def draw(self) -> float:
         """Return the next number from 0 to 1; one is drawn for each token."""
@@ -116,7 +130,7 @@ class Chooser:
 
     def said(self, token: int) -> None:
         """Take note of a token of the reply."""
-        if self.sampling.repetition_penalty != 1:
+        if self.sampling.penalty != 1:
             self._seen[token] = None
 
 
@@ -143,12 +157,12 @@ def choose(logits_BV: Tensor, choosers: Sequence[Chooser]) -> list[Chosen]:
 
 
 def _punish(raw_BV: Tensor, choosers: Sequence[Chooser]) -> Tensor:
-    punished = [row for row, chooser in enumerate(choosers) if chooser.sampling.repetition_penalty != 1]
+    punished = [row for row, chooser in enumerate(choosers) if chooser.sampling.penalty != 1]
     if not punished:
         return raw_BV
     scores_BV = raw_BV.clone()
     for row in punished:
-        penalty, seen = choosers[row].sampling.repetition_penalty, torch.tensor(choosers[row].seen, dtype=torch.long)
+        penalty, seen = choosers[row].sampling.penalty, torch.tensor(choosers[row].seen, dtype=torch.long)
         seen = seen.to(raw_BV.device)
         own = raw_BV[row, seen]
         scores_BV[row, seen] = torch.where(own < 0, own * penalty, own / penalty)

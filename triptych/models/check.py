@@ -305,15 +305,19 @@ def _stop(folder: Path, rendering: Rendering) -> str:
         raise _NotTriedError(f"no generation_config.json; here a reply ends with {token!r} all the same")
     try:
         with quiet():
-            said = GenerationConfig.from_pretrained(folder).eos_token_id
+            settings = GenerationConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
         raise _WrongError(f"generation_config.json cannot be read: {parts.reason(error)}") from error
+    said, penalty = settings.eos_token_id, settings.repetition_penalty
     stops = said if isinstance(said, list) else [said]
     if stop not in stops:
         raise _WrongError(
             f"generation_config.json stops at {json.dumps(said)}, the template's replies end with {stop}."
         )
-    return f"replies end with {token!r} ({stop}), as generation_config.json says"
+    others = [str(each) for each in stops if each != stop]
+    more = f", and with {', '.join(others)}" if others else ""
+    more += f"; the penalty for repeating is its {penalty:g}" if penalty not in (None, 1) else ""
+    return f"replies end with {token!r} ({stop}), as generation_config.json says{more}"
 
 
 def _score(folder: Path) -> Iterator[Check]:

@@ -6,12 +6,11 @@ their order: out of it, a decoder begins anew for each.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from triptych.core.machine import cores
+from triptych.core.machine import cores_each
 from triptych.core.records import ImageRef
 from triptych.data.media.locate import place_of
 
@@ -36,8 +35,7 @@ def prepared(prepare: Callable[[A], B], items: Sequence[A], *, image: Callable[[
     groups: dict[object, list[int]] = {}
     for number, item in enumerate(items):
         groups.setdefault(number if image is None else _behind(image(item), number), []).append(number)
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of torchrun that share this machine's cores
-    threads = min(THREADS, cores() // here, len(groups))
+    threads = min(THREADS, cores_each(), len(groups))
     if threads < 2:
         return [prepare(item) for item in items]
 

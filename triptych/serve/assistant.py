@@ -56,7 +56,7 @@ class Wishes(TypedDict, total=False):
     """Of the reply's random numbers."""
     stop: str | Sequence[str] | None
     """The reply ends before the first of these; None: before none."""
-    repetition_penalty: float
+    repetition_penalty: float | None
 
 
 def load(

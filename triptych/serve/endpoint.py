@@ -213,7 +213,7 @@ def wishes_of(sampling: Sampling, settings: EndpointSettings) -> dict[str, Json]
         "stop": (list(sampling.stop), []),
         # Not OpenAI's, but vLLM's, SGLang's and our own server's.
         "top_k": (sampling.top_k, 0),
-        "repetition_penalty": (sampling.repetition_penalty, 1.0),
+        "repetition_penalty": (sampling.repetition_penalty, None),
         "ignore_eos": (sampling.ignore_stop, False),
     }
     return said | {name: value for name, (value, usual) in optional.items() if value != usual}

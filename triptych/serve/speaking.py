@@ -44,7 +44,7 @@ class Params(Settings):
     top_k: int = 0
     seed: int | None = None
     stop: list[str] = Field(default_factory=list)
-    repetition_penalty: float = 1.0
+    repetition_penalty: float | None = None
 
 
 class Talker(Protocol):

@@ -227,8 +227,14 @@ class Tune(Stage):
     balance: bool = False
     """Put packs of like work into the same step, so that many GPUs wait little for each other. Steps stay in random
     order; another setting is another order."""
-    workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that read, render and decode ahead. A run may go on with another number: the stream is the same."""
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that read, render and decode ahead. null: none where a CPU computes; for a GPU up to 4, as cores are
+    left. A run may go on with another number: the stream is the same."""
+
+    @property
+    def packs_a_pass(self) -> int:
+        """How many packs go through the network at once."""
+        return (self.forward_tokens or self.step_tokens) // self.pack_tokens
 
     @model_validator(mode="after")
     def _fits_together(self) -> Tune:

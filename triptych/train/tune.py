@@ -31,9 +31,8 @@ from triptych.data.format import Refused
 from triptych.data.plan.load import Loaded
 from triptych.data.plan.reader import Read
 from triptych.data.template import Encoded
-from triptych.models.family import Model, Seen
+from triptych.models.family import Model
 from triptych.models.features import FeatureStore
-from triptych.models.preparing import prepared
 from triptych.train.checkpoint import (
     Outcome,
     checkpoint_folder,
@@ -57,6 +56,7 @@ from triptych.train.recipe import Tune
 from triptych.train.scores import scoring_of
 from triptych.train.stop import CutOff, Stop, next_or_cut_off
 from triptych.train.torn import Torn, read_ahead
+from triptych.train.upcoming import Ready, Upcoming, features_of, upcoming, workers_of
 from triptych.train.work import TuneRun, outcome, start, take_up
 
 LINES = 10
@@ -124,18 +124,19 @@ def tune(
         work = _encode_ahead(work, work.features, stop)
     total = work.pace.total(done)
     steps = work.material.loaded(
-        done, workers=stage.workers, finished=work.pace.finished, rank=world.rank, ranks=world.ranks
+        done, workers=workers_of(work), finished=work.pace.finished, rank=world.rank, ranks=world.ranks
     )
+    coming = upcoming(work, steps)
     with progress(stage.name, total, done=done, lines=LINES) as advance, closing(steps):
         epoch, ready, kept = None, time.perf_counter(), done
-        while (loaded := world.together(partial(next_or_cut_off, steps, stop))) is not None:
+        while (loaded := world.together(partial(next_or_cut_off, coming, stop))) is not None:
             cut_off = any(world.gather(isinstance(loaded, CutOff)))
             if not (cut_off or isinstance(loaded, CutOff)):
                 if epoch not in (None, loaded.step.epoch):
                     work.material.settle()
                 epoch = loaded.step.epoch
                 wait_s = time.perf_counter() - ready
-                report = replace(train_step(work, loaded.step.number, loaded), wait_s=wait_s)
+                report = replace(train_step(work, loaded.step.number, loaded, coming=coming), wait_s=wait_s)
                 append_json_line(work.book / METRICS, report.record())
                 done = report.step
                 advance(1, report.told(), total=report.total_steps)
@@ -156,13 +157,16 @@ def tune(
     return outcome(work, done)
 
 
-def train_step(work: TuneRun, number: int, loaded: Loaded | None = None) -> StepReport:
+def train_step(
+    work: TuneRun, number: int, loaded: Loaded | None = None, *, coming: Upcoming | None = None
+) -> StepReport:
     """Do step ``number`` (from 0): gradients of all micro-batches, then one change of the weights.
 
     Args:
         work: the stage.
         number: of the step.
         loaded: the step, where it was read ahead; in several processes, this one's packs of it.
+        coming: whence the step came and the next one will; None: nothing is done ahead.
 
     Raises:
         RunError: the loss or its gradient is not finite; the weights are as before the step.
@@ -186,7 +190,7 @@ def train_step(work: TuneRun, number: int, loaded: Loaded | None = None) -> Step
     batches += [idle_batch(_pad_id(work))] * (passes - len(batches))
     work.optimizer.zero_grad(set_to_none=True)
     work.sharing.begin(sees=any(share.images for share in shares))
-    loss = sum(world.gather(_learn_all(work, batches, loaded.pictures, step_supervised=supervised)))
+    loss = sum(world.gather(_learn_all(work, batches, loaded.pictures, step_supervised=supervised, coming=coming)))
     work.sharing.finish()
     norm = clip_gradients(work.weights.values(), largest=stage.clip)
     if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -251,7 +255,7 @@ def _without_words(read: Read) -> Read:
 def _batches(work: TuneRun, loaded: Loaded) -> Iterator[Batch]:
     """Yield the step's packs as micro-batches that go through the network at once, without what cannot be read."""
     stage = work.stage
-    rows = (stage.forward_tokens or stage.step_tokens) // stage.pack_tokens
+    rows = stage.packs_a_pass
     readable = [
         list(work.torn.keep(_usable(work, numbers, pack), stage, run=work.book))
         for numbers, pack in zip(loaded.step.packs, loaded.packs, strict=True)
@@ -273,39 +277,37 @@ def _pad_id(work: TuneRun) -> int:
 
 
 def _learn_all(
-    work: TuneRun, batches: Sequence[Batch], pictures: Mapping[ImageRef, Image], *, step_supervised: int
+    work: TuneRun,
+    batches: Sequence[Batch],
+    pictures: Mapping[ImageRef, Image],
+    *,
+    step_supervised: int,
+    coming: Upcoming | None,
 ) -> float:
     """Return this process's share of the step's loss; its gradients are left where they are shared."""
     losses = []
-    for batch in batches:
-        losses.append(_learn(work, batch, pictures, step_supervised=step_supervised))
+    for number, batch in enumerate(batches):
+        ready = coming.take() if coming is not None and number == 0 else {}
+        losses.append(_learn(work, batch, pictures, ready, step_supervised=step_supervised))
         work.sharing.settle_pass()
+    if coming is not None:
+        coming.look()
     # Asked for once, at the end: while a GPU works through one batch, the host prepares the next.
     return sum(torch.stack(losses).tolist()) if losses else 0.0
 
 
-def _learn(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], *, step_supervised: int) -> Tensor:
+def _learn(
+    work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image], ready: Ready, *, step_supervised: int
+) -> Tensor:
     """Add a micro-batch's gradient to those there; return its share of the step's loss, a scalar where it computes."""
     model = work.model
     scores = not isinstance(work.stage.objective, Reply)
     with computing_in(work.stage, model.device):  # not the way back, which computes as the way forth did
-        hidden_BTH = model.hidden(model.weave(batch, _features(work, batch, pictures)))
+        hidden_BTH = model.hidden(model.weave(batch, features_of(work, batch, pictures, ready)))
         loss = batch_loss(model, hidden_BTH, batch, scores=scores, step_supervised=step_supervised)
     if loss.requires_grad:  # not where only tower or projector learn, and there is no picture
         loss.backward()
     return loss.detach()
-
-
-def _features(work: TuneRun, batch: Batch, pictures: Mapping[ImageRef, Image]) -> list[Seen]:
-    model = work.model
-    if work.features is not None:
-        return work.features.features(batch.images, spans=batch.spans)
-    shown = [(image, model.shown_as(span)) for image, span in zip(batch.images, batch.spans, strict=True)]
-    distinct = dict(zip(shown, batch.spans, strict=True))
-    wanted = [(image, span) for (image, _), span in distinct.items()]
-    encoded = model.encode(prepared(lambda each: model.pixels_in(pictures[each[0]], each[1]), wanted))
-    found = dict(zip(distinct, encoded, strict=True))
-    return [found[each] for each in shown]
 
 
 def _encode_ahead(work: TuneRun, features: FeatureStore, stop: Stop) -> TuneRun:

@@ -238,7 +238,7 @@ def samplings_of(request: ChatRequest, settings: ServeSettings) -> list[Sampling
                 seed=None if request.seed is None else request.seed + number,
                 stop=tuple(stop),
                 logprobs=(request.top_logprobs or 0) if request.logprobs else None,
-                repetition_penalty=1.0 if request.repetition_penalty is None else request.repetition_penalty,
+                repetition_penalty=request.repetition_penalty,
                 ignore_stop=bool(request.ignore_eos),
             )
             for number in range(choices)
