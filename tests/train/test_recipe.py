@@ -41,7 +41,7 @@ def test_an_override_reaches_a_stage_by_its_name(file: Path) -> None:
     [
         ("stages.tune.lenght=1 epoch", "unknown key. Did you mean 'length'?"),
         ("stages.align.length=1 epoch", "stages.align.length: unknown key"),
-        ("stages.tune.kind=tuna", "stages.tune: "),
+        ("stages.tune.kind=tuna", "stages.tune.kind: nothing is called 'tuna'. Did you mean 'tune'?"),
         ("stages.tune.step_tokens=300", "step_tokens must be a multiple of pack_tokens (160), found 300"),
         ("stages.tune.forward_tokens=480", "forward_tokens must be at most step_tokens (320)"),
         ("stages.tune.length=0 steps", "length must be more than zero, found '0 steps'"),
