@@ -188,5 +188,5 @@ def test_conversations_whose_length_changes_others_positions_do_not_stand_togeth
 
     assert hidden(2, 3).shape == (1, 5, 32)
     assert hidden(4).shape == (1, 4, 32)
-    with pytest.raises(ModelError, match=f"of 2 and of 5 tokens stand together: beyond 3 tokens .*{kind}"):
+    with pytest.raises(ModelError, match=f"of 2 and of 5 positions stand together: beyond 3 .*{kind}"):
         hidden(2, 5)

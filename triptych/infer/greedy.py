@@ -28,8 +28,8 @@ from transformers.cache_utils import DynamicLayer
 from triptych.data.batch import IGNORE, PADDING, Batch
 from triptych.infer.roomy import holds_all, with_room
 from triptych.models.family import Seen, Woven
+from triptych.models.lengths import apart_beyond, forget_lengths, reach_of
 from triptych.models.placing import computing
-from triptych.models.segments import window_of
 
 WIDEST_TRIAL = 8
 """More columns than short rows have on which networks are tried."""
@@ -77,7 +77,7 @@ def can_share(model: Speaker) -> bool:
     """Tell whether beginnings can be shared: the model gives the same logits so, on three short rows.
 
     Not where its cache is anything but keys and values of every position: recurrent layers, media, and what is longer
-    than the window of layers that look through one.
+    than layers see, or are the same for (``reach_of``).
     """
     ids_BT = torch.tensor([[0, 0, 1, 2, 3], [1, 2, 3, 1, 2], [0, 1, 2, 3, 2]])
     segments_BT = torch.tensor([[-1, -1, 0, 0, 0], [0, 0, 0, 0, 0], [-1, 0, 0, 0, 0]])
@@ -102,9 +102,9 @@ def can_share(model: Speaker) -> bool:
 
 
 def holds_trials(model: Speaker) -> bool:
-    """Tell whether a window, where there is one, is as wide as the short rows on which networks are tried."""
-    window = window_of(model.network.config.get_text_config())
-    return window is None or window >= WIDEST_TRIAL
+    """Tell whether the short rows on which networks are tried are within what its layers see and are the same for."""
+    reach = reach_of(model.network.config.get_text_config())
+    return reach is None or reach >= WIDEST_TRIAL
 
 
 def _of_words(ids_BT: Tensor, segments_BT: Tensor) -> Batch:
@@ -140,11 +140,22 @@ def speak(
         woven: prompts, a conversation a row, padded on the left so that replies begin at one column.
         stops: ids of the tokens that end a reply.
         max_tokens: > 0.
-        shared: every row in one of them, or none at all; only where `can_share`.
+        shared: every row in one of them, or none at all; only where `can_share`. Nothing is shared by rows that are
+            longer than ``reach_of`` the network.
         choose_rows: chooses the tokens; None: the likeliest ones.
     """
     rows = list(range(len(woven.segments_BT)))
-    state = _begin(model, woven, shared, room=max_tokens)
+    text = model.network.config.get_text_config()
+    forget_lengths(model.network, text)
+    if len(rows) > 1 and _is_longer(woven, max_tokens, than=apart_beyond(text)):
+        for row in rows:
+            chosen = None if choose_rows is None else partial(_choose_row, choose_rows, row)
+            own = _row_of(woven, row)
+            for step in speak(model, own, stops=stops, max_tokens=max_tokens, choose_rows=chosen):
+                yield Spoken((row,), step.ids)
+        return
+    far = _is_longer(woven, max_tokens, than=reach_of(text), shared=shared)
+    state = _begin(model, woven, () if far else shared, room=max_tokens)
     for number in range(1, max_tokens + 1):
         if choose_rows is not None:
             state = replace(state, next_B=torch.tensor(choose_rows(state.logits_BV, rows)).to(state.next_B))
@@ -157,6 +168,29 @@ def speak(
             rows = [rows[at] for at in going]
             state = _keep(state, going)
         state = _go_on(model, state)
+
+
+def _is_longer(woven: Woven, max_tokens: int, *, than: int | None, shared: Sequence[Shared] = ()) -> bool:
+    """Tell whether rows with their replies, or what a group is computed in, take more places than so many."""
+    if than is None:
+        return False
+    lengths: list[int] = (woven.segments_BT != PADDING).sum(-1).tolist()
+    groups = [sum(lengths[row] for row in group.rows) - sum(group.common) for group in shared]
+    places = int(woven.positions_ABT.amax()) + 1  # of a video there may be more than tokens
+    return max(max(places, *lengths) + max_tokens, *groups, 0) > than
+
+
+def _row_of(woven: Woven, row: int) -> Woven:
+    """Return a row as if it had been asked alone: without padding, where nothing stands beside it."""
+    start = 0 if woven.beside else int((woven.segments_BT[row] != PADDING).int().argmax())
+    at, columns = slice(row, row + 1), slice(start, None)
+    beside = {name: each[at] for name, each in woven.beside.items()}
+    segments_BT = woven.segments_BT[at, columns]
+    return Woven(woven.embeds_BTH[at, columns], woven.positions_ABT[:, at, columns], segments_BT, beside)
+
+
+def _choose_row(choose_rows: ChooseRows, row: int, logits_BV: Tensor, _rows: Sequence[int]) -> Sequence[int]:
+    return choose_rows(logits_BV, [row])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Which rows an engine's requests become: joined in slots, or one by one where a network cannot be asked otherwise.
 
 Not the rows themselves (``slots``, ``media_slots``, ``apart``). A network that looks through a window keeps keys and
-values of every position as long as nothing is longer than the window: so far its rows are joined as others' are. What
-is longer is asked one by one, and waits until the rows that are joined have ended; those that come after wait for it.
+values of every position as long as nothing is longer than the window: so far its rows are joined as others' are. So
+with one whose rotary positions, or anything else, are others beyond some length. What is longer is asked one by one,
+and waits until the rows that are joined have ended; those that come after wait for it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from triptych.infer.apart import Apart
 from triptych.infer.media_slots import MediaSlots
 from triptych.infer.slots import Slots, shape_of
 from triptych.models.family import Model
-from triptych.models.segments import window_of
+from triptych.models.lengths import forget_lengths, reach_of
 
 
 class Rows:
@@ -26,17 +27,18 @@ class Rows:
             model: in evaluation mode.
             tokens: most positions of all rows, padding included.
         """
+        forget_lengths(model.network, model.network.config.get_text_config())
         layers, joined = shape_of(model), Slots if model.splices else MediaSlots
         self._apart = Apart(model)
         self._slots = None if layers is None else joined(model, layers, tokens=tokens)
-        self._window = window_of(model.network.config.get_text_config())
+        self._reach = reach_of(model.network.config.get_text_config())
         self._tokens = tokens
         self.now: Slots | Apart = self._slots or self._apart
         """Those in use."""
 
     @property
     def joins(self) -> bool:
-        """Whether rows are joined and share beginnings, as long as no window is in the way."""
+        """Whether rows are joined and share beginnings, as long as none is longer than layers reach."""
         return self._slots is not None
 
     def fit(self, longest: int, lengths: Sequence[int]) -> bool:
@@ -55,6 +57,6 @@ class Rows:
             self.now = self._suiting(longest)
 
     def _suiting(self, longest: int) -> Slots | Apart:
-        if self._slots is None or (self._window is not None and longest > self._window):
+        if self._slots is None or (self._reach is not None and longest > self._reach):
             return self._apart
         return self._slots

@@ -6,8 +6,8 @@ one, in place; what stands right of a row's end is masked. A row that joins is c
 leaves hands its place to the last one: nobody else is touched. Buffers are copied only when they grow.
 
 Which networks can be asked so is not guessed from their names: ``shape_of`` asks a few words in both ways once. Those
-whose cache is anything but keys and values of every position (recurrent layers; windows, for what is longer: ``rows``)
-cannot; they are asked one by one (``apart``). Media that stand beside the words go along with their rows
+whose cache is anything but keys and values of every position (recurrent layers; what is longer than layers reach:
+``rows``) cannot; they are asked one by one (``apart``). Media that stand beside the words go along with their rows
 (``media_slots``).
 
 Shapes: R rows of the buffers, B of them in use, A heads, C columns, L tokens of a row, D size of a head, V vocabulary.

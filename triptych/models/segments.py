@@ -33,6 +33,8 @@ _UNKNOWN = ("softcap", "s_aux", "position_bias", "head_mask")
 """What some networks hand to their attention and this one does not compute."""
 SLIDING = "sliding_attention"
 """What transformers calls a layer that looks through a window."""
+KINDS = {SLIDING, "full_attention", "linear_attention", "conv", "moe", "hybrid"}
+"""Kinds of layers that attend to all before them or through a window, or do not attend."""
 NEAR = 3e-2
 """Largest difference of the kernel's numbers and slopes, relative to the largest of them; 16 bits round to 4e-3."""
 
@@ -55,6 +57,8 @@ class Segments:
     is a piece. None: no kernel asks."""
     longest: int = 0
     """Tokens of the longest piece."""
+    windows: list[int | None] | None = None
+    """Where a trial asks: through which window each layer wanted to look, in their order."""
 
 
 def segments_of(segments_BT: Tensor) -> tuple[Segment, ...]:
@@ -103,9 +107,15 @@ def attend(
     strange = [name for name in _UNKNOWN if rest.get(name) is not None]
     if segments is None or attention_mask is not None or strange:
         raise ModelError(f"the network's attention asks for more than segments: {strange or 'no segments'}.")
+    if segments.windows is not None:
+        segments.windows.append(sliding_window)
     dropout = dropout if module.training else 0.0
     dtype = _computed_in(query_BATD)
-    if segments.edges_N is not None and not dropout and _has_kernel(query_BATD, key_BKTD, dtype, sliding_window):
+    if (
+        segments.edges_N is not None
+        and not dropout
+        and _has_kernel(query_BATD, key_BKTD, value_BKTD, dtype=dtype, window=sliding_window)
+    ):
         query, key, value = query_BATD.to(dtype), key_BKTD.to(dtype), value_BKTD.to(dtype)
         return attend_packed(query, key, value, segments, scaling, sliding_window), None
     one_by_one = segments.each
@@ -195,11 +205,14 @@ def _computed_in(query_BATD: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else query_BATD.dtype
 
 
-def _has_kernel(query_BATD: Tensor, key_BKTD: Tensor, dtype: torch.dtype, window: int | None) -> bool:
-    heads, shared, size = query_BATD.shape[1], key_BKTD.shape[1], query_BATD.shape[3]
+def _has_kernel(
+    query_BATD: Tensor, key_BKTD: Tensor, value_BKTD: Tensor, *, dtype: torch.dtype, window: int | None
+) -> bool:
+    heads, shared, size, values = query_BATD.shape[1], key_BKTD.shape[1], query_BATD.shape[3], value_BKTD.shape[3]
     if dtype.itemsize != 2:
         return False
-    return kernel_agrees(query_BATD.device, dtype, heads, shared, size, windowed=window is not None)
+    other = None if values == size else values
+    return kernel_agrees(query_BATD.device, dtype, heads, shared, size, windowed=window is not None, values=other)
 
 
 def try_kernel(text: PreTrainedConfig, like: Tensor) -> None:
@@ -213,14 +226,24 @@ def try_kernel(text: PreTrainedConfig, like: Tensor) -> None:
     if like.device.type != "cuda" or dtype.itemsize != 2 or not heads:
         return
     shared = getattr(text, "num_key_value_heads", None) or heads
-    size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    size, values = getattr(text, "head_dim", None) or text.hidden_size // heads, None
+    if getattr(text, "qk_rope_head_dim", None):  # keys and values are unfolded from one latent, to widths of their own
+        size, values = text.qk_nope_head_dim + text.qk_rope_head_dim, text.v_head_dim
+    other = None if values == size else values
     for windowed in {False, window_of(text) is not None}:
-        kernel_agrees(like.device, dtype, heads, shared, size, windowed=windowed)
+        kernel_agrees(like.device, dtype, heads, shared, size, windowed=windowed, values=other)
 
 
 @cache
 def kernel_agrees(
-    device: torch.device, dtype: torch.dtype, heads: int, shared: int, size: int, *, windowed: bool
+    device: torch.device,
+    dtype: torch.dtype,
+    heads: int,
+    shared: int,
+    size: int,
+    *,
+    windowed: bool,
+    values: int | None = None,
 ) -> bool:
     """Return whether torch's kernel for packs computes what it should, there and in these sizes: it is tried once.
 
@@ -231,13 +254,15 @@ def kernel_agrees(
         shared: heads of keys and values.
         size: of a head.
         windowed: also through a window.
+        values: size of a head of values, where it is another.
     """
     draws = torch.Generator().manual_seed(0)
     segments_BT = torch.tensor([[0] * 5 + [1] * 9 + [PADDING] * 2, [0] + [1] * 15])
     segments = segments_on(segments_BT, device)
     real_BT = segments_BT != PADDING
-    drawn = [torch.randn(2, number, 16, size, generator=draws) for number in (heads, shared, shared)]
-    weights = torch.randn(2, 16, heads, size, generator=draws)
+    shapes = ((heads, size), (shared, size), (shared, values or size))
+    drawn = [torch.randn(2, number, 16, wide, generator=draws) for number, wide in shapes]
+    weights = torch.randn(2, 16, heads, values or size, generator=draws)
     window = 4 if windowed else None
     # The first to ask may be a layer whose activations are computed again: what is kept here is none of them.
     kept = torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is)
