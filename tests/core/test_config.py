@@ -140,6 +140,19 @@ def test_a_wrong_override_is_refused_in_one_line(file: Path, override: str, part
     assert part in refusal(file, override)
 
 
+def test_a_wrong_item_is_one_problem_and_not_a_list_that_is_too_short_too(file: Path) -> None:
+    assert "more after this" not in refusal(file, "legs=[{kind: swim, name: up, depth_m: deep}]")
+
+
+def test_an_item_that_a_pair_lacks_is_missing(file: Path) -> None:
+    class Paired(Settings):
+        pair: tuple[float, float]
+
+    file.write_text("pair: [0.9]")
+    with pytest.raises(ConfigError, match=r"pair\.1: is missing"):
+        load_config(file, (), model=Paired)
+
+
 def test_a_missing_key_is_named(file: Path) -> None:
     file.write_text(TRIP.replace("depth_m: 3, ", ""))
     assert refusal(file) == f"{file}: legs.across.depth_m: is missing and has no default"

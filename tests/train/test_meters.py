@@ -54,7 +54,9 @@ def test_a_score_head_counts_targets_not_tokens() -> None:
 
 def test_a_step_is_told_in_a_line_with_units() -> None:
     said = replace(REPORT, mfu=0.4).told()
-    assert said == "loss 0.500 nats a token, 450 tokens/s, 4 images/s, 1.50 GiB, MFU 40.0%, epoch 2"
+    speeds = "400 tokens/s, 3.56 images/s, waiting for data 11%"
+    assert said == f"loss 0.500 nats a token, {speeds}, 1.50 GiB, MFU 40.0%, epoch 2"
+    assert "450 tokens/s, 4 images/s, 1.50 GiB" in replace(REPORT, wait_s=0.0).told()
     assert "images" not in replace(REPORT, images=0).told()
 
 

@@ -243,9 +243,18 @@ def _validate(tree: Json, *, model: type[C], file: str, touched: Sequence[str]) 
         problems = error.errors(include_url=False)
         path, message = _describe(_telling(problems), tree=tree, model=model)
         said = next((key for key in touched if path == key or path.startswith(f"{key}.")), None)
-        more = f" ({len(problems) - 1} more after this)" if len(problems) > 1 else ""
+        others = len(problems) - 1 - sum(_echoes(each, problems) for each in problems)
+        more = f" ({others} more after this)" if others > 0 else ""
         where = [f"override {said}", *([path] if path != said else [])] if said else [file, *([path] if path else [])]
         raise ConfigError(": ".join([*where, message]) + more) from None
+
+
+def _echoes(problem: ErrorDetails, problems: Sequence[ErrorDetails]) -> bool:
+    """Tell whether a list is called too short only because one of its items is wrong."""
+    place = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(each["loc"]) > len(place) and each["loc"][: len(place)] == place for each in problems
+    )
 
 
 def _telling(problems: Sequence[ErrorDetails]) -> ErrorDetails:
@@ -260,7 +269,7 @@ def _describe(problem: ErrorDetails, *, tree: Json, model: type[BaseModel]) -> t
     loc, names = problem["loc"], []
     node = tree
     for depth, step in enumerate(loc):
-        if isinstance(step, int) and isinstance(node, list):
+        if isinstance(step, int) and isinstance(node, list) and step < len(node):
             node = node[step]
             names.append(_item_label(node, step))
         elif isinstance(node, dict) and step in node:

@@ -11,11 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from triptych.core.config import Length, Settings, dump_config, first_difference, load_config, parse_config
-from triptych.core.errors import ConfigError, RunError
-from triptych.core.files import write_atomically
-from triptych.core.log import say
-from triptych.core.records import Json
+from triptych.core.config import Length, Settings, load_config
 from triptych.train.objective import Objective, Reply
 from triptych.train.setting import LogPlan, ParallelPlan
 from triptych.train.sources import BudgetPlan, Source, Tokens
@@ -26,8 +22,6 @@ Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 RECIPE = "recipe.yaml"
-LEARNT = ("checkpoints", "model", "metrics.jsonl")
-"""What a run's folder holds when its recipe has learnt something."""
 
 
 class Parts(Settings):
@@ -295,41 +289,3 @@ def resolve(recipe: Recipe) -> Recipe:
         missing = isinstance(stage, Tune) and stage.forward_tokens is None
         stages.append(stage.model_copy(update={"forward_tokens": stage.step_tokens}) if missing else stage)  # type: ignore[union-attr]
     return recipe.model_copy(update={"model": model, "stages": tuple(stages)})
-
-
-def claim_run(recipe: Recipe, run: Path) -> bool:
-    """Make ``run`` this recipe's folder: write recipe.yaml there, or find the same one. Return whether it is new.
-
-    A folder in which nothing was learnt yet is nobody's: a recipe that was mended after its first start goes there too.
-
-    Raises:
-        RunError: the folder belongs to another recipe; the message names the first key that differs.
-    """
-    path, checkpoints = run / RECIPE, run / "checkpoints"
-    if not path.exists():
-        if checkpoints.exists():
-            raise RunError(f"{run} holds checkpoints but no {RECIPE}. Use another name, or delete {checkpoints}.")
-        write_atomically(path, dump_config(recipe))
-        return True
-    anew = f"Use another name, or delete {checkpoints} and {path} to begin anew."
-    try:
-        there = resolve(parse_config(path.read_text(encoding="utf-8"), model=Recipe, file=str(path)))
-    except (ConfigError, UnicodeDecodeError) as error:
-        raise RunError(f"{run} belongs to another recipe: its recipe cannot be read ({error}). {anew}") from None
-    difference = first_difference(_binding(recipe), _binding(there))
-    if difference is None:
-        return False
-    if any((run / name).exists() for name in LEARNT):
-        raise RunError(f"{run} belongs to another recipe: {difference}. {anew}")
-    say(f"{run} held a recipe of which nothing was learnt: {difference}. It is this one's now.")
-    write_atomically(path, dump_config(recipe))
-    return True
-
-
-def _binding(recipe: Recipe) -> Json:
-    """Return what makes a run what it is: not on how many processes it runs, nor who is told of it."""
-    tree: dict[str, Json] = recipe.model_dump(
-        mode="json",
-        exclude={"parallel": True, "log": True, "stages": {"__all__": {"workers", "checkpoint_activations"}}},
-    )
-    return tree

@@ -28,6 +28,7 @@ from triptych.models.folder import NOTE, read_note
 from triptych.models.join import teach_tokenizer
 from triptych.models.parts import Provenance, locate, provenance
 from triptych.models.recognise import hub_id_of, published
+from triptych.models.widening import to_float32
 from triptych.train.recipe import ModelPlan
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -58,6 +59,7 @@ def start_model(plan: ModelPlan, *, seed: int) -> Model:
     else:
         assert plan.family is not None
         model = assemble(plan.family, parts_of(plan, seed=seed))
+    to_float32(model.network)
     if any(weight.dtype != torch.float32 for weight in model.network.parameters()):
         nn.Module.to(model.network, torch.float32)
     return model

@@ -24,6 +24,7 @@ from triptych.core.undo import left_as, look_before
 from triptych.models.family import Model
 from triptych.models.placing import place
 from triptych.train.checkpoint import FOLDER, Checkpoint, latest_checkpoint, prune_checkpoints, save_checkpoint
+from triptych.train.claim import claim_run, refuse_foreign
 from triptych.train.closed_form import align
 from triptych.train.determinism import derive_seed, deterministic
 from triptych.train.ledger import LEDGER
@@ -34,7 +35,7 @@ from triptych.train.measuring.trackers import TRACKERS, Trackers, check_trackers
 from triptych.train.origin import ORIGIN, check_origin
 from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.world import World, joined
-from triptych.train.recipe import RECIPE, ClosedForm, Recipe, StagePlan, Tune, claim_run, resolve
+from triptych.train.recipe import RECIPE, ClosedForm, Recipe, StagePlan, Tune, resolve
 from triptych.train.release import load_weights, settle_parts
 from triptych.train.scores import release_stage
 from triptych.train.start import start_model
@@ -76,11 +77,17 @@ def train(recipe: Recipe, *, run: str | Path, hooks: Hooks | None = None) -> Pat
             or anything else cannot be written, a stop was asked for.
     """
     recipe, run = resolve(recipe), Path(run)
+    if recipe.model.open is not None and run.resolve() in Path(recipe.model.open).expanduser().resolve().parents:
+        raise RunError(
+            f"model.open is {recipe.model.open}, inside of {run}, where this run would write its own model. Use another"
+            " name for the run."
+        )
     before = look_before(run)
     with joined(recipe.parallel.kind) as world, _told_if_full(run), ExitStack() as own:
 
         def claim() -> None:
             check_trackers(recipe.log)
+            refuse_foreign(run)
             own.enter_context(only_one(run / LOCK))
             own.enter_context(left_as(before, OWN_FILES, worked=partial(has_worked, run)))
             own.enter_context(logged(run / LOG))

@@ -12,6 +12,7 @@ from functools import partial
 
 from PIL.Image import Image
 
+from triptych.core.errors import TriptychError
 from triptych.core.machine import cores_each
 from triptych.core.records import ImageRef
 from triptych.data.batch import Batch
@@ -56,18 +57,18 @@ class Upcoming:
         return ready
 
     def look(self) -> None:
-        """Read the next step and prepare its first pictures, while a device computes; raises nothing."""
+        """Read the next step and prepare its first pictures, while a device computes; what fails is told later."""
         if self._prepare is None or self._next:
             return
         try:
             step = next(self._steps)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told when it is that step's turn
+        except (TriptychError, OSError, StopIteration) as error:  # told when it is that step's turn
             self._next.append(error)
             return
         self._next.append(step)
         try:
             self._ready = self._prepare(step)
-        except Exception:  # noqa: BLE001 - whatever it is, the step will find it again and say where
+        except (TriptychError, OSError, ValueError, RuntimeError):  # the step will find it again, and say where
             self._ready = {}
 
 

@@ -77,9 +77,12 @@ class StepReport:
 
     def told(self) -> str:
         """Return the step for people, in a line."""
-        said = [f"loss {self.said_loss}", f"{self.tokens / self.wall_s:,.0f} tokens/s"]
+        all_s = self.wall_s + self.wait_s
+        said = [f"loss {self.said_loss}", f"{self.tokens / all_s:,.0f} tokens/s"]
         if self.images:
-            said.append(f"{self.images / self.wall_s:.3g} images/s")
+            said.append(f"{self.images / all_s:.3g} images/s")
+        if self.wait_s > all_s / 20:
+            said.append(f"waiting for data {self.wait_s / all_s:.0%}")
         said += [f"{self.memory_gib:.2f} GiB"] + ([] if self.mfu is None else [f"MFU {self.mfu:.1%}"])
         return ", ".join([*said, f"epoch {self.epoch + 1}"])
 

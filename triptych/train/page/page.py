@@ -100,16 +100,20 @@ def summary_of(stage: StageStory) -> Iterator[tuple[str, str]]:
     for key, what in (("tokens", "tokens"), ("trained_tokens", "of them supervised"), ("targets", "targets")):
         if key in series:
             yield what, f"{sum(series[key]):,.0f}"
-    seconds = sum(series.get("wall_s", ()))
+    computing_s = series.get("wall_s", ())
+    seconds = sum(computing_s) + sum(series.get("wait_s", ()))
     for key, what in (("tokens", "tokens a second"), ("trained_tokens", "supervised tokens a second")):
         if key in series and seconds:
             yield what, tell_number(sum(series[key]) / seconds)
     if "images" in series and seconds:
         yield "images a second", tell_number(sum(series["images"]) / seconds)
-    if "packing_fill" in series:
-        yield "padding", f"{1 - sum(series['packing_fill']) / count:.1%} of the positions"
-    if "mfu" in series:
-        yield "MFU", f"{sum(series['mfu']) / count:.1%}"
+    if {"packing_fill", "tokens"} <= series.keys():
+        steps = zip(series["tokens"], series["packing_fill"], strict=True)
+        positions = sum(tokens / fill for tokens, fill in steps if fill)
+        yield "padding", f"{1 - sum(series['tokens']) / positions if positions else 0.0:.1%} of the positions"
+    if "mfu" in series and seconds:
+        done = sum(mfu * wall_s for mfu, wall_s in zip(series["mfu"], computing_s, strict=True))
+        yield "MFU, waiting for data included", f"{done / seconds:.1%}"
 
 
 def _write_if_worked(run: Path, before: int) -> None:

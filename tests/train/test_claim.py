@@ -1,0 +1,102 @@
+"""A run's folder is its recipe's: taken up by the same, refused to others, and nothing of anybody else's is touched."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.train.runs import toy_recipe
+from triptych.core.config import dump_config
+from triptych.core.errors import RunError
+from triptych.core.files import read_json_lines
+from triptych.train.claim import LEARNT, RECORDS, claim_run
+from triptych.train.measuring.meters import StepReport
+from triptych.train.recipe import RECIPE, ModelPlan
+from triptych.train.trainer import Hooks, train
+
+
+def test_a_run_folder_of_the_same_recipe_is_taken_up(tmp_path: Path) -> None:
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+
+
+def test_a_run_folder_of_another_recipe_is_refused_naming_the_key(tmp_path: Path) -> None:
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    other = toy_recipe(tmp_path, ("rank: 4", "rank: 2"))
+    with pytest.raises(RunError) as caught:
+        claim_run(other, tmp_path / "run")
+    assert str(caught.value) == (
+        f"{tmp_path / 'run'} belongs to another recipe: stages.tune.parts.language.rank is 4 there, 2 here. Use another"
+        f" name, or move {tmp_path / 'run'} away to begin anew."
+    )
+
+
+@pytest.mark.parametrize("learnt", [*LEARNT, ""])
+def test_a_recipe_that_was_mended_before_anything_was_learnt_takes_its_folder_over(tmp_path: Path, learnt: str) -> None:
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    other = toy_recipe(tmp_path, ("rank: 4", "rank: 2"))
+    if learnt:
+        (tmp_path / "run" / learnt).mkdir()
+        with pytest.raises(RunError, match=r"belongs to another recipe|is none of this run's"):
+            claim_run(other, tmp_path / "run")
+        return
+    assert claim_run(other, tmp_path / "run")
+    assert not claim_run(other, tmp_path / "run")
+
+
+def test_a_run_folder_whose_recipe_is_unreadable_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / RECIPE).write_text("name: [")
+    with pytest.raises(RunError, match="its recipe cannot be read"):
+        claim_run(toy_recipe(tmp_path), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_what_stands_in_a_folder_without_a_recipe_is_not_touched(name: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("mine")
+    with pytest.raises(RunError, match=rf"holds {name} but no recipe\.yaml, so it is nobody's run"):
+        train(toy_recipe(tmp_path), run=tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [name]
+    assert (tmp_path / "run" / name).read_text() == "mine"
+
+
+def test_a_model_that_a_run_did_not_make_is_not_replaced(tmp_path: Path) -> None:
+    recipe, model = toy_recipe(tmp_path), tmp_path / "run" / "model"
+    model.mkdir(parents=True)
+    (model / "weights.bin").write_text("mine")
+    (tmp_path / "run" / RECIPE).write_text(dump_config(recipe))
+    with pytest.raises(RunError, match="is none of this run's, which has learnt nothing yet, and it is not touched"):
+        train(recipe, run=tmp_path / "run")
+    assert (model / "weights.bin").read_text() == "mine"
+
+
+def test_a_run_does_not_open_the_model_that_it_would_replace(tmp_path: Path) -> None:
+    recipe = toy_recipe(tmp_path)
+    opens = recipe.model_copy(update={"model": ModelPlan(open=str(tmp_path / "run" / "model"))})
+    with pytest.raises(RunError, match=r"where this run would write its own model\. Use another name for the run"):
+        train(opens, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_in_smaller_passes_when_memory_ran_out(tmp_path: Path) -> None:
+    def stop(report: StepReport) -> None:
+        if report.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    still = ("dropout: 0.1", "dropout: 0.0")
+    runs = [tmp_path / name / "run" for name in ("whole", "less")]
+    for run in runs:
+        run.parent.mkdir()
+    train(toy_recipe(runs[0].parent, still), run=runs[0])
+    with pytest.raises(RunError, match="after step 3 of 6"):
+        train(toy_recipe(runs[1].parent, still), run=runs[1], hooks=Hooks(after_step=stop))
+    less = ("    checkpoint_every: 2 steps", "    checkpoint_every: 1 step\n    forward_tokens: 160")
+    train(toy_recipe(runs[1].parent, still, less), run=runs[1])
+    losses = [[line["loss_nats"] for line in read_json_lines(run / "metrics.jsonl") if "step" in line] for run in runs]
+    assert len(losses[0]) == 6
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
