@@ -136,7 +136,7 @@ def test_a_plan_tells_what_a_frozen_towers_features_take_of_the_disk() -> None:
     assert "features     kept on the run's disk: 0.24 MiB a picture; where there is no room" in own
     few = said("plan", RECIPES / "mantis_clip.yaml", "stages.0.in_memory_rows=1000000")
     assert "features     kept on the run's disk: 2.25 MiB a picture, 5,637.8 GiB for all" in few
-    moving = said("plan", RECIPES / "nlvr.yaml", "stages.1.parts.vision={kind: full}")
+    moving = said("plan", RECIPES / "nlvr.yaml", "stages.tune.parts.vision={train: full, rate: 1e-5}")
     assert "features" not in moving
 
 

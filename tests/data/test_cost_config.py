@@ -11,6 +11,7 @@ import pytest
 
 from triptych.core.errors import ModelError
 from triptych.data.plan.cost_config import cost_of_config
+from triptych.data.plan.costs_tiled import AnyRes
 
 CLIP = {"model_type": "clip_vision_model", "image_size": 336, "patch_size": 14}
 
@@ -41,3 +42,21 @@ def test_settings_that_do_not_tell_the_cost_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match=said):
         cost_of_config(config, processor)
+
+
+@pytest.mark.parametrize(
+    ("tower", "strategy", "beside"),
+    [
+        ("siglip_vision_model", None, 0),
+        ("siglip_vision_model", "full", 0),
+        ("clip_vision_model", "default", 0),
+        ("clip_vision_model", None, 1),
+    ],
+)
+def test_the_class_token_of_a_onevision_tower_is_counted(tower: str, strategy: str | None, beside: int) -> None:
+    config: dict[str, Any] = {"model_type": "llava_onevision", "vision_config": {**CLIP, "model_type": tower}}
+    config |= {} if strategy is None else {"vision_feature_select_strategy": strategy}
+    cost = cost_of_config(config)
+    assert isinstance(cost, AnyRes)
+    assert cost.view == 24**2 + beside
+    assert cost.among_others == 24**2 + 1 + beside

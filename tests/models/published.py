@@ -24,6 +24,7 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    PreTrainedConfig,
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -111,22 +112,42 @@ def save_language(folder: Path, make: Callable[[int], PreTrainedModel], *, image
     return folder
 
 
-def release(folder: Path, *, chat_template: str = CHATML.jinja, **settings: object) -> LlavaForConditionalGeneration:
-    """Save a checkpoint as others publish theirs: centre crop, class token, nothing of ours beside it."""
+def release(
+    folder: Path,
+    *,
+    chat_template: str = CHATML.jinja,
+    text: Callable[[int], PreTrainedConfig] | None = None,
+    vision: PreTrainedConfig | None = None,
+    images: object = None,
+    dtype: torch.dtype = torch.float32,
+    **settings: object,
+) -> LlavaForConditionalGeneration:
+    """Save a checkpoint as others publish theirs: centre crop, class token, nothing of ours beside it.
+
+    Args:
+        folder: gets a folder ``released``.
+        chat_template: of its tokenizer.
+        text: returns the language model's configuration for a number of tokens; None: a Llama.
+        vision: the tower's configuration; None: a CLIP.
+        images: the picture preparation; None: the CLIP's.
+        dtype: of all numbers.
+        settings: of the configuration.
+    """
     torch.manual_seed(0)
     tokenizer = toys.toy_tokenizer()
     tokenizer.add_tokens(["<image>"], special_tokens=True)
     tokenizer.chat_template = chat_template
+    words = LlamaConfig(**BODY, vocab_size=len(tokenizer), initializer_range=0.2)
     config = LlavaConfig(
-        vision_config=CLIPVisionConfig(**VIT, initializer_factor=3.0),
-        text_config=LlamaConfig(**BODY, vocab_size=len(tokenizer), initializer_range=0.2),
+        vision_config=CLIPVisionConfig(**VIT, initializer_factor=3.0) if vision is None else vision,
+        text_config=words if text is None else text(len(tokenizer)),
         image_token_index=len(tokenizer) - 1,
         **settings,
     )
-    network = LlavaForConditionalGeneration(config).eval()
+    network = LlavaForConditionalGeneration(config).eval().to(dtype)
     network.save_pretrained(folder / "released")
     strategy = config.vision_feature_select_strategy
-    images = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=SIZE)
+    images = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=SIZE) if images is None else images
     LlavaProcessor(
         images, tokenizer, patch_size=16, vision_feature_select_strategy=strategy, num_additional_image_tokens=1
     ).save_pretrained(folder / "released")

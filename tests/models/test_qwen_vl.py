@@ -11,12 +11,13 @@ from PIL import Image
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import Qwen2VLProcessor
 
-from tests.models.pictures import ask, draw_pictures, encoded, pixels_of
+from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels_of
 from tests.released.drawn import picture
 from triptych.core.records import Example, ImageRef, Text, images_of
 from triptych.data.batch import collate
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import pieces
+from triptych.models.families import qwen_vl
 from triptych.models.families.qwen_vl import TOWERS, QwenVLModel, tiny
 
 
@@ -119,3 +120,17 @@ def test_pieces_of_one_length_attend_in_one_call_and_see_what_transformers_lets_
     assert len(set(lengths)) > 1
     assert len(calls) <= layers * len(set(lengths))
     assert sum(shape[0] * shape[2] for shape in calls) == layers * int(grids_N3.prod(dim=1).sum())
+
+
+@pytest.mark.parametrize("layers", [[2, 0], [1, 1], [0, 2]])
+def test_levels_come_in_the_order_of_their_layers_however_they_are_listed(
+    layers: list[int], pictures: tuple[ImageRef, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tower = {**TOWERS["qwen3_vl"], "depth": 3, "deepstack_visual_indexes": layers}
+    monkeypatch.setattr(qwen_vl, "TOWERS", {**TOWERS, "qwen3_vl": tower})
+    model = tiny(0, kind="qwen3_vl")
+    batch = collate([[encoded(model, examples(pictures)[0])]], pad_id=0)
+    seen = pixels_of(model, batch.images)
+    with torch.no_grad():
+        published = model.network(**model.inputs(batch, seen)).logits
+        assert torch.allclose(logits_of(model, batch), published, atol=1e-4)

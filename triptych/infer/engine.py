@@ -26,6 +26,7 @@ from triptych.data.template import Encoded
 from triptych.infer.answering import Answering, Request
 from triptych.infer.generation import ends_of, penalty_of
 from triptych.infer.local import check_speaks, measured
+from triptych.infer.longest import longest_of
 from triptych.infer.prefixes import Pictures
 from triptych.infer.responder import as_question
 from triptych.infer.room import positions_that_fit
@@ -134,7 +135,7 @@ class Engine:
         self.model = model
         self.name = name
         self.settings = settings or EngineSettings()
-        self.longest = int(model.network.config.get_text_config().max_position_embeddings)
+        self.longest = longest_of(model.network.config)
         """Most tokens of a prompt and its reply that the model takes."""
         self.tokens = self.settings.tokens or positions_that_fit(model, otherwise=POSITIONS)
         """Most positions of all requests."""

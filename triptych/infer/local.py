@@ -29,6 +29,7 @@ from triptych.data.template import Encoded, parse_reply
 from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
 from triptych.infer.generation import ends_of, penalty_of
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
+from triptych.infer.longest import longest_of
 from triptych.infer.responder import Failed, as_question
 from triptych.infer.room import BATCH, positions_that_fit
 from triptych.infer.sampling import Chooser, Sampling, choose
@@ -76,7 +77,7 @@ class LocalResponder:
         self.sampling = sampling.settled(penalty=penalty_of(model))
         self.name = name
         self._stops = ends_of(model)
-        self._longest = int(model.network.config.get_text_config().max_position_embeddings)
+        self._longest = longest_of(model.network.config)
         model.network.train(False)
         model.network.requires_grad_(False)
         self._share = share

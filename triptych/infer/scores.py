@@ -21,6 +21,7 @@ from triptych.data.batch import Batch, collate
 from triptych.data.format import Refused, measured
 from triptych.data.plan.rendering import Rendering, scored_prompt_of
 from triptych.data.template import Encoded
+from triptych.infer.longest import longest_of
 from triptych.infer.responder import Failed
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
@@ -67,7 +68,7 @@ class Scorer:
         self.head: ScoreHead = model.score_head.to(model.device)
         self.features = features
         self.batch_tokens = batch_tokens
-        self._longest = int(model.network.config.get_text_config().max_position_embeddings)
+        self._longest = longest_of(model.network.config)
         for each in (model.network, self.head):
             each.train(False)
             each.requires_grad_(False)

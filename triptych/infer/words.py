@@ -20,6 +20,7 @@ from transformers.generation.logits_process import TemperatureLogitsWarper, TopP
 
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, Text
+from triptych.infer.longest import longest_of
 from triptych.infer.responder import Failed, Query, Told, as_question
 from triptych.infer.room import BATCH, positions_that_fit
 from triptych.models.parts import quiet
@@ -77,7 +78,7 @@ class WordsResponder:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self._batch_tokens = batch_tokens or positions_that_fit(self, otherwise=BATCH)
         self._temperature, self._top_p, self._seed = temperature, top_p, seed
-        self._longest = int(self.network.config.max_position_embeddings)
+        self._longest = longest_of(self.network.config)
 
     @cached_property
     def fingerprint(self) -> str:

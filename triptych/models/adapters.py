@@ -16,6 +16,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
 from triptych.core.errors import ModelError
@@ -63,12 +64,14 @@ def add_adapter(model: Model, plan: AdapterPlan, *, part: str = "language", devi
         device: where layers that are kept in 4 bits go; None: where they are.
 
     Raises:
-        ModelError: there is one already, a target or layer is not there, or 4 bits are not to be had.
+        ModelError: there is one already, a target or layer is not there or shares its weight, or 4 bits are not to be
+            had.
     """
     if adapter_state(model, part=part):
         raise ModelError(f"the {part} part has an adapter already; merge it first.")
     head = model.network.get_output_embeddings()
     targets = _targets(model.parts()[part], head, plan, part=part)
+    _check_own(model.network, model.parts()[part], targets, part=part)
     if plan.quantised:
         quantise(model.network, model.parts()[part], skip=head, device=device)
     config = LoraConfig(
@@ -162,9 +165,7 @@ def _merged(name: str, module: Any) -> nn.Linear:
 
 def _targets(module: nn.Module, head: nn.Module | None, plan: AdapterPlan, *, part: str) -> list[str]:
     """Return the full names of the layers that gain an adapter; the head never does."""
-    linear = [
-        name for name, each in module.named_modules() if isinstance(each, nn.Linear | Conv1D) and each is not head
-    ]
+    linear = [name for name, each in module.named_modules() if each is not head and _is_linear(each)]
     if not linear:
         raise ModelError(f"the {part} part has no linear layer, which alone can have an adapter: train it whole.")
     if plan.targets != ALL_LINEAR:
@@ -176,6 +177,43 @@ def _targets(module: nn.Module, head: nn.Module | None, plan: AdapterPlan, *, pa
     if plan.from_layer > max(numbers.values()) and plan.from_layer > 0:
         raise ModelError(f"the {part} part has no layer {plan.from_layer}; the last is {max(numbers.values())}.")
     return [name for name in linear if plan.from_layer == 0 or numbers[name] >= plan.from_layer]
+
+
+def _is_linear(layer: nn.Module) -> bool:
+    """Return whether a layer gives what a linear one does; its class alone does not say.
+
+    Falcon's subclass does. A router may be one and return scores and indices; ``nn.MultiheadAttention`` reads the
+    weight of its own past the layer, where no adapter would ever be asked.
+    """
+    if type(layer) in (nn.Linear, Conv1D) or is_quantised(layer):
+        return True
+    if not isinstance(layer, nn.Linear) or type(layer).forward is nn.Linear.forward:
+        return False
+    with torch.no_grad():
+        ones = layer.weight.new_ones(1, 1, layer.in_features)
+        wanted = functional.linear(ones, layer.weight, layer.bias)
+        try:
+            found = layer(ones)
+            return isinstance(found, Tensor) and torch.allclose(found, wanted, atol=1e-3)
+        except (TypeError, ValueError, RuntimeError):
+            return False
+
+
+def _check_own(network: nn.Module, module: nn.Module, names: Sequence[str], *, part: str) -> None:
+    """Raise ModelError where a weight is another layer's too: an adapter of one would be merged into both."""
+    homes: dict[int, list[str]] = {}
+    for name, weight in network.named_parameters(remove_duplicate=False):
+        homes.setdefault(id(weight), []).append(name.removesuffix(".weight"))
+    shared = {name: homes[id(module.get_submodule(name).weight)] for name in names}
+    shared = {name: places for name, places in shared.items() if len(places) > 1}
+    if not shared:
+        return
+    words = {name.rpartition(".")[2] for name in names} - {name.rpartition(".")[2] for name in shared}
+    what = f"choose targets among {sorted(words)}" if words else "train it whole"
+    one, other = next(iter(shared.values()))[:2]
+    raise ModelError(
+        f"in the {part} part, {one} and {other} are one weight: an adapter of either would be merged into both; {what}."
+    )
 
 
 def _layer(name: str) -> int:

@@ -27,10 +27,13 @@ from transformers import (
 )
 
 from triptych.core.errors import ModelError
+from triptych.data.batch import block_mask
 from triptych.data.template import Template, stop_id
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models.family import Projector
-from triptych.models.parts import ImageProcessor, Language, Vision, blank_pixels
+from triptych.models.parts import ImageProcessor, Language, Vision, blank_pixels, reason
+from triptych.models.segments import window_of
+from triptych.models.trial import named, seen_once, shape_of
 
 ACTIVATION = {"linear": "linear", "mlp": "gelu"}
 """Projector -> what transformers has between the two layers; ``linear`` is the identity."""
@@ -60,11 +63,13 @@ def look(vision: Vision) -> Sight:
     A tower of class and patch tokens is read as LLaVA does: the last hidden state but one, patches only.
 
     Raises:
-        ModelError: neither a map nor a row of tokens.
+        ModelError: neither a map nor a row of tokens for each picture, or others each time.
     """
-    pixels_NCHW = blank_pixels(vision.processor).to(vision.tower.device)
-    with torch.no_grad():
-        last = vision.tower.eval()(pixels_NCHW).last_hidden_state
+    pixels_NCHW = blank_pixels(vision.processor)
+    vision.tower.eval()
+    with named(vision.folder):
+        shape_of(vision.tower, lambda see, pixels: see(pixels).last_hidden_state, pixels_NCHW)
+        last = seen_once(vision.tower, pixels_NCHW)
     if last.dim() == 4:
         return Sight(True, last.shape[2] * last.shape[3], last.shape[1], layer=-1, strategy="full")
     if last.dim() != 3:
@@ -92,6 +97,7 @@ def join(vision: Vision, language: Language, template: Template, *, projector: P
         ModelError: the language model does more than embed, attend and score, or lacks the template's tokens.
     """
     sight = look(vision)
+    _check_width(language.network)
     image_token_id = add_image_token(language, template)
     expected_BTV = _first_logits(language.network)
     _keep_tied_only_where_known(language.network)
@@ -116,17 +122,18 @@ def join(vision: Vision, language: Language, template: Template, *, projector: P
     network.config.dtype = torch.float32
     network.generation_config = generation(template, language.tokenizer)
     network.eval()
+    kind = f"a language model of type {language.network.config.model_type!r}"
     try:
         found_BTV = _first_logits(network)
+        among_BTV = _logits_among_pictures(network)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"a language model of type {language.network.config.model_type!r} cannot be a part here: {error}."
-        ) from error
+        raise ModelError(f"{kind} cannot be a part here: {reason(error)}. Choose another.") from error
     if not torch.allclose(found_BTV, expected_BTV, atol=1e-4):
         raise ModelError(
-            f"a language model of type {language.network.config.model_type!r} does more than its body and head "
-            "(it scales or caps its logits); it cannot be a part here."
+            f"{kind} does more than its body and head (it scales or caps its logits); it cannot be a part here."
         )
+    if not torch.allclose(among_BTV, expected_BTV[:, : among_BTV.shape[1]], atol=1e-4):
+        raise ModelError(f"{kind} takes embeddings otherwise than its words; it cannot be a part here.")
     return network
 
 
@@ -186,6 +193,16 @@ def _head(network: PreTrainedModel) -> nn.Linear:
     return head
 
 
+def _check_width(network: PreTrainedModel) -> None:
+    """Raise ModelError where words are of another size than the layers: a picture's tokens are made for the layers."""
+    wide, layers = _table(network).embedding_dim, network.config.hidden_size
+    if not wide == _head(network).in_features == layers:
+        raise ModelError(
+            f"a language model of type {network.config.model_type!r} whose words have {wide} numbers and whose layers "
+            f"have {layers} cannot be a part here: choose one where they are as many."
+        )
+
+
 def _fill(network: PreTrainedModel, tower: PreTrainedModel, language: PreTrainedModel, *, seed: int) -> None:
     """Put the parts where the empty network has theirs, and a seeded projector between them."""
     body = network.get_submodule("model.language_model")
@@ -220,6 +237,29 @@ def _first_logits(network: PreTrainedModel) -> Tensor:
     ids_BT = torch.arange(8)[None]
     with torch.no_grad():
         logits_BTV: Tensor = network(input_ids=ids_BT, use_cache=False).logits
+    return logits_BTV.float()
+
+
+def _logits_among_pictures(network: PreTrainedModel) -> Tensor:
+    """Return what ``_first_logits`` does, of embeddings and under a mask, as conversations with pictures are given.
+
+    Of no more tokens than a layer looks back through, as the mask says nothing of a window.
+
+    Beside them stands a conversation of embeddings that are no word's, as pictures' are: some networks look up whose
+    they are.
+    """
+    body, text = network.get_submodule("model.language_model"), network.config.get_text_config()
+    count = min(8, window_of(text) or 8)
+    with torch.no_grad():
+        words_BTH = _table(network)(torch.arange(count)[None])
+        embeds_BTH = torch.cat([words_BTH, (words_BTH + words_BTH.roll(1, dims=1)) / 2])
+        mask = block_mask(torch.zeros(2, count, dtype=torch.int64))
+        if text._attn_implementation == "eager":  # there it is added to the scores
+            mask = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(torch.float32).min)
+        hidden_BTH = body(
+            inputs_embeds=embeds_BTH, attention_mask=mask, position_ids=torch.arange(count)[None], use_cache=False
+        ).last_hidden_state
+        logits_BTV: Tensor = _head(network)(hidden_BTH[:1])
     return logits_BTV.float()
 
 

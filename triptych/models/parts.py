@@ -99,6 +99,8 @@ class Vision:
 
     tower: PreTrainedModel
     processor: ImageProcessor
+    folder: Path | None = None
+    """Whence it is; None: made here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def load_vision(folder: Path) -> Vision:
             tower = load_network(
                 partial(AutoModel.from_pretrained, config=config, dtype=torch.float32), folder, ["pooler"]
             )
-        return Vision(tower, see_whole_pictures(load_image_processor(folder)))
+        return Vision(tower, see_whole_pictures(load_image_processor(folder)), folder)
 
 
 def load_image_processor(folder: Path) -> ImageProcessor:

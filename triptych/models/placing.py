@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 
 from triptych.core.errors import ConfigError
 from triptych.models.family import Model, open_model
-from triptych.models.narrow import KINDS, narrow
+from triptych.models.narrow import narrow
+from triptych.models.widening import to_float32
 
 Precision = Literal["auto", "float32", "bfloat16"]
 AUTO = "auto"
@@ -47,15 +48,14 @@ def place_to_answer(model: Model, *, device: torch.device, precision: Precision 
         _exchange(model.network, torch.float16, torch.bfloat16, but=model.parts()["vision"])
         narrow(model.network, model.parts()["language"], exact=False)
     else:
-        for kind in KINDS:
-            _exchange(model.network, kind, torch.float32)
+        to_float32(model.network)
     place(model, device)
     return model
 
 
-def _exchange(network: nn.Module, kind: torch.dtype, other: torch.dtype, *, but: nn.Module | None = None) -> None:
+def _exchange(network: nn.Module, kind: torch.dtype, other: torch.dtype, *, but: nn.Module) -> None:
     """Turn all numbers of one kind into another, in place, but those of a part. Autocast in one kind takes no other."""
-    spared = set() if but is None else {id(each) for each in (*but.parameters(), *but.buffers())}
+    spared = {id(each) for each in (*but.parameters(), *but.buffers())}
     for each in (*network.parameters(), *network.buffers()):
         if each.dtype == kind and id(each) not in spared:
             each.data = each.data.to(other)

@@ -71,14 +71,14 @@ def _llava_onevision(config: Settings, processor: Settings | None) -> Cost:
     shape = str(config.get("vision_aspect_ratio", "anyres_max_9"))
     if not shape.removeprefix("anyres_max_").isdecimal():
         raise ModelError(f"vision_aspect_ratio {shape!r} is unknown: it should be 'anyres_max_' and a number.")
-    dropped = int(config.get("vision_feature_select_strategy", "full") == "default")
+    beside = _beside({"vision_feature_select_strategy": "full", **config}, vision)
     return AnyRes(
         tile_px=side,
         tile_patches=patches,
         grids=_grids(config, _ONEVISION_GRIDS),
-        view=patches**2 - dropped,
+        view=patches**2 + beside,
         most_tiles=int(shape.removeprefix("anyres_max_")),
-        among_others=patches**2 + 1 - dropped,
+        among_others=patches**2 + 1 + beside,
         # What LLaVA-NeXT-Interleave's checkpoints say here (``models/original.py``): each frame is an image.
         frame=None if config.get("video_frames") == "whole" else ((patches + 1) // 2) ** 2,
         video_end=1,

@@ -11,10 +11,10 @@ of the language model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 import torch
 from PIL.Image import Image
@@ -37,6 +37,7 @@ from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
 from triptych.models.projector import open_projector
 from triptych.models.sending import send
 from triptych.models.tokenizer import open_tokenizer
+from triptych.models.trial import named, shape_of
 
 
 class LlavaModel(Model):
@@ -67,8 +68,8 @@ class LlavaModel(Model):
         return self.network.get_submodule("model.language_model")
 
     @property
-    def _tower(self) -> nn.Module:
-        return self.network.get_submodule("model.vision_tower")
+    def _tower(self) -> PreTrainedModel:
+        return cast(PreTrainedModel, self.network.get_submodule("model.vision_tower"))
 
     @property
     def _projector(self) -> nn.Module:
@@ -80,8 +81,8 @@ class LlavaModel(Model):
         tall, wide = (parts.blank_pixels(self.processor, *size) for size in ((48, 96), (96, 48)))
         if tall.shape != wide.shape:
             raise ModelError("the image processor gives pictures of differing sizes; family 'llava' needs one size.")
-        with torch.no_grad():
-            return Fixed(self._see(tall).shape[1])
+        self._tower.eval()
+        return Fixed(shape_of(self._tower, self._taken, tall).shape[1])
 
     def pixels(self, image: Image) -> Seen:
         """Return the picture at the tower's size, normalised: CHW, float32."""
@@ -97,15 +98,19 @@ class LlavaModel(Model):
 
     def _see(self, pixels_NCHW: Tensor) -> Tensor:
         """Return features_NPC."""
-        tower, config = self._tower.eval(), self.network.config
+        tower = self._tower.eval()
         weight = next(tower.parameters())
-        pixels = send(pixels_NCHW, weight.device, weight.dtype)
+        return self._taken(tower, send(pixels_NCHW, weight.device, weight.dtype))
+
+    def _taken(self, tower: Callable[..., Any], pixels_NCHW: Tensor) -> Tensor:
+        """Return features_NPC: of what the tower gives, what the configuration names."""
+        config = self.network.config
         if config.model_type == "fast_vlm":
-            map_NCHW: Tensor = tower(pixels).last_hidden_state
+            map_NCHW: Tensor = tower(pixels_NCHW).last_hidden_state
             return map_NCHW.flatten(2).transpose(1, 2).float()
         chosen = config.vision_feature_layer
         layers = [chosen] if isinstance(chosen, int) else list(chosen)
-        states = tower(pixels, output_hidden_states=layers).hidden_states
+        states = tower(pixels_NCHW, output_hidden_states=layers).hidden_states
         first = 1 if config.vision_feature_select_strategy == "default" else 0
         return torch.cat([states[layer][:, first:] for layer in layers], dim=-1).float()
 
@@ -167,7 +172,8 @@ def put_together(
         file = open_projector(projector, plan.projector_weights, kind=plan.projector)
         sources = {**sources, "projector": Provenance(plan.projector_weights, "", "unknown", sha256_of(file))}
     model = LlavaModel(network, language.tokenizer, processor=vision.processor, template=template, sources=sources)
-    tokens = model.cost.tokens((1, 1))
+    with named(plan.vision):
+        tokens = model.cost.tokens((1, 1))
     if plan.image_tokens is not None and tokens != plan.image_tokens:
         raise ModelError(
             f"{plan.vision} gives {tokens} tokens an image, not {plan.image_tokens}: leave it to the tower."
@@ -199,9 +205,14 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
         weights: False: shapes alone, to learn what conversations and images cost it.
 
     Raises:
-        ModelError: weights are missing, or nothing says which template it was tuned with.
+        ModelError: weights are missing, its tower does not take its pictures, or nothing says which template it was
+            tuned with.
     """
-    return LlavaModel(**open_parts(folder, "a LLaVA", weights=weights))
+    model = LlavaModel(**open_parts(folder, "a LLaVA", weights=weights))
+    if weights:
+        with named(folder):
+            _ = model.cost  # what its tower does not take is said now, and not in the first pass
+    return model
 
 
 class Opened(TypedDict):

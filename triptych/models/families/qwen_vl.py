@@ -85,9 +85,13 @@ class QwenVLModel(Model):
 
     @property
     def _mergers(self) -> list[nn.Module]:
-        """The module that merges patches, and those of lower layers."""
+        """The module that merges patches, and those of lower layers: as the tower comes by these, not as listed."""
         visual = self._visual
-        lower = list(visual.get_submodule(MERGERS[1]).children()) if hasattr(visual, MERGERS[1]) else []
+        if not hasattr(visual, MERGERS[1]):
+            return [visual.get_submodule(MERGERS[0])]
+        listed, config = list(visual.get_submodule(MERGERS[1]).children()), self.network.config.vision_config
+        layers = list(config.deepstack_visual_indexes)
+        lower = [listed[layers.index(layer)] for layer in range(config.depth) if layer in layers]
         return [visual.get_submodule(MERGERS[0]), *lower]
 
     @cached_property
