@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,31 @@ def test_a_data_set_that_moved_is_the_same(tmp_path: Path) -> None:
     digests_of_others = {open_corpus(write(tmp_path / "a" / "rows.jsonl", count=19)).digest}
     assert len(digests) == 1
     assert not digests & digests_of_others
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "spooled"])
+def test_a_stream_is_told_by_its_rows_and_not_by_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """A copy, another time of change and new neighbours leave it as it is; so a run goes on."""
+    monkeypatch.setattr(corpus_file, "IN_MEMORY_ROWS", 3 if kept else 1_000)
+    step = TransformPlan.parse({"kind": "merge"})
+    (tmp_path / "a").mkdir()
+    source = write(tmp_path / "a" / "rows.jsonl")
+    first = open_corpus(source, steps=[step], seed=3)
+    sent = pickle.dumps(first)
+    os.utime(tmp_path / "a" / "rows.jsonl", ns=(1, 1))
+    (tmp_path / "a" / "unrelated.jsonl").write_text("not even rows")
+    assert open_corpus(source, steps=[step], seed=3).digest == first.digest
+    assert pickle.loads(sent).digest == first.digest
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    moved = source.replace(f"{tmp_path / 'a'}", f"{tmp_path / 'b'}")
+    assert open_corpus(moved, steps=[step], seed=3).digest == first.digest
+    assert open_corpus(source, steps=[step], seed=4).digest != first.digest
+    write(tmp_path / "a" / "rows.jsonl", count=19)
+    assert open_corpus(source, steps=[step], seed=3).digest != first.digest
+    with pytest.raises(DataError, match="it changed while it was used"):
+        pickle.loads(sent)
 
 
 def test_sources_are_numbered_one_after_the_other(tmp_path: Path) -> None:

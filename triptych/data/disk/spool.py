@@ -26,13 +26,18 @@ def write_spool(rows: Iterable[Example | Refused], path: Path) -> NDArray[np.int
     lengths: list[int] = []
     with path.open("wb", buffering=BUFFER) as file:
         for row in rows:
-            lengths.append(file.write(json.dumps(_packed(row), separators=(",", ":")).encode("ascii")))
+            lengths.append(file.write(spooled(row)))
             file.write(b"\n")
     places = np.empty((len(lengths), 3), dtype=np.int64)
     places[:, 0] = np.arange(len(lengths))
     places[:, 2] = lengths
     places[:, 1] = np.cumsum(places[:, 2] + 1) - (places[:, 2] + 1)
     return places
+
+
+def spooled(row: Example | Refused) -> bytes:
+    """Return a row as its line, without the line's end."""
+    return json.dumps(_packed(row), separators=(",", ":")).encode("ascii")
 
 
 def read_spooled(row: Row) -> Example | Refused:

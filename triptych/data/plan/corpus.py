@@ -13,6 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from triptych.core.errors import DataError
 from triptych.core.files import cache_folder, sha256_of
 from triptych.core.records import Example
 from triptych.data.disk.json_rows import read_row_at, row_places
-from triptych.data.disk.spool import read_spooled, write_spool
+from triptych.data.disk.spool import read_spooled, spooled, write_spool
 from triptych.data.format import Refused, options_of, random_rows, read_source, split_source
 from triptych.data.transform import TransformPlan, apply, is_lazy
 
@@ -105,8 +106,8 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
 def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Sequence[object]) -> Corpus:
     """Return the corpus of rows that come only one after another."""
     path = split_source(source)[1]
-    digest = _digest(*how, *_stamps(path))
-    shelf = cache_folder() / "corpus" / f"rows-{_digest(str(path.absolute()), digest)[:32]}"
+    home = path if path.is_dir() else path.parent
+    shelf = cache_folder() / "corpus" / f"rows-{_digest(str(path.absolute()), *how, *_stamps(path))[:32]}"
 
     def stream() -> Iterator[Example | Refused]:
         return apply(steps, read_source(source), seed=seed)
@@ -115,9 +116,10 @@ def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Seque
         rows = stream()
         first = list(islice(rows, IN_MEMORY_ROWS + 1))
         if len(first) <= IN_MEMORY_ROWS:
+            digest = _digest(*how, _content(map(spooled, first), home))
             return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=first.__getitem__, rows=len(first))
-        _keep(shelf, lambda folder: write_spool(chain(first, rows), folder / "rows.jsonl"), digest)
-    places, _ = _kept(shelf)
+        _keep(shelf, partial(_spool, chain(first, rows), home=home, how=how))
+    places, digest = _kept(shelf)
 
     def fetch(number: int) -> Example | Refused:
         at, offset, length = (int(each) for each in places[number])
@@ -135,7 +137,7 @@ def _indexed(path: Path) -> tuple[Places, str]:
     shelf = cache_folder() / "corpus" / f"places-{key[:32]}"
     if not shelf.is_dir():
         content = sha256_of(path)
-        _keep(shelf, lambda _: _as_places(row_places(path)), content)
+        _keep(shelf, lambda _: (_as_places(row_places(path)), content))
         if path.stat().st_mtime_ns != state.st_mtime_ns:
             shutil.rmtree(shelf, ignore_errors=True)
             raise DataError(f"{path}: it was written to while it was read. Start again when it is whole.")
@@ -146,12 +148,31 @@ def _as_places(found: Iterable[tuple[int, int, int]]) -> Places:
     return np.fromiter(chain.from_iterable(found), dtype=np.int64).reshape(-1, 3)
 
 
-def _keep(shelf: Path, make: Callable[[Path], Places], digest: str) -> None:
-    """Put places on a shelf of the cache folder, whole or not at all; who comes second finds it there."""
+def _spool(rows: Iterable[Example | Refused], folder: Path, *, home: Path, how: Sequence[object]) -> tuple[Places, str]:
+    """Write rows into a folder; return where they are, and what tells them from others."""
+    places = write_spool(rows, folder / "rows.jsonl")
+    with (folder / "rows.jsonl").open("rb") as file:
+        return places, _digest(*how, _content((line.rstrip(b"\n") for line in file), home))
+
+
+def _content(lines: Iterable[bytes], home: Path) -> str:
+    """Return a sha256 of rows as they are spooled; where the folder lies that they are read from does not count."""
+    heres = {json.dumps(f"{folder}/")[1:-1].encode("ascii") for folder in (home.absolute(), home.resolve())}
+    digest = hashlib.sha256()
+    for line in lines:
+        for here in sorted(heres, key=len, reverse=True):
+            line = line.replace(here, b"")
+        digest.update(line + b"\n")
+    return digest.hexdigest()
+
+
+def _keep(shelf: Path, make: Callable[[Path], tuple[Places, str]]) -> None:
+    """Put places and a digest on a shelf of the cache folder, whole or not at all; who comes second finds it there."""
     shelf.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{shelf.name}.", suffix=".part", dir=shelf.parent))
     try:
-        np.save(folder / "places.npy", make(folder))
+        places, digest = make(folder)
+        np.save(folder / "places.npy", places)
         (folder / "digest").write_text(digest, encoding="ascii")
         try:
             folder.rename(shelf)
