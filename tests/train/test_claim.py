@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from triptych.core.errors import RunError
 from triptych.core.files import read_json_lines
 from triptych.train.claim import LEARNT, RECORDS, claim_run
 from triptych.train.measuring.meters import StepReport
-from triptych.train.recipe import RECIPE, ModelPlan
+from triptych.train.prepare import Gathered, gather
+from triptych.train.recipe import RECIPE, ModelPlan, Stage
+from triptych.train.stop import InterruptedTrainingError
 from triptych.train.trainer import Hooks, train
 
 
@@ -81,6 +84,25 @@ def test_a_run_does_not_open_the_model_that_it_would_replace(tmp_path: Path) -> 
     with pytest.raises(RunError, match=r"where this run would write its own model\. Use another name for the run"):
         train(opens, run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("align", [True, False])
+def test_a_stop_is_heard_while_rows_are_read(align: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triptych.train.prepare.CHUNK_ROWS", 4)
+    asked = []
+
+    def asking(stage: Stage, *given: Any, **named: Any) -> Gathered[Any]:
+        asked.append(stage.name)
+        os.kill(os.getpid(), signal.SIGINT)
+        return gather(stage, *given, **named)
+
+    monkeypatch.setattr("triptych.train.prepare.gather", asking)
+    stage = "align" if align else "tune"
+    with pytest.raises(InterruptedTrainingError, match=f"by SIGINT while the rows of stage '{stage}' were read"):
+        train(toy_recipe(tmp_path, align=align), run=tmp_path / "run")
+    assert asked == [stage]
+    monkeypatch.undo()
+    assert train(toy_recipe(tmp_path, align=align), run=tmp_path / "run").is_dir()
 
 
 def test_a_run_goes_on_in_smaller_passes_when_memory_ran_out(tmp_path: Path) -> None:

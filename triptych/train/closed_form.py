@@ -73,7 +73,7 @@ def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Seque
     """
     rewind_records(run / METRICS, stage.name, step=0, later=later)
     model.network.requires_grad_(False)
-    numbered = prepare(stage, caption_of, run=run, seed=seed)
+    numbered = prepare(stage, caption_of, run=run, seed=seed, stop=stop)
     store = FeatureStore(model, run / FEATURES, most_bytes=WHATEVER_IS_FREE)
     torn = read_ahead([caption for _, caption in numbered], store.features, label=stage.name, stop=stop)
     captions = list(torn.keep(numbered, stage, run=run))

@@ -34,6 +34,7 @@ from triptych.train.prepare import digest_of, mixture_of, open_sources, prepare_
 from triptych.train.recipe import Tune
 from triptych.train.scores import rendering_for
 from triptych.train.sources import Limits
+from triptych.train.stop import Stop
 from triptych.train.torn import enter
 
 
@@ -86,7 +87,9 @@ class Material:
         return ahead(self.load_apart if workers else self.load, steps, workers=workers)
 
 
-def open_material(stage: Tune, rendering: Rendering, *, run: Path, seed: int, anew: bool) -> Material:
+def open_material(
+    stage: Tune, rendering: Rendering, *, run: Path, seed: int, anew: bool, stop: Stop | None = None
+) -> Material:
     """Open the sources of a stage and plan its steps.
 
     Args:
@@ -95,14 +98,16 @@ def open_material(stage: Tune, rendering: Rendering, *, run: Path, seed: int, an
         run: the run's folder, for the ledger.
         seed: of the stage.
         anew: whether the stage begins now.
+        stop: is asked while rows are read; None: nobody may stop it.
 
     Raises:
         DataError: the data cannot be used.
+        RunError: a stop was asked for.
     """
     corpora = open_sources(stage, seed=seed)
     if len(corpora) > stage.in_memory_rows:
         return _as_they_come(stage, reader_of(stage, corpora, rendering), run=run, seed=seed, anew=anew)
-    return _in_memory(stage, reader_of(stage, corpora, rendering, look=True), run=run, seed=seed)
+    return _in_memory(stage, reader_of(stage, corpora, rendering, look=True), run=run, seed=seed, stop=stop)
 
 
 def reader_of(stage: Tune, corpora: Corpora, rendering: Rendering, *, look: bool = False) -> Reader:
@@ -142,8 +147,8 @@ def settings_of(stage: Tune, *, seed: int, in_memory: bool) -> PlanSettings:
     )
 
 
-def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int) -> Material:
-    gathered = prepare_encoded(stage, reader, pack_tokens=stage.pack_tokens, run=run, seed=seed)
+def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop | None) -> Material:
+    gathered = prepare_encoded(stage, reader, pack_tokens=stage.pack_tokens, run=run, seed=seed, stop=stop)
     records = records_of([Read(row) for row in gathered.rows])
     plan = StepPlan(Known(records), gathered.mixture, settings_of(stage, seed=seed, in_memory=True))
 

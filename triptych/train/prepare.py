@@ -28,6 +28,7 @@ from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import LEDGER, act_record, count_reasons, refusal_record, sum_record, write_ledger
 from triptych.train.recipe import Stage
+from triptych.train.stop import Stop
 
 CHUNK_ROWS = 512
 
@@ -83,7 +84,13 @@ def mixture_of(stage: Stage, rows: Sequence[int], *, seed: int) -> Mixture:
 
 
 def gather(
-    stage: Stage, corpora: Corpora, take: Callable[[Sequence[int]], Iterable[Taken[T]]], *, run: Path, seed: int
+    stage: Stage,
+    corpora: Corpora,
+    take: Callable[[Sequence[int]], Iterable[Taken[T]]],
+    *,
+    run: Path,
+    seed: int,
+    stop: Stop | None = None,
 ) -> Gathered[T]:
     """Read all rows of a stage; write its part of the ledger; return what is used, in order.
 
@@ -93,20 +100,22 @@ def gather(
         take: turns rows, by number, into what the stage learns from, or refuses them.
         run: folder of the run, for ledger.jsonl.
         seed: of the stage.
+        stop: is asked after each chunk of rows.
 
     Raises:
         DataError: a source cannot be read; a bad or refused row under ``on_bad: raise``; no row is left.
+        RunError: a stop was asked for.
     """
     rows: list[T] = []
     numbers: list[int] = []
     sources: list[int] = []
     used: list[int] = []
     ledger: list[dict[str, Json]] = []
-    for entry, (corpus, (start, stop)) in enumerate(zip(corpora.sources, pairwise(corpora.starts), strict=True)):
+    for entry, (corpus, (begin, end)) in enumerate(zip(corpora.sources, pairwise(corpora.starts), strict=True)):
         before, counts, refused = len(rows), Counter[str](), list[Refused]()
-        with progress(f"{stage.name}: reading", stop - start) as advance:
-            for first in range(start, stop, CHUNK_ROWS):
-                chunk = range(first, min(first + CHUNK_ROWS, stop))
+        with progress(f"{stage.name}: reading", end - begin) as advance:
+            for first in range(begin, end, CHUNK_ROWS):
+                chunk = range(first, min(first + CHUNK_ROWS, end))
                 for number, taken in zip(chunk, take(chunk), strict=True):
                     if isinstance(taken.row, Refused):
                         if stage.on_bad == "raise":
@@ -123,6 +132,8 @@ def gather(
                     if read and read.act and isinstance(read.row, Encoded):
                         ledger.append(act_record(stage.name, corpus.source, read.row, read))
                 advance(len(chunk))
+                if stop is not None:
+                    stop.check(f"while the rows of stage {stage.name!r} were read")
         used.append(len(rows) - before)
         ledger.append(sum_record(stage.name, corpus.source, counts))
         if refused:
@@ -134,7 +145,9 @@ def gather(
     return Gathered(rows, numbers, sources, mixture_of(stage, used, seed=seed))
 
 
-def prepare(stage: Stage, use: Callable[[Example], T | Refused], *, run: Path, seed: int) -> list[tuple[int, T]]:
+def prepare(
+    stage: Stage, use: Callable[[Example], T | Refused], *, run: Path, seed: int, stop: Stop | None = None
+) -> list[tuple[int, T]]:
     """Return what a stage that goes over its data once learns from, each with its source's number; see ``gather``.
 
     Args:
@@ -142,6 +155,10 @@ def prepare(stage: Stage, use: Callable[[Example], T | Refused], *, run: Path, s
         use: turns a good row into what the stage learns from, or refuses it.
         run: folder of the run.
         seed: of the stage.
+        stop: is asked after each chunk of rows.
+
+    Raises:
+        DataError, RunError: as ``gather``.
     """
     corpora = open_sources(stage, seed=seed)
 
@@ -149,11 +166,13 @@ def prepare(stage: Stage, use: Callable[[Example], T | Refused], *, run: Path, s
         for example in corpora.examples(rows, ask_always):
             yield Taken(example if isinstance(example, Refused) else use(example))
 
-    gathered = gather(stage, corpora, take, run=run, seed=seed)
+    gathered = gather(stage, corpora, take, run=run, seed=seed, stop=stop)
     return [(gathered.sources[place], gathered.rows[place]) for place in gathered.mixture.epoch(0).tolist()]
 
 
-def prepare_encoded(stage: Stage, reader: Reader, *, pack_tokens: int, run: Path, seed: int) -> Gathered[Encoded]:
+def prepare_encoded(
+    stage: Stage, reader: Reader, *, pack_tokens: int, run: Path, seed: int, stop: Stop | None = None
+) -> Gathered[Encoded]:
     """Return the rows of a stage as tokens, without those that no pack can hold; see ``gather``."""
 
     def take(rows: Sequence[int]) -> Iterable[Taken[Encoded]]:
@@ -163,7 +182,7 @@ def prepare_encoded(stage: Stage, reader: Reader, *, pack_tokens: int, run: Path
             else:
                 yield Taken(read.row, read)
 
-    return gather(stage, reader.corpora, take, run=run, seed=seed)
+    return gather(stage, reader.corpora, take, run=run, seed=seed, stop=stop)
 
 
 def digest_of(encoded: Iterable[Encoded]) -> str:

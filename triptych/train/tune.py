@@ -116,7 +116,7 @@ def tune(
     """
     world = World() if world is None else world
     last = world.lead(lambda: latest_checkpoint(run, stage.name))
-    work = start(model, stage, run=run, seed=seed, anew=last is None, world=world, peak=peak)
+    work = start(model, stage, run=run, seed=seed, anew=last is None, world=world, peak=peak, stop=stop)
     done = 0 if last is None else world.together(lambda: take_up(work, last))
     rewind_records(work.book / METRICS, stage.name, step=done, later=later)
     note_stage(work.book, stage.name, after_step=done, parts=model.parts_and_head())

@@ -33,6 +33,7 @@ from triptych.train.parallel.world import World
 from triptych.train.recipe import Frozen, Tune
 from triptych.train.release import load_weights, moving_weights
 from triptych.train.scores import release_stage, tell_constant
+from triptych.train.stop import Stop
 from triptych.train.torn import Torn
 
 
@@ -104,6 +105,7 @@ def start(
     anew: bool = True,
     world: World | None = None,
     peak: float | None = None,
+    stop: Stop | None = None,
 ) -> TuneRun:
     """Read the data, plan the steps, let the parts move and make the optimizer.
 
@@ -115,14 +117,17 @@ def start(
         anew: whether nothing is done of the stage yet.
         world: the processes of the run, which all come here; None: this one is alone.
         peak: operations a second of one device; None: not known, and no operations are counted.
+        stop: is asked while rows are read.
 
     Raises:
         DataError: the data cannot be used.
+        RunError: a stop was asked for.
     """
     world = World() if world is None else world
 
     def read() -> Material:
-        return open_material(stage, model.rendering, run=world.book(run), seed=seed, anew=anew and world.leads)
+        book, leads = world.book(run), world.leads
+        return open_material(stage, model.rendering, run=book, seed=seed, anew=anew and leads, stop=stop)
 
     material = world.after_lead(read)
     world.lead(lambda: tell_constant(stage, material.encoded))
