@@ -7,13 +7,18 @@ where it would be lost for training without a word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from triptych.core.records import Json
 from triptych.data.disk.rows import bad, of_another_layout
+from triptych.data.media.locate import SUFFIXES
 
 MEDIA_KEYS = frozenset({"image", "images", "video", "videos", "audio", "audios"})
 """What published rows call their media."""
+_LIKE_MEDIA = re.compile(r"(?i)im[ag]|pic|photo|frame|video|film|clip")
+_VIDEOS = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm"})
 _READ_AS = {
     "image": "llava (image) or sharegpt (images)",
     "video": "llava (video), sharegpt (videos) or mantis_video (video)",
@@ -38,8 +43,14 @@ def entries_of(row: Mapping[str, Json], kind: str) -> list[Json]:
     return value if isinstance(value, list) else [value]
 
 
-def refuse_media(row: Mapping[str, Json], own: Collection[str]) -> None:
+def refuse_media(row: Mapping[str, Json], own: Collection[str], *, beside: bool = False) -> None:
     """Refuse a row with media under keys that are not the layout's own.
+
+    Args:
+        row: as it was read.
+        own: the layout's keys.
+        beside: whether the layout has media under such keys alone, so that a row without any that names a picture
+            under another key (``image_path``, ``imgs``) is one whose key is spelt otherwise.
 
     Raises:
         RowError: it has some; the message says where they belong.
@@ -53,3 +64,17 @@ def refuse_media(row: Mapping[str, Json], own: Collection[str]) -> None:
         raise of_another_layout(
             f"{key!r} is no key of this layout, so its {kind}s would be lost. Read the file as {_READ_AS[kind]}."
         )
+    if beside and all(names_nothing(row.get(key)) for key in MEDIA_KEYS):
+        for key in sorted(row.keys() - set(own)):
+            if _LIKE_MEDIA.search(key) and (named := _file_in(row[key])):
+                raise bad(
+                    f"{key!r} names {named}, and is no key of this layout, so the row would have words alone. Call it"
+                    " 'image' or 'video', or leave it out."
+                )
+
+
+def _file_in(value: Json) -> str:
+    """Return the picture or video that a value names, empty: none."""
+    names = value if isinstance(value, list) else [value]
+    found = (name for name in names if isinstance(name, str) and not set(name) & set(" \t\n"))
+    return next((name for name in found if Path(name).suffix.lower() in SUFFIXES | _VIDEOS), "")

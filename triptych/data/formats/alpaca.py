@@ -93,7 +93,7 @@ def _start(path: Path, options: Mapping[str, str]) -> Build:
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_foreign(row)
-    refuse_media(row, MEDIA_KEYS - {"audio", "audios"})
+    refuse_media(row, MEDIA_KEYS - {"audio", "audios"}, beside=True)
     said = said_by(row)
     texts = [text for _, text in said]
     refuse_places(row, texts)

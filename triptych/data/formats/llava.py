@@ -86,7 +86,7 @@ def example_of(
             raise of_another_layout(
                 f"{key!r} is no key of this layout. Call it {key[:-1]!r}, or read the file as mantis or sharegpt."
             )
-    refuse_media(row, _OWN)
+    refuse_media(row, _OWN, beside=True)
     roles, texts = [role for role, _ in said], [text for _, text in said]
     images = [find_image(entry) for entry in _entries(row, "image")]
     videos = [find_video(entry) for entry in _entries(row, "video")]

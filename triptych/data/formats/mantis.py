@@ -59,7 +59,7 @@ def example_of(row: dict[str, Json], find: Callable[[object], ImageRef], origin:
     if not names_nothing(row.get("video")):
         raise of_another_layout("a video is no chat row of images. Read the file as mantis_video.")
     roles, texts = said_by(row)
-    refuse_media(row, OWN)
+    refuse_media(row, OWN, beside=True)
     images = [find(entry) for entry in entries_of(row, "image")]
     marks = count_marks(texts)
     refuse_surplus_marks(marks=marks, images=len(images))

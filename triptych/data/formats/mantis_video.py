@@ -49,7 +49,7 @@ def _start(path: Path, options: Mapping[str, str]) -> Build:
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     roles, texts = said_by(row)
-    refuse_media(row, OWN)
+    refuse_media(row, OWN, beside=True)
     texts = [text.replace(MARK, "") for text in texts]
     shown = _shown(row, media)
     marks = count_marks(texts, VIDEO_MARK)

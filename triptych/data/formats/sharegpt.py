@@ -57,7 +57,7 @@ def _start(path: Path, options: Mapping[str, str]) -> Build:
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_foreign(row)
-    refuse_media(row, _MEDIA)
+    refuse_media(row, _MEDIA, beside=True)
     image_entries, video_entries = entries_of(row, "image"), entries_of(row, "video")
     said = _said(row, image_entries, video_entries)
     texts = [text for _, text in said]
