@@ -86,6 +86,8 @@ def test_a_recipe_in_order_is_found_so(toy: Path) -> None:
         ("stages.tune.parts.language.targets=[c_attn]", "wrong", "no linear layer 'c_attn'"),
         ("stages.tune.parts.projector.only=[linear_9]", "wrong", "no module 'linear_9'; there are: linear_1, linear_2"),
         ("stages.tune.objective={kind: regression, targets: [quality]}", "wrong", "no label 'quality', a target"),
+        ("stages.tune.pack_tokens=10", "wrong", "24 of 24 are refused, the first: "),
+        ("stages.tune.pack_tokens=10", "wrong", "pack_tokens is 10: raise pack_tokens, or shorten it"),
         ("stages.tune.warmup=9 steps", "warning", "'9 steps' is more than the whole stage, '6 steps'"),
     ],
 )
@@ -94,6 +96,29 @@ def test_what_is_not_in_order_is_told(toy: Path, change: str, level: str, messag
     model = ["model.parts.vision=x", "model.parts.language=x"] if "family" in change else []
     found = json.loads(said("check", toy, change, *sizes, *model, "--json", code=0 if level == "warning" else 1))
     assert any(each["level"] == level and message in each["message"] for each in found), found
+
+
+@pytest.mark.parametrize(("on_bad", "level"), [("raise", "wrong"), ("refuse", "warning")])
+def test_a_row_that_the_run_would_refuse_is_told(toy: Path, on_bad: str, level: str) -> None:
+    (source,) = {stage.data[0].source for stage in load_recipe(toy, []).stages if stage.name == "tune"}
+    path = Path(source.partition(":")[2])
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].replace(json.loads(lines[3])["images"][0], "gone.png")
+    path.write_text("\n".join(lines) + "\n")
+    code = 1 if level == "wrong" else 0
+    found = json.loads(said("check", toy, f"stages.tune.on_bad={on_bad}", "--json", code=code))
+    (told,) = (each for each in found if "are refused" in each["message"])
+    assert told["level"] == level
+    assert told["message"].startswith("as the stage takes them, 1 of 24 are refused")
+    assert "gone.png" in told["message"]
+
+
+def test_a_package_that_is_not_here_is_told(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triptych.train.inspection.review.find_spec", lambda _: None)
+    found = json.loads(said("check", toy, "stages.tune.liger=true", "--json", code=1))
+    assert [each["message"] for each in found if each["level"] == "missing"] == [
+        "liger needs the package liger-kernel, which is not here: pip install liger-kernel"
+    ]
 
 
 def test_a_twin_that_drifts_is_told(tmp_path: Path) -> None:
@@ -125,6 +150,19 @@ def test_a_plan_says_what_it_does_not_know() -> None:
     assert "unknown: nobody tells how much the data hold" in said("plan", RECIPES / "nlvr.yaml")
     assert "where nothing is packed" in said("plan", RECIPES / "nlvr.yaml", "--tokens", "1e6")
     assert "where nothing is packed" not in said("plan", RECIPES / "nlvr.yaml", "--tokens", "1e6", "--mfu", "0.3")
+
+
+def test_adapters_that_do_not_fit_are_planned_in_4_bits_and_in_smaller_packs() -> None:
+    (plan,) = json.loads(said("plan", RECIPES / "qwen_vl_lora.yaml", "--gpu", "rtx4090", "--json"))
+    sizes = {each["what"]: each["total_gib"] for each in plan["changes"]}
+    quantised = sizes["instead parts.language: {train: qlora, ...}"]
+    smaller = sizes["and with it pack_tokens and forward_tokens: 4096"]
+    assert smaller < quantised < plan["total_gib"]
+    asked = ["stages.instruct.parts.language.train=qlora"]
+    asked += [f"stages.instruct.{key}=4096" for key in ("pack_tokens", "forward_tokens")]
+    (as_told,) = json.loads(said("plan", RECIPES / "qwen_vl_lora.yaml", *asked, "--gpu", "rtx4090", "--json"))
+    assert as_told["total_gib"] == pytest.approx(smaller, abs=0.01)
+    assert as_told["fits"]
 
 
 def test_a_plan_tells_what_a_frozen_towers_features_take_of_the_disk() -> None:

@@ -22,6 +22,8 @@ from triptych.train.inspection.review import RUN, config_of
 from triptych.train.recipe import Frozen, Full, Lora, ModelPlan, PartPlans, Recipe, Tune, load_recipe
 
 MOST_GPUS = 1024
+SMALL_PACK = 4096
+"""Tokens of a pack that is tried where a larger one does not fit; rows that are longer are refused then."""
 UNPACKED_MFU = (0.15, 0.25)
 """MFU of a trainer that holds one conversation a GPU at a time, where each step waits for its longest. Learnt from one
 run, not measured: Mantis's 36 hours on 16 A100s come to 0.17 and 0.20 for its two models of LLaVA's kind, by the
@@ -215,6 +217,17 @@ def _trials(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[str, Tune, 
             lighter = stage.model_copy(update={"parts": _adapted(stage.parts, train)})
             beside = f", parallel: {{kind: {kind}}}" if gpus > 1 else ""
             yield f"instead parts.language: {{train: {train}, rank: 64, ...}}{beside}", lighter, kind, gpus
+    language = stage.parts.language
+    if isinstance(language, Lora) and not language.quantised:
+        train, kind = "qdora" if language.decomposed else "qlora", "ddp" if gpus > 1 else parallel
+        quantised = language.model_copy(update={"train": train})
+        lighter = stage.model_copy(update={"parts": stage.parts.model_copy(update={"language": quantised})})
+        beside = f", parallel: {{kind: {kind}}}" if gpus > 1 else ""
+        yield f"instead parts.language: {{train: {train}, ...}}{beside}", lighter, kind, gpus
+        if stage.pack_tokens > SMALL_PACK:
+            less = {"pack_tokens": SMALL_PACK, "forward_tokens": SMALL_PACK}
+            lighter = lighter.model_copy(update=less)
+            yield f"and with it pack_tokens and forward_tokens: {SMALL_PACK}", lighter, kind, gpus
     for count in _doubled(gpus):
         yield f"or {count} GPUs, parallel: {{kind: fsdp}}", stage, "fsdp", count
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -20,14 +21,17 @@ from triptych.core import plugins
 from triptych.core.errors import TriptychError
 from triptych.core.records import Example
 from triptych.data.format import Format, Refused, read_source, split_source
+from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.models.family import Family
 from triptych.models.parts import HUB_ID, STARTER, locate
 from triptych.train.forecast.shapes import LANGUAGES, MODELS
 from triptych.train.forecast.volume import datasets_of
+from triptych.train.inspection.first_rows import refused_of, rendering_here
 from triptych.train.inspection.twin import drift
+from triptych.train.measuring.trackers import check_trackers
 from triptych.train.objective import Reply
-from triptych.train.recipe import ClosedForm, ModelPlan, Recipe, StagePlan, Tune
+from triptych.train.recipe import ClosedForm, Lora, ModelPlan, Recipe, StagePlan, Tune
 from triptych.train.scores import release_stage
 from triptych.train.start import parts_of, start_model
 
@@ -60,14 +64,14 @@ def review(recipe: Recipe, *, twin: Recipe | None = None) -> list[Finding]:
         twin: its tiny twin, if there is one.
     """
     found = [*_model(recipe.model)]
-    positions = _positions(recipe.model)
+    positions, rendering = _positions(recipe.model), rendering_here(recipe.model)
     for stage in recipe.stages:
         key = f"stages.{stage.name}"
-        for index, entry in enumerate(stage.data):
-            found += _source(entry.source, stage, key=f"{key}.data.{index}")
+        for index in range(len(stage.data)):
+            found += _source(stage, index, rendering, key=f"{key}.data.{index}")
         if isinstance(stage, Tune):
             found += _lengths(stage, positions, key=key)
-    found += _toy(recipe)
+    found += [*_packages(recipe), *_projector_of(recipe), *_toy(recipe)]
     if twin is not None:
         said = [Finding("wrong", "twin", each) for each in drift(recipe, twin)]
         found += said or [Finding("ok", "twin", "differs in model, data, lengths and sizes alone")]
@@ -152,7 +156,8 @@ def _opened_by(model_type: str) -> Finding:
     return Finding("wrong", "model.open", f"no family opens model_type {model_type!r}; there are: {', '.join(known)}")
 
 
-def _source(source: str, stage: StagePlan, *, key: str) -> Iterator[Finding]:
+def _source(stage: StagePlan, index: int, rendering: Rendering | None, *, key: str) -> Iterator[Finding]:
+    source = stage.data[index].source
     try:
         name, path = split_source(source)
         plugins.find("format", name, Format)
@@ -177,7 +182,8 @@ def _source(source: str, stage: StagePlan, *, key: str) -> Iterator[Finding]:
         why = f": {refused[0].message}" if refused else ""
         yield Finding("wrong", key, f"{source} has no row that can be used{why}")
         return
-    yield Finding("ok", key, f"{source}: of the first {len(rows)} rows {len(good)} can be used")
+    yield Finding("ok", key, f"{source}: of the first {len(rows)} rows {len(good)} can be read")
+    yield _learnable(stage, index, rows, rendering, key=key)
     if isinstance(stage, Tune) and not isinstance(stage.objective, Reply):
         known = {name for row in good for name, _ in row.labels}
         if missing := [name for name in stage.objective.targets if name not in known]:
@@ -185,6 +191,25 @@ def _source(source: str, stage: StagePlan, *, key: str) -> Iterator[Finding]:
             yield Finding("wrong", key, f"its rows have no label {missing[0]!r}, a target; there are: {labels}")
     elif not any(turn.role == "assistant" for row in good for turn in row.turns):
         yield Finding("wrong", key, "its rows have no reply to learn from")
+
+
+def _learnable(
+    stage: StagePlan, index: int, rows: Sequence[Example | Refused], rendering: Rendering | None, *, key: str
+) -> Finding:
+    """Say whether a run learns from these rows: transformed, their pictures looked at, within budget and pack."""
+    try:
+        told = refused_of(stage, index, rows, rendering)
+    except TriptychError as error:
+        return Finding("wrong", key, str(error))
+    refused = [each for each in told if each is not None]
+    how = "transformed" if rendering is None and isinstance(stage, Tune) else "as the stage takes them"
+    if not refused:
+        said = f"{how}, all of these can be learnt" if how != "transformed" else "transformed, none is refused"
+        unknown = "; the model is not on this disk, so their tokens are not counted" if how == "transformed" else ""
+        return Finding("ok", key, said + unknown)
+    many = f"{how}, {len(refused)} of {len(told)} are refused, the first: {refused[0].message}"
+    wrong = len(refused) == len(told) or stage.on_bad == "raise"
+    return Finding("wrong" if wrong else "warning", key, many)
 
 
 def _lengths(stage: Tune, positions: int | None, *, key: str) -> Iterator[Finding]:
@@ -223,6 +248,30 @@ def _positions(plan: ModelPlan) -> int | None:
         published = LANGUAGES.get(name) or (MODELS[name].language if name in MODELS else None)
         return published.positions if published is not None else None
     return positions_of(config)
+
+
+def _packages(recipe: Recipe) -> Iterator[Finding]:
+    """Look for the packages that are optional here and that this recipe needs."""
+    try:
+        check_trackers(recipe.log)
+    except TriptychError as error:
+        yield Finding("wrong", "log", str(error))
+    for stage in (each for each in recipe.stages if isinstance(each, Tune)):
+        in_4_bits = any(isinstance(plan, Lora) and plan.quantised for _, plan in stage.parts.items())
+        for needed, name, what in ((stage.liger, "liger_kernel", "liger"), (in_4_bits, "bitsandbytes", "qlora")):
+            if needed and find_spec(name) is None:
+                package = name.replace("_", "-")
+                why = f"{what} needs the package {package}, which is not here: pip install {package}"
+                yield Finding("missing", f"stages.{stage.name}", why)
+
+
+def _projector_of(recipe: Recipe) -> Iterator[Finding]:
+    """Say where a stage in closed form has a projector that is no linear map."""
+    parts = recipe.model.parts
+    for stage in (each for each in recipe.stages if isinstance(each, ClosedForm)):
+        if parts is not None and parts.projector == "mlp":
+            why = "closed_form computes a linear projector, and model.parts.projector is mlp: make it linear"
+            yield Finding("wrong", f"stages.{stage.name}", why)
 
 
 def _toy(recipe: Recipe) -> Iterator[Finding]:

@@ -1,0 +1,90 @@
+"""The first rows of a source as a run takes them: transformed, within the budget, as tokens of its model.
+
+Not the reading of files (``review.py``). The very code of a run does it, so what is refused here is refused there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from triptych.core.errors import TriptychError
+from triptych.core.records import Example
+from triptych.data.format import Refused, measured
+from triptych.data.plan.corpora import Asks, Corpora
+from triptych.data.plan.rendering import Rendering, too_long
+from triptych.data.template import Encoded
+from triptych.data.transform import apply
+from triptych.models.parts import STARTER
+from triptych.train.closed_form import caption_of
+from triptych.train.material import reader_of
+from triptych.train.recipe import ClosedForm, ModelPlan, StagePlan
+from triptych.train.start import outline
+
+Row = Example | Refused
+
+
+def rendering_here(plan: ModelPlan) -> Rendering | None:
+    """Return how the model renders, from what is on this disk; None: it is not there, or something is wrong with it."""
+    names = [plan.open] if plan.parts is None else [plan.parts.vision, plan.parts.language]
+    here = (name is None or name.startswith(STARTER) or Path(name).expanduser().is_dir() for name in names)
+    if plan.sample is None and plan.family != "tiny" and not all(here):
+        return None
+    try:
+        return outline(plan)
+    except TriptychError:
+        return None
+
+
+def refused_of(stage: StagePlan, index: int, rows: Sequence[Row], rendering: Rendering | None) -> list[Refused | None]:
+    """Return of each row, transformed, why a run cannot learn from it; None: it can, as far as can be told.
+
+    Args:
+        stage: resolved.
+        index: of the source among the stage's.
+        rows: the source's first.
+        rendering: of the model; None: rows are transformed and looked at, and not rendered.
+
+    Raises:
+        TriptychError: a transform fails.
+    """
+    given = list(apply(stage.data[index].transforms, rows, seed=0))
+    if isinstance(stage, ClosedForm):
+        captions = [caption_of(row) if isinstance(row, Example) else row for row in map(_looked_at, given)]
+        return [each if isinstance(each, Refused) else None for each in captions]
+    if rendering is None:
+        return [row if isinstance(row, Refused) else None for row in map(_looked_at, given)]
+    reader = reader_of(stage, _First(given, index), rendering, look=True)
+    refused: list[Refused | None] = []
+    for read in reader.read_many(range(len(given))):
+        row = read.row
+        if isinstance(row, Encoded) and len(row.ids) > stage.pack_tokens:
+            row = too_long(row, pack_tokens=stage.pack_tokens)
+        refused.append(row if isinstance(row, Refused) else None)
+    return refused
+
+
+def _looked_at(row: Row) -> Row:
+    """Return the row with the sizes of its pictures, or why one cannot be read."""
+    return measured(row, {}) if isinstance(row, Example) else row
+
+
+class _First(Corpora):
+    """Rows in memory as those of one source of several."""
+
+    def __init__(self, rows: Sequence[Row], index: int) -> None:
+        """Take the rows."""
+        super().__init__(())
+        self._rows, self._index = rows, index
+
+    def place(self, row: int) -> tuple[int, int]:
+        """Return (source, row within it)."""
+        return self._index, row
+
+    def example(self, row: int, asks: Asks) -> Row:
+        """Return the row, its pictures looked at."""
+        return _looked_at(self._rows[row])
+
+    def examples(self, rows: Sequence[int], asks: Asks) -> list[Row]:
+        """Return ``example`` of each row."""
+        return [self.example(row, asks) for row in rows]
