@@ -24,7 +24,7 @@ SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for na
 
 @pytest.fixture(autouse=True)
 def several_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "cores", lambda: 4)
+    monkeypatch.setattr(preparing, "cores_each", lambda: 4)
 
 
 def test_what_is_prepared_comes_in_its_order_from_several_threads() -> None:
