@@ -7,6 +7,7 @@ was, and ends with the same weights, bit for bit.
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 RECIPE = Path("recipes/demo.yaml")
 RUN = Path("runs/demo")
 """Where the recipe looks for its data, so it is no option."""
+DRAWN = "drawn.jsonl"
+"""What the drawing took: not among the run's own records, as the run begins after it."""
 PARTS = ("held_in", "held_out")
 CONDITIONS = ("blind", "untuned", "tuned")
 UNTUNED = "untuned"
@@ -46,20 +49,20 @@ def run() -> None:
 
     plan = load_recipe(RECIPE)
     metrics = RUN / METRICS
-    draw_once(RUN / "data", seed=plan.seed, metrics=metrics)
+    draw_once(RUN / "data", seed=plan.seed, costs=RUN / DRAWN)
     model = _train(plan)
     results = _measure(model, metrics)
     with measured("report", metrics):
         page = write_report(RUN)
-    summary = summarise_conditions(results) | stage_costs(metrics)
+    summary = summarise_conditions(results) | stage_costs(RUN / DRAWN, metrics)
     write_atomically(RUN / "summary.json", json.dumps(summary, indent=1) + "\n")
     Console().print(table_of_conditions(results, conditions=CONDITIONS, parts=PARTS))
     say(f"Report: {page}")
     say(f"Talk to it: .venv/bin/triptych chat {model} IMAGE IMAGE ...")
 
 
-def draw_once(data: Path, *, seed: int, metrics: Path) -> None:
-    """Draw Storyboard into ``data`` unless the same is there.
+def draw_once(data: Path, *, seed: int, costs: Path) -> None:
+    """Draw Storyboard into ``data`` unless the same is there; write down in ``costs`` what that took.
 
     Raises:
         RunError: what is there was drawn by another version, or from another seed.
@@ -77,7 +80,7 @@ def draw_once(data: Path, *, seed: int, metrics: Path) -> None:
             raise RunError(f"{data} was drawn from another seed or by another version. Delete {RUN} to begin anew.")
         return
     say("Drawing Storyboard: pictures, and questions with known answers")
-    with measured("draw", metrics):
+    with measured("draw", costs):
         write_storyboard(data, seed=seed, sizes=Sizes())
     write_atomically(note, wanted)
 
@@ -129,13 +132,13 @@ def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:
     return results
 
 
-def stage_costs(metrics: Path) -> dict[str, Json]:
+def stage_costs(*costs: Path) -> dict[str, Json]:
     """Return ``wall_s`` and ``peak_gib`` by stage; a stage in several pieces adds up their time, and keeps its peak."""
     from triptych.core.files import read_json_lines
 
     wall_s: dict[str, float] = {}
     peak_gib: dict[str, float] = {}
-    for record in read_json_lines(metrics):
+    for record in chain.from_iterable(read_json_lines(path) for path in costs if path.is_file()):
         if "peak_gib" in record and "step" not in record:
             stage, wall, peak = str(record["stage"]), float(str(record["wall_s"])), float(str(record["peak_gib"]))
             wall_s[stage] = round(wall_s.get(stage, 0.0) + wall, 3)
