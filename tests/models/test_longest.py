@@ -12,10 +12,10 @@ from tests.models.published import release
 from triptych.core.records import Answer
 from triptych.infer.engine import Engine
 from triptych.infer.local import LocalResponder
-from triptych.infer.longest import ENDLESS, longest_of
 from triptych.infer.responder import Failed
 from triptych.models.family import open_model
 from triptych.models.features import FeatureStore
+from triptych.models.lengths import ENDLESS, longest_of
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,6 @@ from triptych.data.template import Encoded
 from triptych.infer.answering import Answering, Request
 from triptych.infer.generation import ends_of, penalty_of
 from triptych.infer.local import check_speaks, measured
-from triptych.infer.longest import longest_of
 from triptych.infer.prefixes import Pictures
 from triptych.infer.responder import as_question
 from triptych.infer.room import positions_that_fit
@@ -34,6 +33,7 @@ from triptych.infer.sampling import Sampling
 from triptych.infer.ticket import Delta, Listener, Ticket, Usage
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
+from triptych.models.lengths import longest_of
 
 POSITIONS = 32_768
 """Most of all requests on a CPU, where nobody says it."""

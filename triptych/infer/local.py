@@ -29,12 +29,12 @@ from triptych.data.template import Encoded, parse_reply
 from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
 from triptych.infer.generation import ends_of, penalty_of
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
-from triptych.infer.longest import longest_of
 from triptych.infer.responder import Failed, as_question
 from triptych.infer.room import BATCH, positions_that_fit
 from triptych.infer.sampling import Chooser, Sampling, choose
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
+from triptych.models.lengths import longest_of
 from triptych.models.placing import computing
 from triptych.models.segments import window_of
 

@@ -21,11 +21,11 @@ from triptych.data.batch import Batch, collate
 from triptych.data.format import Refused, measured
 from triptych.data.plan.rendering import Rendering, scored_prompt_of
 from triptych.data.template import Encoded
-from triptych.infer.longest import longest_of
 from triptych.infer.responder import Failed
 from triptych.models.family import Model
 from triptych.models.features import FeatureStore
 from triptych.models.heads import ScoreHead
+from triptych.models.lengths import longest_of
 from triptych.models.placing import computing
 
 BATCH_TOKENS = 4096

@@ -1,4 +1,4 @@
-"""What a language model's configuration says of lengths: where its layers begin to compute otherwise than below.
+"""What a language model's configuration says of lengths: how much it takes, and where its layers compute otherwise.
 
 Not found out by a trial, as what is short enough to be tried does not show it. Rotary positions may change for all
 conversations of a pass once one of them is long (``dynamic``, ``longrope``); windows and chunks end; some layers count
@@ -9,6 +9,7 @@ Shapes: B rows, T tokens a row, A axes of positions.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,12 +19,27 @@ from transformers import PreTrainedConfig
 from triptych.core.errors import ModelError
 from triptych.models.segments import Segment, window_of
 
+NAMES = ("max_position_embeddings", "max_seq_len", "n_positions", "seq_length", "max_sequence_length", "context_length")
+"""What configurations call the most positions: MPT has the second, folders of BLOOM may have the fourth."""
+ENDLESS = sys.maxsize
+"""Positions of a model whose configuration names none, as BLOOM's: they are no part of what it learnt."""
 CHUNKED = "chunked_attention"
 """What transformers calls a layer that sees its own chunk of so many positions."""
 _TABLES = ("wpe", "embed_positions", "position_embeddings")
 """What transformers calls them."""
 _BEFORE_A_TABLE = 8
 """So many rows more than positions a table may have (OPT has 2, RoBERTa's kind as many as its padding token says)."""
+
+
+def longest_of(config: PreTrainedConfig) -> int:
+    """Return how many positions a language model takes, prompt and reply together; ``ENDLESS`` where nothing says it.
+
+    Args:
+        config: of a whole model, or of a language model alone.
+    """
+    text = config.get_text_config()
+    said = (getattr(text, name, None) for name in NAMES)
+    return next((each for each in said if isinstance(each, int) and each > 0), ENDLESS)
 
 
 def rope_changes(text: PreTrainedConfig) -> list[tuple[str, int]]:

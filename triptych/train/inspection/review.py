@@ -24,6 +24,7 @@ from triptych.data.format import Format, Refused, read_source, split_source
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.models.family import Family
+from triptych.models.lengths import NAMES
 from triptych.models.parts import HUB_ID, STARTER, locate
 from triptych.train.forecast.shapes import LANGUAGES, MODELS
 from triptych.train.forecast.volume import datasets_of
@@ -42,8 +43,6 @@ LOOKED_AT = 50
 """Rows of a source that are looked at for labels and images."""
 STORYBOARD = "storyboard"
 """Folder of drawn rows, as recipes call it."""
-POSITIONS = ("max_position_embeddings", "max_seq_len", "n_positions")
-"""What configurations call the most positions that a language model has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def positions_of(config: dict[str, object]) -> int | None:
     inner = config.get("text_config", config.get("llm_config"))
     for each in (inner, config):
         if isinstance(each, dict):
-            for name in POSITIONS:
+            for name in NAMES:
                 if isinstance(most := each.get(name), int):
                     return most
     return None
