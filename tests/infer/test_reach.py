@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from tests.infer.test_greedy import NEVER, OfWords, model_of, woven_of
+from tests.models.test_lengths import LLAMA_4
 from triptych.data.batch import PADDING
 from triptych.infer.apart import Apart
 from triptych.infer.greedy import Shared, Spoken, can_share, speak
@@ -23,13 +24,6 @@ from triptych.models.family import Woven
 
 SMALL = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
 MORE = {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2, "initializer_range": 0.3, "pad_token_id": 0}
-LLAMA_4 = {
-    "head_dim": 8,
-    "intermediate_size_mlp": 48,
-    "num_local_experts": 2,
-    "moe_layers": [],
-    "no_rope_layers": [1, 0],
-}
 ROPE = {"rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [2.0, 3.0, 5.0, 7.0]}
 REACH = 12
 CONFIGS: dict[str, PreTrainedConfig] = {

@@ -26,7 +26,7 @@ from triptych.data.plan.loader import WINDOW_ROWS, PlanSettings, StepPlan
 from triptych.data.plan.measures import REFUSED, Known, Records, Remembered, records_of
 from triptych.data.plan.mixture import Numbers
 from triptych.data.plan.reader import Read, Reader
-from triptych.data.plan.rendering import Rendering, too_long
+from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import READ, RunningLedger
@@ -179,10 +179,8 @@ def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bo
         lengths.forget_refused()
 
     def why(row: int) -> Refused | None:
-        read = reader.read(row).row
-        if isinstance(read, Refused):
-            return read
-        return too_long(read, pack_tokens=stage.pack_tokens) if len(read.ids) > stage.pack_tokens else None
+        read = in_pack(reader.read(row).row, pack_tokens=stage.pack_tokens)
+        return read if isinstance(read, Refused) else None
 
     ledger = RunningLedger(run, stage, corpora, why=why, anew=anew)
 

@@ -23,7 +23,7 @@ from triptych.data.plan.corpora import Corpora, ask_always
 from triptych.data.plan.corpus import open_corpus
 from triptych.data.plan.mixture import Mixture, mix
 from triptych.data.plan.reader import Read, Reader
-from triptych.data.plan.rendering import too_long
+from triptych.data.plan.rendering import in_pack
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import LEDGER, act_record, count_reasons, refusal_record, sum_record, write_ledger
@@ -177,10 +177,8 @@ def prepare_encoded(
 
     def take(rows: Sequence[int]) -> Iterable[Taken[Encoded]]:
         for read in reader.read_many(rows):
-            if isinstance(read.row, Encoded) and len(read.row.ids) > pack_tokens:
-                yield Taken(too_long(read.row, pack_tokens=pack_tokens))
-            else:
-                yield Taken(read.row, read)
+            row = in_pack(read.row, pack_tokens=pack_tokens)
+            yield Taken(row, read if row is read.row else None)
 
     return gather(stage, reader.corpora, take, run=run, seed=seed, stop=stop)
 

@@ -24,8 +24,6 @@ from triptych.train.work import TuneRun
 
 Ready = Mapping[tuple[ImageRef, str], Seen]
 """Pictures as the tower wants them, by the picture and what is shown of it."""
-
-
 MOST_WORKERS = 4
 """Processes that read ahead for a GPU, where the recipe says nothing."""
 

@@ -219,8 +219,10 @@ def _render(example: Example, rendering: Rendering, *, open_reply: bool) -> Enco
     )
 
 
-def too_long(row: Encoded, *, pack_tokens: int) -> Refused:
-    """Return the refusal of a row that no pack can hold."""
+def in_pack(row: Encoded | Refused, *, pack_tokens: int) -> Encoded | Refused:
+    """Return the row, or its refusal where no pack can hold it."""
+    if isinstance(row, Refused) or len(row.ids) <= pack_tokens:
+        return row
     where = f"{row.origin} (id {row.id!r})"
     advice = f"it has {len(row.ids)} tokens, pack_tokens is {pack_tokens}: raise pack_tokens, or shorten it."
     return Refused(where, TOO_LONG, f"{where}: {advice}")

@@ -12,8 +12,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.records import Example
 from triptych.data.format import Refused, measured
 from triptych.data.plan.corpora import Asks, Corpora
-from triptych.data.plan.rendering import Rendering, too_long
-from triptych.data.template import Encoded
+from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.transform import apply
 from triptych.models.parts import STARTER
 from triptych.train.closed_form import caption_of
@@ -55,13 +54,9 @@ def refused_of(stage: StagePlan, index: int, rows: Sequence[Row], rendering: Ren
     if rendering is None:
         return [row if isinstance(row, Refused) else None for row in map(_looked_at, given)]
     reader = reader_of(stage, _First(given, index), rendering, look=True)
-    refused: list[Refused | None] = []
-    for read in reader.read_many(range(len(given))):
-        row = read.row
-        if isinstance(row, Encoded) and len(row.ids) > stage.pack_tokens:
-            row = too_long(row, pack_tokens=stage.pack_tokens)
-        refused.append(row if isinstance(row, Refused) else None)
-    return refused
+    read = reader.read_many(range(len(given)))
+    packed = [in_pack(each.row, pack_tokens=stage.pack_tokens) for each in read]
+    return [row if isinstance(row, Refused) else None for row in packed]
 
 
 def _looked_at(row: Row) -> Row:
