@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -67,3 +68,22 @@ def test_a_broken_line_has_a_place_and_a_broken_list_is_an_error_of_the_file(tmp
         next(places)
     with pytest.raises(DataError, match=r"gone\.json: cannot be read"):
         list(row_places(tmp_path / "gone.json"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b'{"id": 1}'), "packed by gzip: unpack it"),
+        ('{"id": 1}'.encode("utf-16"), "UTF-16: save it as UTF-8"),
+        ('[{"id": 1}]'.encode("utf-16"), "UTF-16: save it as UTF-8"),
+        (b"PAR1....PAR1", "Parquet: call it .parquet"),
+        (b"id,words", "neither a JSON list"),
+    ],
+)
+def test_a_file_that_is_packed_or_of_another_kind_is_refused_by_what_it_is(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=told):
+        list(read_rows(path))

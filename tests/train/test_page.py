@@ -24,6 +24,7 @@ from triptych.train.measuring.sessions import SESSIONS
 from triptych.train.page.choices import choices_of
 from triptych.train.page.curves import POINTS, plots_of, smoothed
 from triptych.train.page.page import TRAINING, paged, write_training
+from triptych.train.page.rows import sources_of
 from triptych.train.page.story import read_story
 from triptych.train.trainer import Hooks, train
 
@@ -121,6 +122,24 @@ def test_sessions_tell_what_moved_and_where_a_run_went_on(run: Path) -> None:
     assert tune.resumed == (3,)
     assert tune.spent is not None
     assert tune.spent.computing_s > 0
+    assert 0 < tune.spent.before_s < tune.spent.computing_s, "half of the steps were done in the first session"
+
+
+def test_the_time_of_all_counts_what_was_learnt_before_a_stop(run: Path) -> None:
+    story = read_story(run)
+    written = sum(float(str(each["wall_s"])) for each in read_json_lines(run / METRICS) if "peak_gib" in each)
+    spent = next(stage.spent for stage in story.stages if stage.name == "tune")
+    assert spent is not None
+    assert sum(cost.wall_s for cost in story.costs) == pytest.approx(written + spent.before_s)
+
+
+def test_a_file_that_is_two_sources_of_a_stage_is_told_twice(tmp_path: Path) -> None:
+    one = {"stage": "tune", "source": "llava:x", "all": 5, "used": 4, "refused": 1}
+    refused = {"stage": "tune", "source": "llava:x", "where": "row 3", "reason": "empty reply", "message": "row 3: ..."}
+    later = refused | {"where": "row 4", "entry": 1, "row": 4, "reason": "image unreadable"}
+    rows = sources_of([refused, one, one | {"used": 2, "refused": 3}, later])
+    assert [source.states for source in rows] == [{"used": 4, "refused": 1}, {"used": 2, "refused": 3}]
+    assert [[reason.what for reason in source.reasons] for source in rows] == [["empty reply"], ["image unreadable"]]
 
 
 def test_a_finished_run_that_is_asked_again_leaves_its_page(run: Path) -> None:

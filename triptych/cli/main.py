@@ -13,6 +13,7 @@ import os
 import pkgutil
 import re
 import sys
+import warnings
 from contextlib import suppress
 from typing import Annotated
 
@@ -54,6 +55,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a letter that the terminal's encoding lacks ends no command
             stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")  # refused in our own words
     try:
         build_app()()
     except TriptychError as error:

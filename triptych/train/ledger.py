@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,9 +35,21 @@ TOLD = 3
 """Rows refused while a stage goes on that are named on the terminal; the others are in the file."""
 
 
+Record = Mapping[str, Json]
+
+
 def read_ledger(path: Path, stage: str) -> list[dict[str, Json]]:
     """Return a stage's records of the ledger."""
     return [record for record in read_json_lines(path) if record.get("stage") == stage] if path.exists() else []
+
+
+def by_source(records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
+    """Yield a stage's records with the number of their source in the stage, each of which ends with its sum."""
+    ended = 0
+    for record in records:
+        entry = record.get("entry")  # of one that is added while the stage goes on, behind the sums
+        yield entry if isinstance(entry, int) else ended, record
+        ended += "all" in record
 
 
 def write_ledger(path: Path, stage: str, records: Iterable[Mapping[str, Json]]) -> None:

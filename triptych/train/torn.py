@@ -16,7 +16,7 @@ from triptych.core.records import ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.media.images import ImageError
 from triptych.models.features import CHUNK_IMAGES
-from triptych.train.ledger import LEDGER, count_reasons, read_ledger, refusal_record, write_ledger
+from triptych.train.ledger import LEDGER, Record, by_source, count_reasons, read_ledger, refusal_record, write_ledger
 from triptych.train.recipe import Stage
 from triptych.train.stop import Stop
 
@@ -141,7 +141,7 @@ def enter(refused: Iterable[tuple[int, Refused]], stage: Stage, *, run: Path) ->
         stage: whose rows they are.
         run: folder of the ledger.
     """
-    records = list(_numbered(read_ledger(run / LEDGER, stage.name)))
+    records = list(by_source(read_ledger(run / LEDGER, stage.name)))
     known = {(source, record["where"]) for source, record in records if "reason" in record}
     new = {(source, row.where): row for source, row in refused if (source, row.where) not in known}
     if not new:
@@ -151,17 +151,9 @@ def enter(refused: Iterable[tuple[int, Refused]], stage: Stage, *, run: Path) ->
     say(f"{stage.name}: {len(new)} rows refused when their pictures were read ({reasons}); see {run / LEDGER}")
 
 
-def _numbered(records: Iterable[dict[str, Json]]) -> Iterator[tuple[int, dict[str, Json]]]:
-    """Yield the records of a stage with the number of their source, each of which ends with its sum."""
-    source = 0
-    for record in records:
-        yield source, record
-        source += "all" in record
-
-
 def _entered(
-    records: Iterable[tuple[int, dict[str, Json]]], new: Mapping[tuple[int, str], Refused], stage: str
-) -> Iterator[dict[str, Json]]:
+    records: Iterable[tuple[int, Record]], new: Mapping[tuple[int, str], Refused], stage: str
+) -> Iterator[Record]:
     """Yield the records with the new refusals in front of the sum of their source, in place of what else was said."""
     changed: dict[tuple[int, Json], Json] = {}
     for source, record in records:

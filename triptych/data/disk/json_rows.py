@@ -24,6 +24,15 @@ _LONGEST_WORD = 64
 """Characters; no JSON word that a chunk may cut (a number, an escape, ``-Infinity``) is longer."""
 _SPACE = " \t\r\n"
 _BOM = b"\xef\xbb\xbf"
+_OTHERS = {
+    b"\x1f\x8b": "packed by gzip: unpack it (gunzip)",
+    b"PK\x03\x04": "packed by zip: unpack it (unzip)",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it (unzstd)",
+    b"PAR1": "Parquet: call it .parquet",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
+"""How files begin that are neither, what they are, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,11 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _kind(path: Path) -> Literal["list", "lines"]:
     with path.open("rb") as file:
-        start = file.read(_CHUNK).removeprefix(_BOM).lstrip()[:1]
+        begins = file.read(_CHUNK)
+    for magic, other in _OTHERS.items():
+        if begins.startswith(magic):
+            raise DataError(f"{path}: neither a JSON list nor JSON Lines, but {other}.")
+    start = begins.removeprefix(_BOM).lstrip()[:1]
     if start == b"[":
         return "list"
     if start == b"{":

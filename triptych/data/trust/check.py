@@ -1,9 +1,9 @@
 """``data check``: how much of a source can be used, why the rest cannot, and which rows somebody should look at.
 
-Not reading itself: ``format`` does. Stricter than reading in this: a row whose id was seen before in its source is
-refused, as answers and resumed runs are told apart by id; and so is one whose video is missing. What can be used and
-yet is odd is a warning: ``doubts`` finds it in a row, ``repeats`` between rows, ``near`` between pictures. Sources are
-read twice, as what a row repeats is only known when all pictures have been seen. Invariant: used + refused = examples.
+Not reading itself: ``format`` does. Stricter than reading in this: a row whose video is missing is refused. What can
+be used and yet is odd is a warning: ``doubts`` finds it in a row, ``repeats`` between rows, ``near`` between pictures.
+Sources are read twice, as what a row repeats is only known when all pictures have been seen. Invariant:
+used + refused = examples.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def check(sources: Sequence[str], *, decode: bool = False) -> Report:
                 images += len(images_of(seen))
                 videos += sum(isinstance(part, VideoRef) for part in parts_of(seen))
     usable = (
-        row
+        (number, row)
         for number, source in enumerate(sources)
         for row_number, row in enumerate(read_source(source))
         if isinstance(row, Example) and (number, row_number) not in barred
@@ -143,10 +143,15 @@ def _small(image: ImageRef) -> Image.Image:
     return pixels
 
 
-def _doubts(rows: Iterator[Example], groups: Mapping[ImageRef, str]) -> Iterator[Doubt]:
+def _doubts(rows: Iterator[tuple[int, Example]], groups: Mapping[ImageRef, str]) -> Iterator[Doubt]:
+    """Yield what is odd about rows, each with the number of its source, in which an id should stand once."""
     repeats = Repeats(groups)
     first: dict[str, tuple[str, ImageRef]] = {}
-    for example in rows:
+    ids: dict[tuple[int, str], str] = {}
+    for source, example in rows:
+        if (origin := ids.setdefault((source, example.id), example.origin)) != example.origin:
+            said = f"its id stands at {origin} too. Give each row its own: replies and marks are told apart by it."
+            yield doubt(example, "duplicate id", said)
         yield from doubts_of(example)
         yield from repeats.doubts(example)
         if found := _seen_elsewhere(example, groups, first):
@@ -170,11 +175,10 @@ def _seen_elsewhere(
 
 
 class _Look:
-    """Looks at the rows of one source. State: ids and files it has seen, so that each file is opened once."""
+    """Looks at the rows of one source. State: files it has seen, so that each is opened once."""
 
     def __init__(self, prints: dict[ImageRef, Fingerprint] | None) -> None:
         self._prints = prints
-        self._first: dict[str, str] = {}
         self._sizes: dict[str, Size | ImageError] = {}
         self._torn: dict[ImageRef, ImageError] = {}
         self._videos: dict[str, ImageError | None] = {}
@@ -189,10 +193,6 @@ class _Look:
             error = self._error(part) if isinstance(part, ImageRef | VideoRef) else None
             if error is not None:
                 return refusal(seen, error.reason, str(error))
-        if seen.id in self._first:
-            first = self._first[seen.id]
-            return refusal(seen, "duplicate id", f"its id stands at {first} too. Give each row its own.")
-        self._first[seen.id] = seen.origin
         return seen
 
     def _error(self, part: ImageRef | VideoRef) -> ImageError | None:

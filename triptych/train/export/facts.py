@@ -15,7 +15,7 @@ from triptych.core.config import dump_config, parse_config
 from triptych.core.errors import DataError
 from triptych.core.files import read_json_lines
 from triptych.core.records import Json
-from triptych.train.ledger import LEDGER
+from triptych.train.ledger import LEDGER, by_source, read_ledger
 from triptych.train.measuring.sessions import SESSIONS
 from triptych.train.recipe import RECIPE, Recipe, resolve
 
@@ -102,12 +102,11 @@ def read_run(run: Path) -> RunFacts:
 
 
 def _data(recipe: Recipe, ledger: Path) -> list[Data]:
-    sums = [record for record in _records(ledger) if "all" in record]
     found = []
     for stage in recipe.stages:
-        for entry in stage.data:
-            said = [each for each in sums if each.get("stage") == stage.name and each.get("source") == entry.source]
-            last: Mapping[str, Any] = said[-1] if said else {}
+        sums = {number: record for number, record in by_source(read_ledger(ledger, stage.name)) if "all" in record}
+        for number, entry in enumerate(stage.data):
+            last: Mapping[str, Any] = sums.get(number, {})
             found.append(Data(stage.name, entry.source, last.get("all"), last.get("used"), last.get("refused")))
     return found
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from triptych.core.records import Json
+from triptych.train.ledger import Record, by_source
 
 EXAMPLES = 3
 """Rows that are named of each reason."""
 STATES = ("used", "shrunk", "shortened", "refused")
-
-Record = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +42,13 @@ def sources_of(records: Sequence[Record]) -> list[Source]:
     Args:
         records: those of the stage.
     """
-    names = dict.fromkeys(str(record["source"]) for record in records if "source" in record)
-    return [_source(name, [record for record in records if record.get("source") == name]) for name in names]
+    found: dict[int, list[Record]] = {}
+    for number, record in by_source(records):
+        found.setdefault(number, []).append(record)
+    return [_source(own) for _, own in sorted(found.items())]
 
 
-def _source(name: str, records: Sequence[Record]) -> Source:
+def _source(records: Sequence[Record]) -> Source:
     total = next((record for record in reversed(records) if "all" in record), None)
     rows = None if total is None else total.get("all")
     states = {state: count for state in STATES if total and isinstance(count := total.get(state), int)}
@@ -60,7 +60,12 @@ def _source(name: str, records: Sequence[Record]) -> Source:
         what = str(record.get("reason", record.get("act", "")))
         reasons.setdefault((what, refused), []).append(_example(record))
     found = [Reason(what, refused, len(told), tuple(told[:EXAMPLES])) for (what, refused), told in reasons.items()]
-    return Source(name, rows if isinstance(rows, int) else None, states, tuple(sorted(found, key=lambda r: -r.count)))
+    return Source(
+        str(records[0]["source"]),
+        rows if isinstance(rows, int) else None,
+        states,
+        tuple(sorted(found, key=lambda r: -r.count)),
+    )
 
 
 def _example(record: Record) -> str:

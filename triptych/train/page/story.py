@@ -7,7 +7,7 @@ the middle, killed, or of an older version: what is not written is not told.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,11 @@ from triptych.core.config import parse_config
 from triptych.core.errors import ConfigError
 from triptych.core.files import read_json_lines
 from triptych.core.records import Json
-from triptych.train.ledger import LEDGER
+from triptych.train.ledger import LEDGER, Record
 from triptych.train.measuring.meters import METRICS
 from triptych.train.measuring.sessions import FINISHED, SESSIONS
 from triptych.train.page.rows import Source, sources_of
 from triptych.train.recipe import RECIPE, Frozen, Full, Lora, Recipe, Tune
-
-Record = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,8 @@ class Spent:
     """Before steps, for their data; None: not written."""
     beside_s: float | None
     """Of the last session: reading, encoding pictures ahead, checkpoints; None: the stage is not done."""
+    before_s: float
+    """In steps of earlier sessions, and waiting for their data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a stage, or something else that was measured, took."""
+    """What a stage, or something else that was measured, took. Of a stage's earlier sessions steps alone are known."""
 
     stage: str
     wall_s: float
@@ -122,11 +122,7 @@ def read_story(run: Path) -> Story:
         recipe=recipe,
         recipe_text=text,
         stages=tuple(stage for stage in stages if stage.steps or stage.facts or stage.parts),
-        costs=tuple(
-            Cost(str(each["stage"]), wall_s, peak_gib)
-            for each in metrics
-            if (wall_s := _number(each, "wall_s")) is not None and (peak_gib := _number(each, "peak_gib")) is not None
-        ),
+        costs=tuple(_costs(metrics, stages)),
         sessions=tuple(_sessions(events)),
         environments=tuple(_environments(events)),
         finished=events[-1].get("how") == FINISHED if events else bool(stages) and all(each.done for each in stages),
@@ -187,6 +183,14 @@ def _series(records: Sequence[Record]) -> dict[str, tuple[float, ...]]:
     return found
 
 
+def _costs(metrics: Sequence[Record], stages: Sequence[StageStory]) -> Iterator[Cost]:
+    before = {stage.name: stage.spent.before_s for stage in stages if stage.spent}
+    for each in metrics:
+        wall_s, peak_gib = _number(each, "wall_s"), _number(each, "peak_gib")
+        if wall_s is not None and peak_gib is not None:
+            yield Cost(str(each["stage"]), wall_s + before.get(str(each["stage"]), 0.0), peak_gib)
+
+
 def _after(begun: Sequence[Record]) -> int:
     after = begun[-1].get("after_step") if begun else 0
     return after if isinstance(after, int) else 0
@@ -202,7 +206,8 @@ def _spent(steps: Mapping[int, Record], total: Record | None, after: int) -> Spe
     every = list(steps.values())
     waiting_s = seconds("wait_s", every) if any("wait_s" in record for record in every) else None
     beside_s = None if wall_s is None else max(0.0, wall_s - in_steps)
-    return Spent(seconds("wall_s", every), waiting_s, beside_s)
+    before_s = seconds("wall_s", every) + seconds("wait_s", every) - in_steps
+    return Spent(seconds("wall_s", every), waiting_s, beside_s, before_s)
 
 
 def _parts(plan: Tune | None, begun: Record) -> tuple[PartRow, ...]:
