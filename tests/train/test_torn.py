@@ -10,9 +10,11 @@ import pytest
 
 from tests.train.runs import toy_recipe
 from triptych.core.errors import DataError
-from triptych.core.files import read_json_lines
+from triptych.core.files import read_json_lines, sha256_of
 from triptych.core.records import Json
-from triptych.train.trainer import train
+from triptych.train.checkpoint import latest_checkpoint
+from triptych.train.measuring.meters import StepReport
+from triptych.train.trainer import Hooks, train
 
 REFUSE = ("    kind: tune\n", "    kind: tune\n    on_bad: refuse\n")
 ALIGN_REFUSE = ("    kind: closed_form\n", "    kind: closed_form\n    on_bad: refuse\n")
@@ -48,6 +50,31 @@ def test_refused_rows_are_left_out_and_stand_in_the_ledger(tmp_path: Path, chang
     assert len(refused) == len(wanted)  # once, though the epoch came twice
     assert {row["reason"] for row in refused} == {"image unreadable"}
     assert (total["all"], total["used"], total["refused"]) == (24, 24 - len(wanted), len(wanted))
+
+
+@pytest.mark.parametrize("rows_in_memory", [100, 0])
+def test_a_run_that_met_a_bad_row_goes_on_without_it_when_told_to(rows_in_memory: int, tmp_path: Path) -> None:
+    often = ("checkpoint_every: 2 steps", f"checkpoint_every: 1 step\n    in_memory_rows: {rows_in_memory}")
+    models = []
+    for refuses in (False, True):
+        folder = tmp_path / str(refuses)
+        folder.mkdir()
+
+        def break_it(report: StepReport, folder: Path = folder) -> None:
+            if report.step == 2:
+                picture = folder / "red-0.png"  # as long as it was, as a run takes no other data up
+                picture.write_bytes(picture.read_bytes()[:-40] + bytes(40))
+
+        lenient = toy_recipe(folder, TOWER, often, REFUSE)
+        if not refuses:
+            stages = tuple(stage.model_copy(update={"on_bad": "raise"}) for stage in lenient.stages)
+            strict = lenient.model_copy(update={"stages": stages})
+            with pytest.raises(DataError, match=r"stages\.tune\.on_bad: refuse; a run that has begun may change it"):
+                train(strict, run=folder / "run", hooks=Hooks(after_step=break_it))
+            assert latest_checkpoint(folder / "run", "tune") is not None
+        hooks = Hooks(after_step=break_it if refuses else None)
+        models.append(train(lenient, run=folder / "run", hooks=hooks))
+    assert len({sha256_of(model / "model.safetensors") for model in models}) == 1
 
 
 def test_a_torn_caption_is_left_out_of_the_alignment(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def refuse_foreign(run: Path) -> None:
 
 def _binding(recipe: Recipe) -> Json:
     """Return what makes a run what it is: not on how many processes it runs, in how many passes, who is told of it."""
-    free = {"workers", "checkpoint_activations", "forward_tokens", "checkpoint_every"}
+    free = {"workers", "checkpoint_activations", "forward_tokens", "checkpoint_every", "on_bad"}
     tree: dict[str, Json] = recipe.model_dump(
         mode="json", exclude={"parallel": True, "log": True, "stages": {"__all__": free}}
     )

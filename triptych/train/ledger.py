@@ -59,6 +59,13 @@ def write_ledger(path: Path, stage: str, records: Iterable[Mapping[str, Json]]) 
     write_atomically(path, "".join(lines))
 
 
+def raise_bad(stage: Stage, refused: Refused) -> None:
+    """Raise DataError where the stage wants to hear of a bad row instead of going on without it."""
+    if stage.on_bad == "raise":
+        leave = f"Or go on without such rows: stages.{stage.name}.on_bad: refuse; a run that has begun may change it."
+        raise DataError(f"{refused.message} {leave}")
+
+
 def refusal_record(stage: str, source: str, row: Refused) -> dict[str, Json]:
     """Return the record of a refused row."""
     return {"stage": stage, "source": source, "where": row.where, "reason": row.reason, "message": row.message}
@@ -146,8 +153,7 @@ class RunningLedger:
         Raises:
             DataError: under ``on_bad: raise``.
         """
-        if self._stage.on_bad == "raise":
-            raise DataError(refused.message)
+        raise_bad(self._stage, refused)
         said = sum("reason" in record for record in self._written.values()) if len(self._written) < 1000 else TOLD
         if (
             self._write(row, {**refusal_record(self._stage.name, self._source(row), refused), "when": when})

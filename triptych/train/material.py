@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from triptych.core.errors import DataError
 from triptych.data.format import Refused
 from triptych.data.plan.ahead import ahead
 from triptych.data.plan.balance import Work
@@ -29,7 +28,7 @@ from triptych.data.plan.reader import Read, Reader
 from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
-from triptych.train.ledger import READ, RunningLedger
+from triptych.train.ledger import READ, RunningLedger, raise_bad
 from triptych.train.prepare import digest_of, mixture_of, open_sources, prepare_encoded
 from triptych.train.recipe import Tune
 from triptych.train.scores import rendering_for
@@ -153,8 +152,7 @@ def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop 
     plan = StepPlan(Known(records), gathered.mixture, settings_of(stage, seed=seed, in_memory=True))
 
     def refuse(row: int, refused: Refused) -> None:
-        if stage.on_bad == "raise":
-            raise DataError(refused.message)
+        raise_bad(stage, refused)
         enter([(gathered.sources[row], refused)], stage, run=run)
 
     held = _Held(gathered.rows)

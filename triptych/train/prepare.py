@@ -26,7 +26,7 @@ from triptych.data.plan.reader import Read, Reader
 from triptych.data.plan.rendering import in_pack
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
-from triptych.train.ledger import LEDGER, act_record, count_reasons, refusal_record, sum_record, write_ledger
+from triptych.train.ledger import LEDGER, act_record, count_reasons, raise_bad, refusal_record, sum_record, write_ledger
 from triptych.train.recipe import Stage
 from triptych.train.stop import Stop
 
@@ -118,8 +118,7 @@ def gather(
                 chunk = range(first, min(first + CHUNK_ROWS, end))
                 for number, taken in zip(chunk, take(chunk), strict=True):
                     if isinstance(taken.row, Refused):
-                        if stage.on_bad == "raise":
-                            raise DataError(taken.row.message)
+                        raise_bad(stage, taken.row)
                         refused.append(taken.row)
                         ledger.append(refusal_record(stage.name, corpus.source, taken.row))
                         counts["refused"] += 1

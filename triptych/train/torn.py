@@ -10,13 +10,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from triptych.core.errors import DataError
 from triptych.core.log import progress, say
 from triptych.core.records import ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.media.images import ImageError
 from triptych.models.features import CHUNK_IMAGES
-from triptych.train.ledger import LEDGER, Record, by_source, count_reasons, read_ledger, refusal_record, write_ledger
+from triptych.train.ledger import (
+    LEDGER,
+    Record,
+    by_source,
+    count_reasons,
+    raise_bad,
+    read_ledger,
+    refusal_record,
+    write_ledger,
+)
 from triptych.train.recipe import Stage
 from triptych.train.stop import Stop
 
@@ -125,9 +133,8 @@ class Torn:
             found = self.problem(row)
             if found is None:
                 yield row
-            elif stage.on_bad == "raise":
-                raise DataError(found.message)
             else:
+                raise_bad(stage, found)
                 refused.append((source, found))
         if refused:
             enter(refused, stage, run=run)
