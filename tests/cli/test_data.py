@@ -50,6 +50,15 @@ def test_many_refusals_of_one_kind_are_told_in_part_and_counted_in_full(triptych
     assert lines[-1].strip() == "and 15 more; --json lists all"
 
 
+def test_a_source_without_any_row_is_no_success(triptych: Triptych, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[]")
+    checked = triptych("data", "check", f"messages:{tmp_path / 'rows.json'}")
+    assert checked.returncode == 2
+    assert (
+        checked.stderr == f"error: messages:{tmp_path / 'rows.json'}: there is no row at all. Is it the right file?\n"
+    )
+
+
 def test_several_sources_are_checked_as_one(triptych: Triptych, chats: str) -> None:
     checked = triptych("data", "check", f"{chats}#limit=1", chats)
     assert checked.stdout.startswith("5 rows: 3 used, 2 refused; 5 images")

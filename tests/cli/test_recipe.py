@@ -114,7 +114,7 @@ def test_a_row_that_the_run_would_refuse_is_told(toy: Path, on_bad: str, level: 
 
 
 def test_a_package_that_is_not_here_is_told(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("triptych.train.inspection.review.find_spec", lambda _: None)
+    monkeypatch.setattr("triptych.train.packages.find_spec", lambda _: None)
     found = json.loads(said("check", toy, "stages.tune.liger=true", "--json", code=1))
     assert [each["message"] for each in found if each["level"] == "missing"] == [
         "liger needs the package liger-kernel, which is not here: pip install liger-kernel"

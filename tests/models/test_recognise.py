@@ -11,8 +11,10 @@ import pytest
 from tests.models.published import release
 from triptych.core import plugins
 from triptych.core.errors import ModelError
+from triptych.data.plan.costs import AROUND
 from triptych.data.template import find_template, template_names
 from triptych.models.check import check_model
+from triptych.models.families.idefics2 import tiny
 from triptych.models.family import Family, open_model
 from triptych.models.folder import chat_template_of
 from triptych.models.recognise import published, recognise, written
@@ -112,3 +114,12 @@ def test_what_a_folder_says_comes_before_all(tmp_path: Path) -> None:
         recognise(tmp_path / "released", CHATML_ELSEWHERE)
     template = {check.name: check for check in check_model(str(tmp_path / "released"))}["template"]
     assert template.verdict == "wrong"
+
+
+@pytest.mark.parametrize("template", ["mantis_idefics_2", "mantis_idefics_2_clean"])
+def test_marks_that_a_processor_writes_are_not_missed_in_a_chat_template(template: str, tmp_path: Path) -> None:
+    tiny(0, template=template).save(tmp_path)
+    (tmp_path / "triptych.json").unlink()
+    jinja = (tmp_path / "chat_template.jinja").read_text()
+    assert AROUND not in jinja
+    assert recognise(tmp_path, jinja).template.name == "mantis_idefics_2_clean"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.train.runs import toy_recipe
 from triptych.core.config import dump_config
-from triptych.core.errors import RunError
+from triptych.core.errors import DataError, ModelError, RunError
 from triptych.core.files import read_json_lines
 from triptych.train.claim import LEARNT, RECORDS, claim_run
 from triptych.train.measuring.meters import StepReport
@@ -103,6 +103,23 @@ def test_a_stop_is_heard_while_rows_are_read(align: bool, tmp_path: Path, monkey
     assert asked == [stage]
     monkeypatch.undo()
     assert train(toy_recipe(tmp_path, align=align), run=tmp_path / "run").is_dir()
+
+
+def test_a_missing_package_is_told_before_anything_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triptych.train.packages.find_spec", lambda _: None)
+    recipe = toy_recipe(tmp_path, ("language: {train: lora", "language: {train: qlora"))
+    with pytest.raises(
+        ModelError, match=r"^stages\.tune: qlora needs the package bitsandbytes, which is not here: pip"
+    ):
+        train(recipe, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_source_without_any_row_is_named(tmp_path: Path) -> None:
+    recipe = toy_recipe(tmp_path)
+    (tmp_path / "tune.jsonl").write_text("[]")
+    with pytest.raises(DataError, match=r"stage 'tune': there is no row at all in messages:.*tune\.jsonl"):
+        train(recipe, run=tmp_path / "run")
 
 
 def test_a_run_goes_on_in_smaller_passes_when_memory_ran_out(tmp_path: Path) -> None:

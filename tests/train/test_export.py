@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import namedtuple
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,6 @@ from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
-    AutoProcessor,
     AutoTokenizer,
     CLIPVisionModel,
 )
@@ -27,12 +28,15 @@ from transformers import (
 from tests.models.pictures import ask, draw_pictures, encoded, pixels_of
 from tests.train.runs import toy_recipe
 from triptych.core import plugins
+from triptych.core.config import dump_config
 from triptych.core.errors import ConfigError, ModelError, NotFoundError, RunError
+from triptych.core.files import append_json_line
 from triptych.data.batch import collate
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Family, Model, open_model
 from triptych.train.export import serving
 from triptych.train.export.export import export
+from triptych.train.export.facts import read_run
 from triptych.train.export.plan import ExportPlan, parse_plan
 from triptych.train.export.written import new_folder, without_places
 from triptych.train.trainer import train
@@ -73,7 +77,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_an_exported_folder_opens_in_plain_transformers_with_equal_logits(name: str, tmp_path: Path) -> None:
+def test_an_exported_folder_opens_in_plain_transformers_as_its_card_says_with_equal_logits(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = SAMPLES[name](0)
     model.save(tmp_path / "model")
     export(str(tmp_path / "model"), tmp_path / "out", plan_of())
@@ -82,8 +88,16 @@ def test_an_exported_folder_opens_in_plain_transformers_with_equal_logits(name: 
     assert torch.equal(logits(plain, inputs), logits(model.network, inputs))
     card = (tmp_path / "out" / "README.md").read_text()
     assert ("import triptych.models.flamingo.network" in card) == (model.family == "flamingo")
-    if model.family not in ("flamingo", "fuyu", "llava_onevision", "qwen_vl"):
-        assert AutoProcessor.from_pretrained(tmp_path / "out", backend="pil") is not None
+    assert ("writes no conversations" in card) == (model.family == "fuyu")
+    monkeypatch.chdir(tmp_path)
+    shown: dict[str, object] = {}
+    block = card.partition("```python\n")[2].partition("```")[0]
+    if find_spec("torchvision") is None and "needs torchvision" in block:
+        with pytest.raises(ImportError, match="Torchvision"):
+            exec(block, shown)
+    else:
+        exec(block, shown)
+    assert type(shown["model"]) is type(model.network)
 
 
 def test_a_run_is_exported_with_its_adapters_merged(run: Path, tmp_path: Path) -> None:
@@ -260,6 +274,33 @@ def test_the_card_tells_what_the_run_says_and_names_what_it_does_not(run: Path, 
     assert "scores of this model" not in missing
     assert "licence of this model" not in missing
     assert str(tmp_path.parent) not in text
+
+
+@pytest.mark.parametrize(
+    ("responder", "own"),
+    [("runs/toy", True), ("runs/toy/model", True), ("somebody/toy", False), ("toy", False), ("elsewhere/runs", False)],
+)
+def test_a_score_is_the_models_own_where_the_runs_folder_was_asked(responder: str, own: bool, tmp_path: Path) -> None:
+    copy = tmp_path / "runs" / "toy"
+    copy.mkdir(parents=True)
+    (copy / "recipe.yaml").write_text(dump_config(toy_recipe(tmp_path)))
+    _result(copy, "nlvr2", responder, 0.5)
+    assert [each.own for each in read_run(copy).measured] == [own]
+
+
+def test_rows_that_were_shrunk_or_shortened_are_among_the_used(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(dump_config(toy_recipe(tmp_path)))
+    states = {"all": 24, "used": 0, "shrunk": 2, "shortened": 1, "refused": 21}
+    append_json_line(tmp_path / "ledger.jsonl", {"stage": "tune", "source": "messages:x", **states})
+    (data,) = read_run(tmp_path).data
+    assert (data.rows, data.used, data.refused) == (24, 3, 21)
+
+
+def test_lines_to_copy_are_quoted(tmp_path: Path) -> None:
+    tiny(0).save(tmp_path / "model")
+    done = export(str(tmp_path / "model"), tmp_path / "mine and yours", plan_of("layout=vllm"))
+    for line in (*done.lines, *export(str(tmp_path / "model"), tmp_path / "an other", plan_of()).lines):
+        assert {"mine and yours", "an other"} & {Path(word).name for word in shlex.split(line)}, line
 
 
 def test_the_card_of_a_model_of_no_run_says_that_it_knows_none(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_an_override_reaches_a_stage_by_its_name(file: Path) -> None:
         ("stages.tune.workers=-1", "stages.tune.workers: should be greater than or equal to 0"),
         ("stages.align.name=tune", "two stages are called 'tune'"),
         ("model.open=runs/x/model", "give either parts (a new model) or open (a finished one)"),
-        ("name=a/b", "name: "),
+        ("name=a/b", "name: write it with letters of English, digits, '.', '_' and '-', without spaces"),
         ("seed=-1", "seed: "),
         ("model={family: tiny}", "or sample (a toy)"),
         ("model={sample: mlp}", "a sample needs its family"),

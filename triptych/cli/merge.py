@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -31,4 +32,4 @@ def run(
     model = merged_model(path, base=base)
     model.save(out)
     say(f"merged: {out}")
-    say(f"try it:  triptych chat {out} IMAGE...")
+    say(f"try it:  triptych chat {quote(str(out))} IMAGE...")

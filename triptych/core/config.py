@@ -29,6 +29,8 @@ FEW_KEYS = 3
 """A file with fewer keys, none of them known, has mistyped ones rather than another purpose."""
 KEYS_SHOWN = 5
 """Keys that are told of a file that has none of ours."""
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""Of a name that becomes a folder's."""
 KEY = re.compile(r"[A-Za-z_0-9-]+(\.[A-Za-z_0-9-]+)*")
 
 
@@ -292,6 +294,8 @@ def _describe(problem: ErrorDetails, *, tree: Json, model: type[BaseModel]) -> t
         tags = sorted({str(tag) for kind in kinds for tag in get_args(kind)})
         said = f"is missing{found}." if tag is None else f"nothing is called {tag!r}.{_nearest(str(tag), tags)}"
         return f"{path}.{key}", f"{said} There are: {', '.join(tags)}."
+    if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
+        return path, f"write it with letters of English, digits, '.', '_' and '-', without spaces{found}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     return path, message.replace("\n", " ") + found
 

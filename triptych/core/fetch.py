@@ -157,7 +157,8 @@ def _address(parts: SplitResult, asked: str, allow_private: bool) -> tuple[str, 
         if not (allow_private or _is_public(address)):
             raise FetchError(
                 "url not allowed",
-                f"{_short(asked)}: {parts.hostname} is {address}, which is no public address. Put a file there.",
+                f"{_short(asked)}: {parts.hostname} is {address}, which is no public address. Put a file there, or let"
+                " who runs this allow private addresses (fetch_private=true; for data #urls=private).",
             )
     return addresses[0], port
 

@@ -8,7 +8,7 @@ that writes a set of conversations as one of ours does.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,12 +20,16 @@ from jinja2 import TemplateError
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from triptych.core.errors import ModelError
+from triptych.data.plan.costs import AROUND
 from triptych.data.template import Template, find_template, plainest, template_names, template_of_jinja
 from triptych.data.text.jinja import IMAGE_MARK
 
 SAYS = "triptych.json"
 """What our own folders say of themselves (``models/folder.py``)."""
 PUBLISHED = Path(__file__).with_name("published.yaml")
+
+ADDED = {"idefics2": (AROUND,)}
+"""What a family's processor writes around images itself, so that a folder's chat template leaves it out."""
 
 Message = dict[str, Any]
 
@@ -102,11 +106,19 @@ def template_that_writes(jinja: str, folder: Path) -> Template | None:
     if theirs is None:
         return None
     image = image_token(folder) or IMAGE_MARK
+    added = ADDED.get(str(json_object(folder / "config.json").get("model_type")), ())
     return plainest(
         template
         for template in map(find_template, template_names())
-        if written(template.jinja.replace(IMAGE_MARK, image), marks) == theirs
+        if any(written(each, marks) == theirs for each in _as_saved(template, image, added))
     )
+
+
+def _as_saved(template: Template, image: str, added: Sequence[str]) -> Iterator[str]:
+    jinja = template.jinja.replace(IMAGE_MARK, image)
+    yield jinja
+    for mark in added:
+        yield jinja.replace(mark, "")
 
 
 def written(jinja: str, marks: Mapping[str, str]) -> Sequence[str] | None:

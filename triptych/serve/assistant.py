@@ -254,7 +254,8 @@ class Talk:
 
 
 def _sampling(wishes: Wishes) -> Sampling:
-    stop = wishes.get("stop") or ()
+    stop = wishes.get("stop")
+    stop = () if stop is None else stop
     if not isinstance(stop, str | Collection):
         raise ConfigError(f"this question: stop: expected a text or several, found {stop!r}.")
     told = {**wishes, "stop": [stop] if isinstance(stop, str) else list(stop)}

@@ -139,6 +139,9 @@ def gather(
             reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(refused).items())
             say(f"{stage.name}: {corpus.source}: {len(refused)} rows refused ({reasons}); see {run / LEDGER}")
     write_ledger(run / LEDGER, stage.name, ledger)
+    if not len(corpora):
+        names = ", ".join(corpus.source for corpus in corpora.sources)
+        raise DataError(f"stage {stage.name!r}: there is no row at all in {names}. Is it the right file?")
     if not rows:
         raise DataError(f"stage {stage.name!r}: no row of its data can be used; the reasons are in {run / LEDGER}.")
     return Gathered(rows, numbers, sources, mixture_of(stage, used, seed=seed))

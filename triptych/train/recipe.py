@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from triptych.core.config import Length, Settings, load_config
+from triptych.core.config import NAME_PATTERN, Length, Settings, load_config
 from triptych.train.objective import Objective, Reply
 from triptych.train.setting import LogPlan, ParallelPlan
 from triptych.train.sources import BudgetPlan, Source, Tokens
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

@@ -33,6 +33,7 @@ from triptych.train.measuring.peak import peak_of
 from triptych.train.measuring.sessions import SESSIONS, session
 from triptych.train.measuring.trackers import TRACKERS, Trackers, check_trackers
 from triptych.train.origin import ORIGIN, check_origin
+from triptych.train.packages import check_packages
 from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.world import World, joined
 from triptych.train.recipe import RECIPE, ClosedForm, Recipe, StagePlan, Tune, resolve
@@ -114,6 +115,7 @@ def _train(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Path:
     if world.lead(claim):
         say(f"{recipe.name}: nothing to do, {finished} is there")
         return finished
+    world.lead(lambda: check_packages(recipe))
     begun = any((run / FOLDER).glob("*"))
     world.lead(lambda: check_origin(recipe.model, run, begun=begun))
     if world.ranks > 1:

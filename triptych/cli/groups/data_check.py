@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triptych.cli.groups.sources import AsJson, Source, json_text
+from triptych.core.errors import DataError
 from triptych.core.log import say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
@@ -38,6 +39,8 @@ def check_sources(
     from triptych.data.trust.check import check
 
     report = check(sources, decode=not headers)
+    if not report.examples:
+        raise DataError(f"{', '.join(sources)}: there is no row at all. Is it the right file?")
     if html is not None:
         from triptych.core.files import write_atomically
         from triptych.data.trust.check_page import page_of

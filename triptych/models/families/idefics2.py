@@ -163,8 +163,13 @@ class Idefics2Model(Model):
 
     def beside(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
-        self.processor.chat_template = self.tokenizer.chat_template = self.template.jinja
+        self.processor.chat_template = self.tokenizer.chat_template = _for_processor(self.template)
         return (self.processor, self.tokenizer, self.processor.image_processor)
+
+
+def _for_processor(template: Template) -> str:
+    """Return a template for a processor that puts the marks around images itself, and would make three of our two."""
+    return template.jinja.replace(AROUND, "")
 
 
 def _alike(seen: Iterable[Seen]) -> Iterable[list[Seen]]:
@@ -236,7 +241,7 @@ def tiny(seed: int, *, split: bool = False, template: str = "mantis_idefics_2_cl
     toys.enliven(network, seed=seed)
     images = Idefics2ImageProcessorPil(size={"shortest_edge": 16, "longest_edge": 40}, do_image_splitting=split)
     chosen = find_template(template)
-    processor = Idefics2Processor(images, tokenizer, image_seq_len=4, chat_template=chosen.jinja)
+    processor = Idefics2Processor(images, tokenizer, image_seq_len=4, chat_template=_for_processor(chosen))
     network.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(chosen.stop)
     return Idefics2Model(network, processor, template=chosen, sources={})
 

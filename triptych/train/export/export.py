@@ -7,8 +7,10 @@ writing beside the folder's name, checking what was written, renaming, the hub.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from triptych.core.errors import ConfigError, ModelError, NotFoundError
@@ -32,6 +34,10 @@ OPEN = (
     'model = AutoModelForImageTextToText.from_pretrained("{name}", dtype="auto")',
     'processor = AutoProcessor.from_pretrained("{name}", backend="pil")',
 )
+OPEN_WITH_VIDEOS = (
+    *OPEN[:3],
+    'processor = AutoProcessor.from_pretrained("{name}")  # its part for videos needs torchvision',
+)
 OPEN_FLAMINGO = (
     "import triptych.models.flamingo.network  # transformers has no such network: Triptych brings it",
     "from transformers import AutoModelForImageTextToText",
@@ -45,6 +51,12 @@ OPEN_PEFT = (
     'base = AutoModelForImageTextToText.from_pretrained("{base}", dtype="float32")',
     'model = PeftModel.from_pretrained(base, "{name}")',
 )
+OPENINGS: Mapping[str, tuple[str, ...]] = {
+    "flamingo": OPEN_FLAMINGO,
+    "llava_onevision": OPEN_WITH_VIDEOS,
+    "qwen_vl": OPEN_WITH_VIDEOS,
+}
+"""How plain transformers opens a family, where it is not by ``OPEN``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +125,7 @@ def _export_model(source: str, folder: Path, plan: ExportPlan, facts: RunFacts |
         return serving.vllm_lines(folder, images=plan.images)
     if plan.layout == "gguf":
         return serving.gguf_lines(folder, split=split, **(_pixels(model) if split else {}))
-    return [f"triptych {'chat' if model.score_head is None else 'score'} {folder} IMAGE..."]
+    return [f"triptych {'chat' if model.score_head is None else 'score'} {quote(str(folder))} IMAGE..."]
 
 
 def _settle(work: Path, plan: ExportPlan) -> None:
@@ -149,13 +161,18 @@ def _export_adapter(source: str, folder: Path, plan: ExportPlan, facts: RunFacts
         (work / CARD).write_text(card(subject, facts), encoding="utf-8")
     if learnt.opened is None:
         say(f"its base is nowhere else, so it was written too: {folder / BASE}")
-    return [f"triptych merge {folder} --out DIR"]
+    return [f"triptych merge {quote(str(folder))} --out DIR"]
 
 
 def _subject(model: Model, source: str, folder: Path, plan: ExportPlan, facts: RunFacts | None) -> Subject:
     name = plan.push or folder.name
-    opening: tuple[str, ...] = OPEN_FLAMINGO if model.family == "flamingo" else OPEN
+    opening = OPENINGS.get(model.family, OPEN)
     notes = []
+    if model.family == "fuyu":
+        notes.append(
+            "transformers' processor of Fuyu puts one picture in front of the words and writes no conversations: ask"
+            " with `triptych chat` or `triptych.load`."
+        )
     if model.score_head is not None:
         targets = ", ".join(model.score_head.scoring.targets)
         notes.append(f"It scores ({targets}): its head is in `score_head.safetensors`, read by `triptych score`.")

@@ -107,7 +107,9 @@ def _data(recipe: Recipe, ledger: Path) -> list[Data]:
         sums = {number: record for number, record in by_source(read_ledger(ledger, stage.name)) if "all" in record}
         for number, entry in enumerate(stage.data):
             last: Mapping[str, Any] = sums.get(number, {})
-            found.append(Data(stage.name, entry.source, last.get("all"), last.get("used"), last.get("refused")))
+            learnt = [last[state] for state in ("used", "shrunk", "shortened") if state in last]
+            used = sum(learnt) if learnt else None
+            found.append(Data(stage.name, entry.source, last.get("all"), used, last.get("refused")))
     return found
 
 
@@ -142,12 +144,18 @@ def _measured(run: Path) -> list[Measured]:
                     chance=said.get("chance"),
                     blind=bool(said.get("blind")),
                     responder=responder,
-                    own=responder == TUNED or Path(responder).parts[-2:] == (run.absolute().name, "model"),
+                    own=_is_own(responder, run.absolute()),
                 )
             )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: no result of an evaluation ({error}). Measure again, or delete it.") from None
     return found
+
+
+def _is_own(responder: str, run: Path) -> bool:
+    """Whether what was asked is the run's model: called by the demo's name, as the run's folder, or as its model's."""
+    last = Path(responder).parts[-2:]
+    return responder == TUNED or last in ((run.name, "model"), (run.parent.name, run.name))
 
 
 def _environment(sessions: Path) -> Mapping[str, Json]:

@@ -94,7 +94,7 @@ def vllm_lines(folder: Path, *, images: int) -> list[str]:
     limit = json.dumps({"image": images})
     return [
         f"vllm serve {quote(str(folder))} --limit-mm-per-prompt {quote(limit)}",
-        f"triptych chat http://localhost:8000/v1#{folder} IMAGE...",
+        f"triptych chat http://localhost:8000/v1#{quote(str(folder))} IMAGE...",
     ]
 
 

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -32,7 +31,8 @@ from triptych.train.inspection.first_rows import refused_of, rendering_here
 from triptych.train.inspection.twin import drift
 from triptych.train.measuring.trackers import check_trackers
 from triptych.train.objective import Reply
-from triptych.train.recipe import ClosedForm, Lora, ModelPlan, Recipe, StagePlan, Tune
+from triptych.train.packages import missing_packages
+from triptych.train.recipe import ClosedForm, ModelPlan, Recipe, StagePlan, Tune
 from triptych.train.scores import release_stage
 from triptych.train.start import parts_of, start_model
 
@@ -255,13 +255,8 @@ def _packages(recipe: Recipe) -> Iterator[Finding]:
         check_trackers(recipe.log)
     except TriptychError as error:
         yield Finding("wrong", "log", str(error))
-    for stage in (each for each in recipe.stages if isinstance(each, Tune)):
-        in_4_bits = any(isinstance(plan, Lora) and plan.quantised for _, plan in stage.parts.items())
-        for needed, name, what in ((stage.liger, "liger_kernel", "liger"), (in_4_bits, "bitsandbytes", "qlora")):
-            if needed and find_spec(name) is None:
-                package = name.replace("_", "-")
-                why = f"{what} needs the package {package}, which is not here: pip install {package}"
-                yield Finding("missing", f"stages.{stage.name}", why)
+    for key, why in missing_packages(recipe):
+        yield Finding("missing", key, why)
 
 
 def _projector_of(recipe: Recipe) -> Iterator[Finding]:
