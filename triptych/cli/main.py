@@ -56,6 +56,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a letter that the terminal's encoding lacks ends no command
             stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")  # refused in our own words
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # peft still uses old names
     try:
         build_app()()
     except TriptychError as error:
