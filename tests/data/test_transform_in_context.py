@@ -33,6 +33,14 @@ def test_a_dialogue_shows_its_earlier_rounds_in_their_order() -> None:
     assert note(rows[3]) == {"by": "dialogue", "ids": ["bus_1", "bus_2"]}
 
 
+def test_the_last_image_of_a_demonstration_is_not_the_last_one_of_the_prompt() -> None:
+    rows = [talk(f"[{name}1][{name}2] What is in the last image, {name}?", "That.", name=name) for name in "ab"]
+    for row in made("in_context", *rows, by="random", k=1):
+        (before,) = row.demonstrations
+        assert "in the second image" in said(before)[0]
+        assert "in the last image" in said(row)[0]
+
+
 def test_ids_that_count_a_whole_file_make_no_dialogue_of_it() -> None:
     rows = [talk(f"[{name}] What?", "That.", name=f"vqa_{at}") for at, name in enumerate("abc")]
     assert [shown(row) for row in made("in_context", *rows, by="dialogue")] == [[], [], []]

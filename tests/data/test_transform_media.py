@@ -72,6 +72,18 @@ def test_images_after_a_video_keep_their_names(film: VideoRef) -> None:
     assert len(images_of(kept)) == 4
 
 
+def test_the_last_image_before_a_video_is_not_the_last_one_when_frames_follow(film: VideoRef) -> None:
+    row = asked(ImageRef("/a.png"), ImageRef("/b.png"), film, Text("What is in the last image and the first frame?"))
+    assert said(made("frames", row, n=2)[0])[0].endswith("What is in the second image and the first frame?")
+    row = asked(film, ImageRef("/a.png"), ImageRef("/b.png"), Text("Is the last image in frame 1?"))
+    assert said(made("frames", row, n=2)[0])[0].endswith("Is the last image in frame 1?")
+
+
+def test_a_row_whose_words_would_mean_other_images_once_frames_come_is_refused(film: VideoRef) -> None:
+    row = asked(film, ImageRef("/b.png"), Text("Is image 1 older than the left image?"))
+    assert refused("frames", row, n=3).reason == "unclear reference"
+
+
 def test_videos_without_frames_rates_or_room_are_refused(film: VideoRef) -> None:
     assert refused("frames", asked(film, Text("?")), fps=1.0).reason == "frame rate unknown"
     assert refused("frames", asked(film, film, Text("?")), n=2, most=1).reason == "too many videos"
@@ -179,6 +191,14 @@ def test_what_needs_no_tiles_stays_unless_it_is_done_as_published(tmp_path: Path
     assert len(images_of(made("patches", pair, images="all")[0])) == 10
     named = asked(*images_of(pair), Text("What is in image 2?"))
     assert "left" in note(made("patches", named, images="all")[0])
+
+
+@pytest.mark.parametrize("words", ["What is in the last image?", "What does image 1 show?"])
+def test_a_picture_that_the_words_call_by_its_number_is_not_cut_in_tiles(words: str, tmp_path: Path) -> None:
+    row = asked(draw(tmp_path / "large.png", size=(900, 900)), Text(words))
+    (left,) = made("patches", row, small="last")
+    assert left.turns == row.turns
+    assert "left" in note(left)
 
 
 def test_rows_with_too_many_or_too_few_images_are_refused() -> None:

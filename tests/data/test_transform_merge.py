@@ -104,6 +104,23 @@ def test_images_stand_in_front_at_the_end_or_where_they_are_first_asked_about() 
     assert len(layouts) == 3
 
 
+def test_the_last_image_of_a_row_is_called_by_its_number_where_others_follow() -> None:
+    cow = talk("[cow]What is in the last image?", "The last image shows a cow.", name="cow")
+    said_so = set()
+    for seed in range(20):
+        (row,) = made("merge", PIE, cow, CAT, share=1.0, images=[3, 3], p_in_place=0.0, seed=seed)
+        place = ["first", "second", "last"][[image.source for image in images_of(row)].index("/cow.png")]
+        said_so.add(place)
+        assert f"The {place} image shows a cow." in said(row)
+        assert f"What is in the {place} image?" in " ".join(said(row))
+    assert len(said_so) == 3
+
+
+def test_a_row_about_a_picture_within_its_image_is_not_merged() -> None:
+    wall = talk("[room]What hangs in the first picture on the wall?", "A map.", name="wall")
+    assert made("merge", wall, PIE, share=1.0) == [wall, PIE]
+
+
 def test_a_row_that_speaks_of_image_1_speaks_of_its_new_number() -> None:
     car = talk("[car]What is image 1 about?", "Image 1 is about a car.", name="car")
     (row,) = made("merge", PIE, car, share=1.0, p_in_place=0.0)

@@ -145,6 +145,7 @@ def test_options_that_name_images_keep_the_right_letter() -> None:
         (("[a][b] Is image 1 left of the right image?", "No."), "by its place"),
         (("[a][b] What is in image 3?", "A cow."), "image 3 of 2"),
         (("[a][b] Look at image 1. Which image is older?", "2"), "by its place"),
+        (("[a][b] What hangs in image 2 and in the first picture on the wall?", "A map."), "picture within an image"),
     ],
 )
 def test_what_cannot_be_rewritten_safely_is_left_and_says_why(words: tuple[str, ...], why: str) -> None:
@@ -152,6 +153,58 @@ def test_what_cannot_be_rewritten_safely_is_left_and_says_why(words: tuple[str, 
     (left,) = made("shuffle_images", row)
     assert left.turns == row.turns
     assert why in str(note(left)["left"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply"),
+    [
+        ("Is the dog larger in image 1 or 2?", "2"),
+        ("Is the dog larger in image 1 or image 2?", "In 2."),
+        ("Which of image 1, image 2 and image 3 shows a dog?", "Only 3 does."),
+        ("Which images show a dog: image 1, image 2, image 3?", "1 and 3."),
+        ("Rank image 1, image 2 and image 3 by size.", "2 > 1 > 3"),
+        ("In which of images 1-3 is a cat?", "Two."),
+        ("In which of images 1-3 is a cat?", "Only in one."),
+        ("Is image 1, image 2 or image 3 the brightest?", "The 2nd."),
+        ("Which image shows a cat, Image A or Image B?", "Option B"),
+        ("Which image shows a cat, Image A or Image B?", "A is right."),
+        ("Which image shows a cat?\n(A) Image A\n(B) Image B", "(B)"),
+        ("Which image shows a cat?\n(1) Image 2\n(2) Image 1", "2"),
+        ("How many cats are in image 2?", "3"),
+    ],
+)
+def test_a_reply_that_may_name_an_image_without_saying_so_leaves_the_row(asked: str, reply: str) -> None:
+    row = talk(f"[a][b][c]\n{asked}", reply)
+    for seed in range(8):
+        (left,) = made("shuffle_images", row, seed=seed)
+        assert left.turns == row.turns
+        assert "by its place" in str(note(left)["left"])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "A dog.",
+        "I see two dogs, as one would in a park.",
+        "There are 12 of them, 3.5 m high, since 1999: 20%.",
+        "The one with a hat, a lighter one.",
+        "A “B-52” isn't shown; it's a 4x4.",
+    ],
+)
+def test_counts_of_things_and_pronouns_in_a_reply_name_no_image(reply: str) -> None:
+    assert len(shuffled("[a][b][c]\nWhat is in image 2?", reply)) > 1
+
+
+def test_a_last_image_is_another_one_when_more_images_come() -> None:
+    def after(text: str, number: int, now: int) -> str:
+        return renumber(text, lambda k: k + number, count=2, now=now)
+
+    assert after("Is it in the last image?", 0, 4) == "Is it in the second image?"
+    assert after("Is it in the last image?", 2, 4) == "Is it in the last image?"
+    assert after("Is it in the last image?", 1, 4) == "Is it in the third image?"
+    assert after("Compare the last two images.", 2, 4) == "Compare the last two images."
+    with pytest.raises(UnclearError):
+        after("Compare the last two images.", 0, 4)
 
 
 def test_a_temporal_row_and_facts_that_name_images_are_left() -> None:

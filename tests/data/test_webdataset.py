@@ -10,8 +10,9 @@ from tests.data.reading import asked
 from tests.data.tars import one, packed
 from tests.pictures import draw
 from triptych.core.errors import ConfigError
-from triptych.core.records import Example, ImageRef, Json, Text, images_of, videos_of
+from triptych.core.records import Example, ImageRef, Json, Text, Turn, images_of, videos_of
 from triptych.data.format import Refused, read_source
+from triptych.data.formats import webdataset
 from triptych.data.media.images import load_image
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
@@ -86,6 +87,37 @@ def test_a_row_names_its_pictures_by_extension_or_by_name(
     )
     assert said(one(path))[0] == "user: [blue] and [red]"
     assert said(one(path, "#images=members"))[0] == "user: [red] and [blue]"
+
+
+@pytest.mark.parametrize("name", ["000.{}.png", "000.image{}.png", "000.v2_{:02}.png"])
+def test_more_than_ten_pictures_of_a_sample_stand_in_the_order_of_their_numbers(
+    name: str, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    members = [(name.format(number), pictures["blue" if number == 2 else "red"]) for number in range(12)]
+    row = asked("<image>" * 12 + "?")
+    path = packed(tmp_path / "a.tar", ("000.json", row), *sorted(members))
+    assert said(one(path))[0] == "user: [red][red][blue]" + "[red]" * 9 + "?"
+    captions = packed(tmp_path / "b.tar", ("000.txt", "Many."), *sorted(members))
+    assert said(one(captions))[0] == "user: [red][red][blue]" + "[red]" * 9
+
+
+def test_pictures_that_not_only_a_number_tells_apart_stay_as_the_tar_has_them(
+    pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    files = [("000.b2.png", pictures["blue"]), ("000.a1.png", pictures["red"])]
+    assert said(one(packed(tmp_path / "a.tar", ("000.txt", "Two."), *files)))[0] == "user: [blue][red]"
+    files = [("000.2.png", pictures["blue"]), ("000.png", pictures["red"])]
+    assert said(one(packed(tmp_path / "b.tar", ("000.txt", "Two."), *files)))[0] == "user: [blue][red]"
+
+
+def test_what_is_written_of_many_pictures_is_read_by_members_too(tmp_path: Path) -> None:
+    shown = tuple(draw(tmp_path / f"{number}.png", colour=(number, 0, 0)) for number in range(12))
+    example = Example("x", (Turn("user", shown), Turn("assistant", (Text("Many."),))))
+    assert webdataset.FORMAT.write is not None
+    webdataset.FORMAT.write([example], tmp_path / "a.tar")
+    for options in ("", "#images=members"):
+        read = images_of(one(tmp_path / "a.tar", options))
+        assert [load_image(image).getpixel((0, 0)) for image in read] == [(number, 0, 0) for number in range(12)]
 
 
 def test_a_row_of_messages_or_of_mantis_is_read_as_its_layout_is(pictures: dict[str, bytes], tmp_path: Path) -> None:
@@ -184,6 +216,7 @@ def test_a_video_of_a_sample_is_unpacked_to_the_cache(tmp_path: Path, cache: Pat
         ([("0.json", asked("<image>", image="json"))], "bad row"),
         ([("0.json", asked("<image>", video="0.png")), ("0.png", b"x")], "bad row"),
         ([("0.json", asked("<image>", image=7)), ("0.png", b"x")], "bad row"),
+        ([("0.json", asked("<image>", image={"path": "0.png", "box": [0, 0, 8, 8]})), ("0.png", b"x")], "bad row"),
         ([("0.json", asked("a", "  "))], "empty reply"),
         ([("0.json", {"messages": 3})], "bad row"),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +47,26 @@ def test_a_failed_file_takes_the_pictures_it_had_copied_away_again(
     assert write is not None
     with pytest.raises(DataError, match="row 1"):
         write([example("good", pictures[0], BLANK), bad], tmp_path / "new" / "deep" / "rows.jsonl")
+    assert not (tmp_path / "new").exists()
+
+
+def test_sigterm_takes_away_what_an_unfinished_file_had_copied(pictures: list[ImageRef], tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from triptych.core.records import Example, ImageRef, Text, Turn
+from triptych.data.formats import llava
+
+def rows():
+    for name in {[image.source for image in pictures]}:
+        yield Example(name, (Turn("user", (ImageRef(name),)), Turn("assistant", (Text("yes"),))))
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield Example("never", ())
+
+llava.FORMAT.write(rows(), Path({str(tmp_path / "new" / "rows.jsonl")!r}))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+    assert ended.returncode == 128 + signal.SIGTERM
     assert not (tmp_path / "new").exists()
 
 

@@ -105,6 +105,16 @@ def test_what_a_row_calls_its_media_is_never_a_fact(name: str, key: str, tmp_pat
             assert named or name == "messages", found.message
 
 
+@every_written
+@pytest.mark.parametrize("key", ["image", "images", "video", "videos", "audio", "audios"])
+def test_a_fact_that_is_called_like_media_is_kept_or_refused_at_writing(name: str, key: str, tmp_path: Path) -> None:
+    example = replace(base(name), facts={key: "clip.mp4"})
+    path = tmp_path / f"rows{PLUGINS[name].endings[0]}"
+    left_out = LeavingOut([example])
+    writer(name)(left_out, path)
+    assert left_out.left_out or read_again(f"{name}:{path}") == [bare(example)]
+
+
 @pytest.mark.parametrize("name", JSON_FORMATS)
 def test_the_limit_keeps_the_first_rows(name: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"

@@ -18,6 +18,7 @@ from typing import Literal, Protocol, cast
 
 from triptych.core.errors import ConfigError
 from triptych.core.records import ImageRef, Json, VideoRef
+from triptych.data.disk.media_keys import names_nothing
 from triptych.data.disk.rows import bad, words
 from triptych.data.format import RowError
 from triptych.data.media.folder import ImageFolder
@@ -25,6 +26,8 @@ from triptych.data.media.locate import ImageError, keep_bytes
 from triptych.data.media.unpack import base64_bytes
 
 Urls = Literal["allow", "private"]
+NAMES = frozenset({"bytes", "path", "url", "width", "height"})
+"""Keys of an object that names a picture or a video; its size is read from the file."""
 MEDIA_OPTIONS = ("image_dir", "outside", "urls", "video_dir")
 _DATA = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 _URL = re.compile(r"https?://", re.IGNORECASE)
@@ -57,9 +60,10 @@ class Media:
             entry: a path, a data URI, a URL, or an object with ``bytes``, ``path`` or ``url``.
 
         Raises:
-            RowError: no such thing, or a URL where none is allowed.
+            RowError: no such thing, a key that would be lost (a box), or a URL where none is allowed.
             ImageError: it is not there.
         """
+        refuse_more(entry, "an image")
         match entry:
             case {"bytes": bytes(content), **rest}:
                 name = rest.get("path")
@@ -76,6 +80,7 @@ class Media:
 
     def video(self, entry: object) -> VideoRef:
         """Return where a video, or the folder of its frames, is. Raises RowError and ImageError as ``image``."""
+        refuse_more(entry, "a video")
         match entry:
             case {"path": str(name)} | {"url": str(name)} | str(name):
                 if _URL.match(name):
@@ -120,6 +125,14 @@ class Media:
             return ImageRef(str(fetch(url, allow_private=self.urls == "private")))
         except FetchError as error:
             raise RowError(error.reason, str(error)) from None
+
+
+def refuse_more(entry: object, what: str) -> None:
+    """Refuse an object that says more of a medium than where it is, as it would be shown whole. Raises RowError."""
+    if isinstance(entry, dict):
+        for key, value in entry.items():
+            if key not in NAMES and not names_nothing(value):
+                raise bad(f"{what} has the key {key!r}, which would be lost here: take it out, or write messages.")
 
 
 def media_of(path: Path, options: Mapping[str, str]) -> Media:

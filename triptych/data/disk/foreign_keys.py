@@ -1,8 +1,9 @@
 """Keys that change what is to be learnt of a row, and that no conversation here has: refused by name, never dropped.
 
-Not media (``media_keys``). Sources: the data pages of LLaMA-Factory (``kto_tag``, ``tools``, ``loss_weight``), ms-swift
-(``rejected_response``, ``loss``, ``objects``), TRL (``chosen``, a completion's ``label``) and OpenAI (``weight``,
-``tool_calls``). Read as plain conversations, such rows would train replies that their authors marked as unwanted.
+Not a row's media (``media_keys``), only those of a turn, which no layout has. Sources: the data pages of LLaMA-Factory
+(``kto_tag``, ``tools``, ``loss_weight``), ms-swift (``rejected_response``, ``loss``, ``objects``), TRL (``chosen``, a
+completion's ``label``) and OpenAI (``weight``, ``tool_calls``). Read as plain conversations, such rows would train
+replies that their authors marked as unwanted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from triptych.core.records import Json
+from triptych.data.disk.media_keys import media_key
 from triptych.data.disk.rows import ROLES, bad
 
 _PAIRS = (
@@ -71,7 +73,7 @@ def refuse_places(row: Mapping[str, Json], texts: Sequence[str]) -> None:
 
 
 def refuse_turn(turn: Mapping[str, Json], what: str) -> None:
-    """Refuse a turn of a tool or one that calls one, and a reply that is not to be learnt like all others.
+    """Refuse a turn of a tool or that calls one, a turn's own media, and a reply that is not to be learnt like others.
 
     Args:
         turn: as it stands in the row.
@@ -86,6 +88,11 @@ def refuse_turn(turn: Mapping[str, Json], what: str) -> None:
     for key in _CALLS:
         if turn.get(key):
             raise bad(f"{what} calls tools, which Triptych does not tune on. Leave the row out.")
+    if (medium := media_key(turn)) is not None:
+        raise bad(
+            f"{what} has {medium!r}, but this layout has media in the row, not in its turns. Name them in the row, "
+            "with a mark where each stands."
+        )
     if not isinstance(speaker, str) or ROLES.get(speaker) != "assistant":
         return
     for key in _WEIGHTS:

@@ -66,11 +66,24 @@ def refuse_media(row: Mapping[str, Json], own: Collection[str], *, beside: bool 
         )
     if beside and all(names_nothing(row.get(key)) for key in MEDIA_KEYS):
         for key in sorted(row.keys() - set(own)):
-            if _LIKE_MEDIA.search(key) and (named := _file_in(row[key])):
+            if named := _named_by(key, row[key]):
                 raise bad(
                     f"{key!r} names {named}, and is no key of this layout, so the row would have words alone. Call it"
                     " 'image' or 'video', or leave it out."
                 )
+
+
+def media_key(turn: Mapping[str, Json]) -> str | None:
+    """Return the key under which a turn names media, also where it is spelt otherwise; None: it names none."""
+    for key, value in turn.items():
+        if (key in MEDIA_KEYS and not names_nothing(value)) or _named_by(key, value):
+            return key
+    return None
+
+
+def _named_by(key: str, value: Json) -> str:
+    """Return the picture or video that a key like that of media names, empty: none."""
+    return _file_in(value) if _LIKE_MEDIA.search(key) else ""
 
 
 def _file_in(value: Json) -> str:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
 from triptych.data.disk.marks import check_whole
+from triptych.data.disk.media_keys import MEDIA_KEYS
 from triptych.data.disk.rows import bad
 from triptych.data.disk.writing import put_all, written
 from triptych.data.media.locate import read_bytes
@@ -99,6 +100,12 @@ class _Written:
         self._check(example)
         images: dict[str, bytes] = {}
         entries = [(each.id, self._entry(each, images)) for each in (*example.demonstrations, example)]
+        own = entries[-1][1]["image_ids"]
+        if example.demonstrations and own and all(entry["image_ids"] == own for _, entry in entries):
+            raise bad(
+                "its demonstrations show the row's own images alone, which this layout reads as earlier turns. Write "
+                "messages instead."
+            )
         digests = self._digests(entries)
         for name, content in images.items():
             if name not in self._there:
@@ -140,7 +147,7 @@ class _Written:
                 raise bad("this layout has one instruction and one answer a row. Write messages instead.")
         if example.labels:
             raise bad("this layout has no place for labels. Write messages instead.")
-        if taken := sorted((OWN | {"skills"}) & example.facts.keys()):
+        if taken := sorted((OWN | MEDIA_KEYS | {"skills"}) & example.facts.keys()):
             raise bad(f"its fact {taken[0]!r} has the name of a key of this layout. Rename the fact.")
         skills: dict[str, Json] = {"skills": list(example.skills)} if example.skills else {}
         return {

@@ -1,19 +1,21 @@
 """Examples to a file, row by row: the file takes its name when the last row is in, otherwise the old one stays.
 
 Not a layout: ``formats/`` says what a row looks like. Pictures that lie elsewhere are copied beside the file; those of
-a row that does not fit, and of a file that is not finished, are taken away again.
+a row that does not fit, and of a file that is not finished, are taken away again, also where SIGTERM ends the work.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from types import FrameType
+from typing import BinaryIO, NoReturn, TypeVar
 
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.plugins import find
@@ -140,7 +142,7 @@ def written(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes its name when the block ends well; otherwise the old file stays, or no new folder."""
     # In its own folder, as a rename is atomic only within one file system; a name of its own, as two may write at once.
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    with made_folder(path.parent):
+    with _sigterm_raises(), made_folder(path.parent):
         try:
             with part.open("wb") as file:
                 yield file
@@ -149,3 +151,21 @@ def written(path: Path) -> Iterator[BinaryIO]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise while the block runs, so that what it made is taken back; unless others listen to it."""
+    main = threading.current_thread() is threading.main_thread()  # others may set no handlers
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef, text_of
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.foreign_keys import refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import CANNOT, image_names, join_others, split_others
 from triptych.data.disk.media_keys import entries_of, refuse_media
@@ -45,6 +46,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     sources: list[Json] = []
     for number, value in enumerate(texts):
         said = keyed(value, f"text {number}")
+        refuse_turn(said, f"text {number}")
         asked, answer = (words(said.get(who), f"the {who}'s words of text {number}") for who in ("user", "assistant"))
         question = (Text(asked),) if asked else ()
         turns += [Turn("user", question if turns else (*shown, *question)), Turn("assistant", (Text(answer),))]

@@ -89,11 +89,10 @@ def _finder(folder: Path, split: str) -> Callable[[object], ImageRef]:
     media = Media(ImageFolder(folder, archives=zips), ImageFolder(folder))
 
     def find(entry: object) -> ImageRef:
-        name = entry.get("path") if isinstance(entry, dict) and entry.get("bytes") is None else None
-        if isinstance(name, str):
+        if isinstance(entry, dict) and entry.get("bytes") is None and isinstance(name := entry.get("path"), str):
             # Paths begin at the folder of the split's pictures, or above it.
             with suppress(ImageError):
-                return media.image(f"{split}_images/{name}")
+                return media.image({**entry, "path": f"{split}_images/{name}"})
         return media.image(entry)
 
     return find

@@ -26,7 +26,8 @@ from typing import TypeVar
 
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
 from triptych.core.undo import made_folder
-from triptych.data.disk.finder import MEDIA_OPTIONS, Finder, media_of
+from triptych.data.disk.content_parts import check_known, said_once
+from triptych.data.disk.finder import MEDIA_OPTIONS, NAMES, Finder, media_of
 from triptych.data.disk.foreign_keys import refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.message_columns import FEATURES, columns_of, row_of_columns
@@ -53,7 +54,7 @@ from triptych.data.media.folder import ImageShelf
 M = TypeVar("M", ImageRef, VideoRef)
 _CONVERSATION = frozenset({"id", "messages", "labels", "skills", "source", "facts"})
 _OWN = _CONVERSATION | {"images", "videos", "demonstrations"}
-_PICTURE = frozenset({"path", "bytes", "url", "box", "resize", "video"})
+_PICTURE = NAMES | {"box", "resize", "video"}
 _MESSAGE = frozenset({"role", "content"})
 _URL = frozenset({"url", "detail"})
 _PARTS = {
@@ -179,7 +180,7 @@ def _conversation(row: dict[str, Json], media: _Media, own_id: str, origin: str)
         what = f"message {number}"
         message = keyed(value, what)
         refuse_turn(message, what)
-        _check_known(message, _MESSAGE, what)
+        check_known(message, _MESSAGE, what)
         parts = _parts(message.get("content"), media, what)
         turns.append(Turn(role_of(message.get("role"), what), parts))
     labels = tuple(labels_of(row.get("labels")))
@@ -200,27 +201,24 @@ def _parts(content: Json, media: _Media, what: str) -> tuple[Part, ...]:
     for value in content:
         part = keyed(value, f"a part of {what}")
         if isinstance(part.get("type"), str) and part["type"] in _PARTS:
-            _check_known(part, _PARTS[part["type"]], f"a part of {what}")
+            check_known(part, _PARTS[part["type"]], f"a part of {what}")
         match part.get("type"):
             case "text":
                 text = words(part.get("text"), f"a text of {what}")
                 parts += [Text(text)] if text else []
             case "image":
-                parts.append(media.image(_told(part, "image", "path", "url"), what))
+                parts.append(media.image(said_once(part, ("image", "path", "url"), f"a part of {what}"), what))
             case "image_url":
                 url = part.get("image_url")
                 if isinstance(url, dict):
-                    _check_known(url, _URL, f"an image_url of {what}")
-                parts.append(media.find.image(url if isinstance(url, dict) else words(url, f"image_url of {what}")))
+                    check_known(url, _URL, f"an image_url of {what}")
+                name = words(url.get("url") if isinstance(url, dict) else url, f"image_url of {what}")
+                parts.append(media.find.image(name))
             case "video":
-                parts.append(media.video(_told(part, "video", "path"), what))
+                parts.append(media.video(said_once(part, ("video", "path"), f"a part of {what}"), what))
             case other:
                 raise bad(f"a part of {what} has the type {other!r}. Known are text, image, image_url and video.")
     return tuple(parts)
-
-
-def _told(part: dict[str, Json], *keys: str) -> Json:
-    return next((part[key] for key in keys if part.get(key) is not None), None)
 
 
 def _image(value: Json, find: Finder) -> ImageRef:
@@ -228,7 +226,8 @@ def _image(value: Json, find: Finder) -> ImageRef:
         return find.image(value)
     _check_keys(value, _PICTURE)
     video = "" if value.get("video") is None else words(value["video"], "the video that an image is a frame of")
-    return replace(find.image(value), box=box_of(value.get("box")), resize=size_of(value.get("resize")), video=video)
+    found = find.image({key: value[key] for key in value if key in NAMES})
+    return replace(found, box=box_of(value.get("box")), resize=size_of(value.get("resize")), video=video)
 
 
 def _list_or_none(value: Json, what: str) -> list[Json]:
@@ -241,13 +240,6 @@ def _check_keys(row: dict[str, Json], known: frozenset[str]) -> None:
             close = get_close_matches(key, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise bad(f"unknown key {key!r}.{hint} Known are {', '.join(sorted(known))}; other things are facts.")
-
-
-def _check_known(value: dict[str, Json], known: frozenset[str], what: str) -> None:
-    """Refuse keys of a message or a part that would be lost; null and empty ones say nothing. Raises RowError."""
-    if unknown := [key for key, said in value.items() if key not in known and said not in (None, "", [], {})]:
-        names = ", ".join(sorted(known))
-        raise bad(f"{what} has the key {unknown[0]!r}, which would be lost. Take it out. Known are {names}.")
 
 
 def _conversation_row(example: Example, images: list[ImageRef], videos: list[VideoRef]) -> dict[str, Json]:

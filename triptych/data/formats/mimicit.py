@@ -22,8 +22,9 @@ The path is the instructions file, or a folder with one. Options:
                      Otherwise train where there is such a file, else related
 
 Reading holds a few hundred rows and no pictures. Writing makes all three files, with the pictures' bytes as they are;
-images get ids by their content. Cannot say: several rounds in a row, those that were read so too; a system turn, images
-behind or between words, boxes, videos, labels. Adjacent texts are joined.
+images get ids by their content. Cannot say: several rounds in a row, those that were read so too, and so no
+demonstrations that show the row's own images alone; a system turn, images behind or between words, boxes, videos,
+labels. Adjacent texts are joined.
 """
 
 from __future__ import annotations

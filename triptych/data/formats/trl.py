@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Part, Role, Text, Turn
+from triptych.data.disk.content_parts import check_known, said_once
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import check_has
@@ -27,6 +28,8 @@ from triptych.data.format import RowError
 from triptych.data.media.folder import ImageShelf
 
 _OWN = frozenset({"id", "messages", "prompt", "completion", "images", "image"}) | FOREIGN_KEYS
+_NAMES = ("image", "url", "path")
+"""What an image part calls its picture, where it does."""
 
 
 def write(examples: Iterable[Example], path: Path) -> int:
@@ -91,10 +94,12 @@ def _parts(content: Json, unused: Iterator[tuple[int, ImageRef]], media: Media, 
         part = keyed(value, f"a part of {what}")
         match part.get("type"):
             case "text":
+                check_known(part, ("type", "text"), f"a part of {what}")
                 if text := words(part.get("text"), f"a text of {what}"):
                     yield Text(text)
             case "image":
-                inline = next((part[key] for key in ("image", "url", "path") if part.get(key) is not None), None)
+                check_known(part, ("type", "index", *_NAMES), f"a part of {what}")
+                inline = said_once(part, _NAMES, f"a part of {what}")
                 yield media.image(inline) if inline is not None else _next(unused, part.get("index"), what)
             case other:
                 raise bad(f"a part of {what} has the type {other!r}. Known are text and image.")

@@ -5,7 +5,8 @@ of them, or a pattern ``train-{00000..00012}.tar``. A sample is one of
 
     a conversation   its ``json`` holds a row of messages, of LLaVA (``conversations``) or of Mantis (``conversation``,
                      or ``images``). What the row calls an image is a file of the sample: by its extension (``jpg``,
-                     ``0.jpg``) or its name. Where it names none, the sample's pictures are its images, in order
+                     ``0.jpg``) or its name. Where it names none, the sample's pictures are its images, in the order of
+                     their numbers (``2.jpg`` before ``10.jpg``), or of the tar where not all have one
     a caption        pictures, or a video, and ``txt``, or a ``caption`` in its ``json``: shown by the user, said by the
                      assistant; the json's other keys are facts
 
@@ -18,6 +19,7 @@ its key. Writes messages: all that they can say but videos; a folder gets shards
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +28,7 @@ from typing import cast
 
 from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
+from triptych.data.disk.finder import refuse_more
 from triptych.data.disk.json_rows import Row
 from triptych.data.disk.marks import split_others
 from triptych.data.disk.rows import bad, check_turns, convert_row, id_of, words
@@ -39,6 +42,8 @@ from triptych.data.media.unpack import suffix_of
 OPTIONS = ("images", "missing_marks")
 _VIDEOS = frozenset({".mp4", ".webm", ".mkv", ".avi", ".mov"})
 _TURNS = ("messages", "conversations", "conversation")
+_NUMBERED = re.compile(r"(?P<front>.*?)(?P<number>[0-9]{1,18})\.[^.]*", re.DOTALL)
+"""An extension with a number: ``0.jpg``, ``image0.jpg``."""
 _NAMED = ("image", "images", "video", "videos")
 
 
@@ -96,8 +101,15 @@ class _Members:
         return None if text is None else text.rstrip("\r\n")
 
     def named(self, suffixes: frozenset[str]) -> list[Json]:
-        """Return the extensions of its files that end so, in order."""
-        return [extension for extension, _ in self.sample.files if _suffix(extension) in suffixes]
+        """Return the extensions of its files that end so, in order: of their numbers, where nothing else differs.
+
+        Tars are mostly written in the order of the names as texts, which puts ``10.png`` before ``2.png``.
+        """
+        found: list[Json] = [extension for extension, _ in self.sample.files if _suffix(extension) in suffixes]
+        numbered = [match for extension in found if (match := _NUMBERED.fullmatch(str(extension)))]
+        if len(numbered) < len(found) or len({match["front"] for match in numbered}) != 1:
+            return found
+        return [match.string for match in sorted(numbered, key=lambda match: int(match["number"]))]
 
     def unread(self) -> list[Json]:
         """Return the extensions of its files that nothing reads."""
@@ -127,6 +139,7 @@ class _Members:
         return VideoRef(keep_bytes(read_bytes(locator)))
 
     def _find(self, entry: object, kind: str) -> tuple[str, str]:
+        refuse_more(entry, f"the {kind}")
         name = words(cast("Json", entry.get("path") if isinstance(entry, dict) else entry), f"the name of the {kind}")
         for extension, locator in self.sample.files:
             if name == extension or self._is_called(name, extension):

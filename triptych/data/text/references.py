@@ -1,14 +1,15 @@
 """References to images in words: "image 2", "the second image", "images 1 and 3", "Image A", "<image 2>".
 
 Found, and rewritten when images change places. Not a parser of English: a saying that may mean an image by its place
-and is none of these forms ("the left image", "the former") is a doubt, and who rewrites leaves such words alone.
+and is none of these forms ("the left image", "the former") is a doubt, and who rewrites leaves such words alone; so
+is a number by itself ("2 is older"), which ``find_loose`` finds where images were named before.
 Invariant: a reference that is rewritten keeps its form, its capitals and the words around it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,6 +92,28 @@ _DOUBTS = (
     _compiled(r"(?i)\b(?:comes?|appears?|goes?|placed|shown)\s+(?:first|last)\b"),
     _compiled(rf"(?i)\b(?:slides?|figures?|fig\.|panels?|screenshots?|drawings?|scans?)\s*#?{_DIGITS}"),
 )
+_WITHIN = _compiled(
+    r"(?i)\s+\w+\s+(?:on|in|at|above|below|under|beside|from|of)\s+(?!order\b|all\b|these\b|those\b|them\b)"
+    r"(?!(?:the|this|a|all)\s+(?:sets?|series|sequence|row|album|order|images?|pictures?|photos?|frames?|group)\b)"
+)
+"""Behind an ordinal: "the third picture on the wall" is within an image; "the third picture of the series" is one."""
+_UNCOUNTED = (
+    r"(?=[^\w\s'’-]|['’](?!\w)|\s*$|\s+[^\w\s\"“'‘]|\s+(?i:and|or|is|are|was|were|do|does|did|has|have|had|shows"
+    r"|depicts|features|displays|contains|looks|appears|seems|because|since|as|than|then|but|not|only|in|to|for|from|on"
+    r"|with|while|which|that|where|who)\b)"
+)
+"""Where no thing follows that is counted: "Two is older." and "A and B", not "two dogs" and "A dog"."""
+_LOOSE = (
+    _compiled(r"(?<![\w'’])(?<!\d[.,])(?P<said>\d{1,3})(?:st|nd|rd|th)?(?![\w%])(?!\.\d)(?!,\d{3})"),
+    _compiled(rf"(?<![\w'’-])(?<!\bthe )(?<!\bthese )(?<!\bof )(?P<said>(?i:{'|'.join(CARDINALS[1:])})){_UNCOUNTED}"),
+    _compiled(
+        r"(?:(?:^|[^\w\s,])\s*|\b(?i:number|no|option|answer|choice|only|just|in|from|to|than|is|and|or)\s+)"
+        rf"(?P<said>(?i:one)){_UNCOUNTED}"
+    ),
+    _compiled(rf"(?<![\w'’&])(?P<said>[AIai]){_UNCOUNTED}"),
+    _compiled(r"(?<![\w'’&])(?P<said>[B-HJ-Zb-hj-z])(?![\w'’]|-\w)"),
+)
+"""Numbers, number words and letters by themselves; "one" and "a" only where they are no pronoun and no article."""
 
 
 def find_references(text: str, *, count: int) -> tuple[Reference, ...]:
@@ -115,13 +138,45 @@ def find_doubt(text: str, *, count: int) -> str | None:
     return next(_ambiguous(text, count), None)
 
 
-def renumber(text: str, new: Callable[[int], int], *, count: int, keep: frozenset[int] = frozenset()) -> str:
+def is_within(text: str, reference: Reference) -> bool:
+    """Return whether an ordinal may mean a picture within an image: "the first picture on the wall"."""
+    return reference.form in ("ordinal", "nth", "last") and _WITHIN.match(text, reference.stop) is not None
+
+
+def find_loose(text: str, *, count: int, other: Collection[str] = ()) -> str | None:
+    """Return a number, number word or letter of a reply that may mean an image by itself; None: there is none.
+
+    Args:
+        text: a reply, once images were named by number.
+        count: images there are; what is above it means none.
+        other: what means something else, as the letters of options do.
+    """
+    spans = [(reference.start, reference.stop) for reference in find_references(text, count=count)]
+    for loose in _LOOSE:
+        for match in loose.finditer(text):
+            said, at = match["said"], match.start("said")
+            if said in other or any(start <= at < stop for start, stop in spans):
+                continue
+            if 1 <= _value(said if len(said) > 1 else said.upper()) <= count:
+                return said
+    return None
+
+
+def renumber(
+    text: str,
+    new: Callable[[int], int],
+    *,
+    count: int,
+    now: int | None = None,
+    keep: frozenset[int] = frozenset(),
+) -> str:
     """Return the text with each reference to image k made one to image ``new(k)``, in the same form.
 
     Args:
         text: what is said.
         new: number of an image -> its new number, both from 1.
-        count: images before the change; those after it are as many.
+        count: images before the change.
+        now: images after it, which say what "last" means then; None: as many.
         keep: starts of references that stay as they are.
 
     Raises:
@@ -129,20 +184,23 @@ def renumber(text: str, new: Callable[[int], int], *, count: int, keep: frozense
     """
     if doubt := find_doubt(text, count=count):
         raise UnclearError(f"the words {doubt!r} may mean an image by its place")
+    now = count if now is None else now
     said: list[str] = []
     end = 0
     for reference in find_references(text, count=count):
         words = text[reference.start : reference.stop]
+        if reference.start in keep:
+            continue
         if wrong := [number for number in reference.numbers if not 1 <= number <= count]:
             raise UnclearError(f"the words {words!r} mean image {wrong[0]} of {count}")
         numbers = tuple(map(new, reference.numbers))
-        if reference.start in keep or numbers == reference.numbers:
+        from_end = words.lower().startswith(("last", "final"))
+        before, after = (count, now) if from_end else (0, 0)
+        if {number - after for number in numbers} == {number - before for number in reference.numbers}:
             continue
         if reference.form == "set":
-            if set(numbers) == set(reference.numbers):
-                continue
             raise UnclearError(f"the words {words!r} mean several images, which would no longer be a run")
-        said += [text[end : reference.start], spell(numbers[0], reference.form, like=words, count=count)]
+        said += [text[end : reference.start], spell(numbers[0], reference.form, like=words, count=now)]
         end = reference.stop
     return "".join(said) + text[end:]
 

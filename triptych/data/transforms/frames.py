@@ -6,6 +6,7 @@ tokens. Nothing is decoded here but what counting a video's frames needs.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +16,27 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from triptych.core.config import Settings
-from triptych.core.records import Example, ImageRef, Json, Part, Text, VideoRef, images_of, replace_parts, videos_of
+from triptych.core.records import (
+    Example,
+    ImageRef,
+    Json,
+    Part,
+    Text,
+    VideoRef,
+    images_of,
+    parts_of,
+    replace_parts,
+    videos_of,
+)
 from triptych.data.format import RowError
 from triptych.data.media.video import WAYS, VideoInfo, frame_refs, pick_fps, probe
-from triptych.data.text.references import UnclearError, renumber
+from triptych.data.text.references import Reference, UnclearError, find_references, renumber
 from triptych.data.transform import Transform, noted, tidy
+
+_FRAME_BEFORE = re.compile(r"(?i)\bframes?[^\w]*$")
+_FRAME_AFTER = re.compile(r"(?i)\W{1,8}(?:of\s{1,8}(?:the\s{1,8})?)?frames?\b")
+_NEAR = 16
+"""Characters before a number in which its noun is looked for."""
 
 
 class Frames(Settings):
@@ -120,7 +137,7 @@ def _said(text: str, indexes: Sequence[int], info: VideoInfo, fps: float | None,
 
 def _renumbered(example: Example, settings: Frames, most: int | None) -> tuple[Example, str]:
     """Return the example with its words' references to images made right for when frames stand among them, and why
-    that could not be."""
+    that could not be. Raises RowError where they would then mean others."""
     count = len(images_of(example))
     if not count:
         return example, ""
@@ -138,15 +155,27 @@ def _renumbered(example: Example, settings: Frames, most: int | None) -> tuple[E
         return [part]
 
     replace_parts(example, counted)
+
+    def renamed(part: Part) -> Sequence[Part]:
+        if not isinstance(part, Text):
+            return [part]
+        keep = frozenset(it.start for it in find_references(part.text, count=count) if _is_frame(part.text, it))
+        return [Text(renumber(part.text, lambda k: new[k - 1], count=count, now=place, keep=keep))]
+
     try:
-        return replace_parts(
-            example,
-            lambda part: (
-                [Text(renumber(part.text, lambda k: new[k - 1], count=count))] if isinstance(part, Text) else [part]
-            ),
-        ), ""
+        return replace_parts(example, renamed), ""
     except UnclearError as error:
+        texts = [part.text for part in parts_of(example) if isinstance(part, Text)]
+        named = [it for text in texts for it in find_references(text, count=count) if not _is_frame(text, it)]
+        if any(it.form == "last" or any(new[k - 1 : k] != [k] for k in it.numbers) for it in named):
+            raise RowError("unclear reference", f"{error}, and frames among its images change their numbers.") from None
         return example, str(error)
+
+
+def _is_frame(text: str, reference: Reference) -> bool:
+    """Return whether words mean a frame of a video ("the first frame"), which they still do when it is cut."""
+    before, after = text[max(0, reference.start - _NEAR) : reference.start], text[reference.stop :]
+    return _FRAME_BEFORE.search(before) is not None or _FRAME_AFTER.match(after) is not None
 
 
 TRANSFORM = Transform(

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from triptych.core.config import Settings
 from triptych.core.errors import ConfigError
-from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef, images_of, parts_of, text_of
+from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef, images_of, parts_of, text_of
 from triptych.data.format import Refused, refusal
 from triptych.data.media.images import ImageError
 from triptych.data.text.neighbours import file_vectors, picture_vectors, word_vectors
@@ -103,7 +103,8 @@ def _row(example: Example, settings: InContext) -> _Row:
     pictures = frozenset(_picture(part) for part in parts_of(own) if not isinstance(part, Text))
     unclear = ""
     try:
-        _moved(own, 1 if settings.renumber else 0)
+        if settings.renumber:
+            _moved(own, 1)
     except UnclearError as error:
         unclear = str(error)
     showable = bool(replies) and not unclear and all(turn.role != "system" for turn in example.turns)
@@ -161,35 +162,29 @@ def _is_new(
 
 
 def _with(example: Example, chosen: Sequence[tuple[_Row, float | None]], settings: InContext) -> Example:
-    shown: list[Example] = []
-    offset = 0
-    for other, _ in chosen:
-        demonstration = replace(other.own, facts={}, labels=(), skills=())
-        shown.append(_moved(demonstration, offset if settings.renumber else 0))
-        offset += len(images_of(demonstration))
-    moved = _moved(example, offset if settings.renumber else 0)
+    prompt = [*(replace(other.own, facts={}, labels=(), skills=()) for other, _ in chosen), example]
+    if settings.renumber:
+        counts = [len(images_of(each)) for each in prompt]
+        prompt = [_moved(each, sum(counts[:at]), now=sum(counts)) for at, each in enumerate(prompt)]
+    *shown, moved = prompt
     ids: list[Json] = [other.example.id for other, _ in chosen]
     likenesses: list[Json] = [likeness for _, likeness in chosen if likeness is not None]
     note: dict[str, Json] = {"by": settings.by, "ids": ids, **({"likeness": likenesses} if likenesses else {})}
     return noted(replace(moved, demonstrations=tuple(shown)), "in_context", **note)
 
 
-def _moved(example: Example, offset: int) -> Example:
-    """Return the example as it speaks of its images when ``offset`` others stand before them. Raises UnclearError."""
+def _moved(example: Example, offset: int, *, now: int | None = None) -> Example:
+    """Return the example as it speaks of its images when ``offset`` others stand before them, ``now`` images in all
+    (None: none behind). Raises UnclearError."""
     count = len(images_of(example))
-    if not offset or not count:
+    now = count + offset if now is None else now
+    if now == count or not count:
         return example
-    turns = [
-        Turn(
-            turn.role,
-            tuple(
-                Text(renumber(part.text, lambda k: k + offset, count=count)) if isinstance(part, Text) else part
-                for part in turn.parts
-            ),
-        )
-        for turn in example.turns
-    ]
-    return replace(example, turns=tuple(turns))
+
+    def change(part: Part) -> Part:
+        return Text(renumber(part.text, lambda k: k + offset, count=count, now=now)) if isinstance(part, Text) else part
+
+    return replace(example, turns=tuple(Turn(turn.role, tuple(map(change, turn.parts))) for turn in example.turns))
 
 
 _ROUND = re.compile(r"(.+)_(\d+)", re.DOTALL)

@@ -18,7 +18,7 @@ from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, tex
 from triptych.data.format import Refused, refusal
 from triptych.data.text.grouping import Grouping, deal, joined, one_image_of, same_picture
 from triptych.data.text.naming import STYLES, Namer, Style, put_to
-from triptych.data.text.references import UnclearError, find_references, renumber
+from triptych.data.text.references import UnclearError, find_references, is_within, renumber
 from triptych.data.transform import Transform, draw, tidy
 
 
@@ -79,12 +79,15 @@ def merge(examples: Sequence[Example], settings: Merge, seed: int) -> Iterator[E
 
 
 def _is_usable(example: Example) -> bool:
-    """Return whether an example is about one image, and what it says of "image 1" can be renumbered."""
+    """Return whether an example is about one image, and what it says of "image 1" can be renumbered: no "first picture
+    on the wall", which may be within the image."""
     if one_image_of(example) is None:
         return False
     try:
-        for turn in example.turns:
-            renumber(text_of(turn), lambda number: number, count=1)
+        for text in map(text_of, example.turns):
+            renumber(text, lambda number: number, count=1)
+            if any(is_within(text, reference) for reference in find_references(text, count=1)):
+                return False
     except UnclearError:
         return False
     return True
@@ -95,14 +98,15 @@ def _merged(parents: Sequence[Example], settings: Merge, seed: int) -> Example:
     namer = Namer(random.choice(settings.styles), random.choice(settings.nouns))
     in_place = random.random() < settings.p_in_place
     at_end = random.random() < settings.p_end
-    rounds = [list(_rounds(parent, k, settings, namer, random)) for k, parent in enumerate(parents, start=1)]
+    now = len(parents)
+    rounds = [list(_rounds(parent, k, now, settings, namer, random)) for k, parent in enumerate(parents, start=1)]
     asked = _in_order(rounds, "in_turn" if in_place else settings.rounds, random)
     images = [image for parent in parents if (image := one_image_of(parent)) is not None]
     turns: list[Turn] = []
     for place, each in enumerate(asked):
         said: list[Part] = [Text(each.question)]
         if in_place and each.first:
-            said = _in_place(parents[each.number - 1].turns[0], settings, namer, each)
+            said = _in_place(parents[each.number - 1].turns[0], now, settings, namer, each)
         elif not in_place and place == 0:
             said = [*said, Text("\n"), *images] if at_end else [*images, Text("\n"), *said]
         turns += [Turn("user", tidy(said)), Turn("assistant", each.reply)]
@@ -111,23 +115,23 @@ def _merged(parents: Sequence[Example], settings: Merge, seed: int) -> Example:
     return replace(joined(parents, "merge", layout=layout, rounds=about), turns=tuple(turns))
 
 
-def _rounds(parent: Example, number: int, settings: Merge, namer: Namer, random: Random) -> Iterator[_Round]:
-    """Yield a parent's questions, put to image ``number``, and its replies as they were."""
+def _rounds(parent: Example, number: int, now: int, settings: Merge, namer: Namer, random: Random) -> Iterator[_Round]:
+    """Yield a parent's questions, put to image ``number`` of ``now``, and its replies as they were."""
     for at in range(0, len(parent.turns), 2):
         said = text_of(parent.turns[at]).strip()
         named = find_references(said, count=1)
         if not said:
             question = settings.ask.replace("{name}", namer.name(number))
         elif named:
-            question = renumber(said, lambda old: number, count=1)
+            question = renumber(said, lambda old: number, count=1, now=now)
         else:
             question = put_to(said, number, namer, random)
-        reply = tuple(_renumbered(part, number) for part in parent.turns[at + 1].parts)
+        reply = tuple(_renumbered(part, number, now) for part in parent.turns[at + 1].parts)
         yield _Round(number, question, reply, first=at == 0)
 
 
-def _renumbered(part: Part, number: int) -> Part:
-    return Text(renumber(part.text, lambda old: number, count=1)) if isinstance(part, Text) else part
+def _renumbered(part: Part, number: int, now: int) -> Part:
+    return Text(renumber(part.text, lambda old: number, count=1, now=now)) if isinstance(part, Text) else part
 
 
 def _in_order(rounds: list[list[_Round]], order: str, random: Random) -> list[_Round]:
@@ -141,12 +145,12 @@ def _in_order(rounds: list[list[_Round]], order: str, random: Random) -> list[_R
     return flat
 
 
-def _in_place(turn: Turn, settings: Merge, namer: Namer, each: _Round) -> list[Part]:
+def _in_place(turn: Turn, now: int, settings: Merge, namer: Namer, each: _Round) -> list[Part]:
     """Return a parent's first turn with its image where it was; the words are as they were, as the image is there."""
     if not text_of(turn).strip():
         image = next(part for part in turn.parts if isinstance(part, ImageRef))
         return [image, Text("\n"), Text(settings.ask.replace("{name}", namer.name(each.number)))]
-    return [_renumbered(part, each.number) for part in turn.parts]
+    return [_renumbered(part, each.number, now) for part in turn.parts]
 
 
 TRANSFORM = Transform(

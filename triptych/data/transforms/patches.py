@@ -76,7 +76,7 @@ def cut_patches(example: Example, settings: Patches, random: Random) -> Sequence
     if not cut:
         return [example]
     said = [part.text for turn in example.turns for part in turn.parts if isinstance(part, Text)]
-    if count > 1 and any(find_references(text, count=count) for text in said):
+    if any(find_references(text, count=count) for text in said):
         return [noted(example, "patches", left="its words name images by number, which would be others")]
     turns = tuple(replace(turn, parts=tidy(turn.parts)) for turn in made.turns)
     return [noted(replace(made, turns=turns), "patches", cut=cut)]

@@ -1,7 +1,8 @@
 """shuffle_images: the images of a turn change places, and references to them in the words change with them.
 
 Not for words that mean an image by its place: a conversation with such words, or about an order, stays as it is and
-says why in its notes. So the label of a row is right before and after. Labels of places ("Image 1:") stay.
+says why in its notes. So does one with a reply that may name an image without saying so ("Only 2 does."), though it may
+be a count: the label of a row is right before and after. Labels of places ("Image 1:") stay.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from random import Random
 
 from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef, images_of, text_of
 from triptych.data.text.labels import labels_in, words_between
-from triptych.data.text.references import UnclearError, find_references, renumber
+from triptych.data.text.references import UnclearError, find_loose, find_references, is_within, renumber
 from triptych.data.transform import NOTES, Transform, noted
 
 
@@ -37,8 +37,9 @@ _ORDER = re.compile(
 _BARE = re.compile(
     r"\W*(?:answer\W*)?(?:the\s+)?(?:\d{1,2}|[a-z]|first|second|third|fourth|fifth|last)\W*$", re.IGNORECASE
 )
-_WHICH = re.compile(r"\bwhich\b|\bwhat (?:image|picture|photo|number)\b", re.IGNORECASE)
-_OPTION = re.compile(r"(?:^|[\n(])\s*\(?[A-Z1-9][.):]\s*\S")
+_SHOWN = 20
+"""Characters that are told behind an ordinal."""
+_OPTION = re.compile(r"(?:^|[\n(])\s*\(?([A-Z1-9])[.):]\s*\S")
 
 
 def shuffle_images(example: Example, settings: ShuffleImages, random: Random) -> Sequence[Example]:
@@ -85,8 +86,7 @@ def _hindrances(example: Example, settings: ShuffleImages) -> Iterator[str]:
     if "temporal" in example.skills:
         yield "its skill is temporal"
     for text in words:
-        if found := _ORDER.search(text):
-            yield f"the words {found.group()!r} are about an order"
+        yield from _unclear(text, count)
     if settings.require_references and not any(find_references(text, count=count) for text in words):
         yield "its words name no image by number"
     number = 1
@@ -94,12 +94,32 @@ def _hindrances(example: Example, settings: ShuffleImages) -> Iterator[str]:
         if found_between := words_between(turn.parts, number, count=count):
             yield f"the words {found_between!r} between images belong to one of them"
         number += sum(isinstance(part, ImageRef) for part in turn.parts)
-    for asked, reply in pairwise(words):
-        if _BARE.fullmatch(reply) and _WHICH.search(asked) and not _OPTION.search(asked):
-            yield f"the reply {reply.strip()!r} may mean an image by its place"
+    for at, turn in enumerate(example.turns):
+        if turn.role == "assistant" and (said := _placed(words[:at], words[at], count)):
+            yield f"the reply {said!r} may mean an image by its place"
     facts = {key: value for key, value in example.facts.items() if key != NOTES}
     if any(find_references(text, count=count) for text in _texts(facts)):
         yield "its facts name images by number"
+
+
+def _unclear(text: str, count: int) -> Iterator[str]:
+    """Yield which words of a turn are about an order, or about a picture within an image."""
+    if found := _ORDER.search(text):
+        yield f"the words {found.group()!r} are about an order"
+    for reference in find_references(text, count=count):
+        if is_within(text, reference):
+            yield f"the words {text[reference.start : reference.stop + _SHOWN]!r} may mean a picture within an image"
+
+
+def _placed(asked: Sequence[str], reply: str, count: int) -> str | None:
+    """Return what of a reply may mean an image by its place, after what was said before it; None: nothing."""
+    labels = set(_OPTION.findall(asked[-1])) if asked else set()
+    if _BARE.fullmatch(reply) and not labels:
+        return reply.strip()
+    forms = {reference.form for text in asked for reference in find_references(text, count=count)}
+    # "(1) Image 2": then 1 may be either.
+    labels = {label for label in labels if not (forms & {"letter"} if label.isalpha() else forms - {"letter"})}
+    return find_loose(reply, count=count, other=labels) if forms else None
 
 
 def _texts(value: Json | Mapping[str, Json]) -> Iterator[str]:

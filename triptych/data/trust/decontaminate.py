@@ -1,7 +1,8 @@
-"""Rows that a benchmark holds too: its pictures, also scaled, saved again or cut a little; its words, in runs of 13.
+"""Rows that a benchmark holds too: its pictures, also scaled, saved again or cut a little; its videos; its words.
 
 Not a judge of what a benchmark is: any source can be one. A row is *shared* when a picture of it is a benchmark's, in
-either direction (``near``; a cut may be theirs or ours), or when a turn has a run of 13 words of a benchmark's turn; a
+either direction (``near``; a cut may be theirs or ours), or a video (``videos``; a picture is not looked for in a
+video), or when a turn has a run of 13 words of a benchmark's turn; a
 shorter turn, of at least 8 words, must be theirs whole. Runs that more than ``COMMON`` of their turns have are their
 instructions ("answer with the letter of..."), and say nothing. A question of fewer words, asked alike, is told and not
 taken for shared: too many people ask "What is in the picture?". Invariant: clean + shared + refused = examples.
@@ -11,19 +12,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 from PIL import Image
 
-from triptych.core.records import Example, ImageRef, Json, images_of
+from triptych.core.records import Example, ImageRef, Json, VideoRef, images_of, videos_of
 from triptych.data.format import Refused, read_source, refusal
 from triptych.data.media.fingerprint import Fingerprint, fingerprint
 from triptych.data.media.images import ImageError, load_image
 from triptych.data.media.locate import name_of
 from triptych.data.media.near import candidates, lay_over
 from triptych.data.text.wording import RUN, runs_of, words_of
+from triptych.data.trust.videos import VideoPrint, same_videos, video_print
+
+M = TypeVar("M", ImageRef, VideoRef)
 
 COMMON = 10
 """Turns of benchmarks that may have a run of words in common before it is taken for an instruction."""
@@ -31,7 +35,7 @@ SHORT = 8
 """Words of the shortest turn that can be shared as a whole."""
 _SMALL_PX = 512
 
-Kind = Literal["picture", "words", "question"]
+Kind = Literal["picture", "video", "words", "question"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,10 @@ class _Read:
     rows: dict[tuple[int, int], str]
     """(source, row) -> where."""
     refused: tuple[Refused, ...]
-    prints: dict[ImageRef, Fingerprint]
-    holders: dict[ImageRef, list[tuple[int, int]]]
-    """Picture -> rows that show it."""
+    pictures: dict[ImageRef, Fingerprint]
+    videos: dict[VideoRef, VideoPrint]
+    holders: dict[ImageRef | VideoRef, list[tuple[int, int]]]
+    """Picture or video -> rows that show it."""
 
 
 def decontaminate(sources: Sequence[str], against: Sequence[str]) -> Found:
@@ -104,7 +109,7 @@ def decontaminate(sources: Sequence[str], against: Sequence[str]) -> Found:
         DataError: a file as a whole cannot be read.
     """
     ours, theirs = _read(sources), _read(against)
-    matches = [*_shared_pictures(ours, theirs), *_shared_words(sources, ours, against, theirs)]
+    matches = [*_shared_media(ours, theirs), *_shared_words(sources, ours, against, theirs)]
     taken = {where for where, match in matches if match.kind != "question"}
     clean = tuple(row for row in ours.rows if row not in taken)
     return Found(
@@ -128,46 +133,58 @@ def clean_rows(sources: Sequence[str], found: Found) -> Iterator[Example]:
 
 
 def _read(sources: Sequence[str]) -> _Read:
-    read = _Read({}, (), {}, defaultdict(list))
+    read = _Read({}, (), {}, {}, defaultdict(list))
     refused: list[Refused] = []
-    broken: dict[ImageRef, ImageError] = {}
+    broken: dict[ImageRef | VideoRef, ImageError] = {}
     for number, source in enumerate(sources):
         for row_number, row in enumerate(read_source(source)):
-            seen = _looked_at(row, read.prints, broken)
+            seen = _looked_at(row, read, broken)
             if isinstance(seen, Refused):
                 refused.append(seen)
                 continue
             read.rows[number, row_number] = f"{seen.origin} (id {seen.id!r})"
-            for image in dict.fromkeys(images_of(seen)):
-                read.holders[image].append((number, row_number))
-    return _Read(read.rows, tuple(refused), read.prints, read.holders)
+            for medium in dict.fromkeys(_media_of(seen)):
+                read.holders[medium].append((number, row_number))
+    return replace(read, refused=tuple(refused))
 
 
-def _looked_at(
-    row: Example | Refused, prints: dict[ImageRef, Fingerprint], broken: dict[ImageRef, ImageError]
-) -> Example | Refused:
-    """Return a row whose pictures have fingerprints now, or its refusal."""
+def _looked_at(row: Example | Refused, read: _Read, broken: dict[ImageRef | VideoRef, ImageError]) -> Example | Refused:
+    """Return a row whose pictures and videos have prints now, or its refusal."""
     if isinstance(row, Refused):
         return row
-    for image in images_of(row):
-        if image not in prints and image not in broken:
+    for medium in _media_of(row):
+        if medium not in read.pictures and medium not in read.videos and medium not in broken:
             try:
-                prints[image] = fingerprint(load_image(image), crops=True)
+                if isinstance(medium, VideoRef):
+                    read.videos[medium] = video_print(medium)
+                else:
+                    read.pictures[medium] = fingerprint(load_image(medium), crops=True)
             except ImageError as error:
-                broken[image] = error
-        if image in broken:
-            return refusal(row, broken[image].reason, str(broken[image]))
+                broken[medium] = error
+        if medium in broken:
+            return refusal(row, broken[medium].reason, str(broken[medium]))
     return row
 
 
-def _shared_pictures(ours: _Read, theirs: _Read) -> Iterator[tuple[tuple[int, int], Match]]:
-    for (mine, other), how in _same_pictures(ours.prints, theirs.prints).items():
+def _media_of(example: Example) -> list[ImageRef | VideoRef]:
+    return [*images_of(example), *videos_of(example)]
+
+
+def _shared_media(ours: _Read, theirs: _Read) -> Iterator[tuple[tuple[int, int], Match]]:
+    yield from _shared("picture", _same_pictures(ours.pictures, theirs.pictures), ours, theirs)
+    yield from _shared("video", same_videos(ours.videos, theirs.videos, load=_small), ours, theirs)
+
+
+def _shared(
+    kind: Kind, pairs: Mapping[tuple[M, M], str], ours: _Read, theirs: _Read
+) -> Iterator[tuple[tuple[int, int], Match]]:
+    for (mine, other), how in pairs.items():
         (their_row, *more) = theirs.holders[other]
         also = f" and {len(more)} more" if more else ""
         for row in ours.holders[mine]:
             where, their_where = ours.rows[row], theirs.rows[their_row]
-            said = f"picture {name_of(mine.source)!r} {how} {name_of(other.source)!r} of {their_where}{also}."
-            yield row, Match(where, their_where, "picture", f"{where}: {said}")
+            said = f"{kind} {name_of(mine.source)!r} {how} {name_of(other.source)!r} of {their_where}{also}."
+            yield row, Match(where, their_where, kind, f"{where}: {said}")
 
 
 def _same_pictures(
