@@ -240,7 +240,6 @@ def test_what_the_layout_cannot_say_is_refused_and_leaves_the_old_files(tmp_path
         Example("x", good.turns, labels=(("quality", 1.0),)),
         Example("x", good.turns, facts={"answer": "twice"}),
         Example("x", good.turns, facts={"video": "clip.mp4"}),
-        Example("x", good.turns, demonstrations=(Example("before", good.turns),)),
         Example("x", good.turns, demonstrations=(Example("x", good.turns),)),
         Example("x", good.turns, demonstrations=(Example("good", (Turn("user", (Text("Else?"),)), reply)),)),
         Example("good", good.turns),

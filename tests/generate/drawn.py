@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef
@@ -26,8 +28,13 @@ def several(strategy: st.SearchStrategy[object], most: int = 2) -> st.SearchStra
     return st.lists(strategy, max_size=most).map(tuple)
 
 
-IMAGE = st.builds(ImageRef, WORD, size=SIZE, box=BOX, resize=SIZE)
-MEDIA: st.SearchStrategy[ImageRef | VideoRef] = st.one_of(IMAGE, st.builds(VideoRef, WORD))
+FIELDS: dict[type, dict[str, st.SearchStrategy[Any]]] = {
+    ImageRef: {"source": WORD, "size": SIZE, "box": BOX, "resize": SIZE, "video": TEXT},
+    VideoRef: {"source": WORD},
+}
+"""What is drawn of each record by name, so that a test can see that no field is left at its default."""
+IMAGE = st.builds(ImageRef, **FIELDS[ImageRef])
+MEDIA: st.SearchStrategy[ImageRef | VideoRef] = st.one_of(IMAGE, st.builds(VideoRef, **FIELDS[VideoRef]))
 PART: st.SearchStrategy[Part] = st.one_of(st.builds(Text, TEXT), MEDIA)
 TURN = st.builds(Turn, st.sampled_from(("system", "user", "assistant")), several(PART, 4))
 THING = st.builds(
@@ -60,17 +67,9 @@ ANNOTATION = st.builds(
     facts=FACTS,
 )
 LABELS = several(st.tuples(TEXT, st.floats(allow_nan=False, allow_infinity=False)))
-PLAIN = st.builds(Example, WORD, several(TURN, 3), labels=LABELS, origin=TEXT, skills=several(TEXT), facts=FACTS)
-EXAMPLE = st.builds(
-    Example,
-    WORD,
-    several(TURN, 3),
-    demonstrations=several(PLAIN),
-    labels=LABELS,
-    origin=TEXT,
-    skills=several(TEXT),
-    facts=FACTS,
-)
+OWN = {"id": WORD, "turns": several(TURN, 3), "labels": LABELS, "origin": TEXT, "skills": several(TEXT), "facts": FACTS}
+FIELDS[Example] = {**OWN, "demonstrations": several(st.builds(Example, **OWN))}
+EXAMPLE = st.builds(Example, **FIELDS[Example])
 ITEM = st.builds(
     Item,
     WORD,

@@ -89,6 +89,16 @@ def test_a_folder_without_a_run_or_a_finished_stage_is_named(tmp_path: Path) -> 
     assert not (tmp_path / REPORT).exists()
 
 
+def test_no_letter_ends_the_page(tmp_path: Path) -> None:
+    run(recipe({"kind": WONDERING}, count=1), tmp_path)
+    found = count_run(tmp_path)
+    turns = (Turn("user", (Text("half a letter: \ud83d"),)), Turn("assistant", (Text("a whole one: 😀"),)))
+    found.kept.samples.offer("half", Item("half", Annotation("half", ()), example=Example("half", turns)))
+    page = render_report(found).encode()
+    assert "half a letter: \ufffd".encode() in page
+    assert "a whole one: 😀".encode() in page
+
+
 def test_the_same_run_has_the_same_page(tmp_path: Path) -> None:
     run(recipe({"kind": WONDERING}, {"kind": GATHERING}, count=90), tmp_path)
     assert render_report(count_run(tmp_path)) == render_report(count_run(tmp_path))

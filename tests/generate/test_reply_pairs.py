@@ -53,10 +53,24 @@ def test_keys_that_come_again_begin_another_pair(mark: str) -> None:
 
 def test_a_lettered_option_is_not_taken_for_the_answer() -> None:
     (pair,) = read_pairs('[{"question": "Which?", "A": "dog", "B": "cat", "answer": "B"}]').pairs
-    assert (pair.answer, pair.extra) == ("B", {"A": "dog", "B": "cat"})
+    assert (pair.answer, pair.extra, pair.options) == ("B", {"A": "dog", "B": "cat"}, ("dog", "cat"))
     lines = read_pairs("Q: Which?\nA: a dog\nB: a cat\nAnswer: B")
     assert not lines.pairs
     assert [pair.question for pair in lines.torn] == ["Which?"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_two_halves_of_a_letter_are_one_and_half_a_letter_is_replaced(broken: bool) -> None:
+    reply = r'{"question": "What is \ud83d\ude00?", "answer": "Half: \ud83d.", "note": ["\ude00"]}'
+    (pair,) = read_pairs(reply.replace("]}", ",]}") if broken else reply).pairs
+    assert (pair.question, pair.answer, pair.extra) == ("What is 😀?", "Half: \ufffd.", {"note": ["\ufffd"]})
+
+
+def test_what_is_torn_stays_torn_when_its_half_letters_are_replaced() -> None:
+    (value,) = values_in(r'{"question": "One\ud83d?", "answer": "It is \ud83d')
+    assert isinstance(value, TornObject)
+    assert [type(said).__name__ for said in value.values()] == ["str", "TornText"]
+    assert value["answer"] == "It is \ufffd"
 
 
 def test_an_answer_without_a_question_is_torn() -> None:

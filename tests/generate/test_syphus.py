@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,43 @@ def test_a_recipe_goes_from_annotations_to_files_that_are_read_back(name: str, t
     assert (
         load_examples(f"mimicit:{tmp_path}/run/{prefix}_instructions.json#context=none", on_bad="raise").refused == ()
     )
+
+
+IN_WORDS = {
+    "Chinese": "这张图片展示了一个场景。", "Japanese": "この画像は場面を示しています。",
+    "Korean": "이 그림은 장면을 보여 줍니다.", "Spanish": "La imagen muestra una escena tranquila.",
+    "German": "Das Bild zeigt eine ruhige Szene.", "French": "L'image montre une scène tranquille.",
+    "Arabic": "تظهر الصورة مشهدا هادئا.",
+}  # fmt: skip
+
+
+def writer_and_translator(question: Example) -> str:
+    """Write as `writer` does; of a translation, keep the marks and numbers, and say one sentence in each language."""
+    order, _, known = asked(question).partition("\n")
+    if not order.startswith("From English to "):
+        return writer(question)
+    words = IN_WORDS[order.removeprefix("From English to ").rstrip(":")]
+    texts = [re.findall(r"\[\[\d+\]\]|\S*_\S*|\d+(?:[.,]\d+)*", text) for text in json.loads(known)["texts"]]
+    return json.dumps({"texts": [" ".join([*kept, words]) for kept in texts]})
+
+
+@pytest.mark.parametrize("name", ["la", "sd", "cgd", "sn", "dc", "vst", "tvc", "e4d"])
+def test_the_other_languages_of_a_recipe_come_out_where_its_comment_says(name: str, tmp_path: Path) -> None:
+    source = source_of(name, tmp_path)
+    draw_all(run([{"kind": "annotate", "source": source}], tmp_path).items)
+    text = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
+    (path := tmp_path / f"{name}.yaml").write_text(text.replace("# The paper's other languages, here: ", ""))
+    canned = [f"stages.0.source={source}", f"teachers.writer={{model: 'canned:{__name__}.writer_and_translator'}}"]
+    done = generate(load_recipe(path, canned), folder=tmp_path / "run")
+    (note,) = [note for note in done.stages if note.label.endswith("translate")]
+    assert note.refused == {}
+    assert note.items_out == 8 * note.items_in > 0
+    read = StageFiles(tmp_path / "run", "10-relate").read_items()
+    related = [placed.made for placed in read if isinstance(placed.made, Item)]
+    french = [item for item in related if item.facts["language"] == "fr" and item.example is not None]
+    shown = [each.facts["language"] for item in french if item.example for each in item.example.demonstrations]
+    assert french
+    assert set(shown) <= {"fr"}
 
 
 def test_the_teacher_reads_system_example_and_annotation_and_pairs_become_items(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.generate import runs
 from tests.generate.driving import Ran, asked, facts_of, settings_of
 from triptych.core.errors import ConfigError
 from triptych.core.plugins import find
@@ -17,6 +19,7 @@ from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.transform import draw, tidy
 from triptych.generate.item import Annotation, Item, Refusal
 from triptych.generate.marking import likeness, marked, numbers_in, unmarked, what_was_lost
+from triptych.generate.question import FACT, Question, as_json, question_of
 from triptych.generate.stage import Made, Stage
 
 A, B = ImageRef("a.png"), ImageRef("b.png")
@@ -102,6 +105,118 @@ def test_an_image_may_move_within_its_sentence() -> None:
 def test_a_translation_that_lost_something_is_refused(texts: list[str], language: str, reason: str) -> None:
     ran = step([ITEM], saying(*texts), into=[language], original=False)
     assert [(refusal.reason, refusal.item.id) for refusal in ran.refusals] == [(reason, f"x/{language}")]
+
+
+def conversation(*texts: str, name: str = "w") -> Item:
+    turns = tuple(Turn("assistant" if at % 2 else "user", (Text(text),)) for at, text in enumerate(texts))
+    return Item(name, Annotation(name, ()), Example(name, turns), facts={"language": "en"})
+
+
+JACKET = conversation("What does the man in the red jacket do at the barn?", "He leads a brown horse out of it.")
+SHORT = conversation("What is it?", "A laptop.")
+SIGN = conversation("What does the sign say?", 'The sign says "Happy Birthday to you".')
+
+
+@pytest.mark.parametrize(
+    ("item", "language", "texts"),
+    [
+        (JACKET, "fr", ["What does the man wearing a red jacket do next to the barn?", "He takes a horse from it."]),
+        (JACKET, "fr", ["¿Qué hace el hombre de la chaqueta roja junto al granero?", "Saca un caballo marrón de él."]),
+        (JACKET, "fr", ["Que fait l'homme à la veste rouge près de la grange ?", "He leads a horse out of the barn."]),
+        (JACKET, "de", ["Que fait l'homme à la veste rouge près de la grange ?", "Il en fait sortir un cheval brun."]),
+        (conversation("What colour is it?", "It is dark red."), "es", ["Which colour has it?", "It's a dark red."]),
+    ],
+)  # fmt: skip
+def test_a_translation_into_another_language_is_refused(item: Item, language: str, texts: list[str]) -> None:
+    ran = step([item], saying(*texts), into=[language], original=False)
+    assert [refusal.reason for refusal in ran.refusals] == ["wrong language"]
+
+
+@pytest.mark.parametrize(
+    ("item", "language", "texts"),
+    [
+        (
+            JACKET,
+            "de",
+            ["Was macht der Mann mit der roten Jacke an der Scheune?", "Er führt ein braunes Pferd heraus."],
+        ),
+        (JACKET, "fr", ["Que fait l'homme à la veste rouge près de la grange ?", "Il en fait sortir un cheval brun."]),
+        (JACKET, "es", ["¿Qué hace el hombre de la chaqueta roja en el granero?", "Saca de él un caballo marrón."]),
+        (SHORT, "de", ["Was ist das?", "Ein Laptop."]),
+        (SHORT, "fr", ["Qu'est-ce ?", "Un laptop."]),
+        (SHORT, "es", ["¿Qué es?", "Un laptop."]),
+        (SIGN, "de", ["Was steht auf dem Schild?", "Auf dem Schild steht „Happy Birthday to you“."]),
+        (SIGN, "fr", ["Que dit le panneau ?", "Le panneau dit « Happy Birthday to you »."]),
+        (SIGN, "es", ["¿Qué pone en el cartel?", "En el cartel pone «Happy Birthday to you»."]),
+    ],
+)
+def test_a_true_translation_is_kept_however_short_and_with_what_it_quotes(
+    item: Item, language: str, texts: list[str]
+) -> None:
+    ran = step([item], saying(*texts), into=[language], original=False)
+    assert [refusal.message for refusal in ran.refusals] == []
+
+
+TRUE = {
+    "de": """Wie viele Hunde sind zu sehen?|Es sind drei Hunde.|Ein roter Bus hält an einer Straßenecke.|Links im Bild.
+    Auf dem Tisch liegen eine Pizza und ein Messer.|Nein, die Katze schläft auf dem Sofa.|Ein Hotelzimmer mit Minibar.
+    Er hält einen Tennisschläger in der linken Hand.|Das Restaurant heißt New York Steakhouse.|Blau und weiß gestreift.
+    Pizza Margherita mit Basilikum und Mozzarella.|Computer, Monitor und Keyboard stehen auf dem Schreibtisch.""",
+    "fr": """Combien de chiens voit-on ?|On voit trois chiens.|Un bus rouge s'arrête au coin de la rue.|À gauche.
+    Sur la table se trouvent une pizza et un couteau.|Non, le chat dort sur le canapé.|Une chambre avec minibar.
+    Il tient une raquette de tennis dans la main gauche.|Le restaurant s'appelle New York Steakhouse.|Rayé bleu.
+    Pizza margherita au basilic et à la mozzarella.|Un ordinateur, un écran et un clavier sur le bureau.""",
+    "es": """¿Cuántos perros se ven?|Se ven tres perros.|Un autobús rojo se detiene en la esquina.|A la izquierda.
+    Sobre la mesa hay una pizza y un cuchillo.|No, el gato duerme en el sofá.|Una habitación con minibar.
+    Sostiene una raqueta de tenis en la mano izquierda.|El restaurante se llama New York Steakhouse.|A rayas azules.
+    Pizza margarita con albahaca y mozzarella.|Un ordenador, un monitor y un teclado en el escritorio.""",
+}
+
+
+@pytest.mark.parametrize("language", TRUE)
+def test_no_sentence_alone_is_taken_for_another_language(language: str) -> None:
+    sentences = [each.strip() for line in TRUE[language].splitlines() for each in line.split("|")]
+    items = [conversation("¿?", name=str(number)) for number in range(len(sentences))]
+    said = iter(sentences)
+    ran = step(items, lambda _: saying(next(said))(ITEM.example or Example("", ())), into=[language], original=False)
+    assert [refusal.message for refusal in ran.refusals] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("fr", "I cannot translate this."), ("de", "I'm sorry, but I can't help with that."),
+     ("de", "Ich kann das leider nicht übersetzen."), ("fr", "Je ne peux pas traduire ce texte."),
+     ("es", "Lo siento, no puedo traducir esto."), ("zh", "我无法翻译这段文字。"),
+     ("ko", "죄송하지만 번역할 수 없습니다."), ("ja", "申し訳ありませんが、翻訳できません。"),
+     ("ar", "لا أستطيع ترجمة هذا النص.")],
+)  # fmt: skip
+def test_who_will_not_translate_has_not_translated(language: str, text: str) -> None:
+    ran = step([conversation("Which is it?", "This one.")], saying(text, text), into=[language], original=False)
+    assert [refusal.reason for refusal in ran.refusals] == ["declines"]
+
+
+def test_people_in_an_image_may_say_that_they_cannot_translate() -> None:
+    before, after = "She says: I cannot translate this letter.", "Sie sagt: Ich kann diesen Brief nicht übersetzen."
+    assert what_was_lost(before, after, language="de") is None
+
+
+def test_what_is_known_of_a_question_in_its_old_words_does_not_follow_its_translation() -> None:
+    item = conversation("Which?\n(A) cat\n(B) dog", "A")
+    item = replace(item, facts={**item.facts, FACT: as_json(Question("Which?", "cat", options=("cat", "dog")))})
+    assert item.example is not None
+    item = replace(item, example=replace(item.example, facts={"options": ["cat", "dog"], "choice": True, "from": "us"}))
+    (german,) = step([item], saying("Was?\n(A) Katze\n(B) Hund", "A"), into=["de"], original=False).items
+    assert question_of(german) is None
+    assert german.example is not None
+    assert german.example.facts.keys() == {"from", "language", "translated_from"}
+
+
+def test_a_run_with_translate_behind_relate_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    relate, translate = {"kind": "relate", "by": "images"}, {"kind": "translate", "into": ["de"]}
+    with pytest.raises(ConfigError, match=r"^stages\.2: translate stands behind relate, .*: put it before relate$"):
+        runs.run(runs.recipe(relate, translate), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    runs.recipe(translate, relate, {**translate, "back": True}).check_order()
 
 
 def test_a_reply_that_is_no_list_of_texts_is_refused() -> None:

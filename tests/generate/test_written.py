@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.generate.drawn import ANNOTATION, ITEM, REFUSAL
+from tests.generate.drawn import ANNOTATION, EXAMPLE, FIELDS, ITEM, REFUSAL
 from triptych.core.errors import DataError
+from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.generate.item import Annotation, Item, Refusal
 from triptych.generate.written import (
     annotation_from_json,
     annotation_to_json,
+    example_from_json,
+    example_to_json,
     item_from_json,
     item_to_json,
     line_of,
@@ -42,6 +46,23 @@ def test_a_refusal_is_read_as_it_was_written(refusal: Refusal) -> None:
 @given(ANNOTATION)
 def test_an_annotation_is_read_as_it_was_written(annotation: Annotation) -> None:
     assert annotation_from_json(json.loads(line_of(annotation_to_json(annotation))), where="here") == annotation
+
+
+@patiently
+@given(EXAMPLE)
+def test_a_conversation_is_read_as_it_was_written(example: Example) -> None:
+    assert example_from_json(json.loads(line_of(example_to_json(example))), where="here") == example
+
+
+@pytest.mark.parametrize("record", FIELDS)
+def test_every_field_of_a_record_is_drawn(record: type) -> None:
+    assert FIELDS[record].keys() == {field.name for field in dataclasses.fields(record)}
+
+
+def test_a_frame_stays_a_frame_of_its_video() -> None:
+    frames = tuple(ImageRef(f"{number}.png", video="walk.mp4") for number in range(2))
+    example = Example("walk", (Turn("user", (*frames, Text("Where does he go?"))),))
+    assert example_from_json(json.loads(line_of(example_to_json(example))), where="here") == example
 
 
 def test_half_a_letter_survives() -> None:

@@ -2,7 +2,8 @@
 
 Not a checker: strict JSON goes through ``json``. Repairs only what has one reading: commas, other quotation marks, line
 ends inside a text, Python's words for true, false and null. Invariant: what was torn is marked, never completed in
-silence: a text without its end is a `TornText`, an object without its end a `TornObject`.
+silence: a text without its end is a `TornText`, an object without its end a `TornObject`. Half a letter, which an
+escape can say and no file can hold, is replaced; two halves are a letter.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from triptych.core.records import Json
+from triptych.infer.responder import writable
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -44,21 +46,33 @@ def values_in(text: str) -> Iterator[Json]:
     while found := re.compile(r"[{\[]").search(text, at):
         at = found.start()
         try:
-            value, at = _STRICT.raw_decode(text, at)
-            yield value
-            continue
+            value, end = _STRICT.raw_decode(text, at)
+            whole, at = _writable(value), end
         except (ValueError, RecursionError):
             pass  # Not strict JSON: read it by the rules of this file.
+        else:
+            yield whole
+            continue
         reader = _Reader(text, at)
         try:
-            yield reader.value(0)
+            yield _writable(reader.value(0))
         except _NoValueError:
             if reader.broken:  # where its last text really ends nobody knows
                 *_, (key, said) = reader.broken.items()
-                yield TornObject({**reader.broken, key: TornText(said) if isinstance(said, str) else said})
+                torn = {**reader.broken, key: TornText(said) if isinstance(said, str) else said}
+                yield _writable(TornObject(torn))
             at += 1
         else:
             at = max(reader.at, at + 1)
+
+
+def _writable(value: Json) -> Json:
+    """Return the value with its words as a file can hold them; what is torn stays torn."""
+    if isinstance(value, dict):
+        return type(value)((writable(key), _writable(said)) for key, said in value.items())
+    if isinstance(value, list):
+        return [_writable(said) for said in value]
+    return type(value)(writable(value)) if isinstance(value, str) else value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Json:

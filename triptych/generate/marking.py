@@ -15,12 +15,15 @@ from dataclasses import replace
 
 from triptych.core.records import Example, Part, Text, Turn
 from triptych.data.transform import tidy
+from triptych.generate.declining import declines
 
 _MARK = re.compile(r"\[\[\s*(\d+)\s*\]\]")
 _NUMBER = re.compile(r"\d+(?:[.,٫٬'\u00a0\u202f]\d+| \d{3}(?!\d))*")
 _DECIMALS = re.compile(r"(.*)[.,٫](\d|\d\d|\d{4,})")
 _NAME = re.compile(r"<[^<>\s][^<>]*>|\b[A-Za-z]*\d*[A-Za-z]*_[\w-]+\b|https?://\S+|\{[a-z_]+\}")
 """What no translation may touch: tags, ids with an underscore, addresses, slots."""
+_QUOTED = re.compile(r"\"[^\"\n]+\"|“[^”\n]+”|„[^“”\n]+[“”]|«[^»\n]+»|»[^«\n]+«|‘[^’\n]+’")
+"""What is written in an image, as on a sign, mostly stays as it is written there."""
 _SCRIPTS: Mapping[str, tuple[str, ...]] = {
     "zh": ("CJK UNIFIED",),
     "ja": ("HIRAGANA", "KATAKANA", "CJK UNIFIED"),
@@ -77,6 +80,8 @@ def what_was_lost(before: str, after: str, *, language: str) -> tuple[str, str] 
     bare_before, bare_after = _bare(before), _bare(after)
     if numbers := _changed(numbers_in(bare_before), numbers_in(bare_after)):
         return "number lost", f"the numbers are not the same: {numbers}"
+    if declines(after) and not declines(before):
+        return "declines", f"it is no translation, it says that there is none: {' '.join(after.split())[:80]!r}"
     letters = [sign for sign in bare_after if sign.isalpha()]
     scripts = _SCRIPTS.get(language)
     if scripts and letters and any(sign.isalpha() for sign in bare_before) and not _written_in(letters, scripts):
@@ -85,6 +90,13 @@ def what_was_lost(before: str, after: str, *, language: str) -> tuple[str, str] 
     if same and len(bare_before.strip()) > _SHORT_CHARACTERS:
         return "not translated", "it is the same text"
     return None
+
+
+def own_words(before: str, after: str) -> str:
+    """Return a translation without marks, names and what it quotes of the original: the words that are its own."""
+    quoted = {said[1:-1].strip() for said in _QUOTED.findall(before)}
+    kept = _QUOTED.sub(lambda said: " " if said[0][1:-1].strip() in quoted else said[0], after)
+    return _bare(kept)
 
 
 def numbers_in(text: str) -> list[str]:

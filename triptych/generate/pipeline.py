@@ -97,8 +97,10 @@ def generate(recipe: Recipe, *, folder: Path, shard: Shard | None = None) -> Out
     Raises:
         RunError: another process works in the folder, it is of another part, an endpoint is down, a stage broke its
             promise.
-        ConfigError, NotFoundError, ModelError, DataError: a stage's source or a teacher cannot be opened.
+        ConfigError, NotFoundError, ModelError, DataError: a stage's source or a teacher cannot be opened, or a stage
+            stands where it can do nothing.
     """
+    recipe.check_order()
     before, worked = look_before(folder), partial(has_worked, folder)
     with only_one(folder / LOCK), left_as(before, OWN_FILES, worked=worked), logged(folder / LOG):
         claim(folder, shard)

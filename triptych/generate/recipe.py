@@ -46,6 +46,10 @@ NO_MATTER = {"concurrency", "attempts", "timeout_s", "requests_per_minute", "pri
 """Keys of a teacher that change no reply."""
 
 
+READING = 2
+"""Of how replies are read, for all stages. With another one, what was made of kept replies is made anew of the same."""
+
+
 class EndpointTeacher(EndpointSettings):
     """A teacher behind an address."""
 
@@ -219,6 +223,18 @@ class Recipe(Settings):
                 raise ValueError(f"stages.{number}: {plan.kind} writes {path}, where a run keeps its own: give another")
             written.add(path)
 
+    def check_order(self) -> None:
+        """See that every step can do its work where it stands. Not part of reading: the report of a run is no start.
+
+        Raises:
+            ConfigError: one cannot; the message says why.
+        """
+        kinds = [plan.kind for plan in self.stages]
+        for number, plan in enumerate(self.stages):
+            check = plan.stage.misplaced
+            if check is not None and (why := check(plan.settings, kinds[:number])):
+                raise ConfigError(f"stages.{number}: {why}")
+
     def label(self, number: int) -> str:
         """Return what a step is called in files and messages: ``03-parse``, counted from 1."""
         return f"{number + 1:02d}-{self.stages[number].kind.rpartition('.')[2]}"
@@ -260,7 +276,7 @@ def identity(recipe: Recipe, number: int, *, shard: str = "") -> str:
     plan = recipe.stages[number]
     said: list[Json] = [plan.as_json(), recipe.salt(number), shard if number == 0 else ""]
     if plan.teacher is not None:
-        said.append(lasting(recipe.teachers[plan.teacher]))
+        said += [lasting(recipe.teachers[plan.teacher]), READING]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

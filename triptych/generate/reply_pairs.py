@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from triptych.core.records import Json
+from triptych.generate import options
 from triptych.generate.loose_json import TornObject, TornText, values_in
 from triptych.infer.responder import writable
 
@@ -47,6 +48,8 @@ class Pair:
     """Number of the conversation in the reply that it belongs to."""
     extra: Mapping[str, Json] = field(default_factory=dict)
     """What else was said of it, or of its conversation."""
+    options: tuple[str, ...] = ()
+    """What there is to choose from, where that is not in the question's words but beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class _Search:
             if _has_pair(value) or (isinstance(value, TornObject) and _text_of(value, QUESTION_KEYS) is not None):
                 self._take(value, around)
                 return
-            said = {key: each for key, each in value.items() if _is_plain(each)}
+            said = {key: each for key, each in value.items() if _is_plain(each) or options.is_key(key)}
             found = len(self.pairs) + len(self.torn)
             for each in value.values():
                 self.look(each, {**around, **said})
@@ -112,9 +115,11 @@ class _Search:
     def _take(self, value: Mapping[str, Json], around: Mapping[str, Json]) -> None:
         question, answer = _text_of(value, QUESTION_KEYS), _text_of(value, ANSWER_KEYS)
         used = {_key_of(value, QUESTION_KEYS), _key_of(value, ANSWER_KEYS)}
-        own = {key: each for key, each in value.items() if key not in used and _is_plain(each)}
-        pair = Pair((question or "").strip(), (answer or "").strip(), self._group, {**around, **own})
-        torn = isinstance(question, TornText) or isinstance(answer, TornText)
+        rest = {key: each for key, each in value.items() if key not in used}
+        extra = {**around, **{key: each for key, each in rest.items() if _is_plain(each)}}
+        given = options.options_of({**around, **rest})
+        pair = Pair((question or "").strip(), (answer or "").strip(), self._group, extra, given or ())
+        torn = isinstance(question, TornText) or isinstance(answer, TornText) or given is None
         (self.torn if torn or not (pair.question and pair.answer) else self.pairs).append(pair)
 
     def _take_messages(self, messages: Sequence[tuple[str, str]], around: Mapping[str, Json]) -> None:

@@ -58,6 +58,9 @@ Whole = Callable[[Iterable[Item], Any, int], Iterator[Made]]
 Write = Callable[[Iterable[Item], Any, Path], Iterator[Made]]
 """(items, settings, folder of the run) -> items and refusals. A relative path in its settings is within the folder."""
 
+Misplaced = Callable[[Any, Sequence[str]], str]
+"""(settings, kinds of the steps before it) -> why it cannot stand behind them; empty: it can."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -75,6 +78,8 @@ class Stage:
     take: Take | None = None
     whole: Whole | None = None
     write: Write | None = None
+    misplaced: Misplaced | None = None
+    """Told before a run begins, where a step can do nothing of use behind others."""
     samples: tuple[Mapping[str, Json], ...] = ({},)
     """Settings that the tests in ``tests/every`` try it with, on drawn items."""
 

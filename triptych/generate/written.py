@@ -107,7 +107,8 @@ def part_to_json(part: Part) -> Json:
             return text
         case ImageRef():
             pairs = {"size": part.size, "box": part.box, "resize": part.resize}
-            return {"image": part.source, **{key: list(value) for key, value in pairs.items() if value is not None}}
+            kept: dict[str, Json] = {key: list(value) for key, value in pairs.items() if value is not None}
+            return {"image": part.source, **kept, **_said(video=part.video)}
         case VideoRef():
             return {"video": part.source}
 
@@ -219,13 +220,14 @@ def _example(row: Any) -> Example:
 def _part(row: Any) -> Part:
     if isinstance(row, str):
         return Text(row)
-    if "video" in row:
+    if "image" not in row:
         return VideoRef(row["video"])
     return ImageRef(
         row["image"],
         size=_numbers(row.get("size")),
         box=_numbers(row.get("box")),
         resize=_numbers(row.get("resize")),
+        video=row.get("video", ""),
     )
 
 

@@ -100,12 +100,6 @@ class _Written:
         self._check(example)
         images: dict[str, bytes] = {}
         entries = [(each.id, self._entry(each, images)) for each in (*example.demonstrations, example)]
-        own = entries[-1][1]["image_ids"]
-        if example.demonstrations and own and all(entry["image_ids"] == own for _, entry in entries):
-            raise bad(
-                "its demonstrations show the row's own images alone, which this layout reads as earlier turns. Write "
-                "messages instead."
-            )
         digests = self._digests(entries)
         for name, content in images.items():
             if name not in self._there:

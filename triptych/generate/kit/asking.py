@@ -23,6 +23,7 @@ from triptych.data.text.wording import words_in
 from triptych.generate.item import Item, Refusal
 from triptych.generate.kit.describing import describe_all
 from triptych.generate.loose_json import TornObject, values_in
+from triptych.generate.options import meant, options_of
 from triptych.generate.prompts import Prompt, Value, fill, known, load
 from triptych.generate.question import Layout, Question, Swap, with_question
 from triptych.generate.reply_pairs import read_pairs
@@ -31,7 +32,6 @@ from triptych.infer.responder import Failed
 
 MOST_DIGITS = 10
 """A number of an image with more is none."""
-_LETTERED = re.compile(r"\(?([A-H])[).:]\s*(.+?)(?=\s*[,;]?\s*\(?[B-H][).:]\s|$)")
 
 
 class Asking(TeacherSettings):
@@ -170,15 +170,15 @@ def question_from(pair: Mapping[str, Json], *, count: int, skill: str) -> Questi
     text, answer = _text(pair.get("question")), _text(pair.get("answer"))
     if not text or not answer:
         return "no question" if not text else "no answer"
-    options = _options(pair.get("options"))
+    options = options_of(pair)
+    if options is None:
+        return "options cannot be read"
     if options:
-        lettered = re.fullmatch(r"\(?([A-Z])[).]?(?:\s+.*)?", answer, re.DOTALL)
-        if answer not in options and lettered and ord(lettered[1]) - ord("A") < len(options):
-            answer = options[ord(lettered[1]) - ord("A")]
-        if answer not in options:
+        if (at := meant(answer, options)) is None:
             return "answer is no option"
-        if len(set(options)) < len(options) or len(options) < 2:
+        if len(set(options)) < len(options):
             return "options repeat"
+        answer = options[at]
     needs = _needs(pair.get("images"), f"{text}\n{answer}", count)
     told: Swap = "changes" if pair.get("order_matters") is True else "unknown"
     pair_of = (needs[0], needs[1]) if len(needs) > 1 else None
@@ -201,15 +201,6 @@ def _records(value: Json) -> list[dict[str, Json]]:
             return [value]
         return [record for inner in value.values() for record in _records(inner)]
     return [record for inner in value for record in _records(inner)] if isinstance(value, list) else []
-
-
-def _options(said: Json) -> tuple[str, ...]:
-    if isinstance(said, dict):
-        said = list(said.values())
-    if isinstance(said, str):
-        said = [option for _, option in _LETTERED.findall(said)]
-    options = [_text(each) for each in said] if isinstance(said, list) else []
-    return tuple(re.sub(r"^\(?[A-H][).:]\s+", "", option) for option in options if option)
 
 
 def _needs(said: Json, text: str, count: int) -> tuple[int, ...]:

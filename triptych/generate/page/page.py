@@ -29,6 +29,7 @@ from triptych.generate.pipeline import written_by
 from triptych.generate.recipe import RECIPE
 from triptych.generate.running.files import Note
 from triptych.generate.running.shards import part_in
+from triptych.infer.responder import writable
 
 REPORT = "report.html"
 LOG = "log.txt"
@@ -121,11 +122,11 @@ def report_after(folder: Path) -> None:
 
 
 def render_report(found: Found) -> str:
-    """Return the page."""
+    """Return the page; half a letter, as an annotation's escape may say one, is replaced: no file can hold it."""
     spend = _spend(found.folder)
     kept = found.kept
     pairs = found.notes[-1].pairs
-    return _template().render(
+    page = _template().render(
         run=found,
         state=state_of(found),
         pairs=pairs,
@@ -151,6 +152,7 @@ def render_report(found: Found) -> str:
         package="" if is_able() else PACKAGE,
         recipe=(found.folder / RECIPE).read_text(encoding="utf-8"),
     )
+    return writable(page)
 
 
 def state_of(found: Found) -> str:

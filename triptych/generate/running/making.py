@@ -28,6 +28,7 @@ from triptych.generate.running.files import Placed, item_line, short_id
 from triptych.generate.running.replies import NoReply, ReplyStore
 from triptych.generate.running.teachers import Teacher
 from triptych.generate.stage import Begin, Made, Request, Stage
+from triptych.generate.thinking import spoken
 from triptych.infer.responder import Failed
 
 SHOW_EVERY = 50
@@ -270,7 +271,10 @@ def _entry(work: Work, requests: Sequence[Request], taken: Sequence[Reply], teac
 def _said(item: Item, request: Request, found: Reply | NoReply | None) -> Answer | Failed:
     name = f"{item.id}/{request.name}"
     if isinstance(found, Reply):
-        return Answer(name, found.text, tokens_in=found.tokens_in, tokens_out=found.tokens_out, cut=found.cut)
+        # On disk the reply is as it came; here alone every stage gets it, so that no draft of it is read anywhere.
+        if (said := spoken(found.text)) is None:
+            return Failed(name, "it thought, and nothing was said behind that: raise max_tokens")
+        return Answer(name, said, tokens_in=found.tokens_in, tokens_out=found.tokens_out, cut=found.cut)
     return Failed(name, found.reason if found is not None else "nobody answered; run again")
 
 

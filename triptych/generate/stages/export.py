@@ -133,7 +133,8 @@ def _cropped(part: Part) -> tuple[Part, ...]:
         return (part,)
     file = io.BytesIO()
     load_image(part).save(file, format="PNG")
-    return (ImageRef(keep_bytes(file.getvalue(), f"{PurePosixPath(name_of(part.source)).stem}.png")),)
+    kept = keep_bytes(file.getvalue(), f"{PurePosixPath(name_of(part.source)).stem}.png")
+    return (ImageRef(kept, video=part.video),)
 
 
 STAGE = Stage(

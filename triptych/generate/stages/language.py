@@ -104,9 +104,15 @@ def _script(character: str) -> str:
 
 
 @cache
-def _identifier() -> LanguageIdentifier:
+def look_for_identifier() -> None:
+    """See that languages can be told. Raises NotFoundError: py3langid is not installed."""
     if find_spec("py3langid") is None:
-        raise NotFoundError("the stage language needs py3langid; run: pip install py3langid")
+        raise NotFoundError("to tell the language of a text needs py3langid; run: pip install py3langid")
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    look_for_identifier()
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -3,7 +3,7 @@
 Not a judge of what they say (``filter``, ``verify``). Structured replies are JSON; others are read by tolerant rules,
 as JSON or as labelled lines. Where no pair is found, the teacher is asked once to lay its words out anew. A pair that
 lacks a part is refused, never completed. A mark ``<image 2>`` in a question becomes that image at that place;
-images that no mark names stand in front.
+images that no mark names stand in front. Options that the reply gives beside a question are laid out below it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from random import Random
 from typing import Literal
 
 from triptych.core.records import Answer, Example, ImageRef, Json, Part, Text, Turn, VideoRef
+from triptych.data.text.references import LETTERS
 from triptych.data.transform import tidy
 from triptych.generate.item import Item, Refusal
+from triptych.generate.kit.verdicts import chosen
+from triptych.generate.options import lettered, meant, stand_in
 from triptych.generate.prompts import fill, load
+from triptych.generate.question import FACT, Question, as_json, options_block
 from triptych.generate.reply_pairs import Found, Pair, read_pairs
 from triptych.generate.stage import Made, Request, Stage, TeacherSettings
 from triptych.infer.responder import Failed
@@ -76,7 +80,7 @@ def take(item: Item, settings: Parse, replies: Sequence[Answer | Failed]) -> Seq
     for number, pair in enumerate(found.torn, start=len(groups)):
         said = (pair.question or pair.answer)[:_SHOWN]
         own = _own(item, number, repaired=repaired)
-        made.append(Refusal(own, "torn pair", f"{own.id}: a part is missing of the pair that begins {said!r}."))
+        made.append(Refusal(own, "torn pair", f"{own.id}: a part is torn or missing of the pair that begins {said!r}."))
     return made
 
 
@@ -102,6 +106,11 @@ def _own(item: Item, number: int, *, repaired: bool) -> Item:
 
 
 def _item(own: Item, parent: Item, pairs: Sequence[Pair], settings: Parse) -> Made:
+    for pair in pairs:
+        if why := _wrong_choice(pair):
+            return Refusal(own, why, f"{own.id}: {pair.answer[:_SHOWN]!r} to the options {list(pair.options)}.")
+    choice = _choice(pairs[0]) if len(pairs) == 1 else None
+    pairs = [_laid_out(pair) for pair in pairs]
     media = [view.media for view in own.annotation.views]
     there = {*map(str, range(1, len(media) + 1))}
     marks = [mark for pair in pairs for mark in MARK.findall(pair.question)]
@@ -119,6 +128,10 @@ def _item(own: Item, parent: Item, pairs: Sequence[Pair], settings: Parse) -> Ma
     }
     if extra := {key: value for pair in pairs for key, value in pair.extra.items()}:
         facts["extra"] = extra
+    own_facts: dict[str, Json] = {**own.facts, "language": settings.language}
+    if choice is not None:
+        facts |= {"options": list(choice.options), "choice": True, "chance": 1 / len(choice.options)}
+        own_facts[FACT] = as_json(replace(choice, skill=str(skills[0]) if isinstance(skills, list) and skills else ""))
     example = Example(
         id=own.id,
         turns=tuple(_turns(pairs, media, settings)),
@@ -126,7 +139,42 @@ def _item(own: Item, parent: Item, pairs: Sequence[Pair], settings: Parse) -> Ma
         skills=tuple(map(str, skills)) if isinstance(skills, list) else (),
         facts=facts,
     )
-    return replace(own, example=example, reply="", facts={**own.facts, "language": settings.language})
+    return replace(own, example=example, reply="", facts=own_facts)
+
+
+def _wrong_choice(pair: Pair) -> str:
+    """Return why the answer does not go with the options beside the question; empty: it does, or there are none."""
+    options = pair.options
+    if len(set(map(str.casefold, options))) < len(options):
+        return "options repeat"
+    if not options or meant(pair.answer, options) is not None:
+        return ""
+    at, words = lettered(pair.answer, options)
+    named = chosen(pair.answer, options) if at is None else at
+    # "A. a dog" where the dog is B: nobody knows which is right.
+    return "answer is no option" if named is None or meant(words, options) not in (None, named) else ""
+
+
+def _laid_out(pair: Pair) -> Pair:
+    """Return the pair with its options below the question, and an answer that says letters as they stand there."""
+    if not pair.options or stand_in(pair.question, pair.options):
+        return pair
+    question, at = pair.question + options_block(pair.options), meant(pair.answer, pair.options)
+    if at is None:  # a sentence of its own
+        return replace(pair, question=question)
+    letter, option = LETTERS[at], pair.options[at]
+    by, words = lettered(pair.answer, pair.options)
+    answer = option if by != at else f"({letter}) {option}" if words else letter
+    return replace(pair, question=question, answer=answer)
+
+
+def _choice(pair: Pair) -> Question | None:
+    """Return the pair as a question of multiple choice whose options may change places; None: it is none, or not so."""
+    at = meant(pair.answer, pair.options) if pair.options else None
+    if at is None or stand_in(pair.question, pair.options) or any(map(MARK.search, pair.options)):
+        return None
+    words = MARK.sub(lambda mark: f"image {mark[1]}", pair.question)
+    return Question(words, pair.options[at], options=pair.options, kind="written")
 
 
 def _turns(pairs: Sequence[Pair], media: Sequence[ImageRef | VideoRef], settings: Parse) -> Iterator[Turn]:

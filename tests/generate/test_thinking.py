@@ -1,0 +1,132 @@
+"""A reasoning model's thinking: none of its drafts is read, in whatever stage; without an end there is no reply."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.generate.driving import asked, draw_all, run
+from tests.generate.runs import refused, rows
+from tests.generate.test_syphus import source_of
+from triptych.core.config import parse_config
+from triptych.core.records import Example
+from triptych.generate import recipe
+from triptych.generate.pipeline import Outcome, generate
+from triptych.generate.recipe import Recipe
+from triptych.generate.thinking import spoken
+
+DRAFT = '{"pairs": [{"question": "How many horses are there?", "answer": "There are five horses."}]}'
+FINAL = '{"pairs": [{"question": "How many horses are seen?", "answer": "There is one horse."}]}'
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("<think>one</think>two", "two"),
+        ("<think>one</think>\n\n  two \n", "two \n"),
+        ("one</think>two", "two"),
+        ("<think>one</think>draft<think>no</think>two", "two"),
+        ("[THINK]one[/THINK]two", "two"),
+        ("◁think▷one◁/think▷two", "two"),
+        ("<Thinking>one</Thinking>two", "two"),
+        ("<|channel|>analysis<|message|>one<|end|><|start|>assistant<|channel|>final<|message|>two", "two"),
+        ("<think>one", None),
+        ("<think>one</think>two<think>no", None),
+        ("<think>one</think> \n", None),
+        ("I think that <b>one</b> is two ", "I think that <b>one</b> is two "),
+        ("", ""),
+    ],
+)
+def test_only_what_stands_behind_the_last_thinking_was_said(reply: str, said: str | None) -> None:
+    assert spoken(reply) == said
+
+
+def thinking(question: Example) -> str:
+    """Think of a draft, behind an endpoint that leaves it in the reply."""
+    return f"<think>A draft: {DRAFT} No, that is wrong.</think>\n{FINAL}"
+
+
+def endless(question: Example) -> str:
+    return f"<think>A draft: {DRAFT} No, that is"
+
+
+def in_lines(question: Example) -> str:
+    return "Q: Where is the barn?\nA: On the moon. Hmm, no.\n</think>\nQ: What does he ride?\nA: He rides a horse."
+
+
+def judging(question: Example) -> str:
+    return '<think>Perhaps "score": 1, or not.</think>{"score": 5, "reason": "good"}'
+
+
+def translating(question: Example) -> str:
+    count = len(json.loads(asked(question).splitlines()[-1])["texts"])
+    draft, final = (json.dumps({"texts": [words] * count}) for words in ("第一稿", "最后一稿"))
+    return f"<think>{draft} would be poor.</think>{final}"
+
+
+def _generate(folder: Path, teacher: str, *steps: dict[str, Any]) -> Outcome:
+    tree = {"name": "t", "teachers": {"writer": {"model": f"canned:{__name__}.{teacher}"}}, "stages": [*steps]}
+    return generate(parse_config(json.dumps(tree), model=Recipe, file="test"), folder=folder / "run")
+
+
+def _asked(folder: Path) -> list[dict[str, Any]]:
+    source = source_of("la", folder) + "&limit=1"
+    draw_all(run([{"kind": "annotate", "source": source}], folder).items)
+    return [{"kind": "annotate", "source": source}, {"kind": "ask", "prompt": "la_conversation"}, {"kind": "parse"}]
+
+
+def _words(outcome: Outcome) -> list[str]:
+    items = rows(outcome.folder / "stages" / f"{outcome.stages[-1].label}.jsonl")
+    return [part for item in items for turn in item["example"]["turns"] for part in turn[1:] if isinstance(part, str)]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "words"),
+    [
+        ("thinking", ["How many horses are seen?", "There is one horse."]),
+        ("in_lines", ["What does he ride?", "He rides a horse."]),
+    ],
+)
+def test_no_draft_becomes_a_pair_and_the_reply_on_disk_is_whole(teacher: str, words: list[str], tmp_path: Path) -> None:
+    assert _words(_generate(tmp_path, teacher, *_asked(tmp_path))) == words
+    kept = [row for row in rows(tmp_path / "run" / "replies" / "writer.jsonl") if "key" in row]
+    assert all("</think>" in row["reply"] for row in kept)
+    again = _generate(tmp_path, teacher, *_asked(tmp_path)[:2], {"kind": "parse", "images": "numbered"})
+    assert _words(again)[1:] == [f"\n{words[0]}", words[1]]  # from the kept reply
+
+
+def test_what_an_earlier_version_made_of_kept_replies_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(recipe, "READING", 1)
+        _generate(tmp_path, "thinking", *_asked(tmp_path))
+    for _ in range(2):
+        _generate(tmp_path, "thinking", *_asked(tmp_path))
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert (log.count("02-ask: its settings changed"), log.count("02-ask: kept")) == (1, 1)
+    assert log.count("new replies") == 1
+
+
+def test_thinking_without_an_end_is_no_reply_and_is_counted(tmp_path: Path) -> None:
+    outcome = _generate(tmp_path, "endless", *_asked(tmp_path))
+    assert outcome.stages[1].refused == {"no reply": 1}
+    assert outcome.stages[1].failed == 0  # asking again would end the same
+    assert "raise max_tokens" in refused(outcome)[0]["message"]
+
+
+def test_a_judge_is_heard_behind_its_thinking(tmp_path: Path) -> None:
+    steps = ({"kind": "from_truth", "per_item": 1}, {"kind": "judged", "teacher": "writer", "sees": False})
+    outcome = _generate(tmp_path, "judging", {"kind": "annotate", "source": f"albums:{tmp_path}/a#count=1"}, *steps)
+    assert (outcome.stages[-1].items_out, dict(outcome.stages[-1].refused)) == (1, {})
+
+
+def test_a_draft_of_a_translation_is_none(tmp_path: Path) -> None:
+    row = {"id": "a", "messages": [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "This."}]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    source = {"kind": "annotate", "source": f"examples:messages:{tmp_path}/rows.jsonl"}
+    outcome = _generate(tmp_path, "translating", source, {"kind": "translate", "into": ["zh"], "original": False})
+    assert _words(outcome) == ["最后一稿"] * 2
