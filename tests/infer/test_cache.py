@@ -30,11 +30,11 @@ def test_a_reply_is_there_for_the_next_run_and_under_another_name(question: Exam
     cache = AnswerCache(tmp_path / "c", "f")
     name = key(question)
     assert cache.get(name, name="q") is None
-    cache.put(name, Answer("q", "the first\nof both", tokens_in=7, tokens_out=3))
+    cache.put(name, Answer("q", "the first\nof both", tokens_in=7, tokens_out=3, cut=True))
     later = AnswerCache(tmp_path / "c", "f")
     again = replace(question, id="other", facts={}, skills=("s",), origin="elsewhere")
     found = later.get(key(again), name="other")
-    assert found == Answer("other", "the first\nof both", tokens_in=7, tokens_out=3)
+    assert found == Answer("other", "the first\nof both", tokens_in=7, tokens_out=3, cut=True)
 
 
 def test_the_key_follows_pixels_words_order_responder_and_length(question: Example, tmp_path: Path) -> None:

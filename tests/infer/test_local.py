@@ -91,6 +91,7 @@ def test_answers_are_those_of_transformers_own_generate(responder: LocalResponde
         assert isinstance(answer, Answer)
         assert answer.text == expected
         assert answer.tokens_in == len(encoded.ids)
+        assert answer.cut == (model.tokenizer.eos_token_id not in generated[0, len(encoded.ids) :])
 
 
 def test_every_question_is_answered_once_whatever_the_batches(pictures: list[ImageRef]) -> None:

@@ -99,7 +99,7 @@ class AnswerCache:
         """Keep a reply."""
         if key not in self._known:
             self._known[key] = answer
-            record: dict[str, Json] = {"key": key, "reply": answer.text}
+            record: dict[str, Json] = {"key": key, "reply": answer.text, **({"cut": True} if answer.cut else {})}
             append_json_line(self._own, record | {"tokens_in": answer.tokens_in, "tokens_out": answer.tokens_out})
 
 
@@ -115,7 +115,7 @@ def _answer(record: dict[str, Json], where: str) -> Answer:
     if not isinstance(key, str) or not isinstance(text, str) or not all(isinstance(count, int) for count in counts):
         raise DataError(f"{where} is no kept reply. Delete the file: its replies are asked for again.")
     tokens_in, tokens_out = (int(str(count)) for count in counts)
-    return Answer("", text, tokens_in=tokens_in, tokens_out=tokens_out)
+    return Answer("", text, tokens_in=tokens_in, tokens_out=tokens_out, cut=record.get("cut") is True)
 
 
 def _rows(demonstrations: Json) -> list[dict[str, Json]]:

@@ -103,7 +103,7 @@ class _CannedLines:
     def read(cls, path: Path) -> _CannedLines:
         by_id: dict[str, str] = {}
         by_words: list[tuple[str, str]] = []
-        for number, record in enumerate(read_json_lines(path), start=1):
+        for number, record in enumerate(read_json_lines(path, ours=False), start=1):
             match record:
                 case {"id": str(name), "reply": str(reply), **rest} if not rest:
                     by_id.setdefault(name, reply)

@@ -152,7 +152,8 @@ class LocalResponder:
                 yield from self._answer_batch([alone(each) for each in prompts[start : start + part]], max_tokens)
             return
         for prompt, ids in zip(prompts, replies, strict=True):
-            yield Answer(prompt.id, self._words(ids), tokens_in=len(prompt.ids), tokens_out=len(ids))
+            cut = len(ids) >= max_tokens and ids[-1] not in self._stops
+            yield Answer(prompt.id, self._words(ids), tokens_in=len(prompt.ids), tokens_out=len(ids), cut=cut)
 
     def _words(self, ids: Sequence[int]) -> str:
         return parse_reply(ids, self.model.template, tokenizer=self.model.tokenizer)
