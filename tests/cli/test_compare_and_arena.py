@@ -50,6 +50,18 @@ def test_rescore_tells_what_changed(runs: Path, triptych_here: Triptych) -> None
     assert "as it was" in triptych_here(runs, "rescore", "wrong").stdout
 
 
+def test_rescore_of_a_killed_run_tells_what_is_missing_and_exits_with_1(runs: Path, triptych_here: Triptych) -> None:
+    folder = next(path.parent for path in sorted(runs.rglob("answers.jsonl")))
+    lines = (folder / "answers.jsonl").read_text().splitlines(keepends=True)
+    (folder / "answers.jsonl").write_text("".join(lines[:5]))
+    for name in ("items.jsonl", "result.json"):
+        (folder / name).unlink()
+    told = triptych_here(runs, "rescore", str(folder), "--benchmark", "storyboard")
+    assert told.returncode == 1
+    assert f"{len(lines) - 5} of {len(lines)} not asked, so this is no result" in told.stdout
+    assert not (folder / "result.json").exists()
+
+
 def test_report_prints_tables_and_writes_a_page(runs: Path, triptych_here: Triptych) -> None:
     assert "| storyboard all | model | 100.0 |" in triptych_here(runs, "report", "right", "--format", "md").stdout
     assert triptych_here(runs, "report", "right", "--format", "csv").stdout.startswith("benchmark,part,condition,")

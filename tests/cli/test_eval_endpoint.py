@@ -200,3 +200,21 @@ def test_a_result_that_is_replaced_by_a_blind_one_or_by_fewer_questions_is_told(
         assert "here: its result was of 12 questions and is now of 4. Replies are kept" in fewer.stderr
         blind = triptych_here(board, *asked, "--blind")
         assert "here: its result, of m, becomes that of m, blind; --out DIR keeps both." in blind.stderr
+
+
+def test_the_most_tokens_of_a_verdict_are_the_users(tmp_path: Path, triptych_here: Triptych) -> None:
+    """A judge that thinks first needs more than the benchmark gives; with as few it is not asked again."""
+
+    def judges(request: dict[str, Any], before: int) -> Said:
+        return completion("7" if request["max_tokens"] < 77 else "0.5")
+
+    with serving(says_red) as endpoint, serving(judges) as judge:
+        asked = ["mm_vet", "--data", str(ROOT / "tests" / "samples" / "mm_vet"), "--judge", str(judge.address)]
+        short = triptych_here(tmp_path, "eval", str(endpoint.address), *asked)
+        more = triptych_here(tmp_path, "eval", str(endpoint.address), *asked, "judge.max_tokens=77")
+        again = triptych_here(tmp_path, "eval", str(endpoint.address), *asked, "judge.max_tokens=77")
+    assert (short.returncode, more.returncode, again.returncode) == (1, 0, 0)
+    assert "2 of 2 questions have no score: 2 no verdict of the judge; items.jsonl says why." in short.stderr
+    assert [request["max_tokens"] for request in judge.requests[-2:]] == [77, 77]
+    assert len(judge.requests) == 4
+    assert more.stdout == again.stdout

@@ -122,6 +122,16 @@ def test_a_line_that_is_no_json_is_named_by_file_and_line(tmp_path: Path) -> Non
         next(lines)
 
 
+def test_a_persons_file_may_end_without_a_newline_and_loses_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    path.write_text('{"a": 1}\n{"b": 2}')
+    assert list(read_json_lines(path, ours=False)) == [{"a": 1}, {"b": 2}]
+    assert list(read_json_lines(path)) == [{"a": 1}]
+    path.write_text('{"a": 1}\n{"b": ')
+    with pytest.raises(DataError, match=r"votes\.jsonl: line 2: not JSON"):
+        list(read_json_lines(path, ours=False))
+
+
 def test_a_line_that_is_no_object_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     path.write_text("[1, 2]\n")

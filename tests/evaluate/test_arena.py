@@ -272,3 +272,14 @@ def test_json_holds_ratings_duels_and_the_judge(answers: list[Path], tmp_path: P
     assert [rating["name"] for rating in said["ratings"]] == ["good", "bad"]
     assert said["duels"][0].keys() >= {"wins", "ties", "losses", "rate", "low", "high", "p", "p_holm"}
     assert said["judge"]["consistent"] == 1.0
+
+
+def test_files_of_people_lose_no_last_line_without_a_newline(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        rows = [json.dumps({"id": number, "reply": name}) for number in range(3)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    votes = [json.dumps({"id": number, "a": "one", "b": "two", "winner": "a"}) for number in range(3)]
+    (tmp_path / "votes.jsonl").write_text("\n".join(votes))
+    found = read_contestants([tmp_path / "one.jsonl", tmp_path / "two.jsonl"])
+    assert [len(contestant.replies) for contestant in found] == [3, 3]
+    assert len(read_votes(tmp_path / "votes.jsonl", ["one", "two"])) == 3

@@ -87,6 +87,17 @@ def test_a_choice_of_nothing_or_of_two_things_is_unanswered(reply: str) -> None:
     assert choose(OPTIONS, reply).option is None
 
 
+LISTED = "A. Image 1\nB. Image 2\nC. Image 3"
+BESIDE = [f"B\n\n{LISTED}", f"{LISTED}\n\nB", f"{LISTED}\n(B)", f"B. Image 2\n{LISTED}", "(A) Image 1 (B) Image 2\nB"]
+NO_CHOICE = [LISTED, f"{LISTED}\n{LISTED}", "B\nA\nB", f"A\n\n{LISTED}\n\nB", "A\nB\nC"]
+
+
+def test_a_letter_beside_the_list_of_options_chooses_and_the_list_alone_does_not() -> None:
+    images = ("Image 1", "Image 2", "Image 3")
+    assert [choose(images, reply).option for reply in BESIDE] == [1] * len(BESIDE)
+    assert [choose(images, reply).option for reply in NO_CHOICE] == [None] * len(NO_CHOICE)
+
+
 RULES = [
     # marked: what programs are meant to read, the last one
     (PETS, "\\boxed{B}", 1, "marked"),

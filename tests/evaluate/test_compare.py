@@ -14,10 +14,13 @@ from triptych.core.plugins import find
 from triptych.core.records import Example, Json, Text, Turn
 from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
+from triptych.evaluate.page.report import report_table, write_report
+from triptych.evaluate.reading.judge import Judge
 from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
 from triptych.evaluate.saved.compare import compare_folders, comparisons_to_json, lines_of
+from triptych.evaluate.saved.rescore import rescore_run
 from triptych.infer.canned import CannedResponder
 
 
@@ -287,3 +290,47 @@ def test_a_condition_that_nobody_has_is_named(measure: Callable[..., Path]) -> N
     run = measure("a", wrong)
     with pytest.raises(NotFoundError, match=r"no results of the condition blimd\. There are: tuned\."):
         compare_folders(run, run, condition="blimd")
+
+
+def test_marked_items_lose_no_last_line_without_a_newline(tmp_path: Path) -> None:
+    for name, score in (("a", 1), ("b", 0)):
+        rows = [json.dumps({"id": number, "score": score}) for number in range(8)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    (row,) = compare_folders(tmp_path / "a.jsonl", tmp_path / "b.jsonl").rows
+    assert (row.paired.n, row.judge) == (8, "")
+
+
+def judged_by(name: str) -> tuple[Benchmark, CannedResponder | None]:
+    """Storyboard with a judge of this name, who gives everything half; without a name, with its rule."""
+
+    def ask(question: Example, reply: str) -> Example:
+        return Example("", (Turn("user", (Text(f"mark {reply}"),)),))
+
+    judge = Judge(ask=ask, read=lambda question, verdict: {"score": float(verdict)}, published="somebody")
+    return replace(BENCHMARK, judge=judge), CannedResponder(lambda _: "0.5", name) if name else None
+
+
+def test_marks_of_different_judges_and_of_a_rule_are_not_compared(board: Path, tmp_path: Path) -> None:
+    evals = tmp_path / "run" / "evals"
+    for name in ("strict", "mild", ""):
+        benchmark, judge = judged_by(name)
+        folder = evals / (name or "rule")
+        evaluate(benchmark, board, CannedResponder(lambda _: "the red", "r"), folder=folder, judge=judge)
+    with pytest.raises(DataError, match=r"not marked alike: .* \(model\) by strict, .*mild \(model\) by mild\."):
+        compare_folders(evals / "strict", evals / "mild", common=True)
+    with pytest.raises(DataError, match=r"by strict, .* by a rule\. Evaluate both with the same --judge"):
+        compare_folders(evals / "strict", evals / "rule")
+    found = compare_folders(evals / "strict", evals / "strict")
+    assert lines_of(found)[0].endswith("score: mean over questions, judged by strict")
+    assert json.loads(json.dumps(comparisons_to_json(found)))["comparisons"][0]["judge"] == "strict"
+    items = map(json.loads, (evals / "rule" / "items.jsonl").read_text().splitlines())
+    known = {row["id"]: row["score"] for row in items}
+    people = "".join(json.dumps({"id": name, "correct": score}) + "\n" for name, score in known.items())
+    (tmp_path / "people.jsonl").write_text(people)  # who marked these is not known
+    assert compare_folders(evals / "strict", tmp_path / "people.jsonl").rows[0].judge == "strict"
+    assert "- strict all model: judged by strict\n" in report_table(tmp_path / "run", "md")
+    assert "Marked by a judge: model strict." in write_report(tmp_path / "run").read_text()
+    for name in ("result.json", "items.jsonl"):  # killed while the judge was asked
+        (evals / "strict" / name).unlink()
+    with pytest.raises(DataError, match="a judge marks these replies, and no result tells which"):
+        rescore_run(evals / "strict", benchmark="storyboard")

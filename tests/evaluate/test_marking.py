@@ -154,6 +154,14 @@ def test_a_key_of_letters_or_of_a_few_words_is_enough_for_any_benchmark(tmp_path
         marked(tmp_path, {"1": "x"}, {str(number): f"answer {number}" for number in range(9)}, "vqav2")
 
 
+def test_answers_of_a_key_that_differ_in_case_or_in_a_point_alone_are_one_option(tmp_path: Path) -> None:
+    key: dict[str, object] = {"1": "Yes", "2": "yes", "3": "No", "4": "no", "5": "YES"}
+    words = marked(tmp_path, {"1": "yes", "2": "Yes.", "3": "no", "4": "No", "5": "yes"}, key, "muirbench")
+    assert (words.result.total.score, words.result.total.chance) == (1.0, 0.5)
+    numbers = marked(tmp_path, {"1": "3", "2": "3.0", "3": "two"}, {"1": 3.0, "2": 3, "3": 2}, "muirbench")
+    assert (numbers.result.total.score, numbers.result.total.chance) == (1.0, 0.5)
+
+
 @pytest.mark.parametrize("name", ["blink", "muirbench", "nlvr2", "storyboard"])
 def test_reference_replies_score_one_on_the_questions_of_a_sample(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -191,3 +191,47 @@ def test_a_part_that_no_question_fell_to_belongs_to_the_whole(board: Path, tmp_p
     found = merge([tmp_path / str(number) for number in range(1, 7)], out=tmp_path / "out")
     assert found is not None
     assert found.total.n == 32
+
+
+def test_a_folder_of_another_version_of_the_data_is_not_merged_into(board: Path, tmp_path: Path) -> None:
+    out, path = tmp_path / "out", board / "held_in.jsonl"
+    for number in (1, 2):
+        ask_part(board, tmp_path / "e", number, 2)
+    before = merge([tmp_path / "e"], out=out)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[2]["messages"][-1]["content"] = "the purple"  # the data were wrong, and are put right
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for number in (1, 2):
+        ask_part(board, tmp_path / "e", number, 2)
+    held = (out / "result.json").read_bytes()
+    with pytest.raises(DataError, match=r"out holds another evaluation: .* what is right.* --out\."):
+        merge([tmp_path / "e"], out=out)
+    assert (out / "result.json").read_bytes() == held
+    new = merge([tmp_path / "e"], out=tmp_path / "new")
+    whole = evaluate(BENCHMARK, board, CannedResponder(colours, "r"), folder=tmp_path / "w", name="storyboard")
+    assert before is not None
+    assert new == whole != before
+
+
+def test_a_merged_folder_takes_mended_facts_from_the_parts(board: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        ask_part(board, tmp_path / "e", number, 2)
+    merge([tmp_path / "e"], out=tmp_path / "out")
+    path = board / "held_in.jsonl"
+    path.write_text(path.read_text().replace('"kind": "name"', '"kind": "colour"'))
+    for number in (1, 2):
+        ask_part(board, tmp_path / "e", number, 2)
+    found = merge([tmp_path / "e"], out=tmp_path / "out")
+    assert found is not None
+    assert {name: score.n for name, score in found.by_kind.items()} == {"colour": 16, "name": 16}
+
+
+def test_a_merged_folder_of_an_older_version_is_merged_into(board: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        ask_part(board, tmp_path / "e", number, 2)
+    found = merge([tmp_path / "e"], out=tmp_path / "out")
+    asked = json.loads((tmp_path / "out" / "asked.json").read_text())
+    for key in ("max_tokens", "references", "groups", "distinct"):
+        del asked[key]
+    (tmp_path / "out" / "asked.json").write_text(json.dumps(asked))
+    assert merge([tmp_path / "e"], out=tmp_path / "out") == found

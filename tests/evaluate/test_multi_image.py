@@ -266,6 +266,7 @@ def test_the_judge_of_mmdu_sees_both_answers_and_every_image_so_far() -> None:
         (lambda text: f"{{'Overall Score': 1}} was my first thought.\n{text}", 1.0),
         (lambda text: text.replace("'Richness': 10, ", ""), None),
         (lambda text: text.replace("'Richness': 10", "'Richness': 11"), None),
+        (lambda text: text.replace("'Richness': 10", "'Richness': 10/100"), None),
         (lambda text: "Fine.", None),
     ],
 )

@@ -143,3 +143,21 @@ def test_no_pairs_are_refused() -> None:
         compare_scores([], [])
     with pytest.raises(ValueError, match="2 and 1"):
         compare_scores([0.0, 1.0], [1.0])
+
+
+@pytest.mark.parametrize(("one", "other"), [(0.5, 0.9), (0.3, 0.6), (0.2, 0.4), (0.1, 0.2)])
+def test_a_difference_that_is_the_same_of_every_question_is_not_certain(one: float, other: float) -> None:
+    found = compare_scores([one] * 14, [other] * 14)
+    far = 0.1 * (other - one)
+    assert found.low < found.difference - far < found.difference + far < found.high < 0  # as p says
+    assert found.p < 0.05
+
+
+def test_two_results_that_are_alike_in_a_statistic_are_not_certainly_alike() -> None:
+    def share(marks: object) -> float:
+        return float(np.mean([score for _, score in marks]))  # type: ignore[attr-defined]
+
+    found = compare_values([1.0] * 30, [1.0] * 30, share, resamples=50, least=0.0)
+    assert found.low < -0.05 < 0.05 < found.high
+    alone = compare_values([1.0] * 3, [1.0] * 3, share, clusters=["a"] * 3, resamples=50, least=0.0)
+    assert (alone.low, alone.high) == (-1.0, 1.0)

@@ -20,6 +20,7 @@ from triptych.core.records import Example, Json, Text, Turn
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, MarkedReply
 from triptych.evaluate.benchmarks import genai_bench, mathvista, mirb, mme, muirbench, pope, video_chatgpt, video_mme
+from triptych.evaluate.certainty.statistics import wilson
 from triptych.evaluate.metrics.milebench import letters_at, option_read
 from triptych.evaluate.metrics.mmmu import letter_given, letter_score
 from triptych.evaluate.question.against_people import mean_rating, pair_points
@@ -326,3 +327,22 @@ def test_five_more_tests_of_the_field_are_scored_as_published() -> None:
     assert [gqa.published(seen, reply) for reply in ("Yes.", "It is yes", "no")] == [1, 0, 0]
     infovqa, shown = first("infovqa")
     assert [infovqa.score(shown, reply) for reply in ("2,000", "2000", "9")] == pytest.approx([1, 0.8, 0])
+
+
+def test_a_figure_without_a_wrong_answer_is_not_certain() -> None:
+    def of(said: Sequence[bool]) -> dict[str, Figure]:
+        rows = [
+            MarkedReply(bare("x", kind=pope.KINDS[0], right=at % 2, story=str(at)), float(ok))
+            for at, ok in enumerate(said)
+        ]
+        return figures_of(rows, pope.BENCHMARK)
+
+    right = of([True] * 12)
+    assert {name: one.value for name, one in right.items() if name != "yes said"} == pytest.approx(
+        dict.fromkeys(right.keys() - {"yes said"}, 1.0)
+    )
+    assert right["F1"].low == pytest.approx(wilson(12, 12).low, abs=0.01)
+    assert right["recall"].low == pytest.approx(wilson(6, 6).low)
+    always_yes = of([at % 2 == 0 for at in range(12)])
+    assert (always_yes["recall"].value, always_yes["recall"].low) == (1.0, pytest.approx(wilson(6, 6).low))
+    assert always_yes["yes said"].low == pytest.approx(wilson(12, 12).low)

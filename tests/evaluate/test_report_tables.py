@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.samples.golden import SAMPLES
-from triptych.core.errors import NotFoundError
+from triptych.core.errors import DataError, NotFoundError
 from triptych.core.records import Example
 from triptych.evaluate.benchmarks.mme import BENCHMARK as MME
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
@@ -132,3 +132,33 @@ def test_a_result_of_an_older_version_has_nothing_beside_its_score(run: Path) ->
             del held[key]
         path.write_text(json.dumps(held))
     assert "Beside the scores" not in report_table(run, "md")
+
+
+def test_a_blind_score_of_other_questions_stands_beside_no_score(run: Path, board: Path) -> None:
+    folder = run / "evals" / "storyboard-held_in-blind"
+    red = CannedResponder(lambda question: "the red")
+    evaluate(BENCHMARK, board / "held_in.jsonl", red, folder=folder, blind=True, limit=8)
+    rows = {row.condition: row for row in rows_of(gather(run)) if row.group == "all"}
+    assert rows["blind"].blind is not None
+    assert (rows["tuned"].blind, rows["untuned"].blind) == (None, None)
+    told = "- storyboard held in tuned: the blind score is of other questions, or of another judge: left out"
+    assert told in report_table(run, "md")
+    assert r"{\scriptsize ($n=8$)} \\" in report_table(run, "latex")
+    page = write_report(run).read_text()
+    assert "Tuned is above chance and untuned:" in page
+    assert "Asked other questions than tuned, or marked by another judge: blind." in page
+    assert ">n 8<" in page
+
+
+def test_tables_tell_what_failed(run: Path, board: Path) -> None:
+    def fails(question: Example) -> str:
+        if question.id in {"held_in-3", "held_in-4"}:
+            raise DataError("torn")
+        return "the red"
+
+    folder = run / "evals" / "storyboard-held_in-other"
+    evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(fails), folder=folder)
+    lines = report_table(run, "md").splitlines()
+    assert lines[0].endswith("| failed | cut |")
+    assert next(line for line in lines if line.startswith("| storyboard held in | other |")).endswith("| 2 | 0 |")
+    assert r"{\scriptsize ($n=14$, 2 failed)} \\" in report_table(run, "latex")

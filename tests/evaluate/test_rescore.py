@@ -12,6 +12,7 @@ import pytest
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.plugins import find
 from triptych.core.records import Example
+from triptych.core.shard import Shard
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.reading.scorers import reference_of
@@ -169,3 +170,47 @@ def test_a_judges_word_counts_again_and_is_not_asked_for_again(
     monkeypatch.setattr(sys.modules["kept_word.judged"], "WORDS", "judge")
     (found,) = rescore_run(folder, benchmark="kept_word.judged", write=False)
     assert (found.after.n, found.failed) == (4, 12)
+
+
+@pytest.mark.parametrize("before", [None, 4])
+def test_an_evaluation_that_was_killed_halfway_gets_no_result(board: Path, tmp_path: Path, before: int | None) -> None:
+    """Also where an earlier result, of fewer questions, is in the folder: it stays, and is told for what it is."""
+    folder, file = tmp_path / "storyboard-held_in-tuned", board / "held_in.jsonl"
+    if before:
+        evaluate(BENCHMARK, file, CannedResponder(lambda _: "the red", "r"), folder=folder, limit=before)
+    said = []
+
+    def reply(question: Example) -> str:
+        said.append(question.id)
+        if len(said) == 6:
+            raise KeyboardInterrupt
+        return "the red"
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+    files = result_files(tmp_path)
+    (found,) = rescore_run(folder)
+    assert result_files(tmp_path) == files
+    assert found.not_asked == 16 - found.after.n > 0
+    assert f"{found.not_asked} of 16 not asked, so this is no result: evaluate again" in lines_of([found])[0]
+    assert json.loads(json.dumps(rescored_to_json([found])))[0]["not_asked"] == found.not_asked
+
+
+def test_a_part_is_scored_anew_by_its_own_questions(board: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "storyboard"
+    evaluate(BENCHMARK, board, CannedResponder(lambda _: "the red", "r"), folder=folder, shard=Shard(1, 2))
+    before = result_files(folder)
+    (found,) = rescore_run(folder)
+    assert (found.not_asked, found.after.n) == (0, 16)
+    assert result_files(folder) == before
+
+
+def test_rows_that_were_refused_count_in_a_result_that_was_killed_before_its_end(board: Path, tmp_path: Path) -> None:
+    folder, file = tmp_path / "storyboard", board / "held_in.jsonl"
+    file.write_text(file.read_text() + file.read_text().splitlines()[0].replace("held_in-0", "x").replace("red", "no"))
+    evaluate(BENCHMARK, file, CannedResponder(lambda _: "the red", "r"), folder=folder)
+    before = result_files(folder)
+    for path in before:
+        Path(path).unlink()
+    (found,) = rescore_run(folder)
+    assert (found.failed, result_files(folder)) == (1, before)

@@ -130,7 +130,7 @@ def test_a_failed_question_is_counted_told_and_asked_again(
 
     first = evaluate(BENCHMARK, board, CannedResponder(reply), folder=tmp_path / "e")
     assert (first.total.n, first.failed) == (31, 1)
-    assert "1 of 32 questions got no reply" in capsys.readouterr().err
+    assert "1 of 32 questions have no score: 1 got no reply; items.jsonl says why." in capsys.readouterr().err
     lines = read_lines(tmp_path / "e" / "answers.jsonl").values()
     assert [line.failed for line in lines if line.failed] == ["held_in-3: the picture is torn."]
     second = evaluate(BENCHMARK, board, CannedResponder(reply), folder=tmp_path / "e")

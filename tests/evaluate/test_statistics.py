@@ -135,6 +135,13 @@ def test_a_statistic_of_one_cluster_is_not_known() -> None:
     assert interval_of(lambda at: 0.5, 4, clusters=["a"] * 4) == (-1.0, 1.0)
 
 
+def test_a_statistic_that_is_the_same_of_all_resamples_is_not_certain() -> None:
+    assert interval_of(lambda at: 1.0, 30, resamples=50, least=0.0) == pytest.approx(wilson(30, 30))
+    assert interval_of(lambda at: 1.0, 30, resamples=50).low == pytest.approx(2 * wilson(30, 30).low - 1)
+    assert interval_of(lambda at: 0.5, 4, clusters=["a"] * 4, least=0.0) == (0.0, 1.0)
+    assert interval_of(lambda at: 0.4, 4, least=0.0).low >= 0
+
+
 Drawn = tuple[list[float], list[int] | None, list[int] | None]
 RNG = np.random.default_rng(11)
 
@@ -219,3 +226,23 @@ def test_intervals_hold_the_truth_where_a_few_questions_make_most_of_the_spread(
         low, high = interval(scores, clusters=clusters, strata=strata, seed=seed)
         held += low <= 0.5 <= high
     assert held >= 272
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.97, 0.94), (0.5, 0.92), (0.9, 0.92)])
+def test_intervals_of_a_formula_hold_the_truth_near_the_end_of_its_range_too(share: float, least: float) -> None:
+    held = 0
+    for seed in range(150):
+        right = (RNG.random(50) < share).astype(float)
+        low, high = interval_of(lambda at, of=right: float(of[at].mean()), 50, seed=seed, resamples=200, least=0.0)
+        assert low < high
+        held += low <= share <= high
+    assert held >= least * 150
+
+
+def test_intervals_of_scores_that_are_mostly_zero_reach_up() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for seed in range(300):
+        scores = (rng.random(100) < 0.03) * rng.random(100)
+        low, high = interval(scores.tolist(), seed=seed)
+        held += low <= 0.015 <= high
+    assert held >= 278  # A bootstrap alone holds it 263 times.

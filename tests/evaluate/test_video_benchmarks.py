@@ -131,6 +131,8 @@ def test_without_a_judge_short_answers_must_be_the_words() -> None:
         ),
         ("generic", "{'correctness': 4, 'detail': 3}", None),
         ("generic", "{'correctness': 6, 'detail': 3, 'context': 5}", None),
+        ("temporal", "{'temporal': 2/10}", None),
+        ("temporal", "{'temporal': '2-3'}", None),
         ("temporal", "{'temporal': 2}", {"score": 0.4, "temporal": 0.4}),
         ("temporal", "4", None),
     ],
@@ -213,7 +215,10 @@ def test_a_video_without_a_name_in_the_mapping_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("verdict", "score"), [("score: 0.4", 0.4), ("0.4", 0.4), ("1.0", 1.0), ("score: 4", None), ("good", None)]
+    ("verdict", "score"),
+    [("score: 0.4", 0.4), ("0.4", 0.4), ("1.0", 1.0), ("score: 4", None), ("good", None)]
+    + [(said, None) for said in ("score: 1/10", "1 out of 10", "1%", "Score: 0,5")]
+    + [("1/1", 1.0)],
 )
 def test_mm_vet_is_marked_from_zero_to_one(verdict: str, score: float | None) -> None:
     found = judge_of("mm_vet").read(questions_of("mm_vet")[0], verdict)

@@ -52,7 +52,7 @@ def run(
     conditions = choose_conditions(only or ())
     place = place_of(model, data, benchmark=benchmark)
     folder = out or place.beside / "diagnosis"
-    opened, judging = open_asked(model, judge, settings or ())
+    task, opened, judging = open_asked(task, model, judge, settings or ())
     found = diagnose(
         task,
         place.questions,

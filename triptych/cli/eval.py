@@ -43,7 +43,7 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="Default: evals/BENCHMARK, with -blind, beside MODEL.")
     ] = None,
 ) -> None:
-    """Measure a model. What has been answered before is not asked again. Exit code 1 where a question got no reply."""
+    """Measure a model. What has been answered before is not asked again. Exit code 1 where a question has no score."""
     from triptych.core.plugins import find
     from triptych.core.shard import parse_shard
     from triptych.evaluate.benchmark import Benchmark
@@ -54,7 +54,7 @@ def run(
     place = place_of(model, data, benchmark=benchmark)
     folder = out or place.beside / "evals" / (f"{benchmark}-blind" if blind else benchmark)
     folder = folder / part.folder if part else folder
-    opened, judging = open_asked(model, judge, settings or ())
+    task, opened, judging = open_asked(task, model, judge, settings or ())
     before = _tell_of_another(folder, benchmark, opened.responder.name, blind=blind)
     result = evaluate(
         task,
@@ -109,7 +109,8 @@ def result_lines(result: Result) -> list[str]:
     width = max(len(name) for name, _ in rows)
     lines = [f"{'':<{width}}  score   95% interval   chance  majority      n   sees"]
     lines += [f"{name:<{width}}  {_numbers(score)}" for name, score in rows]
-    lines.append(f"majority {result.majority:.3f}; {result.unanswered} unanswered, {result.failed} failed")
+    cut = f", {result.cut} cut" if result.cut else ""
+    lines.append(f"majority {result.majority:.3f}; {result.unanswered} unanswered, {result.failed} failed{cut}")
     if result.total.detects is not None:
         lines.append("sees: the smallest difference between two models that n questions show, four times in five")
     return lines + lines_beside(result)

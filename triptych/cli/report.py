@@ -53,6 +53,6 @@ def run(
         typer.echo(report_table(folder, form.value), nl=False)
     empty, all_of_them = unscored(folder)
     for name in empty:
-        say(f"{folder / 'evals' / name}: nothing was scored; answers.jsonl says why.")
+        say(f"{folder / 'evals' / name}: nothing was scored; items.jsonl says why.")
     if all_of_them:
         raise typer.Exit(1)

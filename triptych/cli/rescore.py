@@ -18,7 +18,10 @@ def run(
     keep: Annotated[bool, typer.Option("--keep", help="Only tell; leave result.json as it is.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: scores from 0 to 1.")] = False,
 ) -> None:
-    """Score the saved replies again, say what changed, and replace result.json. Exit code 1 where none has a score."""
+    """Score the saved replies again, say what changed, and replace result.json.
+
+    Exit code 1 where none has a score, or questions have not been asked yet.
+    """
     from triptych.evaluate.saved.rescore import lines_of, rescore_run, rescored_to_json
 
     found = rescore_run(folder, benchmark=benchmark, write=not keep)
@@ -27,5 +30,5 @@ def run(
     else:
         for line in lines_of(found):
             typer.echo(line)
-    if not all(one.after.n for one in found):
+    if not all(one.after.n and not one.not_asked for one in found):
         raise typer.Exit(1)

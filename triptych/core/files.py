@@ -117,10 +117,13 @@ def append_json_line(path: Path, record: Mapping[str, Json]) -> None:
         file.write(line)
 
 
-def read_json_lines(path: Path) -> Iterator[dict[str, Json]]:
+def read_json_lines(path: Path, *, ours: bool = True) -> Iterator[dict[str, Json]]:
     """Yield the records of a JSON Lines file; blank lines are skipped.
 
-    A last line without its newline was torn when its writer was killed: it is left out, whatever it says.
+    Args:
+        path: the file.
+        ours: whether `append_json_line` writes it: a last line without its newline was then torn when its writer was
+            killed, and is left out, whatever it says. A person's file may end without one: its last line is a line.
 
     Raises:
         NotFoundError: no such file.
@@ -132,7 +135,7 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Json]]:
         raise NotFoundError(f"{path}: no such file.") from None
     with file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
+            if ours and not line.endswith(b"\n"):
                 return
             if line.strip():
                 yield _record(line, where=f"{path}: line {number}")

@@ -113,6 +113,11 @@ class Benchmark:
     statistic: Callable[[Sequence[tuple[Example, float]]], float] | None = None
     """What a group of (question, score) is worth, -1 to 1, where that is not the mean of the scores (Spearman)."""
 
+    @property
+    def least(self) -> float:
+        """Return the least that the total can be: -1 of a rank correlation, 0 of a share; the most is 1."""
+        return -1.0 if self.metric == "spearman" else 0.0
+
 
 def total_of(benchmark: Benchmark | None) -> str:
     """Return in a few words what a total is; None: of scores of which no benchmark is known."""

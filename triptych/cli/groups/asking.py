@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ import typer
 from triptych.core.errors import ConfigError
 
 if TYPE_CHECKING:  # networks are loaded when a command needs them
+    from triptych.evaluate.benchmark import Benchmark
     from triptych.infer.opening import Opened
     from triptych.infer.responder import Responder
 
@@ -66,8 +67,12 @@ def place_of(model: str, data: str | None, *, benchmark: str) -> Place:
     return Place(questions, beside)
 
 
-def open_asked(model: str, judge: str | None, settings: Sequence[str]) -> tuple[Opened, Responder | None]:
+def open_asked(
+    benchmark: Benchmark, model: str, judge: str | None, settings: Sequence[str]
+) -> tuple[Benchmark, Opened, Responder | None]:
     """Return the model that is asked, and the judge where one was named; settings ``judge.KEY=VALUE`` are the judge's.
+
+    The benchmark comes back with the judge's ``max_tokens``, where that is among them.
 
     Raises:
         ConfigError, NotFoundError, ModelError: as opening a responder.
@@ -75,5 +80,8 @@ def open_asked(model: str, judge: str | None, settings: Sequence[str]) -> tuple[
     from triptych.infer.opening import open_responder
 
     marking = [each.removeprefix(JUDGE) for each in settings if each.startswith(JUDGE)]
-    judging = open_responder(judge, marking).responder if judge else None
-    return open_responder(model, [each for each in settings if not each.startswith(JUDGE)]), judging
+    judging = open_responder(judge, marking) if judge else None
+    if judging is not None and judging.asking.max_tokens is not None and benchmark.judge is not None:
+        benchmark = replace(benchmark, judge=replace(benchmark.judge, max_tokens=judging.asking.max_tokens))
+    opened = open_responder(model, [each for each in settings if not each.startswith(JUDGE)])
+    return benchmark, opened, judging.responder if judging else None

@@ -21,6 +21,7 @@ from triptych.data.disk.marks import MARK, count_marks, refuse_surplus_marks
 from triptych.data.disk.rows import bad, check_turns, keyed, listed, role_of, words
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, each_reply
+from triptych.evaluate.metrics.verdict import PLAIN_NUMBER, score_of
 from triptych.evaluate.question.question_rows import Source, built, files_of, marked, media_under, read_object
 from triptych.evaluate.reading import scorers
 from triptych.evaluate.reading.judge import Judge, needs_judge
@@ -56,7 +57,9 @@ Say in a sentence or two why, for each. End with all the numbers in this form:
 %s
 [End of the assistant's answer]
 """
-_NUMBER = re.compile(r"""['"]([A-Z][A-Za-z ]+)['"]\s*:\s*(\d+(?:\.\d+)?)""")
+_NUMBER = re.compile(rf"""['"]([A-Z][A-Za-z ]+)['"]\s*:\s*{PLAIN_NUMBER}""")
+TOP = 10.0
+"""The best of a verdict's numbers."""
 
 
 def questions(path: Path) -> Iterator[Example | Refused]:
@@ -108,8 +111,9 @@ def _ask(question: Example, reply: str) -> Example:
 
 def _read(question: Example, verdict: str) -> Mapping[str, float] | None:
     """Return the numbers of the verdict's last object over 10; None where one is missing or no number from 0 to 10."""
-    found = {name: float(number) / 10 for name, number in _NUMBER.findall(verdict[verdict.rfind("{") :])}
-    if not all(0 <= found.get(name, -1) <= 1 for name in DIMENSIONS):
+    said = _NUMBER.findall(verdict[verdict.rfind("{") :])
+    found = {name: score / TOP for name, *told in said if (score := score_of(*told, top=TOP)) is not None}
+    if not found.keys() >= {*DIMENSIONS}:
         return None
     return {"score": found[OVERALL], **{name: found[name] for name in DIMENSIONS if name != OVERALL}}
 

@@ -26,7 +26,7 @@ from triptych.evaluate.certainty.power import (
     layout,
     share_needed,
 )
-from triptych.evaluate.certainty.statistics import Interval, interval_of, percentiles, resampled_means
+from triptych.evaluate.certainty.statistics import Interval, percentiles, resampled_means, resampled_values
 
 FLIPS = 10_000
 _EXACT_UNITS = 13
@@ -91,8 +91,7 @@ def compare_scores(
     difference = round(of.mean(differences), 12)  # without it, none is 1e-17
     at_zero = contributions(differences, of, centred=False)
     centred = contributions(differences, of)
-    # Where nothing differs there still is one that might have, on each side (Bonett & Price 2012).
-    least = math.sqrt(2) / (of.clusters + 2)
+    least = _least_error(differences, of)
     error, error_at_zero = (max(float(np.linalg.norm(parts)), least) for parts in (centred, at_zero))
     free = freedom(np.bincount(of.block_of_cluster, weights=centred**2).astype(np.float64), of)
     simple = of.strata == 1 and of.clusters == len(one) and np.isin([one, other], (0.0, 1.0)).all()
@@ -127,10 +126,20 @@ def compare_values(
     clusters: Sequence[Hashable] | None = None,
     seed: int = 0,
     resamples: int = 1000,
+    least: float = -1.0,
 ) -> Paired:
     """Return how two results differ in a statistic that is no mean, such as a rank correlation.
 
     The test swaps the two results' scores cluster by cluster; the interval is a bootstrap over clusters.
+
+    Args:
+        first: scores, one a question.
+        second: of the same questions in the same order.
+        value: the statistic.
+        clusters: what each question shares with others; None: all are independent.
+        seed: of swaps and bootstrap.
+        resamples: how many of either.
+        least: the least that the statistic can be: 0 of a share. Its most is 1.
 
     Raises:
         ValueError: no pairs, or lengths differ.
@@ -151,10 +160,8 @@ def compare_values(
     difference = both[0] - both[1]
     extreme = sum(abs(each) >= abs(difference) - 1e-12 for each in swapped)
     p = (1 + extreme) / (1 + resamples)
-    found = interval_of(
-        lambda at: worth(one, at) - worth(other, at), len(one), clusters=clusters, resamples=resamples, seed=seed
-    )
-    low, high = _agreeing(found, p)
+    drawn = resampled_values(lambda at: worth(one, at) - worth(other, at), of, resamples=resamples, seed=seed)
+    low, high = _agreeing(_of_statistics(drawn, of, least=_least_error(one - other, of), most=1 - least), p)
     return Paired(
         first=both[0],
         second=both[1],
@@ -227,10 +234,33 @@ def _adjusted_wald(differences: Floats) -> Interval:
 def _bootstrap(differences: Floats, of: Layout, error: float, free: float, seed: int) -> Interval:
     if of.clusters < 2:
         return Interval(-1.0, 1.0)
-    means = resampled_means(differences, of, seed=seed)
-    if np.ptp(means) == 0:
-        return Interval(max(-1.0, float(means[0]) - _Z * error), min(1.0, float(means[0]) + _Z * error))
-    return percentiles(means, error=error, freedom=free)
+    low, high = percentiles(resampled_means(differences, of, seed=seed), error=error, freedom=free)
+    return Interval(max(-1.0, low), min(1.0, high))
+
+
+def _of_statistics(drawn: Floats, of: Layout, *, least: float, most: float) -> Interval:
+    """Return the interval of the difference of two statistics from its values on resamples.
+
+    Args:
+        drawn: the values.
+        of: which questions hang together.
+        least: standard error that it has at least.
+        most: the largest difference there can be.
+    """
+    if not len(drawn):
+        return Interval(-most, most)
+    error = max(float(drawn.std()) * math.sqrt(of.clusters / (of.clusters - 1)), least)
+    low, high = percentiles(drawn, error=error, freedom=of.clusters - 1)
+    return Interval(max(-most, low), min(most, high))
+
+
+def _least_error(differences: Floats, of: Layout) -> float:
+    """Return the least standard error of a difference.
+
+    Where nothing differs there still is a question that might have, on each side (Bonett & Price 2012); where all
+    differ alike, one that might have differed by as much less or more.
+    """
+    return float(np.abs(differences).max() or 1.0) * math.sqrt(2) / (of.clusters + 2)
 
 
 def _agreeing(found: Interval, p: float) -> Interval:

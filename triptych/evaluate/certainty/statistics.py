@@ -7,9 +7,11 @@ Which interval follows from the scores alone:
                           groups of a macro score, is worth (Korn & Graubard 1998). Near 0 or 1, and with few
                           clusters, a bootstrap is too narrow: it holds the truth 90 times in 100.
     any other             Bootstrap over clusters, drawn within the groups of a macro score; its percentiles are
-                          widened as Student's t is wider than the normal (Hesterberg 2015). From 8 to 100 clusters
-                          that holds the truth as often as BCa or more often, and never leaves the range of scores.
-                          With fewer clusters it is Student's own interval.
+                          widened as Student's t is wider than the normal (Hesterberg 2015). With fewer than 8
+                          clusters it is Student's own interval. It reaches at least as far as Wilson's does for the
+                          same standard error, which near the ends of the range, where scores are skewed, is farther.
+    no mean at all        The same over the statistic's range: a rank correlation, a formula of a benchmark's own. Where
+                          all resamples have one value that is no certainty, but Wilson's for all clusters.
 
 Student's t has as many degrees of freedom as the clusters are worth: fewer than there are where they differ in size, or
 where one small group of a macro score makes most of its spread.
@@ -46,6 +48,10 @@ _BATCH_NUMBERS = 4_000_000
 """Of a batch of resamples: 32 MB."""
 _FEW = 8
 """With fewer clusters a resample can hardly leave the range of what was seen."""
+_MUCH = 2.0
+"""An error so many times the resamples' spread is not found among them: its tails are beyond a few thousand."""
+_NONE = 1e-12
+"""Below it an error is one of rounding."""
 _Z = float(stats.norm.ppf(1 - ALPHA / 2))
 
 
@@ -152,16 +158,30 @@ def wilson(successes: float, trials: float) -> Interval:
     return Interval(max(0.0, middle - half) if share else 0.0, min(1.0, middle + half) if share < 1 else 1.0)
 
 
+def wilson_worth(share: float, *, error: float, freedom: float, units: float) -> Interval:
+    """Return Wilson's interval for as many independent questions as a standard error is worth (Korn & Graubard 1998).
+
+    Args:
+        share: from 0 to 1.
+        error: its standard error.
+        freedom: degrees of freedom of that error.
+        units: how many questions there are, for a share without an error: of 0, of 1, or where all are alike.
+    """
+    return wilson(share * (trials := _worth(share, error, freedom) or units), trials)
+
+
 def bootstrap(values: Floats, of: Layout, *, seed: int) -> Interval:
     """Return the bootstrap interval of a (macro) mean: clusters drawn with replacement, within blocks of groups."""
     error = standard_error(values, of)
     if not np.isfinite(error):
         return Interval(0.0, 1.0)  # one cluster says nothing about the next one
     free = freedom(variances(values, of), of)
+    mean = of.mean(values)
     if of.clusters < _FEW:
         half = float(stats.t.ppf(1 - ALPHA / 2, free)) * error
-        return Interval(max(0.0, of.mean(values) - half), min(1.0, of.mean(values) + half))
-    return percentiles(resampled_means(values, of, seed=seed), error=error, freedom=free)
+        return Interval(max(0.0, mean - half), min(1.0, mean + half))
+    found = percentiles(resampled_means(values, of, seed=seed), error=error, freedom=free)
+    return _wider(found, wilson_worth(mean, error=error, freedom=free, units=of.clusters))
 
 
 def resampled_means(values: Floats, of: Layout, *, seed: int, resamples: int = RESAMPLES) -> Floats:
@@ -185,6 +205,7 @@ def interval_of(
     clusters: Sequence[Hashable] | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    least: float = -1.0,
 ) -> Interval:
     """Return the bootstrap interval of any statistic of questions that is no mean, such as a rank correlation.
 
@@ -194,21 +215,52 @@ def interval_of(
         clusters: what each question shares with others.
         resamples: how often ``value`` is called.
         seed: of the draws.
+        least: the least that the statistic can be: 0 of a share. Its most is 1.
     """
     of = layout(count, clusters=clusters)
+    held = resampled_values(value, of, resamples=resamples, seed=seed)
+    if not len(held):
+        return Interval(least, 1.0)
+    return in_range(value(list(range(count))), held, units=of.clusters, least=least)
+
+
+def resampled_values(value: Callable[[Sequence[int]], float], of: Layout, *, resamples: int, seed: int) -> Floats:
+    """Return a statistic of each resample of the clusters, where it has a value; none of a single cluster."""
     if of.clusters < 2:
-        return Interval(-1.0, 1.0)
+        return np.zeros(0)
     members = [np.flatnonzero(of.of_cluster == cluster) for cluster in range(of.clusters)]
     rng = np.random.default_rng(seed)
     drawn = (
         np.concatenate([members[one] for one in rng.integers(0, len(members), len(members))]) for _ in range(resamples)
     )
     values = np.array([value(positions.tolist()) for positions in drawn], dtype=np.float64)
-    held = values[~np.isnan(values)]
-    if not len(held):
-        return Interval(-1.0, 1.0)
-    error = float(held.std()) * float(np.sqrt(of.clusters / (of.clusters - 1)))
-    return percentiles(held, error=error, freedom=of.clusters - 1)
+    return values[~np.isnan(values)]
+
+
+def in_range(
+    value: float, drawn: Floats, *, units: int, least: float = 0.0, most: float = 1.0, worth: float | None = None
+) -> Interval:
+    """Return the interval of a statistic with a least and a most, from its values on resamples of so many units.
+
+    Args:
+        value: of all units; NaN: there is none.
+        drawn: of the resamples.
+        units: that were drawn with replacement; two or more.
+        least: its worst.
+        most: its best.
+        worth: how many independent questions it rests on, where all resamples are alike; None: ``units``.
+    """
+    error = float(drawn.std()) * float(np.sqrt(units / (units - 1)))
+    found = percentiles(drawn, error=error, freedom=units - 1)
+    middle = float(drawn.mean()) if np.isnan(value) else value
+    if units < _FEW:
+        half = float(stats.t.ppf(1 - ALPHA / 2, units - 1)) * error
+        found = _wider(found, Interval(middle - half, middle + half))
+    span = most - least
+    share = min(1.0, max(0.0, (middle - least) / span))
+    low, high = wilson_worth(share, error=error / span, freedom=units - 1, units=worth or units)
+    low, high = _wider(found, Interval(least + span * low, least + span * high))
+    return Interval(max(least, low), min(most, high))
 
 
 def draws(blocks: NDArray[np.intp], *, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
@@ -236,13 +288,15 @@ def percentiles(values: Floats, *, error: float, freedom: float) -> Interval:
     """Return the interval of resampled values, widened as Student's t is wider than the normal (Hesterberg 2015).
 
     Args:
-        values: of the resamples.
+        values: of the resamples. Where they hardly spread beside the error, it is Student's interval around their mean.
         error: standard error without the bootstrap's bias: resamples of few clusters spread too little.
         freedom: degrees of freedom of that error.
     """
     spread = float(values.std())
-    wider = error / spread if spread else 1.0
-    tail = float(stats.norm.cdf(wider * stats.t.ppf(ALPHA / 2, freedom)))
+    half = -float(stats.t.ppf(ALPHA / 2, freedom)) * error
+    if error >= _MUCH * spread:
+        return Interval(float(values.mean()) - half, float(values.mean()) + half)
+    tail = float(stats.norm.cdf(-half / spread))
     low, high = np.quantile(values, (tail, 1 - tail))
     return Interval(float(low), float(high))
 
@@ -274,9 +328,18 @@ def _interval(values: Floats, of: Layout, seed: int) -> Interval:
         return bootstrap(values, of, seed=seed)
     if of.clusters == len(values) and of.strata == 1:
         return wilson(float(values.sum()), len(values))
-    as_student = (float(stats.t.ppf(1 - ALPHA / 2, freedom(variances(values, of), of))) / _Z) ** 2
-    variance = standard_error(values, of) ** 2 * as_student
-    trials = share * (1 - share) / variance if variance else float(len(values))
+    trials = _worth(share, standard_error(values, of), freedom(variances(values, of), of)) or float(len(values))
     if of.strata == 1:  # clusters that happen to balance out are no more than independent questions
         trials = min(trials, float(len(values)))
     return wilson(share * trials, trials)
+
+
+def _worth(share: float, error: float, freedom: float) -> float:
+    """Return how many independent questions a share's standard error is worth; 0 where it has none."""
+    if error < _NONE or not 0 < share < 1:
+        return 0.0
+    return share * (1 - share) / (error * float(stats.t.ppf(1 - ALPHA / 2, freedom)) / _Z) ** 2
+
+
+def _wider(one: Interval, other: Interval) -> Interval:
+    return Interval(min(one.low, other.low), max(one.high, other.high))

@@ -203,6 +203,7 @@ def _paired(benchmark: Benchmark, pairs: Sequence[tuple[Asked, Sequence[Asked]]]
             lambda scores: statistic([(questions[at], score) for at, score in scores]),
             clusters=clusters,
             seed=seed,
+            least=benchmark.least,
         )
     macro = benchmark.aggregate == "macro"
     strata = [fact(question, benchmark.group) for question in questions] if macro else None

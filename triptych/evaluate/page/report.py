@@ -24,6 +24,8 @@ from triptych.evaluate.saved.compare import Comparison, check_pair, compare_pair
 from triptych.evaluate.saved.sides import pairs_of_conditions, side_of
 
 REPORT = "report.html"
+TUNED = "tuned"
+"""The condition that others are held against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Part:
     """("skill", its groups), only where there are two or more."""
     verdict: str
     notes: tuple[str, ...]
-    """How many questions were not answered, or failed, under which condition."""
+    """How many questions were not answered, failed or were cut, and which conditions were asked others."""
     compared: tuple[Comparison, ...] = ()
     """Every two conditions, item by item."""
     not_compared: tuple[str, ...] = ()
@@ -140,7 +142,7 @@ def render_report(run: Gathered, *, examples: int) -> str:
 def verdict_on(lanes: Sequence[Lane]) -> str:
     """Return in a sentence whether the tuned model is better than each other condition, judged by the intervals."""
     scores = {lane.condition: lane.score for lane in lanes}
-    tuned = scores.get("tuned")
+    tuned = scores.get(TUNED)
     if tuned is None or not tuned.n:
         return ""
     others = {"chance": Score(tuned.chance, tuned.chance, tuned.chance, tuned.n, tuned.chance), **scores}
@@ -179,6 +181,7 @@ def _parts(
         conditions = tuple(group)
         # The last that has a score tells what stands beside all of them.
         first = next((it for it in reversed(conditions) if it.total.n), conditions[-1])
+        judged = next((it for it in conditions if it.condition == TUNED), first)
         lanes = tuple(_lane(it.condition, it.total) for it in conditions)
         groups = []
         for kind, scores in first.groups.items():
@@ -194,8 +197,8 @@ def _parts(
             detects_paired=first.total.detects_paired,
             lanes=lanes,
             groups=tuple(groups),
-            verdict=verdict_on(lanes),
-            notes=tuple(_notes(conditions)),
+            verdict=verdict_on([lane for lane, it in zip(lanes, conditions, strict=True) if it.asked_as(judged)]),
+            notes=tuple(_notes(conditions, judged)),
             compared=tuple(row for row in compared if (row.benchmark, row.part) == (first.benchmark, name)),
             not_compared=tuple(refused.get((first.benchmark, name), ())),
         )
@@ -213,13 +216,18 @@ def _lane(condition: str, score: Score) -> Lane:
     return Lane(condition, known.get(condition, "other"), score)
 
 
-def _notes(conditions: Sequence[Evaluation]) -> Iterator[str]:
+def _notes(conditions: Sequence[Evaluation], judged: Evaluation) -> Iterator[str]:
+    if others := [it.condition for it in conditions if not it.asked_as(judged)]:
+        yield f"Asked other questions than {judged.condition}, or marked by another judge: {', '.join(others)}."
     for what, counts in (
         ("Unanswered, scored as wrong", [(it.condition, it.unanswered) for it in conditions]),
         ("Failed, not scored", [(it.condition, it.failed) for it in conditions]),
+        ("Cut at the most tokens", [(it.condition, it.cut) for it in conditions]),
     ):
         if any(count for _, count in counts):
             yield f"{what}: {', '.join(f'{condition} {count}' for condition, count in counts)}."
+    if judges := [f"{it.condition} {it.judge}" for it in conditions if it.judge]:
+        yield f"Marked by a judge: {', '.join(judges)}."
     for it in conditions:
         if told := lines_beside(it.beside):
             yield f"{it.condition.capitalize()}, beside the score: {'. '.join(told)}."

@@ -1,7 +1,7 @@
 """A run's results as rows: CSV for programs, Markdown for pages, LaTeX for papers.
 
 Not the HTML page (``report.py``). Chance, majority and blind stand in every row, with the smallest difference that so
-many questions see: a score alone says little.
+many questions see: a score alone says little. Blind stands beside scores of the same questions only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from triptych.evaluate.running.beside import lines_beside
-from triptych.evaluate.running.gather import Gathered
+from triptych.evaluate.running.gather import Evaluation, Gathered
 from triptych.evaluate.saved.compare import Comparison, tell_p
 from triptych.evaluate.saved.sides import BLIND
 
@@ -41,22 +41,25 @@ class Row:
     chance: float | None
     majority: float | None
     blind: float | None
-    """The score without images on the same questions, where it was measured."""
+    """The score without images on the same questions, where it was measured on them."""
     detects: float | None
     detects_paired: float | None
     unanswered: int | None
     failed: int | None
-    """Both of all questions only."""
+    cut: int | None
+    """All three of all questions only."""
     judge: str
     """Who marked the replies; empty where rules did."""
 
 
 def rows_of(run: Gathered) -> list[Row]:
     """Return a row for each evaluation, and for each group of its questions after it."""
-    blind = {(it.benchmark, it.part): it for it in run.evaluations if it.condition == BLIND}
+    blind = _blind(run)
     rows = []
     for it in run.evaluations:
         without = blind.get((it.benchmark, it.part))
+        if without is not None and not without.scored_as(it):
+            without = None
         totals = [(TOTAL, "", it.total, without.total if without else None)]
         for group, scores in it.groups.items():
             others = without.groups.get(group, {}) if without else {}
@@ -81,6 +84,7 @@ def rows_of(run: Gathered) -> list[Row]:
                     detects_paired=score.detects_paired,
                     unanswered=it.unanswered if whole else None,
                     failed=it.failed if whole else None,
+                    cut=it.cut if whole else None,
                     judge=it.judge,
                 )
             )
@@ -88,12 +92,23 @@ def rows_of(run: Gathered) -> list[Row]:
 
 
 def beside_of(run: Gathered) -> list[str]:
-    """Return a line for each number that stands beside a total: groups right together, figures as papers print them."""
-    return [
-        f"{it.benchmark} {it.part} {it.condition}: {line}".replace("_", " ")
-        for it in run.evaluations
-        for line in lines_beside(it.beside)
-    ]
+    """Return a line for each number that stands beside a total: groups right together, figures as papers print them.
+
+    And who judged, and where a blind score is of other questions, and so does not stand beside.
+    """
+    lines, blind = [], _blind(run)
+    for it in run.evaluations:
+        told = [f"judged by {it.judge}"] if it.judge else []
+        told += lines_beside(it.beside)
+        without = blind.get((it.benchmark, it.part))
+        if without is not None and without.total.n and not without.scored_as(it):
+            told.append("the blind score is of other questions, or of another judge: left out")
+        lines += [f"{it.benchmark} {it.part} {it.condition}: {line}".replace("_", " ") for line in told]
+    return lines
+
+
+def _blind(run: Gathered) -> dict[tuple[str, str], Evaluation]:
+    return {(it.benchmark, it.part): it for it in run.evaluations if it.condition == BLIND}
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -110,7 +125,9 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 def to_markdown(rows: Sequence[Row], comparisons: Sequence[Comparison] = (), *, beside: Sequence[str] = ()) -> str:
     """Return tables in percent: all evaluations, what is told beside, each group of questions, what was compared."""
-    text = _table(_HEAD, [_cells(row, f"{row.benchmark} {row.part}") for row in rows if row.group == TOTAL])
+    totals = [row for row in rows if row.group == TOTAL]
+    lines = [[*_cells(row, f"{row.benchmark} {row.part}"), str(row.failed), str(row.cut)] for row in totals]
+    text = _table((*_HEAD, "failed", "cut"), lines)
     text += "\nBeside the scores:\n\n" + "".join(f"- {line}\n" for line in beside) if beside else ""
     for group in dict.fromkeys(row.group for row in rows if row.group != TOTAL):
         members = [row for row in rows if row.group == group]
@@ -126,23 +143,24 @@ def to_markdown(rows: Sequence[Row], comparisons: Sequence[Comparison] = (), *, 
 def to_latex(rows: Sequence[Row]) -> str:
     """Return rows for a table in percent, a line for each condition, chance and majority before it.
 
+    A score that is of fewer or other questions than the column's head says has its own n, and how many failed.
     The first line is a comment that names the columns; intervals are 95%. The text goes between ``\\begin{tabular}``
     and ``\\end{tabular}``.
     """
     totals = [row for row in rows if row.group == TOTAL]
     columns = list(dict.fromkeys((row.benchmark, row.part) for row in totals))
     of = {(row.benchmark, row.part, row.condition): row for row in totals}
-    # What stands beside all conditions is told of the first that has a score.
-    scored_first = sorted(totals, key=lambda row: not row.n)
-    first = {column: next(row for row in scored_first if (row.benchmark, row.part) == column) for column in columns}
-    heads = [f"{_escaped(' '.join(column))} ($n={first[column].n}$)" for column in columns]
+    # What stands beside all conditions is told of the last that has a score, as on the page.
+    scored_last = sorted(totals, key=lambda row: row.n > 0)
+    beside = {column: [row for row in scored_last if (row.benchmark, row.part) == column][-1] for column in columns}
+    heads = [f"{_escaped(' '.join(column))} ($n={beside[column].n}$)" for column in columns]
     lines = [
         f"% condition & {' & '.join(heads)}",
-        _latex_row("Chance", [_percent(first[column].chance) for column in columns]),
-        _latex_row("Majority", [_percent(first[column].majority) for column in columns]),
+        _latex_row("Chance", [_percent(beside[column].chance) for column in columns]),
+        _latex_row("Majority", [_percent(beside[column].majority) for column in columns]),
     ]
     for condition in dict.fromkeys(row.condition for row in totals):
-        cells = [_latex_cell(of.get((*column, condition))) for column in columns]
+        cells = [_latex_cell(of.get((*column, condition)), n=beside[column].n) for column in columns]
         lines.append(_latex_row(_escaped(condition).capitalize(), cells))
     last = {column: [row for row in totals if (row.benchmark, row.part) == column][-1] for column in columns}
     sees = [_percent(last[column].detects) for column in columns]
@@ -194,10 +212,13 @@ def _latex_row(name: str, cells: Sequence[str]) -> str:
     return f"{name} & {' & '.join(cells)} \\\\"
 
 
-def _latex_cell(row: Row | None) -> str:
+def _latex_cell(row: Row | None, *, n: int) -> str:
     if row is None or row.score is None or row.low is None or row.high is None:
         return "--"
-    return f"{100 * row.score:.1f} {{\\scriptsize [{100 * row.low:.1f}, {100 * row.high:.1f}]}}"
+    apart = [f"$n={row.n}$"] if row.n != n or row.failed else []
+    apart += [f"{row.failed} failed"] if row.failed else []
+    said = f" {{\\scriptsize ({', '.join(apart)})}}" if apart else ""
+    return f"{100 * row.score:.1f} {{\\scriptsize [{100 * row.low:.1f}, {100 * row.high:.1f}]}}{said}"
 
 
 def _escaped(text: str) -> str:

@@ -34,7 +34,8 @@ def read_key(path: Path) -> dict[str, str]:
     for name, answer in read_object(path).items():
         if isinstance(answer, bool) or not isinstance(answer, str | int | float) or not str(answer).strip():
             raise DataError(f"{path}: the answer of {name!r} is {answer!r}. Give a letter, a text or a number.")
-        key[name] = str(answer).strip()
+        # 3.0 is how programs write the number 3.
+        key[name] = str(int(answer)) if isinstance(answer, float) and answer.is_integer() else str(answer).strip()
     if not key:
         raise DataError(f"{path}: no answers. A key is an object {{id: answer}}.")
     return key
@@ -48,7 +49,7 @@ def questions_of_key(benchmark: Benchmark, key: Mapping[str, str], path: Path) -
     """
     if benchmark.question_of is not None:
         return benchmark, [_known(benchmark.question_of, name, answer, path) for name, answer in key.items()]
-    words = sorted(set(key.values()))
+    words = sorted({answer.casefold(): answer for answer in key.values()}.values())  # "Yes" and "yes" are one option
     letters = [found[1].upper() for answer in words if (found := _LETTER.fullmatch(answer))]
     if len(letters) == len(words):
         count = max(2, ascii_uppercase.index(max(letters)) + 1)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from triptych.core.errors import DataError
 from triptych.core.records import Example, Text, Turn
 from triptych.evaluate.benchmark import fact
+from triptych.evaluate.metrics.verdict import PLAIN_NUMBER, score_of
 from triptych.evaluate.reading import scorers
 
 DIMENSIONS: Mapping[str, str] = {
@@ -56,7 +57,7 @@ Right answer: %s
 Model's answer to question 1: %s
 Model's answer to question 2: %s
 """
-_RATING = re.compile(r"""['"]?\b([a-z]+)\b['"]?\s*[:=]\s*(\d+(?:\.\d+)?)(?![\d.]*\d)""")
+_RATING = re.compile(rf"""['"]?\b([a-z]+)\b['"]?\s*[:=]\s*{PLAIN_NUMBER}""")
 
 
 def ask_ratings(question: Example, reply: str) -> Example:
@@ -75,9 +76,10 @@ def ask_ratings(question: Example, reply: str) -> Example:
 
 def read_ratings(question: Example, verdict: str) -> Mapping[str, float] | None:
     """Return each rating over 5 by its name, and their mean as the score; None: one is missing or beyond 0 to 5."""
-    said = {name: float(number) / TOP for name, number in _RATING.findall(verdict.lower())}
+    found = _RATING.findall(verdict.lower())
+    said = {name: score / TOP for name, *told in found if (score := score_of(*told, top=TOP)) is not None}
     names = OF_KIND[fact(question, "kind")]
-    if not all(0 <= said.get(name, -1) <= 1 for name in names):
+    if not said.keys() >= {*names}:
         return None
     return {"score": sum(said[name] for name in names) / len(names), **{name: said[name] for name in names}}
 

@@ -81,7 +81,7 @@ def read_lines(path: Path) -> dict[str, Line]:
         try:
             line = _line(record, origin)
         except (KeyError, DataError) as error:
-            raise DataError(f"{origin} is no answer: {error} Delete the file to ask again.") from None
+            raise DataError(f"{origin} is no answer: {error} Mend the line, or delete it to ask again.") from None
         lines[line.key] = line
     return lines
 

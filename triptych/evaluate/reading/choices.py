@@ -45,6 +45,7 @@ from triptych.evaluate.reading.phrases import (
     THINKING,
     TOKENS,
 )
+from triptych.evaluate.reading.signs import with_minus
 
 NO_RULE = "none"
 _ENDS = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[A-Z])|(?<=[。!?])(?=[^\s\"')\]])|\n+")
@@ -111,13 +112,17 @@ def _after_retraction(text: str, options: tuple[str, ...], letters: bool) -> Cho
 
 
 def clean(reply: str) -> str:
-    """Return the reply in plain characters, without thinking, politeness, Markdown and the marks of formulas."""
+    """Return the reply in plain characters, without thinking, politeness, Markdown and the marks of formulas.
+
+    "> 5" stays as it is: more than 5, and no quotation.
+    """
     text = unicodedata.normalize("NFKC", reply).replace("’", "'").replace("“", '"').replace("”", '"')
     text = re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", text))
     text = _RULED.sub(lambda found: found[0][:_RULE] + "\n" * ("\n" in found[0]), text)
     text = NEXT_TURN.sub("", THINKING.sub(" ", text))
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mathit|rm|bf)\s*\{([^{}]*)\}", r"\1", text)
-    text = re.sub(r"(?<![^\W_])[*_`$]+|[*_`$]+(?![^\W_])|(?m:^\s*[#>]+\s)", "", text).strip()
+    text = re.sub(r"(?<![^\W_])[*_`$]+|[*_`$]+(?![^\W_])|(?m:^\s*(?:[#>]*#|>+(?!\s*-?\.?\d))\s)", "", text).strip()
+    text = with_minus(text)
     if _NUMBERED.search(text):
         text = re.sub(r"(?m)^[ \t]*\d+[.)]\s+", "", text)
     while (polite := COURTESY.sub(" ", text).strip()) not in (text, ""):
@@ -196,7 +201,7 @@ class _Argument:
     spoken: Sequence[set[int]]
     """Of each sentence, the options that it speaks for; a listing speaks for none."""
     alone: Sequence[int | None]
-    """Of each sentence, the option that it is, with nothing beside it."""
+    """Of each sentence, the option that it is, with nothing beside it; an item of a listing is none."""
     declines: Sequence[int]
     """Sentences that do not answer."""
     opens_listing: bool
@@ -215,10 +220,21 @@ def _argued(text: str, sentences: Sequence[str], reader: Reader) -> Choice:
         elif found:
             declines.append(at)
     alone = [reader.whole(said) for said in sentences]
+    if _repeats_options([(sentences[at], alone[at]) for at in listed]):
+        alone = [None if at in listed else option for at, option in enumerate(alone)]
     argument = _Argument(sentences, spoken, alone, declines, opens_listing=0 in listed)
     if (affirmed := reader.affirmed_item(sentences)) is not None and not argument.declines:
         return _choice(affirmed, "conclusion")
     return _conclusion(argument) or _beginning(argument, text, reader) or _rest(argument)
+
+
+def _repeats_options(listing: Sequence[tuple[str, int | None]]) -> bool:
+    """Tell whether a listing is the question's own: two of its items or more are an option and nothing else.
+
+    Letters alone ("A", "B") repeat no options. A listing that ends in "(B)" after what it says of A concludes so.
+    """
+    told = [option for said, option in listing if option is not None and len(re.findall(r"\w+", said)) > 1]
+    return len(set(told)) > 1
 
 
 def _yet_says(sentence: str, start: int, reader: Reader) -> set[int]:

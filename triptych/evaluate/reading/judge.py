@@ -36,7 +36,7 @@ class Judge:
     published: str
     """The model that judged in the published numbers; another judge gives other numbers."""
     max_tokens: int = 256
-    """Most tokens of a verdict."""
+    """Most tokens of a verdict, unless the user says otherwise."""
     beside: str = ""
     """The fact that questions share whose replies are judged together: ``ask`` finds the others' as
     ``facts["beside"]``, a list of ``{"question", "reply"}``. Empty: each reply is judged alone."""

@@ -48,6 +48,7 @@ from triptych.evaluate.reading.phrases import (
     VERDICT,
     WORDS,
 )
+from triptych.evaluate.reading.signs import with_minus
 
 BEYOND = -1
 """A letter that no option has."""
@@ -301,6 +302,7 @@ class Reader:
 @lru_cache(maxsize=1024)
 def reader_of(options: tuple[str, ...], letters: bool) -> Reader:
     """Return the reader of a question's options; ``letters``: whether the question showed them."""
+    options = tuple(map(with_minus, options))
     names = plain_names(options)
     raw = tuple(option.strip().casefold() for option in options)
     own = tuple(" ".join(words) for words in own_words(names))

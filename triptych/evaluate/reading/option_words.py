@@ -19,6 +19,7 @@ _ROLE = (
     r"(?:point|box|picture|image|photo|option|choice|answer|letter|figure|frame|panel|view|region|object|circle|marker)"
 )
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
+_WHOLE = re.compile(r"(?<=\d)\.0+$")
 
 
 def own_words(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
@@ -32,7 +33,9 @@ def own_words(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 def patterns_of(names: Sequence[str]) -> tuple[re.Pattern[str], ...]:
     """Return what names each option, besides its letter; ``names`` are plain words (``plain_names``)."""
-    forms = (list(_forms(name, own)) for name, own in zip(names, own_words(names), strict=True))
+    plain = [_WHOLE.sub("", name) for name in names]  # "3.0" is 3 where no other option is
+    told = [short if plain.count(short) == 1 else name for short, name in zip(plain, names, strict=True)]
+    forms = (list(_forms(name, own)) for name, own in zip(told, own_words(names), strict=True))
     return tuple(re.compile("|".join(each), re.I) if each else _NEVER for each in forms)
 
 

@@ -1,7 +1,7 @@
 """Saved replies of any model: a line each ``{"id", "reply"}``, BLINK's ``{"idx", "full_prediction"}``, or our own.
 
-Not what they are worth (``marking``). JSON Lines, or one JSON list. Of an id that is there twice the last reply counts,
-as in ``answers.jsonl``; how many there were is told.
+Not what they are worth (``marking``), nor which lines of an ``answers.jsonl`` belong together (``saved/one_asking``).
+JSON Lines, or one JSON list. Of an id that is there twice the last reply counts; how many there were is told.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from triptych.core.errors import DataError
 from triptych.core.records import Example, text_of
 from triptych.evaluate.reading import choices
 from triptych.evaluate.reading.existence import says_there_is
+from triptych.evaluate.reading.signs import NO_MINUS, with_minus
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
@@ -26,6 +27,13 @@ _NOWHERE = {"a", "an", "the", "and"}
 """Words that never change an answer; "and" as it joins a list like a comma does."""
 _OUTER = {"answer", "are", "at", "in", "is", "it", "its", "on", "that", "theres", "there", "these", "they", "this"}
 """Words that frame an answer ("it is in image 2") and are taken off its ends."""
+
+_WORD = re.compile(
+    r"(?P<sign>(?<![-=<>\u2010-\u2015\u2212])[<>]=? ?)?"
+    rf"(?P<word>(?:(?:{NO_MINUS}-)?(?:\d+(?:[.,]\d+)*|(?<![\w.])\.\d+)|[^\W_\d]+)(?:\++(?![\w+]))?)"
+)
+"""A word or number with the signs that count: less and more before it, a minus before digits, a plus behind it."""
+_TAG = re.compile(r"</?[a-z]\w*>")
 
 _SHOWN_LETTER = re.compile(r"(?:^|[\s(\[])A\s?[).:\]]|\b(?i:letter)\b")
 """How a question shows its options' letters: ``A.``, ``(A)``, ``A:``; or it asks for the letter."""
@@ -91,12 +99,17 @@ def options_of(question: Example) -> tuple[str, ...]:
 def normalise(text: str) -> str:
     """Return what of a short answer counts: words in lower case, numbers as digits, without articles and frame.
 
+    A sign counts that makes another answer of it: "-5", "<5", "A+", "C++"; a dash, an arrow and a sum's plus do not.
+
     >>> normalise("It is in the Second  image, and frame two!")
     'second image frame 2'
+    >>> normalise("minus 5 to > 7, not 3-4")
+    '-5 to >7 not 3 4'
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     plain = unicodedata.normalize("NFKC", folded).replace("’", "").replace("'", "")
-    words = [_DIGITS.get(word, word) for word in re.findall(r"\d+(?:[.,]\d+)*|[^\W_\d]+", plain)]
+    plain = with_minus(" ".join(_TAG.sub(" ", plain).replace("≤", "<=").replace("≥", ">=").split()))
+    words = [(match["sign"] or "").rstrip() + _number(match["word"]) for match in _WORD.finditer(plain)]
     kept = [word for word in words if word not in _NOWHERE]
     first, last = 0, len(kept)
     while first < last and kept[first] in _OUTER:
@@ -104,6 +117,11 @@ def normalise(text: str) -> str:
     while last > first and kept[last - 1] in _OUTER:
         last -= 1
     return " ".join(kept[first:last] or kept or words)
+
+
+def _number(word: str) -> str:
+    """Return a number in words as digits, and ".5" as 0.5; other words as they are."""
+    return _DIGITS.get(word, f"0{word}" if word.startswith(".") else word.replace("-.", "-0."))
 
 
 def shows_letters(question: Example) -> bool:

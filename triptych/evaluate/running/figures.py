@@ -1,22 +1,26 @@
 """Figures that papers print beside accuracy, with 95% intervals: MME's sums of accuracy and accuracy+, POPE's F1.
 
 Not a benchmark's formula (``Benchmark.figures``) and no mean of scores (``result``). A figure is a formula of sums over
-stories, so an interval is that of the formula over stories drawn anew, within the tasks of their first questions.
+stories, so an interval is that of the formula over stories drawn anew, within the tasks of their first questions, and
+at least Wilson's for as many independent stories as its spread is worth. A figure that is the same however stories are
+drawn rests on those that would change it: recall on the stories with things to find.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from triptych.evaluate.benchmark import Benchmark, Figures, MarkedReply, fact, story_of
-from triptych.evaluate.certainty.power import numbered
-from triptych.evaluate.certainty.statistics import draws, percentiles
+from triptych.evaluate.certainty.power import Floats, numbered
+from triptych.evaluate.certainty.statistics import draws, in_range
 
 RESAMPLES = 2000
+_ALIKE = 1e-9
+"""Share of the best value below which values differ by rounding."""
 _FEW = 8
 """With fewer stories nothing is said of how sure a figure is: its interval is all there can be."""
 
@@ -59,19 +63,26 @@ def figures_of(
             for sums in (drawn @ counts).tolist():
                 for name, value in formula.values(sums).items():
                     found.setdefault(name, []).append(value)
-    return {
-        name: _figure(value, found[name], formula.best(name), stories=len(stories), published=theirs.get(name))
-        for name, value in values.items()
-    }
+    made = {}
+    for name, value in values.items():
+        best, drawn = formula.best(name), np.array(found[name], dtype=np.float64)
+        low, high = 0.0, best
+        if len(drawn):
+            worth = _bearing(stories, counts, formula, name) if np.ptp(drawn) < _ALIKE * best else None
+            low, high = in_range(value, drawn, units=len(stories), most=best, worth=worth)
+        made[name] = Figure(value, min(low, value), max(high, value), best, theirs.get(name))
+    return made
 
 
-def _figure(value: float, drawn: Sequence[float], best: float, *, stories: int, published: float | None) -> Figure:
-    if not drawn:
-        return Figure(value, 0.0, best, best, published)
-    resampled = np.array(drawn, dtype=np.float64)
-    error = float(resampled.std()) * float(np.sqrt(stories / (stories - 1)))
-    low, high = percentiles(resampled, error=error, freedom=stories - 1)
-    return Figure(value, max(0.0, min(low, value)), min(best, max(high, value)), best, published)
+def _bearing(stories: Sequence[Sequence[MarkedReply]], counts: Floats, formula: Figures, name: str) -> float:
+    """Return how many stories a figure rests on: as many as would each move it as much, were its replies otherwise."""
+    sums, best = counts.sum(axis=0), formula.best(name)
+    value, squares = formula.values(sums.tolist())[name], 0.0
+    for story, counted in zip(stories, counts, strict=True):
+        turned = [replace(one, score=float(one.score < 0.5), answered=True) for one in story]
+        otherwise = formula.values((sums - counted + formula.count(turned)).tolist())
+        squares += ((otherwise.get(name, value) - value) / best) ** 2
+    return min(float(len(stories)), 1 / squares) if squares else float(len(stories))
 
 
 def _values(marked: Sequence[MarkedReply], formula: Figures) -> Mapping[str, float]:

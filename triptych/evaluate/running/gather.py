@@ -56,6 +56,8 @@ class Evaluation:
     majority: float
     unanswered: int
     failed: int
+    cut: int
+    """Replies that ended at the most tokens; 0 in a result of an older version."""
     groups: Mapping[str, Mapping[str, Score]]
     """``skill`` -> name -> score, and so on for each of GROUPS."""
     judge: str = ""
@@ -70,6 +72,23 @@ class Evaluation:
         """Name of the benchmark that was asked, whatever the folder is called; else what the folder says."""
         asked = read_asked(self.folder).benchmark if (self.folder / ASKED).is_file() else ""
         return asked or self.benchmark
+
+    @cached_property
+    def marks(self) -> dict[str, float | None]:
+        """The score of every question that was asked, by id; None: it failed."""
+        # Rows that are no questions have no key; nobody was asked them.
+        rows = [row for row in read_json_lines(self.folder / ITEMS) if row["key"]]
+        scores = [(str(row["id"]), row["score"]) for row in rows]
+        return {name: float(score) if isinstance(score, int | float) else None for name, score in scores}
+
+    def asked_as(self, other: Evaluation) -> bool:
+        """Return whether both were asked the same questions, and marked by the same judge or rule."""
+        return self.judge == other.judge and self.marks.keys() == other.marks.keys()
+
+    def scored_as(self, other: Evaluation) -> bool:
+        """Return whether, besides, the same questions have a score: then the totals are of the same ones."""
+        scored = [[name for name, score in it.marks.items() if score is not None] for it in (self, other)]
+        return self.asked_as(other) and set(scored[0]) == set(scored[1])
 
     @cached_property
     def items(self) -> dict[str, Item]:
@@ -169,6 +188,7 @@ def _evaluation(path: Path) -> Evaluation:
             majority=float(result["majority"]),
             unanswered=int(result["unanswered"]),
             failed=int(result["failed"]),
+            cut=int(result.get("cut", 0)),
             groups=_grouped(result),
             judge=str(result.get("judge", "")),
             blind=result.get("blind") is True,

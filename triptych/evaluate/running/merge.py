@@ -1,8 +1,8 @@
 """Parts of an evaluation, asked by several processes or machines, put together and scored without the model.
 
 Nothing is asked here. Parts belong together when they asked the same questions of the same responder in the same way;
-what does not is refused. A reply wins over a failure; two replies to one question are the same question asked twice,
-and the first is kept.
+what does not is refused, in the folder of the whole too. A reply wins over a failure; two replies to one question are
+the same question asked twice, and the first is kept. What is right is as the parts say.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from triptych.core.log import say
 from triptych.core.plugins import find
 from triptych.core.records import Example, Json
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.reading.answers import ANSWERS, Line, line_to_json, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asked import ASKED, LOCK, Asked, read_asked, write_asked
-from triptych.evaluate.running.result import Result, result_of, score_all, write_result
+from triptych.evaluate.running.cut import cut_keys, record_of
+from triptych.evaluate.running.result import Result, result_of, score_all
+from triptych.evaluate.running.writing import write_result
 
 
 def merge(folders: Sequence[Path], *, out: Path) -> Result | None:
@@ -29,22 +31,26 @@ def merge(folders: Sequence[Path], *, out: Path) -> Result | None:
 
     Args:
         folders: each an evaluation's folder, or one that holds its ``shard-K-of-N`` folders.
-        out: the folder of the whole; it may be one of them, and what it holds stays.
+        out: the folder of the whole; it may be one of them, and the replies that it holds stay.
 
     Returns:
         The result; None: questions are without a reply yet, or a judge is to mark them, and it is said which.
 
     Raises:
         NotFoundError: a folder holds no evaluation.
-        DataError: the parts do not belong together.
+        DataError: the parts do not belong together, or ``out`` holds another evaluation.
         RunError: another process works in ``out``.
     """
     parts = [part for folder in folders for part in _parts_in(folder)]
     what = _one_asking(parts)
+    _check_whole(out, what)
     sources = [out, *(part for part in parts if part.resolve() != out.resolve())]
     with only_one(out / LOCK):
-        lines = _first_replies(line for part in sources for line in read_lines(part / ANSWERS).values())
-        _write(out / ANSWERS, [line_to_json(line) for line in lines.values()])
+        lines, cut = _first_replies(sources)
+        for part in reversed(parts):  # facts and references of an earlier merge may have been mended since
+            for key, line in read_lines(part / ANSWERS).items():
+                lines[key] = replace(lines[key], question=line.question)
+        _write(out / ANSWERS, [record_of(line, cut=key in cut) for key, line in lines.items()])
         if verdicts := _verdicts(sources):
             _write(out / VERDICTS, verdicts)
         write_asked(out, what)
@@ -77,8 +83,9 @@ def _score(what: Asked, lines: Mapping[str, Line], folder: Path) -> Result:
         refused=len(what.refused),
         responder=what.responder,
         blind=what.blind,
+        cut=cut_keys(folder / ANSWERS),
     )
-    write_result(folder, scored, what.refused, result)
+    write_result(folder, scored, what.refused, result, max_tokens=what.max_tokens)
     return result
 
 
@@ -98,6 +105,18 @@ def _one_asking(parts: Sequence[Path]) -> Asked:
     return whats[0]
 
 
+def _check_whole(out: Path, what: Asked) -> None:
+    """Refuse a folder of another evaluation. Raises DataError."""
+    if not (out / ASKED).is_file():
+        return
+    there = read_asked(out)  # an older version did not write all of it
+    there = replace(
+        there, max_tokens=there.max_tokens or what.max_tokens, references=there.references or what.references
+    )
+    if told := _difference(there, what):
+        raise DataError(f"{out} holds another evaluation: {told}. Name another folder with --out.")
+
+
 def _difference(what: Asked, other: Asked) -> str:
     """Return in words in what two parts were not asked alike; empty: in nothing."""
     for field in ("benchmark", "responder", "max_tokens", "blind", "judged"):
@@ -114,12 +133,17 @@ def _difference(what: Asked, other: Asked) -> str:
     return "" if tuple(what.keys) == tuple(other.keys) else "their questions are in another order"
 
 
-def _first_replies(lines: Iterable[Line]) -> dict[str, Line]:
+def _first_replies(folders: Iterable[Path]) -> tuple[dict[str, Line], set[str]]:
+    """Return of each key the first reply, else a failure, and the keys of the replies that were cut."""
     found: dict[str, Line] = {}
-    for line in lines:
-        if line.key not in found or (found[line.key].failed and not line.failed):
-            found[line.key] = line
-    return found
+    cut: set[str] = set()
+    for folder in folders:
+        cut_there = cut_keys(folder / ANSWERS)
+        for key, line in read_lines(folder / ANSWERS).items():
+            if key not in found or (found[key].failed and not line.failed):
+                found[key] = line
+                cut |= {key} & cut_there
+    return found, cut
 
 
 def _verdicts(folders: Sequence[Path]) -> list[dict[str, Json]]:

@@ -1,26 +1,22 @@
 """Replies to a result: every question's score, and what they come to, in all and by group, with 95% intervals.
 
-Not the asking (``run``), not the rules (a benchmark's ``score``). All questions = scored + failed; unanswered ones are
-scored 0 and counted apart; failed ones (no reply, or no verdict of a judge that can be read) are never scored.
+Not the asking (``run``), not the rules (a benchmark's ``score``), not the files (``writing``). All questions = scored +
+failed; unanswered ones are scored 0 and counted apart; failed ones (no reply, or no verdict of a judge that can be
+read) are never scored.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
-from triptych.core.files import write_atomically
-from triptych.core.log import say
-from triptych.core.records import Example, Json
-from triptych.data.format import Refused
+from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark, MarkedReply, fact, story_of
 from triptych.evaluate.certainty.statistics import Score, interval_of, majority, summarise
-from triptych.evaluate.reading.answers import ANSWERS, Line
+from triptych.evaluate.reading.answers import Line
 from triptych.evaluate.reading.judge import Verdict, judge_replies, needs_judge
 from triptych.evaluate.running.figures import Figure, figures_of
 from triptych.infer.responder import Responder
@@ -42,6 +38,8 @@ class Result:
     """Scored 0: the reply is empty, or names none or several of the options."""
     failed: int
     """Not scored: no reply could be got, or no verdict that can be read."""
+    cut: int
+    """Replies that ended at the most tokens, as far as anybody says; they are scored as they stand."""
     by_task: dict[str, Score]
     by_skill: dict[str, Score]
     by_scenario: dict[str, Score]
@@ -129,6 +127,7 @@ def result_of(
     responder: str,
     judge: Responder | None = None,
     blind: bool = False,
+    cut: Collection[str] = (),
     seed: int = 0,
 ) -> Result:
     """Add up the scores.
@@ -141,6 +140,7 @@ def result_of(
         responder: who was asked.
         judge: who judged.
         blind: whether it was asked without images.
+        cut: keys of lines whose replies were cut, as `cut_keys` finds them.
         seed: of the bootstrap.
     """
     counted = [item for item in scored if not item.failed]
@@ -161,6 +161,7 @@ def result_of(
         ),
         unanswered=sum(not item.answered for item in counted),
         failed=len(scored) - len(counted) + refused,
+        cut=sum(item.line.key in cut for item in scored if not item.line.failed),
         by_task=grouped(benchmark.tasks),
         by_skill=grouped("skill"),
         by_scenario=grouped("scenario"),
@@ -176,26 +177,6 @@ def result_of(
         responder=responder,
         blind=blind,
     )
-
-
-def result_to_json(result: Result) -> dict[str, Json]:
-    """Return the result as ``result.json`` holds it: the total's numbers on top, groups below."""
-    said = asdict(result)
-    total: dict[str, Json] = said.pop("total")
-    return {**total, **said}
-
-
-def write_result(folder: Path, scored: Sequence[Scored], refused: Iterable[Refused], result: Result) -> None:
-    """Write ``result.json`` and ``items.jsonl``, and say how many questions have no score."""
-    items = chain(
-        map(_item, scored),
-        ({"key": "", "id": row.where, "score": None, "answered": False, "failed": row.message} for row in refused),
-    )
-    write_atomically(folder / ITEMS, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
-    write_atomically(folder / RESULT, json.dumps(result_to_json(result), indent=1, ensure_ascii=False) + "\n")
-    if result.failed:
-        total = result.failed + sum(not item.failed for item in scored)
-        say(f"{folder}: {result.failed} of {total} questions got no reply and are not scored; {ANSWERS} says why.")
 
 
 def _read(benchmark: Benchmark, question: Example, line: Line) -> Scored:
@@ -252,6 +233,7 @@ def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
         len(items),
         clusters=[story_of(item.question) for item in items],
         seed=seed,
+        least=benchmark.least,
     )
     value = of(marked)
     chance = sum(item.chance for item in items) / len(items)
@@ -321,15 +303,3 @@ def _agreement(items: Sequence[Scored], benchmark: Benchmark) -> float | None:
     if benchmark.score is needs_judge or not judged:
         return None
     return sum(benchmark.score(item.question, item.line.reply) == item.score for item in judged) / len(judged)
-
-
-def _item(item: Scored) -> dict[str, Json]:
-    record: dict[str, Json] = {
-        "key": item.line.key,
-        "id": item.question.id,
-        "score": None if item.failed else item.score,
-        "answered": item.answered,
-    }
-    if item.measures:
-        record["measures"] = dict(item.measures)
-    return {**record, "failed": item.failed} if item.failed else record

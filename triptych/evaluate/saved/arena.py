@@ -20,8 +20,9 @@ from triptych.core.records import Answer, Example, Json, Part, Text, Turn, image
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.ratings import Duel, Rating, Vote, duels, rate
 from triptych.evaluate.certainty.statistics import Score, summarise
-from triptych.evaluate.reading.answers import ANSWERS, Keys, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, Keys
 from triptych.evaluate.saved.compare import tell_p
+from triptych.evaluate.saved.one_asking import is_ours, lines_of_one_asking
 from triptych.infer.responder import Failed, Responder
 
 JUDGEMENTS = "arena.jsonl"
@@ -80,7 +81,8 @@ def read_contestants(paths: Sequence[Path]) -> list[Contestant]:
 
     Raises:
         NotFoundError: no such file.
-        DataError: fewer than two, two of one name, or a line that is not what it should be.
+        DataError: fewer than two, two of one name, the replies of several responders in one file, or a line that is
+            not what it should be.
     """
     files = [path / ANSWERS if path.is_dir() else path for path in paths]
     names = [file.resolve().parent.name if file.name == ANSWERS else file.stem for file in files]
@@ -101,7 +103,7 @@ def read_votes(path: Path, names: Sequence[str]) -> list[Vote]:
         DataError: a line is no vote, or names somebody who is not there.
     """
     votes = []
-    for number, record in enumerate(read_json_lines(path), start=1):
+    for number, record in enumerate(read_json_lines(path, ours=False), start=1):
         one, other, winner = (str(record.get(key, "")) for key in ("a", "b", "winner"))
         won = {"tie": 0.5, "a": 1.0, "b": 0.0} | {other: 0.0, one: 1.0}
         unknown = {one, other}.difference(names)
@@ -253,12 +255,12 @@ class _Meeting:
 def _contestant(path: Path, name: str) -> Contestant:
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file of answers.")
-    if all("key" in record for record in read_json_lines(path)):
-        lines = [line for line in read_lines(path).values() if not line.failed]
+    if is_ours(path):
+        lines = [line for line in lines_of_one_asking(path).values() if not line.failed]
         replies = {line.question.id: line.reply for line in lines}
         return Contestant(name, replies, {line.question.id: line.question for line in lines})
     replies = {}
-    for number, record in enumerate(read_json_lines(path), start=1):
+    for number, record in enumerate(read_json_lines(path, ours=False), start=1):
         identity, reply = record.get("id"), record.get("reply")
         if not isinstance(identity, str | int) or not isinstance(reply, str):
             raise DataError(f'{path}: line {number}: expected "id" and "reply".')

@@ -2,7 +2,7 @@
 
 Not the tests (``pairs.py``). Takes run folders, folders of evaluations, single evaluations, or files of marked items;
 pairs them by the question's id, and never quietly leaves a question out: other questions are refused by name, failed
-ones are counted.
+ones are counted. Scores that one judge gave are not held against those of another, nor of a rule.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Comparison:
     majority: float | None
     blind: float | None
     """The score without images on the questions that are compared, where it was measured."""
+    judge: str
+    """Who marked the replies of both; empty: a rule, or it is not known."""
     statistic: str
     """What both scores, their difference, its interval and p are of; a benchmark's total is made so everywhere."""
     paired: Paired
@@ -80,7 +82,7 @@ def compare_folders(
 
     Raises:
         NotFoundError: nothing there, or nothing that can be compared.
-        DataError: different questions, or a file that is not what it should be.
+        DataError: different questions or judges, or a file that is not what it should be.
         ConfigError: a condition of one folder only.
     """
     if second is None and condition is not None:
@@ -117,7 +119,7 @@ def compare_pairs(
         seed: of flips and bootstrap.
 
     Raises:
-        DataError: two results are not of the same questions.
+        DataError: two results are not of the same questions, or were marked by different judges.
     """
     blind = {(side.run, side.of): side for side in among if side.condition == BLIND}
     shared = [_shared(one, other, common=common) for one, other in pairs]
@@ -127,6 +129,8 @@ def compare_pairs(
     for (one, other), each, paired, p_holm in zip(pairs, shared, found, corrected, strict=True):
         names = names_of(one, other)
         without = blind.get((one.run, one.of)) or blind.get((other.run, other.of))
+        if without and _judges_differ(one, without):
+            without = None
         chance, majority = _guesses(each, one)
         rows.append(
             Comparison(
@@ -137,6 +141,7 @@ def compare_pairs(
                 chance=chance,
                 majority=majority,
                 blind=_worth(each, without.scores) if without else None,
+                judge=one.judge or other.judge or "",
                 statistic=total_of(each.benchmark),
                 paired=paired,
                 p_holm=p_holm,
@@ -148,11 +153,17 @@ def compare_pairs(
 
 
 def check_pair(one: Side, other: Side, *, common: bool = False) -> None:
-    """Refuse two results that are not of the same questions; with ``common``, those that share none.
+    """Refuse two results that are not of the same questions, or not marked alike; with ``common``, that share none.
 
     Raises:
-        DataError: it names what is only on one side, or a question that reads otherwise on the other.
+        DataError: it names the judges, what is only on one side, or a question that reads otherwise on the other.
     """
+    if _judges_differ(one, other):
+        marked = [f"{it.run} ({it.condition}) by {it.judge or 'a rule'}" for it in (one, other)]
+        raise DataError(
+            f"{one.benchmark} was not marked alike: {', '.join(marked)}. Evaluate both with the same --judge; their "
+            "replies are kept."
+        )
     if one.asked != other.asked and not common:
         raise DataError(
             f"{one.run} ({one.condition}) and {other.run} ({other.condition}) were not asked the same questions of "
@@ -256,6 +267,7 @@ def _paired(of: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
                 lambda marks: statistic([(of.questions[at], mark) for at, mark in marks]),
                 clusters=of.clusters,
                 seed=seed,
+                least=of.benchmark.least,
             )
         except (ValueError, LookupError) as error:  # marked items may lack a fact, or have another word in it
             raise DataError(
@@ -263,6 +275,10 @@ def _paired(of: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
                 "Mark the replies again."
             ) from None
     return compare_scores(*scores, clusters=of.clusters, strata=of.strata, seed=seed)
+
+
+def _judges_differ(one: Side, other: Side) -> bool:
+    return one.judge is not None and other.judge is not None and one.judge != other.judge
 
 
 def _worth(of: _Shared, scores: Mapping[str, float]) -> float | None:
@@ -307,7 +323,7 @@ def _listed(ids: frozenset[str]) -> str:
 def _beside(row: Comparison) -> str:
     known = (("chance", row.chance), ("majority", row.majority), ("blind", row.blind))
     told = [f"{row.paired.n} questions", *(f"{name} {100 * value:.1f}" for name, value in known if value is not None)]
-    return f"{', '.join(told)}; score: {row.statistic}"
+    return f"{', '.join(told)}; score: {row.statistic}{f', judged by {row.judge}' if row.judge else ''}"
 
 
 def _told(row: Comparison) -> list[str]:

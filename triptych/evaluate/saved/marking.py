@@ -21,12 +21,13 @@ from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.question.keys import questions_of_key, read_key, with_answers
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.answers import Line, read_lines
+from triptych.evaluate.reading.answers import Line
 from triptych.evaluate.reading.option_words import letter_of
-from triptych.evaluate.reading.replies import Replies, read_replies
+from triptych.evaluate.reading.replies import Replies, Reply, read_replies
 from triptych.evaluate.running.asked import groups_of
 from triptych.evaluate.running.beside import beside_to_json, lines_beside
 from triptych.evaluate.running.result import Result, Scored, check_judge, result_of, score_all
+from triptych.evaluate.saved.one_asking import lines_of_one_asking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,8 @@ def mark(
 
     Args:
         benchmark: whose rules, tasks and total.
-        answers: the replies, as ``replies.read_replies`` reads them.
+        answers: the replies, as ``replies.read_replies`` reads them; of an ``answers.jsonl`` of ours those of its
+            folder's last asking.
         data: the questions with their references; None: the key alone, or the file's own questions where it is an
             ``answers.jsonl`` of ours.
         key: ``{id: answer}`` as JSON; with ``data``, it stands for the references there.
@@ -93,10 +95,14 @@ def mark(
 
     Raises:
         ConfigError: neither data nor key, and the replies are not ours; or the benchmark needs a judge.
-        DataError: a file cannot be read, or no reply is to a question of the key.
+        DataError: a file cannot be read or mixes several responders, or no reply is to a question of the key.
     """
     replies = read_replies(answers)
-    rules, questions, refused, without_answer = _questions(benchmark, replies, answers, data=data, key=key)
+    lines = lines_of_one_asking(answers) if replies.own else {}
+    if lines:
+        replies = Replies({name: Reply(line.reply, line.failed) for name, line in lines.items()}, repeated=0, own=True)
+    own = [line.question for line in lines.values()]
+    rules, questions, refused, without_answer = _questions(benchmark, own, answers, data=data, key=key)
     check_judge(rules, None)
     _check_ids(questions, data or key or answers)
     found = [question.id for question in questions if question.id in replies.by_id]
@@ -185,7 +191,7 @@ def write_items(path: Path, marked: Marked) -> None:
 
 
 def _questions(
-    benchmark: Benchmark, replies: Replies, answers: Path, *, data: Path | None, key: Path | None
+    benchmark: Benchmark, own: Sequence[Example], answers: Path, *, data: Path | None, key: Path | None
 ) -> tuple[Benchmark, list[Example], int, int]:
     """Return the rules, the questions, and how many rows were refused and how many questions the key leaves out."""
     answer_of = None if key is None else read_key(key)
@@ -197,9 +203,8 @@ def _questions(
         rows = list(benchmark.questions(data))
         questions = [row for row in rows if isinstance(row, Example)]
         refused = sum(isinstance(row, Refused) for row in rows)
-    elif replies.own:
-        lines = {line.question.id: line.question for line in read_lines(answers).values()}
-        questions = list(lines.values())
+    elif own:
+        questions = list(own)
     else:
         raise ConfigError(f"{answers}: what is right? Give a key with --answers, or the questions with --data.")
     if answer_of is None:

@@ -1,7 +1,8 @@
 """Scores worked out anew from a run folder alone, without a model: after a scorer was mended, or to check a result.
 
-Reads ``answers.jsonl`` (questions with references, and replies), ``items.jsonl`` (which of them count) and a judge's
-``verdicts.jsonl``; asks nobody. What it tells is what changed since ``result.json`` was written.
+Reads ``answers.jsonl`` (questions with references, and replies), ``asked.json`` and ``items.jsonl`` (which of them
+count) and a judge's ``verdicts.jsonl``; asks nobody. What it tells is what changed since ``result.json`` was written.
+Where questions have not been asked yet, it tells how many and writes no result.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asked import ASKED, Asked, groups_of, read_asked
+from triptych.evaluate.running.cut import cut_keys
 from triptych.evaluate.running.gather import EVALS, parse_name, read_evaluations
-from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all, write_result
+from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all
+from triptych.evaluate.running.writing import write_result
+from triptych.evaluate.saved.one_asking import lines_of_one_asking
 from triptych.evaluate.saved.sides import BLIND
 from triptych.infer.canned import CannedResponder
 
@@ -40,6 +44,8 @@ class Rescored:
     """Ids of the questions whose score is another one."""
     unanswered: int
     failed: int
+    not_asked: int = 0
+    """Questions that have no line yet, as the evaluation was stopped: what is scored is no result."""
 
 
 def rescore_run(run: Path, *, benchmark: str | None = None, write: bool = True, seed: int = 0) -> list[Rescored]:
@@ -48,7 +54,7 @@ def rescore_run(run: Path, *, benchmark: str | None = None, write: bool = True, 
     Args:
         run: where they are.
         benchmark: whose rules; None: as ``asked.json`` says, else the folder's name, ``BENCHMARK-PART-CONDITION``.
-        write: replace ``result.json`` and ``items.jsonl``.
+        write: replace ``result.json`` and ``items.jsonl`` of evaluations that were asked to their end.
         seed: of the bootstrap.
 
     Raises:
@@ -70,7 +76,10 @@ def lines_of(found: Sequence[Rescored]) -> list[str]:
         if one.after.n:
             span = f"({100 * one.after.low:.1f} to {100 * one.after.high:.1f})"
             now = f"{100 * one.after.score:.1f} {span}, {one.after.n} questions"
-        if one.before is None:
+        if one.not_asked:
+            total = one.not_asked + one.after.n + one.failed
+            since = f"{one.not_asked} of {total} not asked, so this is no result: evaluate again to ask them"
+        elif one.before is None:
             since = "there was no result"
         elif one.changed or one.before.score != one.after.score:
             named = ", ".join(one.changed[:3]) + (", ..." if len(one.changed) > 3 else "")
@@ -101,8 +110,14 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
     name = named or (what.benchmark if what else "") or parse_name(folder.resolve().name)[0]
     benchmark = find("benchmark", name, Benchmark)
     before = read_evaluations(folder) if (folder / RESULT).is_file() else ()
-    asked, refused, scores = _asked(folder)
+    asked, refused, scores = _asked(folder, what)
+    # A part was asked its own questions only: those that it was scored by.
+    open_ones = len(what.keys) - len(asked) if what and not (what.shard and scores) else 0
     judge = _recorded(folder, before[0].judge) if before and before[0].judge else None
+    if what and what.judged and judge is None:
+        raise DataError(
+            f"{folder}: a judge marks these replies, and no result tells which. Evaluate with --judge again."
+        )
     with TemporaryDirectory() as aside:  # where verdicts would be kept that are kept already
         scored = score_all(benchmark, asked, judge=judge, folder=Path(aside))
     result: Result = result_of(
@@ -112,11 +127,12 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         refused=len(refused),
         responder=asked[0][1].responder,
         judge=judge,
-        blind=before[0].blind if before else parse_name(folder.resolve().name)[2] == BLIND,
+        blind=what.blind if what else before[0].blind if before else parse_name(folder.resolve().name)[2] == BLIND,
+        cut=cut_keys(folder / ANSWERS),
         seed=seed,
     )
-    if write:
-        write_result(folder, scored, refused, result)
+    if write and not open_ones:
+        write_result(folder, scored, refused, result, max_tokens=what.max_tokens if what else 0)
     now = {item.question.id: None if item.failed else item.score for item in scored}
     return Rescored(
         name=folder.resolve().name,
@@ -125,19 +141,22 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         changed=tuple(name for name, score in now.items() if name in scores and scores[name] != score),
         unanswered=result.unanswered,
         failed=result.failed,
+        not_asked=open_ones,
     )
 
 
-def _asked(folder: Path) -> tuple[list[tuple[Example, Line]], list[Refused], dict[str, Json]]:
+def _asked(folder: Path, what: Asked | None) -> tuple[list[tuple[Example, Line]], list[Refused], dict[str, Json]]:
     """Return questions with their lines, in order, the rows that were none, and the scores so far by id."""
     lines = read_lines(folder / ANSWERS)
-    if not (folder / ITEMS).is_file():  # killed before anything was scored: all that was answered counts
-        last = {line.question.id: line for line in lines.values()}
+    keys = {str(record.get("key", "")) for record in _items(folder)} - {""}
+    # Killed before anything was scored, or when other questions had been: all that was answered counts.
+    if not keys or (what and (keys - set(what.keys.values()) or (not what.shard and len(keys) < len(what.keys)))):
+        last = lines_of_one_asking(folder / ANSWERS)
         if not last:
             raise DataError(f"{folder / ANSWERS}: no reply is in it yet. Evaluate, then score again.")
-        return [(line.question, line) for line in last.values()], [], {}
+        return [(line.question, line) for line in last.values()], list(what.refused) if what else [], {}
     asked, refused, scores = [], [], {}
-    for record in read_json_lines(folder / ITEMS):
+    for record in _items(folder):
         key, name = str(record.get("key", "")), str(record.get("id", ""))
         if not key:
             refused.append(Refused(name, "refused when asked", str(record.get("failed", ""))))
@@ -146,9 +165,11 @@ def _asked(folder: Path) -> tuple[list[tuple[Example, Line]], list[Refused], dic
             raise DataError(f"{folder / ANSWERS}: no line has the key {key} of {name!r}. Evaluate again.")
         asked.append((lines[key].question, lines[key]))
         scores[name] = record.get("score")
-    if not asked:
-        raise DataError(f"{folder / ITEMS}: no questions.")
     return asked, refused, scores
+
+
+def _items(folder: Path) -> list[dict[str, Json]]:
+    return list(read_json_lines(folder / ITEMS)) if (folder / ITEMS).is_file() else []
 
 
 def _recorded(folder: Path, judge: str) -> CannedResponder:

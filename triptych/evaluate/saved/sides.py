@@ -38,6 +38,8 @@ class Side:
     """Ids of questions without a score."""
     questions: Mapping[str, Example]
     """By id; empty where only marks are known. Of marked items they have facts alone, and no words."""
+    judge: str | None = None
+    """Who marked the replies; empty: a rule did; None: not known."""
     rules: str = ""
     """Benchmark whose way of adding up holds; empty: not known, and every question weighs the same."""
     chance: float | None = None
@@ -133,16 +135,16 @@ def side_of(evaluation: Evaluation, path: Path) -> Side:
     Raises:
         DataError: a line of its files is not what it should be.
     """
-    # Rows that are no questions have no key; nobody was asked them.
-    marks = {str(row["id"]): row["score"] for row in read_json_lines(evaluation.folder / ITEMS) if row["key"]}
+    marks = evaluation.marks
     return Side(
         run=str(path),
         benchmark=evaluation.benchmark,
         part=evaluation.part,
         condition=evaluation.condition,
-        scores={name: float(score) for name, score in marks.items() if isinstance(score, int | float)},
+        scores={name: score for name, score in marks.items() if score is not None},
         failed=frozenset(name for name, score in marks.items() if score is None),
         questions={name: item.question for name, item in evaluation.items.items()},
+        judge=evaluation.judge,
         rules=evaluation.rules,
         chance=evaluation.total.chance,
         majority=evaluation.majority,
@@ -158,7 +160,8 @@ def _marked(path: Path) -> Side:
     failed = set()
     facts: dict[str, Mapping[str, Json]] = {}
     benchmarks: set[str] = set()
-    for number, record in enumerate(read_json_lines(path), start=1):
+    by_rule = True  # triptych mark, which writes the benchmark into its lines, asks no judge
+    for number, record in enumerate(read_json_lines(path, ours=False), start=1):
         score = record.get("score", record.get("correct"))
         if "id" not in record or not isinstance(score, int | float | None):
             raise DataError(f'{path}: line {number}: expected "id" and "score" or "correct", found {record!r:.80}.')
@@ -171,6 +174,7 @@ def _marked(path: Path) -> Side:
             failed.add(name)
         else:
             scores[name] = float(score)
+        by_rule = by_rule and "benchmark" in record
         known = record.get("facts")
         benchmarks.add(str(record.get("benchmark") or "") if isinstance(known, dict) else "")
         if isinstance(known, dict):
@@ -179,4 +183,14 @@ def _marked(path: Path) -> Side:
     rules = benchmarks.pop() if len(benchmarks) == 1 else ""
     questions = {name: Example(name, (), facts=known) for name, known in facts.items()}
     benchmark, part, _ = parse_name(path.parent.name) if path.name == ITEMS else ("items", "all", "")
-    return Side(str(path), rules or benchmark, part, MODEL, scores, frozenset(failed), questions, rules=rules)
+    return Side(
+        run=str(path),
+        benchmark=rules or benchmark,
+        part=part,
+        condition=MODEL,
+        scores=scores,
+        failed=frozenset(failed),
+        questions=questions,
+        judge="" if by_rule and scores else None,
+        rules=rules,
+    )

@@ -1,0 +1,40 @@
+"""The minus of a number, however it is written: "−5", "–5", "minus 5" and "negative five" are all "-5".
+
+Not numbers themselves, nor how they are compared. A dash that has a word or a number before it is none ("3-4", "3–4",
+"image-5"), nor is one with a space behind it ("- 5 cats"); "10 minus 5" is a sum.
+"""
+
+from __future__ import annotations
+
+import re
+
+from triptych.evaluate.reading.phrases import NUMBERS
+
+NO_MINUS = r"(?<![\w)\]%°-])"
+"""Not behind what ends a number or a word, nor behind another dash: "1--5" is a range."""
+_MONEY = "[$€£¥]"
+_RANGE = re.compile(r"(?<=\d) ?[\u2010-\u2013](?=\d)")
+"""A range's dash, as "3 –4" has it too; a minus sign (U+2212) makes no range."""
+_DASH = re.compile(rf"{NO_MINUS}[\u2010-\u2013\u2212\ufe63\uff0d](?={_MONEY}?\.?\d)")
+"""Dashes that are a minus before a number."""
+_BEFORE_MONEY = re.compile(rf"(?<![\w)\]%°$€£¥-])-({_MONEY})(?=\.?\d)")
+_WORD = re.compile(
+    rf"(?<![^\W_])(?:(?<!\d )(?<!\b[b-z] ){''.join(rf'(?<!{word} )' for word in NUMBERS)}minus|negative)"
+    rf" ({_MONEY}?)(?:(?=\.?\d)|({'|'.join(NUMBERS[1:])})\b)",
+    re.IGNORECASE,
+)
+"""The words, before digits or a number in words; "minus" not behind a number or a variable, where it takes away."""
+
+
+def with_minus(text: str) -> str:
+    """Return a text in which the minus of a number is a hyphen right before its digits, and so is a range's dash.
+
+    >>> with_minus("−5, –$5, minus 5 and negative five; 3–4 and 10 minus 5")
+    '-5, $-5, -5 and -5; 3-4 and 10 minus 5'
+    """
+    text = _BEFORE_MONEY.sub(r"\1-", _DASH.sub("-", _RANGE.sub("-", text)))
+    return _WORD.sub(lambda found: f"{found[1]}-{_digits(found[2])}", text)
+
+
+def _digits(word: str | None) -> str:
+    return str(NUMBERS.index(word.lower())) if word else ""
