@@ -73,12 +73,13 @@ def test_a_broken_line_has_a_place_and_a_broken_list_is_an_error_of_the_file(tmp
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (gzip.compress(b'{"id": 1}'), "packed by gzip: unpack it"),
+        (gzip.compress(b'{"id": 1}', mtime=0), "packed by gzip: unpack it"),
         ('{"id": 1}'.encode("utf-16"), "UTF-16: save it as UTF-8"),
         ('[{"id": 1}]'.encode("utf-16"), "UTF-16: save it as UTF-8"),
         (b"PAR1....PAR1", "Parquet: call it .parquet"),
         (b"id,words", "neither a JSON list"),
     ],
+    ids=["gzip", "UTF-16 lines", "a UTF-16 list", "Parquet", "CSV"],
 )
 def test_a_file_that_is_packed_or_of_another_kind_is_refused_by_what_it_is(
     tmp_path: Path, content: bytes, told: str
