@@ -63,15 +63,6 @@ def logits(network: Callable[..., object], inputs: dict[str, Tensor]) -> Tensor:
     return found
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a finished run whose projector moved whole and whose language model by an adapter."""
-    folder = tmp_path_factory.mktemp("toy")
-    recipe = toy_recipe(folder, ("length: 6 steps", "length: 3 steps"), align=True)
-    train(recipe, run=folder / "toy")
-    return folder / "toy"
-
-
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_an_exported_folder_opens_in_plain_transformers_as_its_card_says_with_equal_logits(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -96,10 +87,10 @@ def test_an_exported_folder_opens_in_plain_transformers_as_its_card_says_with_eq
     assert type(shown["model"]) is type(model.network)
 
 
-def test_a_run_is_exported_with_its_adapters_merged(run: Path, tmp_path: Path) -> None:
-    tuned = open_model(run / "model")
+def test_a_run_is_exported_with_its_adapters_merged(aligned_run: Path, tmp_path: Path) -> None:
+    tuned = open_model(aligned_run / "model")
     inputs = words(tuned, tmp_path)
-    for name, source in {"of_run": run, "of_model": run / "model"}.items():
+    for name, source in {"of_run": aligned_run, "of_model": aligned_run / "model"}.items():
         export(str(source), tmp_path / name, plan_of())
         plain = AutoModelForImageTextToText.from_pretrained(tmp_path / name).eval()
         assert torch.equal(logits(plain, inputs), logits(tuned.network, inputs))
@@ -159,7 +150,7 @@ def test_an_adapter_of_an_opened_model_names_it_and_needs_no_base_beside(tmp_pat
     assert torch.allclose(logits(merged, inputs), logits(tuned.network, inputs), atol=1e-4)
 
 
-def test_what_has_no_adapter_says_so(run: Path, tmp_path: Path) -> None:
+def test_what_has_no_adapter_says_so(aligned_run: Path, tmp_path: Path) -> None:
     whole = toy_recipe(
         tmp_path,
         ("length: 6 steps", "length: 1 steps"),
@@ -169,7 +160,7 @@ def test_what_has_no_adapter_says_so(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="its last stage, 'tune', has no adapter"):
         export(str(tmp_path / "whole"), tmp_path / "out", plan_of("adapter=true"))
     with pytest.raises(NotFoundError, match="is no run's folder"):
-        export(str(run / "model"), tmp_path / "out", plan_of("adapter=true"))
+        export(str(aligned_run / "model"), tmp_path / "out", plan_of("adapter=true"))
     with pytest.raises(ConfigError, match="leave layout out"):
         plan_of("adapter=true", "layout=vllm")
     assert not (tmp_path / "out").exists()

@@ -17,16 +17,6 @@ from triptych.core.files import append_json_line
 from triptych.models.families.tiny import tiny
 from triptych.train.export.export import export
 from triptych.train.export.facts import read_run
-from triptych.train.trainer import train
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a finished run whose projector moved whole and whose language model by an adapter."""
-    folder = tmp_path_factory.mktemp("toy")
-    recipe = toy_recipe(folder, ("length: 6 steps", "length: 3 steps"), align=True)
-    train(recipe, run=folder / "toy")
-    return folder / "toy"
 
 
 def _result(run: Path, name: str, responder: str, score: float, *, blind: bool = False) -> None:
@@ -36,15 +26,15 @@ def _result(run: Path, name: str, responder: str, score: float, *, blind: bool =
     (folder / "result.json").write_text(json.dumps({**said, "responder": responder, "blind": blind}))
 
 
-def test_the_card_tells_what_the_run_says_and_names_what_it_does_not(run: Path, tmp_path: Path) -> None:
+def test_the_card_tells_what_the_run_says_and_names_what_it_does_not(aligned_run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "toy"
     copy.mkdir()
     for each in ("recipe.yaml", "ledger.jsonl", "metrics.jsonl"):
-        (copy / each).write_bytes((run / each).read_bytes())
+        (copy / each).write_bytes((aligned_run / each).read_bytes())
     _result(copy, "nlvr2", "runs/toy/model", 0.5)
     _result(copy, "nlvr2-blind", "runs/toy/model", 0.3, blind=True)
     _result(copy, "before", "somebody/else", 0.2)
-    export(str(run / "model"), tmp_path / "out", plan_of(f"run={copy}", "licence=mit", "name=Toy of mine"))
+    export(str(aligned_run / "model"), tmp_path / "out", plan_of(f"run={copy}", "licence=mit", "name=Toy of mine"))
     text = (tmp_path / "out" / "README.md").read_text()
     loaded = ModelCard.load(tmp_path / "out" / "README.md").data
     assert (loaded.license, loaded.pipeline_tag, loaded.model_name) == ("mit", "image-text-to-text", "Toy of mine")
@@ -54,7 +44,7 @@ def test_the_card_tells_what_the_run_says_and_names_what_it_does_not(run: Path, 
     assert "| nlvr2 | this model | 0.500 | 0.400 to 0.600 | 50 | 0.250 |" in text
     assert "| nlvr2-blind | this model, without its pictures | 0.300" in text
     assert "| before | somebody/else | 0.200" in text
-    rows = len((run.parent / "tune.jsonl").read_text().splitlines())
+    rows = len((aligned_run.parent / "tune.jsonl").read_text().splitlines())
     assert f"| tune | messages:.../tune.jsonl | {rows} | {rows} | 0 |" in text
     missing = text.partition("## Not known")[2]
     assert "on what machine" in missing  # sessions.jsonl was not copied
@@ -95,13 +85,13 @@ def test_the_card_of_a_model_of_no_run_says_that_it_knows_none(tmp_path: Path) -
     assert "the licence of this model" in missing
 
 
-def test_a_torn_result_is_told_by_its_file(run: Path, tmp_path: Path) -> None:
+def test_a_torn_result_is_told_by_its_file(aligned_run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "toy"
     copy.mkdir()
-    (copy / "recipe.yaml").write_bytes((run / "recipe.yaml").read_bytes())
+    (copy / "recipe.yaml").write_bytes((aligned_run / "recipe.yaml").read_bytes())
     (copy / "evals" / "nlvr2").mkdir(parents=True)
     (copy / "evals" / "nlvr2" / "result.json").write_text('{"score": 0.5')
     with pytest.raises(ValueError, match=r"nlvr2/result\.json: no result of an evaluation"):
-        export(str(run / "model"), tmp_path / "out", plan_of(f"run={copy}"))
+        export(str(aligned_run / "model"), tmp_path / "out", plan_of(f"run={copy}"))
     with pytest.raises(NotFoundError, match="no run's folder"):
-        export(str(run / "model"), tmp_path / "out", plan_of(f"run={tmp_path}"))
+        export(str(aligned_run / "model"), tmp_path / "out", plan_of(f"run={tmp_path}"))

@@ -37,6 +37,8 @@ class Line:
     """Why there is no reply; empty when there is one. A failed question is asked again on the next start."""
     tokens_in: int = 0
     tokens_out: int = 0
+    cut: bool = False
+    """Whether the reply ended at the most tokens; lines of an older version do not say so, and count as whole."""
 
 
 class Keys:
@@ -62,6 +64,7 @@ def line_to_json(line: Line) -> dict[str, Json]:
         record["failed"] = line.failed
     else:
         record |= {"reply": line.reply, "tokens_in": line.tokens_in, "tokens_out": line.tokens_out}
+        record |= {"cut": True} if line.cut else {}
     row, images, videos = messages.row_of(line.question)
     record |= {"question": row, "images": [_image_to_json(image) for image in images]}
     return {**record, "videos": [video.source for video in videos]} if videos else record
@@ -97,6 +100,7 @@ def _line(record: dict[str, Json], origin: str) -> Line:
         failed=words(record.get("failed", ""), "failed"),
         tokens_in=_count(record.get("tokens_in", 0)),
         tokens_out=_count(record.get("tokens_out", 0)),
+        cut=record.get("cut") is True,
     )
 
 

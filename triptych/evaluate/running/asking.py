@@ -18,8 +18,7 @@ from triptych.core.files import append_json_line
 from triptych.core.log import progress, say
 from triptych.core.records import Answer, Example, images_of, text_of, videos_of
 from triptych.evaluate.benchmark import asked
-from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
-from triptych.evaluate.running.cut import cut_keys, record_of
+from triptych.evaluate.reading.answers import ANSWERS, Line, line_to_json, read_lines
 from triptych.infer.cache import AnswerCache
 from triptych.infer.responder import Failed, Responder, knows_ids, writable
 
@@ -50,12 +49,11 @@ def ask(
     """
     path = folder / ANSWERS
     known = read_lines(path)
-    cut = cut_keys(path)
 
     def write(said: Answer | Failed, members: Sequence[Example]) -> None:
         for member in members:
             line = _line(said, member, key_of[member.id], responder.name)
-            append_json_line(path, record_of(line, cut=isinstance(said, Answer) and said.cut))
+            append_json_line(path, line_to_json(line))
 
     groups: dict[str, list[Example]] = {}
     replies: dict[str, Answer] = {}
@@ -65,9 +63,9 @@ def ask(
         if line is None or line.failed:
             groups.setdefault(same, []).append(prompt)
             continue
-        replies.setdefault(same, _answer(line, cut=line.key in cut))
+        replies.setdefault(same, _answer(line))
         if _told(line.question) != _told(prompt):  # the data were mended: whoever scores again is to find them so
-            append_json_line(path, record_of(replace(line, question=prompt), cut=line.key in cut))
+            append_json_line(path, line_to_json(replace(line, question=prompt)))
     if not groups:
         return read_lines(path)
     with progress(folder.name, sum(map(len, groups.values()))) as advance:
@@ -126,11 +124,12 @@ def _line(said: Answer | Failed, prompt: Example, key: str, responder: str) -> L
     line = Line(key=key, question=prompt, responder=responder)
     if isinstance(said, Failed):
         return replace(line, failed=writable(said.reason))
-    return replace(line, reply=writable(said.text), tokens_in=said.tokens_in, tokens_out=said.tokens_out)
+    reply = writable(said.text)
+    return replace(line, reply=reply, tokens_in=said.tokens_in, tokens_out=said.tokens_out, cut=said.cut)
 
 
-def _answer(line: Line, *, cut: bool) -> Answer:
-    return Answer(line.question.id, line.reply, tokens_in=line.tokens_in, tokens_out=line.tokens_out, cut=cut)
+def _answer(line: Line) -> Answer:
+    return Answer(line.question.id, line.reply, tokens_in=line.tokens_in, tokens_out=line.tokens_out, cut=line.cut)
 
 
 def _told(question: Example) -> str:

@@ -18,10 +18,9 @@ from triptych.core.log import say
 from triptych.core.plugins import find
 from triptych.core.records import Example, Json
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
+from triptych.evaluate.reading.answers import ANSWERS, Line, line_to_json, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asked import ASKED, LOCK, Asked, read_asked, write_asked
-from triptych.evaluate.running.cut import cut_keys, record_of
 from triptych.evaluate.running.result import Result, result_of, score_all
 from triptych.evaluate.running.writing import write_result
 
@@ -46,11 +45,11 @@ def merge(folders: Sequence[Path], *, out: Path) -> Result | None:
     _check_whole(out, what)
     sources = [out, *(part for part in parts if part.resolve() != out.resolve())]
     with only_one(out / LOCK):
-        lines, cut = _first_replies(sources)
+        lines = _first_replies(sources)
         for part in reversed(parts):  # facts and references of an earlier merge may have been mended since
             for key, line in read_lines(part / ANSWERS).items():
                 lines[key] = replace(lines[key], question=line.question)
-        _write(out / ANSWERS, [record_of(line, cut=key in cut) for key, line in lines.items()])
+        _write(out / ANSWERS, [line_to_json(line) for line in lines.values()])
         if verdicts := _verdicts(sources):
             _write(out / VERDICTS, verdicts)
         write_asked(out, what)
@@ -83,7 +82,6 @@ def _score(what: Asked, lines: Mapping[str, Line], folder: Path) -> Result:
         refused=len(what.refused),
         responder=what.responder,
         blind=what.blind,
-        cut=cut_keys(folder / ANSWERS),
     )
     write_result(folder, scored, what.refused, result, max_tokens=what.max_tokens)
     return result
@@ -133,17 +131,14 @@ def _difference(what: Asked, other: Asked) -> str:
     return "" if tuple(what.keys) == tuple(other.keys) else "their questions are in another order"
 
 
-def _first_replies(folders: Iterable[Path]) -> tuple[dict[str, Line], set[str]]:
-    """Return of each key the first reply, else a failure, and the keys of the replies that were cut."""
+def _first_replies(folders: Iterable[Path]) -> dict[str, Line]:
+    """Return of each key the first reply, else a failure."""
     found: dict[str, Line] = {}
-    cut: set[str] = set()
     for folder in folders:
-        cut_there = cut_keys(folder / ANSWERS)
         for key, line in read_lines(folder / ANSWERS).items():
             if key not in found or (found[key].failed and not line.failed):
                 found[key] = line
-                cut |= {key} & cut_there
-    return found, cut
+    return found
 
 
 def _verdicts(folders: Sequence[Path]) -> list[dict[str, Json]]:

@@ -8,7 +8,7 @@ read) are never scored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -127,7 +127,6 @@ def result_of(
     responder: str,
     judge: Responder | None = None,
     blind: bool = False,
-    cut: Collection[str] = (),
     seed: int = 0,
 ) -> Result:
     """Add up the scores.
@@ -140,7 +139,6 @@ def result_of(
         responder: who was asked.
         judge: who judged.
         blind: whether it was asked without images.
-        cut: keys of lines whose replies were cut, as `cut_keys` finds them.
         seed: of the bootstrap.
     """
     counted = [item for item in scored if not item.failed]
@@ -161,7 +159,7 @@ def result_of(
         ),
         unanswered=sum(not item.answered for item in counted),
         failed=len(scored) - len(counted) + refused,
-        cut=sum(item.line.key in cut for item in scored if not item.line.failed),
+        cut=sum(item.line.cut for item in scored),
         by_task=grouped(benchmark.tasks),
         by_skill=grouped("skill"),
         by_scenario=grouped("scenario"),

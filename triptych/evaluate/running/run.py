@@ -16,10 +16,9 @@ from triptych.core.shard import Shard
 from triptych.data.format import Refused, RowError
 from triptych.data.formats import messages
 from triptych.evaluate.benchmark import Benchmark, asked, without_images
-from triptych.evaluate.reading.answers import ANSWERS, Keys
+from triptych.evaluate.reading.answers import Keys
 from triptych.evaluate.running.asked import LOCK, Asked, groups_of, references_of, write_asked
 from triptych.evaluate.running.asking import ask
-from triptych.evaluate.running.cut import cut_keys
 from triptych.evaluate.running.result import Result, check_judge, result_of, score_all
 from triptych.evaluate.running.shards import part_of
 from triptych.evaluate.running.writing import write_result
@@ -113,7 +112,6 @@ def evaluate(
             responder=responder.name,
             judge=judge,
             blind=blind,
-            cut=cut_keys(folder / ANSWERS),
             seed=seed,
         )
         write_result(folder, scored, refused, result, max_tokens=max_tokens)

@@ -22,7 +22,6 @@ from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asked import ASKED, Asked, groups_of, read_asked
-from triptych.evaluate.running.cut import cut_keys
 from triptych.evaluate.running.gather import EVALS, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all
 from triptych.evaluate.running.writing import write_result
@@ -128,7 +127,6 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         responder=asked[0][1].responder,
         judge=judge,
         blind=what.blind if what else before[0].blind if before else parse_name(folder.resolve().name)[2] == BLIND,
-        cut=cut_keys(folder / ANSWERS),
         seed=seed,
     )
     if write and not open_ones:

@@ -6,23 +6,16 @@ reference of a known form ("the left image") are kept or refused as ``doubts`` s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
 from triptych.core.records import Text
-from triptych.data.text.references import find_doubt, find_references
+from triptych.data.text.references import find_doubt, find_references, is_within
 from triptych.generate.item import Item, Refusal
 from triptych.generate.kit.checking import noted
 from triptych.generate.question import question_of
 from triptych.generate.stage import Made, Stage, StageSettings
-
-_WITHIN = re.compile(
-    r"\s+\w+\s+(?:on|in|at|above|below|under|beside|from|of)\s+(?!(?:the|this|a|all)\s+(?:sets?|series|sequence|row|album|order|images?"
-    r"|pictures?|photos?|frames?|group)\b)(?!order\b|all\b|these\b|those\b|them\b)"
-)
-"""Behind an ordinal: "the third picture on the wall" is within an image; "the third picture of the series" is one."""
 
 
 class References(StageSettings):
@@ -44,7 +37,7 @@ def each(item: Item, settings: References, random: Random) -> Sequence[Made]:
         count += sum(not isinstance(part, Text) for part in turn.parts)
         words = "\n".join(part.text for part in turn.parts if isinstance(part, Text))
         references = find_references(words, count=count)
-        within = [each for each in references if each.form in ("ordinal", "nth") and _WITHIN.match(words, each.stop)]
+        within = [each for each in references if each.form != "last" and is_within(words, each)]
         if settings.doubts == "refuse" and within:
             said = words[within[0].start : within[0].stop + 30]
             return [Refusal(item, "unclear reference", f"{said!r} may be a picture within an image.")]
