@@ -218,3 +218,10 @@ def test_the_most_tokens_of_a_verdict_are_the_users(tmp_path: Path, triptych_her
     assert [request["max_tokens"] for request in judge.requests[-2:]] == [77, 77]
     assert len(judge.requests) == 4
     assert more.stdout == again.stdout
+
+
+def test_a_setting_of_a_judge_that_was_not_named_is_refused(tmp_path: Path, triptych_here: Triptych) -> None:
+    asked = ["mm_vet", "--data", str(ROOT / "tests" / "samples" / "mm_vet"), "judge.max_tokens=77"]
+    refused = triptych_here(tmp_path, "eval", "http://127.0.0.1:9/v1#m", *asked)
+    assert refused.returncode == 2
+    assert refused.stderr == ("error: judge.max_tokens=77: no judge was named. Add --judge MODEL, or leave it out.\n")

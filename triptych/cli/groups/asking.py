@@ -75,11 +75,14 @@ def open_asked(
     The benchmark comes back with the judge's ``max_tokens``, where that is among them.
 
     Raises:
-        ConfigError, NotFoundError, ModelError: as opening a responder.
+        ConfigError: the judge's settings were given, and no judge; or as opening a responder.
+        NotFoundError, ModelError: as opening a responder.
     """
     from triptych.infer.opening import open_responder
 
     marking = [each.removeprefix(JUDGE) for each in settings if each.startswith(JUDGE)]
+    if marking and not judge:
+        raise ConfigError(f"{JUDGE}{marking[0]}: no judge was named. Add --judge MODEL, or leave it out.")
     judging = open_responder(judge, marking) if judge else None
     if judging is not None and judging.asking.max_tokens is not None and benchmark.judge is not None:
         benchmark = replace(benchmark, judge=replace(benchmark.judge, max_tokens=judging.asking.max_tokens))
