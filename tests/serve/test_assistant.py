@@ -102,6 +102,11 @@ def test_what_cannot_be_shown_is_one_line(model: Assistant, said: Any) -> None:
     assert "\n" not in str(told.value)
 
 
+def test_bytes_that_are_no_picture_are_not_named_by_their_place_in_the_cache() -> None:
+    with pytest.raises(DataError, match=r"^a picture given as 10 bytes: neither a picture nor a video\.$"):
+        parts_of(b"no picture")
+
+
 def test_a_stream_joins_to_the_reply_and_can_be_left(model: Assistant, tmp_path: Path) -> None:
     said = ["What is ", Path(draw(tmp_path / "a.png").source), "?"]
     assert "".join(model.stream(said, max_tokens=20)) == model.ask(said, max_tokens=20)

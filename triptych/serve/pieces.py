@@ -76,10 +76,18 @@ def _part(piece: Piece) -> Part:
         case Path():
             return picture(piece)
         case bytes():
-            return picture(keep_bytes(piece))
+            return _picture_of(piece)
         case Image.Image() | np.ndarray():
             return keep_picture(piece)
     raise DataError(
         f"{type(piece).__name__} is neither words nor a picture. Give str, Path, picture(...), a PIL image, an array of"
         " bytes, or a picture file's bytes."
     )
+
+
+def _picture_of(content: bytes) -> Part:
+    kept = keep_bytes(content)
+    try:
+        return picture(kept)
+    except DataError as error:
+        raise DataError(str(error).replace(kept, f"a picture given as {len(content):,} bytes")) from None
