@@ -110,7 +110,7 @@ def test_show_writes_a_page_of_all_rows_that_can_be_used(triptych: Triptych, cha
     assert "The first." in page
     assert "Nothing." not in page
     assert "row 2 (id 'gone')" in shown.stderr
-    assert "1 rows refused" in shown.stderr
+    assert "1 row refused" in shown.stderr
 
 
 def test_a_page_of_one_row_has_that_row_only(triptych: Triptych, chats: str, tmp_path: Path) -> None:

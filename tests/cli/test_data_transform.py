@@ -21,7 +21,7 @@ def test_steps_of_a_file_make_new_rows_with_their_pictures(triptych_here: Tripty
     assert "left" in row["facts"]["transforms"][0], "'The first.' may mean an image"
     said = done.stderr.splitlines()
     assert said[-2:] == [
-        "shuffle_images left 1 rows as they were; their notes say why",
+        "shuffle_images left 1 row as they were; their notes say why",
         "new/rows.jsonl: 3 rows, 1 refused",
     ]
     assert "refused: image file missing: 1" in said

@@ -78,7 +78,7 @@ def test_the_result_of_another_model_is_not_replaced_without_a_word(board: Path,
     place = Path("evals") / "storyboard"
     assert "its result" not in first.stderr + again.stderr
     assert f"{place}: its result, of m, becomes that of n; --out DIR keeps both." in other.stderr
-    assert "sees: the smallest difference between two models" in other.stdout
+    assert "min diff: the smallest difference between two models" in other.stdout
 
 
 def test_parts_are_merged_on_the_command_line(board: Path, triptych_here: Triptych) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Triptych
-from triptych.core.plugins import names
+from triptych.cli.list import SINGULAR
+from triptych.core.plugins import DRAWERS, names
 from triptych.data.hub.catalogue import select
 
 
@@ -19,6 +20,8 @@ from triptych.data.hub.catalogue import select
         ("templates", "template"),
         ("transforms", "transform"),
         ("families", "family"),
+        ("stages", "stage"),
+        ("annotations", "annotation"),
     ],
 )
 def test_each_plugin_is_listed_with_what_it_says_of_itself(triptych: Triptych, kind: str, drawer: str) -> None:
@@ -49,7 +52,8 @@ def test_recipes_of_the_working_folder_are_listed_with_their_first_comment(tript
 def test_all_kinds_are_listed_when_none_is_named(triptych: Triptych) -> None:
     shown = triptych("list").stdout
     headings = [line.partition(":")[0] for line in shown.splitlines() if not line.startswith(" ")]
-    assert headings == ["formats", "templates", "transforms", "families", "benchmarks", "datasets", "recipes"]
+    assert headings == [*SINGULAR, "datasets", "recipes"]
+    assert sorted(SINGULAR.values()) == sorted(DRAWERS)
     assert "recipes: none here" in shown
 
 

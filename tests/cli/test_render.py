@@ -60,7 +60,7 @@ def test_a_row_that_cannot_be_used_is_told_and_counted_beside_the_output(render:
     rendered = render(rows, "--template", "chatml", "--tokenizer", "words", "--json")
     told = rendered.stderr.splitlines()
     assert any("row 1 (id 'torn')" in line and line.startswith("refused: ") for line in told)
-    assert told[-1] == f"{rows}: 1 rows refused"
+    assert told[-1] == f"{rows}: 1 row refused"
     assert len(rendered.stdout.splitlines()) == 2
 
 

@@ -90,7 +90,7 @@ def test_eval_prints_score_interval_and_chance_and_keeps_the_answers(trained: Pa
     measured = triptych_here(trained, "eval", "runs/toy/model", "storyboard", "--limit", "8")
     assert measured.returncode == 0, measured.stderr
     heading, everything, *_ = measured.stdout.splitlines()
-    assert heading.split() == ["score", "95%", "interval", "chance", "majority", "n", "sees"]
+    assert heading.split() == ["score", "95%", "interval", "chance", "majority", "n", "min", "diff"]
     assert everything.split()[0] == "all"
     assert (everything.split()[5], everything.split()[7]) == ("0.250", "8")
     result = json.loads((trained / "runs" / "toy" / "evals" / "storyboard" / "result.json").read_text())

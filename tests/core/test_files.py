@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from triptych.core.errors import ConfigError, DataError, NotFoundError, RunError
 from triptych.core.files import (
@@ -182,6 +184,30 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     other = part_folder(tmp_path / "another")
     fresh = part_folder(tmp_path / "model")
     assert (stale.exists(), other.exists(), fresh.exists()) == (False, True, True)
+
+
+def test_what_a_neighbour_of_a_longer_name_is_writing_is_not_swept(tmp_path: Path) -> None:
+    neighbour = part_folder(tmp_path / "model.v2")
+    part_folder(tmp_path / "model")
+    assert neighbour.exists()
+
+
+@pytest.mark.parametrize(
+    ("umask", "rights"), [(0o022, (0o755, 0o644)), (0o077, (0o700, 0o600)), (0o002, (0o775, 0o664))]
+)
+def test_a_folder_is_for_those_whom_the_user_lets_read(tmp_path: Path, umask: int, rights: tuple[int, int]) -> None:
+    """safetensors writes a file that its owner alone may read."""
+    before = os.umask(umask)
+    try:
+        work = part_folder(tmp_path / "model")
+        save_file({"w": torch.zeros(1)}, work / "model.safetensors")
+        replace_folder(tmp_path / "model", work)
+    finally:
+        os.umask(before)
+    modes = tuple(
+        stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "model", tmp_path / "model/model.safetensors")
+    )
+    assert modes == rights
 
 
 def test_one_process_at_a_time_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def test_what_is_saved_is_found_again(tmp_path: Path) -> None:
     assert last.position == Position("tune", 7, finished=False, plan="p")
     assert last.weights()["language.a"].tolist() == [[7.0] * 3] * 2
     assert set(last.optimizer()) == {"exp_avg/language.a"}
+    (tmp_path / "plain").write_bytes(b"")
+    assert {path.stat().st_mode for path in last.folder.iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
 def test_the_latest_is_the_one_with_the_most_steps_of_that_stage(tmp_path: Path) -> None:

@@ -107,12 +107,14 @@ def result_lines(result: Result) -> list[str]:
     for groups in (result.by_split, result.by_skill, result.by_scenario):
         rows += groups.items() if len(groups) > 1 else ()
     width = max(len(name) for name, _ in rows)
-    lines = [f"{'':<{width}}  score   95% interval   chance  majority      n   sees"]
+    lines = [f"{'':<{width}}  score   95% interval   chance  majority      n  min diff"]
     lines += [f"{name:<{width}}  {_numbers(score)}" for name, score in rows]
     cut = f", {result.cut} cut" if result.cut else ""
     lines.append(f"majority {result.majority:.3f}; {result.unanswered} unanswered, {result.failed} failed{cut}")
     if result.total.detects is not None:
-        lines.append("sees: the smallest difference between two models that n questions show, four times in five")
+        lines.append(
+            "min diff: the smallest difference between two models that n questions show (at 5%, four times in five)"
+        )
     return lines + lines_beside(result)
 
 
@@ -120,6 +122,6 @@ def _numbers(score: Score) -> str:
     """Return a row; its last number is the smallest difference between two models that so many questions show."""
     if score.n == 0:
         return "    -   nothing was scored"
-    majority, sees = ("    -" if value is None else f"{value:.3f}" for value in (score.majority, score.detects))
+    majority, least = ("    -" if value is None else f"{value:.3f}" for value in (score.majority, score.detects))
     span = f"{score.low:.3f} - {score.high:.3f}"
-    return f"{score.score:.3f}   {span}  {score.chance:.3f}     {majority}  {score.n:>5}  {sees}"
+    return f"{score.score:.3f}   {span}  {score.chance:.3f}     {majority}  {score.n:>5}  {least}"

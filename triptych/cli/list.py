@@ -1,6 +1,6 @@
-"""``triptych list``: what there is, by name, with the first line that each file says of itself. Imports none of it.
+"""``triptych list``: what there is, by name, with the first line that each file says of itself.
 
-Data sets are no files of code: the catalogue's facts on them, as a table.
+Nothing is imported but benchmarks. Data sets are no files of code: the catalogue's facts on them, as a table.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.core.errors import ConfigError, NotFoundError
+from triptych.core.errors import ConfigError, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
     from triptych.core.records import Json
@@ -29,6 +28,8 @@ SINGULAR = {
     "transforms": "transform",
     "families": "family",
     "benchmarks": "benchmark",
+    "stages": "stage",
+    "annotations": "annotation",
 }
 """Kinds that are files of a drawer."""
 KINDS = (*SINGULAR, "datasets", "recipes")
@@ -75,11 +76,9 @@ def run(
     task: Annotated[str | None, typer.Option("--task", help="Data sets with these words in their task.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of data sets, all facts with sources.")] = False,
 ) -> None:
-    """List formats, templates, transforms, model families, benchmarks, data sets and recipes."""
+    """List formats, templates, transforms, model families, benchmarks, stages, annotations, data sets and recipes."""
     if kind is not None and kind not in KINDS:
-        close = get_close_matches(kind, KINDS, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise NotFoundError(f"no kind is called {kind!r}.{hint} There are: {', '.join(KINDS)}.")
+        raise NotFoundError(f"no kind is called {kind!r}.{did_you_mean(kind, KINDS)} There are: {', '.join(KINDS)}.")
     if kind == "datasets":
         _list_datasets(suite=suite, skill=skill, task=task, as_json=as_json)
         return

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -19,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, RootModel, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
-from triptych.core.errors import ConfigError, NotFoundError
+from triptych.core.errors import ConfigError, NotFoundError, did_you_mean
 from triptych.core.records import Json
 
 C = TypeVar("C", bound=BaseModel)
@@ -226,7 +225,7 @@ def _index_of(items: list[Json], name: str, *, override: str, path: str) -> int:
         return labels.index(name)
     if name.isdecimal() and int(name) < len(items):
         return int(name)
-    hint = _nearest(name, labels)
+    hint = did_you_mean(name, labels)
     raise ConfigError(f"override {override!r}: {path} has no item {name!r}.{hint} There are: {', '.join(labels)}.")
 
 
@@ -284,7 +283,7 @@ def _describe(problem: ErrorDetails, *, tree: Json, model: type[BaseModel]) -> t
     found = "" if problem["type"] in ("missing", "extra_forbidden", "value_error") else f", found {_shown(node)}"
     if problem["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, loc[:-1]))
-        return path, f"unknown key.{_nearest(str(loc[-1]), known)} There are: {', '.join(known)}."
+        return path, f"unknown key.{did_you_mean(str(loc[-1]), known)} There are: {', '.join(known)}."
     if problem["type"] == "missing":
         return path, "is missing and has no default"
     if problem["type"].startswith("union_tag_"):
@@ -292,7 +291,7 @@ def _describe(problem: ErrorDetails, *, tree: Json, model: type[BaseModel]) -> t
         tag = problem["ctx"].get("tag")
         kinds = [each.model_fields[key].annotation for each in _nodes_at(model, loc) if key in each.model_fields]
         tags = sorted({str(tag) for kind in kinds for tag in get_args(kind)})
-        said = f"is missing{found}." if tag is None else f"nothing is called {tag!r}.{_nearest(str(tag), tags)}"
+        said = f"is missing{found}." if tag is None else f"nothing is called {tag!r}.{did_you_mean(str(tag), tags)}"
         return f"{path}.{key}", f"{said} There are: {', '.join(tags)}."
     if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
         return path, f"write it with letters of English, digits, '.', '_' and '-', without spaces{found}"
@@ -325,11 +324,6 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _models_in(inner)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _shown(value: Json) -> str:

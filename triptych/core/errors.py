@@ -6,6 +6,9 @@ without a traceback and exits with 2. Each kind also is the built-in error that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class TriptychError(Exception):
     """Base of all errors that a user can act on."""
@@ -29,3 +32,9 @@ class NotFoundError(TriptychError, LookupError):
 
 class RunError(TriptychError, RuntimeError):
     """A run cannot go on: NaN loss, a foreign run folder, a torn checkpoint, a full disk."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> str:
+    """Return `` Did you mean 'NAME'?`` with what is spelt alike (``difflib``), nearest first; nothing is: no words."""
+    close = get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -10,8 +10,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,17 +63,35 @@ def part_folder(folder: Path) -> Path:
 
     What killed writers of the same folder left there is swept away.
     """
-    for stale in folder.parent.glob(f".{folder.name}.*.part"):
-        shutil.rmtree(stale, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    ours = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}(-old)?\.part")
+    for path in folder.parent.iterdir():
+        if ours.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+    return hidden_folder(folder)
+
+
+def hidden_folder(folder: Path) -> Path:
+    """Return a new empty folder beside ``folder``, as readable as any that the user makes; others' stay."""
+    new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    new.mkdir()
+    return new
+
+
+def share(folder: Path) -> None:
+    """Let everybody read each file of a folder who may read the folder: safetensors writes for its owner alone."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(folder.stat().st_mode & 0o666)
 
 
 def replace_folder(folder: Path, new: Path) -> None:
     """Give ``new``, beside it, the name of ``folder``. What an old folder of that name held is deleted.
 
     A reader finds the old one, the new one, or between two renames none; never a mixture. Of the old one, text files
-    that the new one lacks (``*.md``, ``*.txt``: what a person put there) are kept.
+    that the new one lacks (``*.md``, ``*.txt``: what a person put there) are kept. Who may read the folder may read
+    its files (`share`).
     """
+    share(new)
     if folder.exists():
         for path in folder.iterdir():
             if path.suffix in {".md", ".txt"} and not (new / path.name).exists():

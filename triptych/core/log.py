@@ -37,6 +37,11 @@ _muted: list[bool] = [False]
 """Whether this process says nothing, as another one speaks for both."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 row``, ``2,000 rows``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def mute(silent: bool) -> None:
     """Say nothing from now on in this process, nor show progress; or speak again."""
     _muted[0] = silent

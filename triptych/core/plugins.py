@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from difflib import get_close_matches
 from typing import TypeVar
 
-from triptych.core.errors import NotFoundError
+from triptych.core.errors import NotFoundError, did_you_mean
 
 T = TypeVar("T")
 
@@ -63,6 +62,7 @@ def find(kind: str, name: str, expected: type[T]) -> T:
 
 def _unknown(kind: str, name: str) -> NotFoundError:
     known = names(kind)
-    close = get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return NotFoundError(f"no {kind} is called {name!r}.{hint} There are: {', '.join(known)}.")
+    return NotFoundError(
+        f"no {kind} is called {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
+        " A file of your own is a module, PACKAGE.MODULE with its dot, in a folder of PYTHONPATH."
+    )

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from triptych.core.errors import ConfigError, DataError, TriptychError
+from triptych.core.errors import ConfigError, DataError, TriptychError, did_you_mean
 from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Part, Turn
 from triptych.data.media.images import ImageError, Size, measure, whole_size
@@ -127,8 +126,7 @@ def check_options(given: Mapping[str, str], known: Sequence[str]) -> None:
     """Refuse an option that a format does not know; ``limit`` and ``rows`` are every format's. Raises ConfigError."""
     for option in sorted(given.keys() - set(known)):
         every = sorted((*known, "limit", "rows"))
-        close = get_close_matches(option, every, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(option, every, cutoff=0.5)
         raise ConfigError(f"this format has no option {option!r}.{hint} There are: {', '.join(every)}.")
 
 

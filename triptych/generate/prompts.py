@@ -22,13 +22,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from triptych.core.errors import ConfigError, NotFoundError, TriptychError
+from triptych.core.errors import ConfigError, NotFoundError, TriptychError, did_you_mean
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
 from triptych.data.transform import tidy
 from triptych.generate.shots import accepted_shots
@@ -184,8 +183,7 @@ def _sections(text: str, name: str) -> Iterator[_Section]:
 def _is_section(head: re.Match[str], level: int, name: str, number: int) -> bool:
     depth, title = len(head[1]), head[2]
     if depth == 2 and title not in _SECTIONS:
-        near = get_close_matches(title, _SECTIONS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(title, _SECTIONS)
         known = ", ".join(_SECTIONS)
         raise ConfigError(f"prompt {name!r}: line {number}: no section is called {title!r}.{hint} There are: {known}.")
     return depth == 2 or (depth == 3 and title in ("User", "Assistant"))
@@ -273,9 +271,8 @@ def _text_here(name: str) -> str:
     """Return the words of a prompt that comes along; looked up once, as every item asks for them."""
     there = names()
     if name not in there:
-        near = get_close_matches(name, there, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise NotFoundError(
-            f"no prompt is called {name!r}.{hint} There are: {', '.join(there)}; or give the path of your own .md file."
+            f"no prompt is called {name!r}.{did_you_mean(name, there)} There are: {', '.join(there)};"
+            " or give the path of your own .md file."
         )
     return _drawer().joinpath(f"{name}.md").read_text(encoding="utf-8")

@@ -121,7 +121,6 @@ def save_folder(
             head.save_pretrained(work)
             note["score"] = head.said()
         (work / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-        work.chmod(0o755)
         replace_folder(folder, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)

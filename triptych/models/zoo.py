@@ -7,7 +7,6 @@ counted from the shapes that stand there; memory follows from both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from triptych.core.config import Settings, load_config
-from triptych.core.errors import NotFoundError
+from triptych.core.errors import NotFoundError, did_you_mean
 
 CATALOGUE = Path(__file__).with_name("zoo.yaml")
 HALF_BYTES = 2
@@ -105,8 +104,7 @@ def hub_id_of(name: str) -> str:
 
 def nearest(name: str) -> str:
     """Return a sentence that names what was perhaps meant, or nothing."""
-    close = get_close_matches(name, catalogue().checkpoints, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return did_you_mean(name, catalogue().checkpoints)
 
 
 def weight_bytes(entry: Entry) -> int | None:

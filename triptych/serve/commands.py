@@ -10,12 +10,11 @@ import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.core.config import KEY
-from triptych.core.errors import ConfigError, DataError
+from triptych.core.errors import ConfigError, DataError, did_you_mean
 from triptych.core.records import ImageRef, in_one_video
 from triptych.serve.conversation import Conversation
 from triptych.serve.message import numbers_in
@@ -68,8 +67,7 @@ def obey(message: str, session: Session) -> None:
     name, _, rest = message.partition(" ")
     command = COMMANDS.get(name)
     if command is None:
-        close = get_close_matches(name, COMMANDS, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(name, COMMANDS)
         shown = f" {{{name}}} shows the file." if Path(name).is_file() else ""
         raise DataError(f"there is no command {name}.{hint}{shown} /help lists them.")
     command(session, rest.strip())

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import mkdtemp
 
 from triptych.core.errors import ConfigError, ModelError, NotFoundError
-from triptych.core.files import cache_folder, sha256_of, write_atomically
+from triptych.core.files import cache_folder, hidden_folder, sha256_of, share, write_atomically
 
 _VERSION = 1
 """Raise it when a conversion changes: folders of an older one are left alone and made anew."""
@@ -68,7 +67,7 @@ def folder(name: str, *, image_tokens: int | None = None) -> Path:
         return done
     source = _source_file(name, part)
     done.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(mkdtemp(dir=done.parent, prefix=f".{done.name}-"))
+    making = hidden_folder(done)
     try:
         with _quiet():
             part.convert(source, making, image_tokens)
@@ -81,7 +80,7 @@ def folder(name: str, *, image_tokens: int | None = None) -> Path:
             "sha256": sha256_of(making / "model.safetensors"),
         }
         write_atomically(making / "part.json", json.dumps(facts, indent=1) + "\n")
-        making.chmod(0o755)
+        share(making)
         if not done.exists():  # another process may have been quicker
             making.rename(done)
         elif not (done / "part.json").is_file():

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from triptych.core.errors import RunError
-from triptych.core.files import sha256_of
+from triptych.core.files import sha256_of, share
 from triptych.core.log import say
 from triptych.train.parallel.saved import INDEX, is_shared, read_shares, share_out, write_shares
 from triptych.train.parallel.world import World
@@ -121,6 +121,7 @@ def save_checkpoint(run: Path, outcome: Outcome, world: World | None = None) -> 
         write_shares(part / SHARES, own, world)
 
     def end() -> None:
+        share(part)
         (part / POSITION).write_text(json.dumps(asdict(position), indent=2) + "\n", encoding="utf-8")
         files = sorted(path for path in part.rglob("*") if path.is_file())
         digests = {str(path.relative_to(part)): sha256_of(path) for path in files}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from triptych.core.errors import DataError
-from triptych.core.log import progress, say
+from triptych.core.log import counted, progress, say
 from triptych.core.records import Example, ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.media.locate import bytes_of, name_of
@@ -137,7 +137,9 @@ def gather(
         ledger.append(sum_record(stage.name, corpus.source, counts))
         if refused:
             reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(refused).items())
-            say(f"{stage.name}: {corpus.source}: {len(refused)} rows refused ({reasons}); see {run / LEDGER}")
+            say(
+                f"{stage.name}: {corpus.source}: {counted(len(refused), 'row')} refused ({reasons}); see {run / LEDGER}"
+            )
     write_ledger(run / LEDGER, stage.name, ledger)
     if not len(corpora):
         names = ", ".join(corpus.source for corpus in corpora.sources)

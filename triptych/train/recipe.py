@@ -60,9 +60,7 @@ class ModelPlan(Settings):
     @model_validator(mode="after")
     def _one_of_two(self) -> ModelPlan:
         if sum(each is not None for each in (self.open, self.parts, self.sample)) != 1:
-            raise ValueError(
-                "give either parts (a new model) or open (a finished one), not both and not neither; or sample (a toy)"
-            )
+            raise ValueError("give exactly one of parts (a new model), open (a finished one) and sample (a toy)")
         if self.sample is not None and (self.family is None or self.template is not None):
             raise ValueError("a sample needs its family and has a template of its own: family: NAME, and no template")
         if self.open is not None and self.family:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import nn
 from triptych.core import plugins
 from triptych.core.config import parse_config
 from triptych.core.errors import ConfigError, ModelError, NotFoundError
-from triptych.core.files import cache_folder
+from triptych.core.files import cache_folder, hidden_folder
 from triptych.core.records import Json
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template, stop_id
@@ -95,7 +94,7 @@ def laid_over(plan: ModelPlan) -> str:
     if over.is_dir():
         return str(over)
     over.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=over.parent))
+    work = hidden_folder(over)
     for path in files:
         (work / path.name).symlink_to(path)
     if template is not None:

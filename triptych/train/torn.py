@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from triptych.core.log import progress, say
+from triptych.core.log import counted, progress, say
 from triptych.core.records import ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.media.images import ImageError
@@ -155,7 +155,8 @@ def enter(refused: Iterable[tuple[int, Refused]], stage: Stage, *, run: Path) ->
         return
     write_ledger(run / LEDGER, stage.name, list(_entered(records, new, stage.name)))
     reasons = ", ".join(f"{number} {reason}" for reason, number in count_reasons(new.values()).items())
-    say(f"{stage.name}: {len(new)} rows refused when their pictures were read ({reasons}); see {run / LEDGER}")
+    rows = counted(len(new), "row")
+    say(f"{stage.name}: {rows} refused when their pictures were read ({reasons}); see {run / LEDGER}")
 
 
 def _entered(

@@ -10,7 +10,7 @@ import typer
 
 from triptych.cli.groups.sources import AsJson, Source, json_text
 from triptych.core.errors import DataError
-from triptych.core.log import say
+from triptych.core.log import counted, say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Json
@@ -46,7 +46,7 @@ def check_sources(
         from triptych.data.trust.check_page import page_of
 
         write_atomically(html, page_of(report, sources))
-        say(f"{html}: {report.refused} refused, {len(report.doubts)} warnings")
+        say(f"{html}: {report.refused} refused, {counted(len(report.doubts), 'warning')}")
     if as_json:
         typer.echo(json_text({**report.as_json(), "refusals": _told(report.refusals), "doubts": _told(report.doubts)}))
     else:
@@ -75,8 +75,9 @@ def _told(rows: Sequence[Refused] | Sequence[Doubt]) -> list[Json]:
 
 
 def _report_lines(report: Report) -> Iterator[str]:
-    pictures = f"{report.images} images" + (f", {report.videos} videos" if report.videos else "")
-    yield f"{report.examples} rows: {report.used} used, {report.refused} refused; {pictures} in the used ones"
+    pictures = counted(report.images, "image") + (f", {counted(report.videos, 'video')}" if report.videos else "")
+    rows = counted(report.examples, "row")
+    yield f"{rows}: {report.used} used, {report.refused} refused; {pictures} in the used ones"
     yield from _reason_lines("", report.reasons, report.refusals)
     yield from _reason_lines("warning: ", report.warnings, report.doubts)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from triptych.cli.groups.sources import Source, usable_rows
-from triptych.core.log import say
+from triptych.core.log import counted, say
 
 TOLD = 10
 """Rows left out that are told one by one."""
@@ -35,7 +35,7 @@ def convert_source(
         say(f"left out: {refused.message}")
     if len(rows.left_out) > TOLD:
         say(f"and {len(rows.left_out) - TOLD} more")
-    say(f"{path}: {count} rows, {len(rows.left_out)} left out that {to.partition(':')[0]} cannot say")
+    say(f"{path}: {counted(count, 'row')}, {len(rows.left_out)} left out that {to.partition(':')[0]} cannot say")
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"convert": convert_source}

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from triptych.cli.groups.sources import AsJson, json_text
-from triptych.core.log import say
+from triptych.core.log import counted, say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Json
@@ -79,13 +79,14 @@ def _write(out: str, sources: Sequence[str], found: Found) -> None:
 
     path, write = target_of(out, sources)
     count = write(clean_rows(sources, found), path)
-    say(f"{path}: {count} rows")
+    say(f"{path}: {counted(count, 'row')}")
 
 
 def _lines(found: Found) -> Iterator[str]:
-    yield f"{found.examples} rows: {len(found.clean)} clean, {found.shared} shared, {len(found.refused)} refused"
+    rows = counted(found.examples, "row")
+    yield f"{rows}: {len(found.clean)} clean, {found.shared} shared, {len(found.refused)} refused"
     skipped = f"; {len(found.benchmark_refused)} of theirs cannot be read" if found.benchmark_refused else ""
-    yield f"compared with {found.benchmark_rows} rows of benchmarks{skipped}"
+    yield f"compared with {counted(found.benchmark_rows, 'row')} of benchmarks{skipped}"
     for kind, count in found.kinds.items():
         note = " (short questions asked alike; not taken for shared)" if kind == "question" else ""
         yield f"{kind}: {count} row{'' if count == 1 else 's'}{note}"

@@ -10,6 +10,7 @@ import typer
 
 from triptych.cli.groups.recipes import that_trains
 from triptych.cli.groups.sources import AsJson, json_text
+from triptych.core.log import counted
 
 if TYPE_CHECKING:
     from triptych.train.inspection.preview import StagePreview
@@ -46,13 +47,13 @@ def lines_of(stage: StagePreview) -> list[str]:
     for source in stage.sources:
         parts = ", ".join(f"{source[key]} {key}" for key in ("used", "shrunk", "shortened", "refused"))
         lines.append(f"  {source['source']}: {source['all']} rows: {parts}")
-    tokens = f"{stage.tokens} tokens ({stage.image_tokens} of images)"
+    tokens = f"{counted(stage.tokens, 'token')} ({stage.image_tokens} of images)"
     lines += [
-        f"  an epoch      {stage.rows} rows, {stage.images} images, {tokens}",
+        f"  an epoch      {counted(stage.rows, 'row')}, {counted(stage.images, 'image')}, {tokens}",
         f"  packs         {stage.packs}, {stage.fill:.2%} full",
         f"  steps         {stage.steps_an_epoch} an epoch, {stage.total_steps} in all",
-        f"  longest       {stage.longest_tokens} tokens: {stage.longest_id}",
-        f"  balance       {stage.balance:.3f} mean over largest work at {stage.ranks} ranks",
+        f"  longest       {counted(stage.longest_tokens, 'token')}: {stage.longest_id}",
+        f"  balance       {stage.balance:.3f} mean over largest work at {counted(stage.ranks, 'rank')}",
         f"  ledger        rows refused, shrunk and shortened, with reasons: {stage.ledger}",
     ]
     for number, packs in enumerate(stage.first_steps):

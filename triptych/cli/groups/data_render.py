@@ -13,7 +13,7 @@ import typer
 
 from triptych.cli.groups.sources import AsJson, Source
 from triptych.core.errors import DataError, ModelError
-from triptych.core.log import say
+from triptych.core.log import counted, say
 
 if TYPE_CHECKING:  # tokenizers are loaded when the command needs them
     from transformers import PreTrainedTokenizerBase
@@ -54,7 +54,7 @@ def render_source(
         for example, encoded in rendered:
             Console().print(show_terminal(example, encoded, words))
     if rows.refused:
-        say(f"{source}: {rows.refused} rows refused")
+        say(f"{source}: {counted(rows.refused, 'row')} refused")
     if rows.refused and not rows.used:
         raise DataError(f"{source}: no row of it can be rendered; the reasons are told above.")
 

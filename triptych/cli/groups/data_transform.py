@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triptych.cli.groups.sources import Source, measured_rows
-from triptych.core.log import say
+from triptych.core.log import counted, say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Example
@@ -42,8 +42,8 @@ def transform_source(
     for reason, rows in refused.most_common():
         say(f"refused: {reason}: {rows}")
     for kind, rows in left.most_common():
-        say(f"{kind} left {rows} rows as they were; their notes say why")
-    say(f"{path}: {count} rows, {refused.total()} refused")
+        say(f"{kind} left {counted(rows, 'row')} as they were; their notes say why")
+    say(f"{path}: {counted(count, 'row')}, {refused.total()} refused")
 
 
 def _made(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.core.log import say
+from triptych.core.log import counted, say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Example, Json
@@ -33,7 +33,7 @@ def usable_rows(source: str) -> Iterator[Example]:
             refused += 1
             say(f"refused: {seen.message}")
     if refused:
-        say(f"{source}: {refused} rows refused")
+        say(f"{source}: {counted(refused, 'row')} refused")
 
 
 def measured_rows(source: str) -> Iterator[Example | Refused]:

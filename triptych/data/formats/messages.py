@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
+from triptych.core.errors import did_you_mean
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
 from triptych.core.undo import made_folder
 from triptych.data.disk.content_parts import check_known, said_once
@@ -237,8 +237,7 @@ def _list_or_none(value: Json, what: str) -> list[Json]:
 def _check_keys(row: dict[str, Json], known: frozenset[str]) -> None:
     for key in row:
         if key not in known:
-            close = get_close_matches(key, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(key, known)
             raise bad(f"unknown key {key!r}.{hint} Known are {', '.join(sorted(known))}; other things are facts.")
 
 

@@ -8,7 +8,6 @@ up is said with them (``Total.adds_up``) and held by a test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Literal
@@ -16,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from triptych.core.config import Settings, parse_config
-from triptych.core.errors import NotFoundError
+from triptych.core.errors import NotFoundError, did_you_mean
 
 Unknown = Literal["unknown"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -190,8 +189,7 @@ def find_dataset(name: str) -> DataSet:
     """
     known = {each.name: each for suite in suites().values() for each in suite.datasets}
     if name not in known:
-        close = get_close_matches(name, known, n=3)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        hint = did_you_mean(name, known, most=3)
         raise NotFoundError(f"no data set is called {name!r}.{hint} triptych list datasets tells all {len(known)}.")
     return known[name]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.core.errors import DataError
-from triptych.core.files import cache_folder, sha256_of
+from triptych.core.files import cache_folder, hidden_folder, sha256_of
 from triptych.core.records import Example
 from triptych.data.disk.json_rows import read_row_at, row_places
 from triptych.data.disk.spool import read_spooled, spooled, write_spool
@@ -169,7 +168,7 @@ def _content(lines: Iterable[bytes], home: Path) -> str:
 def _keep(shelf: Path, make: Callable[[Path], tuple[Places, str]]) -> None:
     """Put places and a digest on a shelf of the cache folder, whole or not at all; who comes second finds it there."""
     shelf.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{shelf.name}.", suffix=".part", dir=shelf.parent))
+    folder = hidden_folder(shelf)
     try:
         places, digest = make(folder)
         np.save(folder / "places.npy", places)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,8 +134,8 @@ def _opened(path: Path, rows: int) -> Records:
     wanted = rows * RECORD.itemsize
     if not path.exists() or path.stat().st_size != wanted:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.truncate(handle, wanted)
-        os.close(handle)
-        Path(part).replace(path)
+        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+        with part.open("wb") as file:
+            file.truncate(wanted)
+        part.replace(path)
     return np.memmap(path, dtype=RECORD, mode="r+", shape=(rows,))

@@ -15,14 +15,14 @@ from typing import TypeVar
 
 from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.files import read_json_lines, write_atomically
-from triptych.core.log import say
+from triptych.core.log import counted, say
 from triptych.core.records import Example, Json
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.diagnosis.conditions import BLIND, CONDITIONS, LEFT_OUT, OPTION_ORDER, UNCHANGED, Condition
 from triptych.evaluate.diagnosis.darkroom import Darkroom
-from triptych.evaluate.diagnosis.findings import Asked, Finding, corrected, counted, finding_of
+from triptych.evaluate.diagnosis.findings import Asked, Finding, corrected, finding_of
 from triptych.evaluate.diagnosis.perturbations import Bench, Skipped, changed_by, of_question
 from triptych.evaluate.diagnosis.places import (
     Groups,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from triptych.core.log import counted
 from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
@@ -182,11 +183,6 @@ def points(share: float) -> str:
     """Return a difference in points, with its sign."""
     said = f"{100 * share:+.1f}"
     return "0.0" if said in ("+0.0", "-0.0") else said.replace("-", "−")
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _paired(benchmark: Benchmark, pairs: Sequence[tuple[Asked, Sequence[Asked]]], seed: int) -> Paired | None:

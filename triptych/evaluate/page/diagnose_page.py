@@ -17,10 +17,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from triptych.core.files import write_atomically
+from triptych.core.log import counted
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.diagnosis.diagnose import DIAGNOSIS, Diagnosis, write_diagnosis
-from triptych.evaluate.diagnosis.findings import Finding, counted, points
+from triptych.evaluate.diagnosis.findings import Finding, points
 from triptych.evaluate.diagnosis.places import Groups
 from triptych.evaluate.page.diagnose_cards import Moved, moved_by
 from triptych.evaluate.page.diagnose_plots import Column, draw_columns, draw_differences

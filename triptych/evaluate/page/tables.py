@@ -163,11 +163,11 @@ def to_latex(rows: Sequence[Row]) -> str:
         cells = [_latex_cell(of.get((*column, condition)), n=beside[column].n) for column in columns]
         lines.append(_latex_row(_escaped(condition).capitalize(), cells))
     last = {column: [row for row in totals if (row.benchmark, row.part) == column][-1] for column in columns}
-    sees = [_percent(last[column].detects) for column in columns]
-    return "\n".join([*lines, f"% smallest difference seen (80% power): {' & '.join(sees)}", ""])
+    least = [_percent(last[column].detects) for column in columns]
+    return "\n".join([*lines, f"% smallest difference seen (80% power): {' & '.join(least)}", ""])
 
 
-_HEAD = ("", "condition", "score", "95% interval", "n", "chance", "majority", "blind", "sees", "sees paired")
+_HEAD = ("", "condition", "score", "95% interval", "n", "chance", "majority", "blind", "min diff", "min diff, paired")
 _COMPARED = ("", "first", "second", "difference", "95% interval", "p", "evidence")
 
 

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import write_atomically
-from triptych.core.log import say
+from triptych.core.log import counted, say
 from triptych.generate.page.cards import Card, card_of, refused_card, spread
 from triptych.generate.page.counts import Found, count_run, median
 from triptych.generate.page.verbs import PACKAGE, Verbs, is_able, verbs_of
@@ -272,10 +272,6 @@ def _refused_of(note: Note) -> int:
     return sum(note.refused.values())
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:
@@ -287,7 +283,7 @@ def _template() -> Template:
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"money": _money, "refused": _refused_of, "duration": _duration, "number": _grouped}
-    page.filters["plural"] = _plural
+    page.filters["counted"] = counted
     return page.get_template("report.html.jinja")
 
 

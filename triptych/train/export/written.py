@@ -48,9 +48,6 @@ def new_folder(folder: Path, *, needed_bytes: int) -> Iterator[Path]:
     work = part_folder(folder)
     try:
         yield work
-        for path in work.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        work.chmod(0o755)
         check_empty(folder)  # somebody may have been faster
         replace_folder(folder, work)
     except SafetensorError as error:
