@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 from triptych.cli.main import command_names
+from triptych.core.plugins import DRAWERS
 
 FLOORS = ("core", "data", "starter", "models", "infer", "train", "generate", "evaluate", "serve", "cli")
 ROOMS = re.compile(r"<!-- rooms: .*? -->\n```\n(.*?)```\n<!-- /rooms -->", re.DOTALL)
@@ -27,6 +28,14 @@ def test_every_room_has_its_tests(root: Path) -> None:
     rooms = {path.parent.name for path in (root / "triptych").glob("*/__init__.py")}
     assert rooms == set(FLOORS)
     assert [room for room in sorted(rooms) if not list((root / "tests" / room).glob("test_*.py"))] == []
+
+
+def test_the_drawers_in_the_docs_are_all_there_are(root: Path) -> None:
+    table = re.findall(
+        r"^\| `(\w+/\w+)/` \| `\w+/\w+\.py` \| `(\w+): ", (root / "docs" / "house.md").read_text(), re.MULTILINE
+    )
+    folders = {drawer.removeprefix("triptych.").replace(".", "/"): kind.upper() for kind, drawer in DRAWERS.items()}
+    assert dict(table) == folders
 
 
 def test_links_in_the_pages_lead_somewhere(root: Path) -> None:
@@ -52,6 +61,11 @@ def test_the_readme_begins_with_the_two_commands(root: Path) -> None:
     assert "make demo" in readme
     assert "make test" in readme
     assert "docs/house.md" in readme
+
+
+def test_every_page_is_in_the_list_of_pages(root: Path) -> None:
+    listed = LINK.findall((root / "docs" / "README.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == sorted(page.name for page in (root / "docs").glob("*.md") if page.name != "README.md")
 
 
 def draw_rooms(package: Path) -> str:
