@@ -6,6 +6,10 @@ numbers; the language model is not opened at all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
 import torch
 from transformers import AutoConfig, AutoModel
 
@@ -13,9 +17,22 @@ from triptych.data.plan.costs import Fixed
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.models import parts
-from triptych.models.family import PartsPlan
+from triptych.models.family import Model, PartsPlan
 from triptych.models.join import look, teach_tokenizer
 from triptych.models.tokenizer import open_tokenizer
+
+
+class _OpensFolder(Protocol):
+    def __call__(self, folder: Path, *, weights: bool) -> Model: ...
+
+
+def outline_by(assemble: Callable[[PartsPlan], Model], open_folder: _OpensFolder) -> Callable[..., Rendering]:
+    """Return the ``Family.outline`` of a family whose ``open_folder`` can do without weights; raises as both do."""
+
+    def outline(what: PartsPlan | Path) -> Rendering:
+        return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
+
+    return outline
 
 
 def outline_parts(plan: PartsPlan) -> Rendering:

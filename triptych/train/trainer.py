@@ -32,13 +32,13 @@ from triptych.train.measuring.meters import METRICS, StepReport
 from triptych.train.measuring.peak import peak_of
 from triptych.train.measuring.sessions import SESSIONS, session
 from triptych.train.measuring.trackers import TRACKERS, Trackers, check_trackers
+from triptych.train.merging import settle_stage
 from triptych.train.origin import ORIGIN, check_origin
 from triptych.train.packages import check_packages
 from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.world import World, joined
 from triptych.train.recipe import RECIPE, ClosedForm, Recipe, StagePlan, Tune, resolve
-from triptych.train.release import load_weights, settle_parts
-from triptych.train.scores import release_stage
+from triptych.train.release import settle_parts
 from triptych.train.start import start_model
 from triptych.train.stop import Stop, listening
 from triptych.train.tune import tune
@@ -176,7 +176,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: P
     seed = derive_seed(recipe.seed, "stage", stage.name)
     if last := world.lead(lambda: _finished(run, stage.name)):
         say(f"{stage.name}: done before, taken from {last.folder}")
-        world.together(lambda: _put_back(model, stage, last, seed=seed))
+        world.together(lambda: settle_stage(model, stage, last, seed=seed))
         world.lead(lambda: prune_checkpoints(run, stage.name, latest=last.position.step, keep=1))
         world.lead(lambda: _tell(hooks, stage.name, model))
         return model
@@ -232,7 +232,7 @@ def _settled(model: Model, recipe: Recipe, index: int, world: World, *, run: Pat
         last = world.lead(partial(_finished, run, each.name))
         assert last is not None, f"stage {each.name!r} is done and has no checkpoint"
         seed = derive_seed(recipe.seed, "stage", each.name)
-        world.together(partial(_put_back, model, each, last, seed=seed))
+        world.together(partial(settle_stage, model, each, last, seed=seed))
     return model
 
 
@@ -244,13 +244,3 @@ def _tell(hooks: Hooks, stage: str, model: Model) -> None:
 def _finished(run: Path, stage: str) -> Checkpoint | None:
     last = latest_checkpoint(run, stage)
     return last if last is not None and last.position.finished else None
-
-
-def _put_back(model: Model, stage: StagePlan, last: Checkpoint, *, seed: int) -> None:
-    if isinstance(stage, Tune):
-        weights = dict(release_stage(model, stage, seed=seed))
-    else:
-        projector = model.parts()["projector"]
-        weights = {f"projector.{name}": weight for name, weight in projector.named_parameters()}
-    load_weights(weights, last.weights())
-    settle_parts(model)

@@ -11,15 +11,15 @@ addresses of your own network too).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from triptych.core.errors import ConfigError
-from triptych.core.records import ImageRef, Json, VideoRef
+from triptych.core.records import Example, ImageRef, Json, VideoRef
 from triptych.data.disk.media_keys import names_nothing
-from triptych.data.disk.rows import bad, words
+from triptych.data.disk.rows import Build, bad, words
 from triptych.data.format import RowError
 from triptych.data.media.folder import ImageFolder
 from triptych.data.media.locate import ImageError, keep_bytes
@@ -148,6 +148,20 @@ def media_of(path: Path, options: Mapping[str, str]) -> Media:
         raise ConfigError(f"urls is {urls!r}: write #urls=allow, or #urls=private for your own network too.")
     images, videos = (_folder(path, options, key) for key in ("image_dir", "video_dir"))
     return Media(images, videos, cast("Urls | None", urls))
+
+
+def with_media(example: Callable[[dict[str, Json], Media, str], Example]) -> Callable[[Path, Mapping[str, str]], Build]:
+    """Return what starts a file (``row_format``) of a layout whose rows need its media alone, from its rows' function.
+
+    Args:
+        example: (row, media, origin) -> Example.
+    """
+
+    def start(path: Path, options: Mapping[str, str]) -> Build:
+        media = media_of(path, options)
+        return lambda row, origin: example(row, media, origin)
+
+    return start
 
 
 def _folder(path: Path, options: Mapping[str, str], key: str) -> ImageFolder:

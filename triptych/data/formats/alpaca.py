@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from triptych.core.records import Example, Json, Role, Turn
-from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_places
 from triptych.data.disk.layouts import refuse_other_layouts
 from triptych.data.disk.marks import (
@@ -33,7 +33,15 @@ from triptych.data.disk.marks import (
     video_names,
 )
 from triptych.data.disk.media_keys import MEDIA_KEYS, entries_of, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, listed, of_another_layout, row_format, words
+from triptych.data.disk.rows import (
+    bad,
+    check_turns,
+    id_of,
+    listed,
+    of_another_layout,
+    row_format,
+    words,
+)
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -86,11 +94,6 @@ def one_of(row: Mapping[str, Json], keys: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def _start(path: Path, options: Mapping[str, str]) -> Build:
-    media = media_of(path, options)
-    return lambda row, origin: _example(row, media, origin)
-
-
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_foreign(row)
     refuse_media(row, MEDIA_KEYS - {"audio", "audios"}, beside=True)
@@ -136,7 +139,7 @@ def _row(example: Example, shelf: ImageShelf) -> Json:
 
 
 FORMAT = row_format(
-    _start,
+    with_media(_example),
     write=write,
     about="Alpaca rows with images: instruction, input and output, or query and response",
     options=MEDIA_OPTIONS,

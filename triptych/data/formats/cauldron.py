@@ -12,16 +12,16 @@ joined. An image that is shown twice is listed twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef, text_of
-from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.foreign_keys import refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import CANNOT, image_names, join_others, split_others
 from triptych.data.disk.media_keys import entries_of, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, row_format, words
+from triptych.data.disk.rows import bad, check_turns, id_of, keyed, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -31,11 +31,6 @@ _OWN = frozenset({"id", "images", "image", "texts"})
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples whose images stand in front; a ``.json`` file becomes a list, any other JSON Lines."""
     return write_rows(examples, path, _row)
-
-
-def _start(path: Path, options: Mapping[str, str]) -> Build:
-    media = media_of(path, options)
-    return lambda row, origin: _example(row, media, origin)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -80,7 +75,7 @@ def _row(example: Example, shelf: ImageShelf) -> Json:
 
 
 FORMAT = row_format(
-    _start,
+    with_media(_example),
     write=write,
     about="The Cauldron and FineVision: pictures in front, then texts of user and assistant",
     options=MEDIA_OPTIONS,

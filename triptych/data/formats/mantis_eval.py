@@ -18,7 +18,7 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from triptych.core.records import Example, ImageRef, Json, Text, Turn
-from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import (
     CANNOT,
@@ -31,7 +31,7 @@ from triptych.data.disk.marks import (
     split_others,
 )
 from triptych.data.disk.media_keys import entries_of, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, listed, row_format, words
+from triptych.data.disk.rows import bad, check_turns, id_of, listed, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -44,11 +44,6 @@ _LETTER = re.compile(r"\(?([A-Z])[):.]")
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write questions that were read from this layout, from whatever they were converted to since."""
     return write_rows(examples, path, _row)
-
-
-def _start(path: Path, options: Mapping[str, str]) -> Build:
-    media = media_of(path, options)
-    return lambda row, origin: _example(row, media, origin)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -120,7 +115,7 @@ def _row(example: Example, shelf: ImageShelf) -> Json:
 
 
 FORMAT = row_format(
-    _start,
+    with_media(_example),
     write=write,
     about="Mantis evaluation JSON: questions with options and answers, as Mantis-Eval has them",
     options=MEDIA_OPTIONS,

@@ -12,12 +12,12 @@ more than one video, boxes, demonstrations, labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
-from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.marks import (
     CANNOT,
     MARK,
@@ -31,7 +31,7 @@ from triptych.data.disk.marks import (
     video_names,
 )
 from triptych.data.disk.media_keys import entries_of, names_nothing, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, row_format
+from triptych.data.disk.rows import bad, check_turns, id_of, row_format
 from triptych.data.disk.writing import write_rows
 from triptych.data.formats.mantis import OWN, first_user, said_by
 from triptych.data.media.folder import ImageShelf
@@ -40,11 +40,6 @@ from triptych.data.media.folder import ImageShelf
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples with at most one video, or frames in one place."""
     return write_rows(examples, path, _row)
-
-
-def _start(path: Path, options: Mapping[str, str]) -> Build:
-    media = media_of(path, options)
-    return lambda row, origin: _example(row, media, origin)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -104,7 +99,7 @@ def _marked(turn: Turn) -> str:
 
 
 FORMAT = row_format(
-    _start,
+    with_media(_example),
     write=write,
     about="Mantis video JSON: one video, or its frames, in a conversation",
     options=MEDIA_OPTIONS,

@@ -11,16 +11,16 @@ Cannot say: a box, demonstrations, labels, videos. Adjacent texts are joined.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn
-from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.foreign_keys import refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import CANNOT, check_whole, join_others, split_others
 from triptych.data.disk.media_keys import refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, role_of, row_format, words
+from triptych.data.disk.rows import bad, check_turns, id_of, keyed, role_of, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -31,11 +31,6 @@ _IMAGE = re.compile(r"<img>(.*?)</img>", re.DOTALL)
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples with their pictures' paths in the words; a ``.json`` file becomes a list, else JSON Lines."""
     return write_rows(examples, path, _row)
-
-
-def _start(path: Path, options: Mapping[str, str]) -> Build:
-    media = media_of(path, options)
-    return lambda row, origin: _example(row, media, origin)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -86,7 +81,7 @@ def _marked(turn: Turn, shelf: ImageShelf) -> str:
 
 
 FORMAT = row_format(
-    _start,
+    with_media(_example),
     write=write,
     about="Qwen-VL rows: <img>path</img> in the words of user and assistant",
     options=MEDIA_OPTIONS,

@@ -14,12 +14,12 @@ listed twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from triptych.core.records import Example, Json, Role, Turn
 from triptych.data.disk.content_parts import add_named, marked_content
-from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_places, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import (
@@ -35,7 +35,7 @@ from triptych.data.disk.marks import (
     video_names,
 )
 from triptych.data.disk.media_keys import MEDIA_KEYS, entries_of, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, role_of, row_format, words
+from triptych.data.disk.rows import bad, check_turns, id_of, keyed, role_of, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
@@ -48,11 +48,6 @@ _SPEAKERS: dict[Role, str] = {"system": "system", "user": "human", "assistant": 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples as from/value turns; a ``.json`` file becomes a list, any other JSON Lines."""
     return write_rows(examples, path, _row)
-
-
-def _start(path: Path, options: Mapping[str, str]) -> Build:
-    media = media_of(path, options)
-    return lambda row, origin: _example(row, media, origin)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -114,7 +109,7 @@ def _row(example: Example, shelf: ImageShelf) -> Json:
 
 
 FORMAT = row_format(
-    _start,
+    with_media(_example),
     write=write,
     about="ShareGPT and OpenAI rows as LLaMA-Factory reads them: marks, images and videos",
     options=MEDIA_OPTIONS,

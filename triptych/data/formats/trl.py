@@ -12,17 +12,26 @@ is text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Part, Role, Text, Turn
 from triptych.data.disk.content_parts import check_known, said_once
-from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import CANNOT, MARK, image_names, join_others, split_others
 from triptych.data.disk.media_keys import entries_of, refuse_media
-from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, listed, role_of, row_format, words
+from triptych.data.disk.rows import (
+    bad,
+    check_turns,
+    id_of,
+    keyed,
+    listed,
+    role_of,
+    row_format,
+    words,
+)
 from triptych.data.disk.writing import write_rows
 from triptych.data.format import RowError
 from triptych.data.media.folder import ImageShelf
@@ -35,11 +44,6 @@ _NAMES = ("image", "url", "path")
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples as messages of content parts; a ``.json`` file becomes a list, any other JSON Lines."""
     return write_rows(examples, path, _row)
-
-
-def _start(path: Path, options: Mapping[str, str]) -> Build:
-    media = media_of(path, options)
-    return lambda row, origin: _example(row, media, origin)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -156,7 +160,7 @@ def _part_row(part: Part) -> Json:
 
 
 FORMAT = row_format(
-    _start,
+    with_media(_example),
     write=write,
     about="TRL rows: messages with image parts and images; prompt and completion",
     options=MEDIA_OPTIONS,

@@ -42,13 +42,13 @@ from triptych.core.errors import ModelError
 from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import LINE_END, Patches
-from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.data.text.tokenise import Tokeniser, state_of, without_space
 from triptych.models import parts, toys
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
+from triptych.models.outline import outline_by
 from triptych.models.parts import Provenance
 from triptych.models.sending import send
 from triptych.models.tokenizer import open_tokenizer
@@ -239,11 +239,6 @@ def assemble(plan: PartsPlan) -> Model:
     )
 
 
-def outline(what: PartsPlan | Path) -> Rendering:
-    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
-    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
-
-
 def tiny(seed: int, *, template: str = "mantis_fuyu_clean") -> FuyuModel:
     """Return a Fuyu with random weights: patches of 10 pixels, pictures up to 40 x 40, one token a byte."""
     tokenizer, chosen = toys.toy_tokenizer(), find_template(template)
@@ -270,6 +265,6 @@ FAMILY = Family(
     model_types=("fuyu",),
     assemble=assemble,
     open=open_folder,
-    outline=outline,
+    outline=outline_by(assemble, open_folder),
     samples={"plain": tiny, "otterhd": partial(tiny, template="otterhd")},
 )

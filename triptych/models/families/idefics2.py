@@ -38,13 +38,13 @@ from triptych.core.errors import ModelError
 from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import AROUND, Cost
-from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, read_note, template_in
+from triptych.models.outline import outline_by
 from triptych.models.parts import Provenance
 from triptych.models.sending import send
 from triptych.models.tokenizer import as_filed
@@ -205,11 +205,6 @@ def assemble(plan: PartsPlan) -> Model:
     )
 
 
-def outline(what: PartsPlan | Path) -> Rendering:
-    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
-    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
-
-
 def tiny(seed: int, *, split: bool = False, template: str = "mantis_idefics_2_clean") -> Idefics2Model:
     """Return an Idefics2 with random weights: patches of 8 pixels, 4 tokens a part, one token a byte."""
     tokenizer = toys.toy_tokenizer()
@@ -251,6 +246,6 @@ FAMILY = Family(
     model_types=("idefics2",),
     assemble=assemble,
     open=open_folder,
-    outline=outline,
+    outline=outline_by(assemble, open_folder),
     samples={"whole": tiny, "split": partial(tiny, split=True)},
 )

@@ -35,13 +35,13 @@ from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import AROUND, Cost
 from triptych.data.plan.costs_tiled import WHOLE, Split
-from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, read_note, template_in
+from triptych.models.outline import outline_by
 from triptych.models.parts import Provenance
 from triptych.models.sending import send
 from triptych.models.tokenizer import as_filed
@@ -160,11 +160,6 @@ def assemble(plan: PartsPlan) -> Model:
     )
 
 
-def outline(what: PartsPlan | Path) -> Rendering:
-    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
-    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
-
-
 def tiny(seed: int, *, split: bool = True, template: str = "mantis_idefics_3_clean") -> Idefics3Model:
     """Return an Idefics3 with random weights: tiles of 16 pixels that cost 4 tokens, one token a byte."""
     tokenizer = toys.toy_tokenizer()
@@ -201,6 +196,6 @@ FAMILY = Family(
     model_types=("idefics3", "smolvlm"),
     assemble=assemble,
     open=open_folder,
-    outline=outline,
+    outline=outline_by(assemble, open_folder),
     samples={"split": tiny, "whole": partial(tiny, split=False)},
 )

@@ -31,7 +31,6 @@ from triptych.core.errors import ModelError
 from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs_tiled import AnyRes
-from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
@@ -39,6 +38,7 @@ from triptych.models.anyres import by_tiles, lay_out
 from triptych.models.families.llava import LlavaModel, open_parts
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.folder import Saved, chat_template_of
+from triptych.models.outline import outline_by
 from triptych.models.parts import ImageProcessor
 from triptych.models.sending import send
 
@@ -153,11 +153,6 @@ def assemble(plan: PartsPlan) -> Model:
     )
 
 
-def outline(what: PartsPlan | Path) -> Rendering:
-    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
-    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
-
-
 SIDES: Mapping[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -207,6 +202,6 @@ FAMILY = Family(
     model_types=("llava_next",),
     assemble=assemble,
     open=open_folder,
-    outline=outline,
+    outline=outline_by(assemble, open_folder),
     samples={"clip": tiny, "siglip": partial(tiny, tower="siglip")},
 )

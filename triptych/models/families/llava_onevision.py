@@ -36,7 +36,6 @@ from triptych.core.errors import ModelError
 from triptych.data.batch import Batch, BatchSlot
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs_tiled import AnyRes
-from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import toys
@@ -45,6 +44,7 @@ from triptych.models.families.llava import open_parts
 from triptych.models.families.llava_next import SIDES, LlavaNextModel, padded
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.folder import Saved
+from triptych.models.outline import outline_by
 from triptych.models.parts import ImageProcessor
 
 VIDEO_MARK = "<video>"
@@ -238,11 +238,6 @@ def assemble(plan: PartsPlan) -> Model:
     )
 
 
-def outline(what: PartsPlan | Path) -> Rendering:
-    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
-    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
-
-
 def tiny(
     seed: int,
     *,
@@ -293,6 +288,6 @@ FAMILY = Family(
     model_types=("llava_onevision",),
     assemble=assemble,
     open=open_folder,
-    outline=outline,
+    outline=outline_by(assemble, open_folder),
     samples={"anyres": tiny, "brought_down": partial(tiny, most=2), "odd_side": partial(tiny, patch_px=5)},
 )

@@ -35,13 +35,13 @@ from triptych.core.errors import ModelError
 from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import Merged
-from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
 from triptych.models.family import Family, Model, PartsPlan, Seen, Woven, plain_words
 from triptych.models.fingerprint import Fingerprint
 from triptych.models.folder import Saved, chat_template_of, read_note, template_in
 from triptych.models.grid_positions import grid_positions
+from triptych.models.outline import outline_by
 from triptych.models.parts import ImageProcessor, Provenance
 from triptych.models.pieces import see
 from triptych.models.sending import send
@@ -326,16 +326,11 @@ def tiny(seed: int, *, kind: str = "qwen2_vl", template: str = "mantis_qwen2_vl_
     return QwenVLModel(network, tokenizer, processor=cast(ImageProcessor, processor), template=chosen, sources={})
 
 
-def outline(what: PartsPlan | Path) -> Rendering:
-    """Return what conversations cost such a model, from configurations alone; raises as ``assemble`` and ``open``."""
-    return (assemble(what) if isinstance(what, PartsPlan) else open_folder(what, weights=False)).rendering
-
-
 FAMILY = Family(
     about="a tower for pictures of any size + a language model with positions along time, height and width",
     model_types=("qwen2_vl", "qwen2_5_vl", "qwen3_vl"),
     assemble=assemble,
     open=open_folder,
-    outline=outline,
+    outline=outline_by(assemble, open_folder),
     samples={kind: partial(tiny, kind=kind) for kind in TOWERS},
 )
