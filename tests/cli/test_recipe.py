@@ -113,6 +113,20 @@ def test_a_row_that_the_run_would_refuse_is_told(toy: Path, on_bad: str, level: 
     assert "gone.png" in told["message"]
 
 
+def test_a_source_whose_first_rows_are_foreign_may_have_others(toy: Path) -> None:
+    """M4's sources are one file of rows, each with the pictures of another set."""
+    (source,) = {stage.data[0].source for stage in load_recipe(toy, []).stages if stage.name == "tune"}
+    path = Path(source.partition(":")[2])
+    foreign = json.dumps({**json.loads(path.read_text().splitlines()[0]), "images": ["gone.png"] * 3})
+    path.write_text("\n".join([foreign] * 50) + "\n" + path.read_text())
+    found = json.loads(said("check", toy, "stages.tune.on_bad=refuse", "--json"))
+    (told,) = (each for each in found if "can be used" in each["message"])
+    assert told["level"] == "warning"
+    assert told["message"].startswith(f"none of the first 50 rows of {source} can be used: ")
+    told = json.loads(said("check", toy, "stages.tune.on_bad=raise", "--json", code=1))
+    assert any(each["level"] == "wrong" and "has no row" in each["message"] for each in told)
+
+
 def test_a_package_that_is_not_here_is_told(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("triptych.train.packages.find_spec", lambda _: None)
     found = json.loads(said("check", toy, "stages.tune.liger=true", "--json", code=1))

@@ -15,7 +15,7 @@ from tests.models.pictures import ask, draw_pictures, encoded, logits_of, pixels
 from triptych.core.errors import ModelError
 from triptych.core.records import ImageRef
 from triptych.data.batch import Batch, collate
-from triptych.models.adapters import AdapterPlan, adapter_state, add_adapter, load_adapter, merge
+from triptych.models.adapters import AdapterPlan, adapter_state, add_adapter, merge
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
 from triptych.models.quantise import quantised
@@ -206,20 +206,6 @@ def test_a_model_with_an_adapter_is_not_saved_as_a_plain_one(tmp_path: Path) -> 
     with pytest.raises(ModelError, match="not merged"):
         model.save(tmp_path / "saved")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_adapters_state_restores_it(pictures: tuple[ImageRef, ...]) -> None:
-    model, later = tiny(0), tiny(0)
-    _tune(model)
-    kept = {name: weight.detach().clone() for name, weight in adapter_state(model).items()}
-    add_adapter(later, replace(PLAN, seed=99))
-    load_adapter(later, kept)
-    batch = _batch(model, pictures)
-    with torch.no_grad():
-        assert torch.equal(logits_of(later, batch), logits_of(model, batch))
-    add_adapter(other := tiny(0), replace(PLAN, rank=2))
-    with pytest.raises(ModelError, match="does not fit"):
-        load_adapter(other, kept)
 
 
 def test_dropout_is_only_for_training(pictures: tuple[ImageRef, ...]) -> None:

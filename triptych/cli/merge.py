@@ -32,4 +32,4 @@ def run(
     model = merged_model(path, base=base)
     model.save(out)
     say(f"merged: {out}")
-    say(f"try it:  triptych chat {quote(str(out))} IMAGE...")
+    say(f"try it:  triptych {'chat' if model.score_head is None else 'score'} {quote(str(out))} IMAGE...")

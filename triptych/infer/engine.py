@@ -66,20 +66,20 @@ class EngineState:
     running: int
     waiting: int
     tokens_held: int
-    """Of the requests under way, in the cache."""
+    """Positions in the cache of the requests under way."""
     prefix_tokens: int
-    """Kept of those before."""
+    """Positions kept of finished conversations, for their next turn."""
     stopped: int
     """Requests whose reply ended by itself, since the beginning."""
     cut: int
-    """Whose reply was as long as allowed."""
+    """Requests whose reply ended at its longest."""
     cancelled: int
     failed: int
     refused: int
-    """Told that the queue was full."""
+    """Requests that found the queue full."""
     tokens_in: int
     tokens_cached: int
-    """Of those, not computed again."""
+    """Tokens of prompts that were kept from before, and not computed again."""
     tokens_out: int
 
 

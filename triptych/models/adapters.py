@@ -8,7 +8,7 @@ kept in 4 bits (``quantise.py``); what is merged then is the adapter into what t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -102,20 +102,6 @@ def adapter_state(model: Model, *, part: str = "language") -> dict[str, Tensor]:
     """Return the weights of a part's adapter by name, not copies; empty without an adapter."""
     named = model.parts()[part].named_parameters()
     return {name: weight for name, weight in named if MARK in name}
-
-
-def load_adapter(model: Model, state: Mapping[str, Tensor], *, part: str = "language") -> None:
-    """Set the adapter's weights to ``state``, from an ``adapter_state`` of the same plan.
-
-    Raises:
-        ModelError: the names or shapes differ.
-    """
-    own = adapter_state(model, part=part)
-    if own.keys() != state.keys() or any(own[name].shape != state[name].shape for name in own):
-        raise ModelError(f"an adapter of {len(state)} weights does not fit one of {len(own)}; was the plan another?")
-    with torch.no_grad():
-        for name, weight in own.items():
-            weight.copy_(state[name])
 
 
 def merge(model: Model) -> Model:

@@ -79,9 +79,9 @@ class Model(ABC):
     family: str
     """Name of the family, a file in ``families/``."""
     sources: Mapping[str, Provenance]
-    """Whence its parts are."""
+    """Where each part is from, by the part's name: source, licence, digest."""
     score_head: ScoreHead | None = None
-    """Beside the network, and no part of it: what makes numbers of hidden states. None: it only talks."""
+    """Regression or classification head on hidden states, not inside ``network``. None: it only talks."""
     precision: torch.dtype = torch.float32
     """What matrices are multiplied in where it answers (``placing.py``); a run of training says so itself."""
     splices: ClassVar[bool] = True

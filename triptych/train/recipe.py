@@ -106,7 +106,7 @@ class Lora(Moving):
     rank: Annotated[int, Field(ge=1)]
     alpha: Annotated[int, Field(ge=1)]
     """The adapter counts alpha / rank times."""
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     """Names of the linear layers, e.g. ``[q_proj, v_proj]``."""
     from_layer: Annotated[int, Field(ge=0)] = 0
     """First layer of the stack that gains an adapter. Layers below it need no backward pass, which saves their share
@@ -200,10 +200,10 @@ class Tune(Stage):
     decay: Decay = 0.0
     """Weight decay of matrices; vectors (biases, norms) never decay."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
-    """Of AdamW. 0.98 forgets a gradient's size in 50 steps: runs here are short."""
+    """(beta1, beta2) of AdamW. 0.98 averages the squared gradient over about 50 steps: runs here are short."""
     checkpoint_every: Length = Length(100, "steps")
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the arithmetic; the weights that move and the optimizer's state are float32 in both."""
+    """Type of the arithmetic; the weights that move and the optimizer's state are float32 in both."""
     checkpoint_activations: bool = False
     """Compute a layer's inner values again on the way back, instead of keeping them: about a third more work for a
     fraction of the memory. The result is the same."""

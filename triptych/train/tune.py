@@ -52,6 +52,7 @@ from triptych.train.optim import clip_gradients, set_rates
 from triptych.train.parallel.blocks import computing_in
 from triptych.train.parallel.shards import idle_batch
 from triptych.train.parallel.world import World
+from triptych.train.reach import Reach
 from triptych.train.recipe import Tune
 from triptych.train.scores import scoring_of
 from triptych.train.stop import CutOff, Stop, next_or_cut_off
@@ -112,7 +113,8 @@ def tune(
 
     Raises:
         DataError: the data cannot be used.
-        RunError: the loss is not finite, the data changed since the checkpoint, or a stop was asked for.
+        RunError: the loss is not finite, no gradient reaches what is to move, the data changed since the checkpoint, or
+            a stop was asked for.
     """
     world = World() if world is None else world
     last = world.lead(lambda: latest_checkpoint(run, stage.name))
@@ -126,7 +128,7 @@ def tune(
     steps = work.material.loaded(
         done, workers=workers_of(work), finished=work.pace.finished, rank=world.rank, ranks=world.ranks
     )
-    coming = upcoming(work, steps)
+    coming, reach = upcoming(work, steps), Reach(work)
     with progress(stage.name, total, done=done, lines=LINES) as advance, closing(steps):
         epoch, ready, kept = None, time.perf_counter(), done
         while (loaded := world.together(partial(next_or_cut_off, coming, stop))) is not None:
@@ -138,6 +140,7 @@ def tune(
                 wait_s = time.perf_counter() - ready
                 report = replace(train_step(work, loaded.step.number, loaded, coming=coming), wait_s=wait_s)
                 append_json_line(work.book / METRICS, report.record())
+                reach.look(report)
                 done = report.step
                 advance(1, report.told(), total=report.total_steps)
                 if after_step is not None and world.leads:

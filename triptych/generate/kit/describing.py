@@ -38,11 +38,6 @@ def describe_all(annotation: Annotation, *, noun: str = "Image", places: bool = 
     return "\n".join(lines)
 
 
-def words_of_things(things: Sequence[Thing]) -> set[str]:
-    """Return every word that names a thing, or tells how it is."""
-    return {word for thing in things for said in (thing.name, *thing.attributes) for word in said.lower().split()}
-
-
 def _counted(things: Sequence[Thing]) -> list[str]:
     counts = Counter(" ".join((*thing.attributes, thing.name)) for thing in things)
     return [with_article(name) if count == 1 else f"{count} {plural(name)}" for name, count in counts.items()]

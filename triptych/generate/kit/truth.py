@@ -25,7 +25,6 @@ from triptych.generate.kit.sorts import plural, sort_of, with_article
 from triptych.generate.question import Question
 
 Form = Literal["question", "choice", "statement"]
-TRUTHS = {"yes": "true", "no": "false"}
 
 
 @dataclass(frozen=True, slots=True)

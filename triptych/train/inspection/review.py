@@ -179,7 +179,10 @@ def _source(stage: StagePlan, index: int, rendering: Rendering | None, *, key: s
     refused = [row for row in rows if isinstance(row, Refused)]
     if not good:
         why = f": {refused[0].message}" if refused else ""
-        yield Finding("wrong", key, f"{source} has no row that can be used{why}")
+        if len(rows) == LOOKED_AT and stage.on_bad == "refuse":
+            yield Finding("warning", key, f"none of the first {LOOKED_AT} rows of {source} can be used{why}")
+        else:
+            yield Finding("wrong", key, f"{source} has no row that can be used{why}")
         return
     yield Finding("ok", key, f"{source}: of the first {len(rows)} rows {len(good)} can be read")
     yield _learnable(stage, index, rows, rendering, key=key)

@@ -68,7 +68,7 @@ def differences(first: Recipe, second: Recipe) -> list[tuple[str, str, str]]:
     here, there = flat(first), flat(second)
     keys = [*here, *(key for key in there if key not in here)]
     return [
-        (key, _said(here[key]) if key in here else "-", _said(there[key]) if key in there else "-")
+        (key, in_yaml(here[key]) if key in here else "-", in_yaml(there[key]) if key in there else "-")
         for key in keys
         if key not in here or key not in there or here[key] != there[key]
     ]
@@ -90,7 +90,7 @@ def _node(node: BaseModel, tree: Json, *, depth: int) -> Iterator[tuple[str, str
                 yield pad + "  - " + lines[0][0].lstrip(), lines[0][1]
                 yield from lines[1:]
         else:
-            yield f"{pad}{name}: {_said(said)}", _remark(name, field, value, said)
+            yield f"{pad}{name}: {in_yaml(said)}", _remark(name, field, value, said)
 
 
 def _leaves(node: BaseModel, tree: Json, path: str) -> Iterator[tuple[str, str]]:
@@ -124,13 +124,14 @@ def _remark(name: str, field: FieldInfo, value: object, resolved: Json) -> str:
     default = _ABSENT if field.is_required() else field.get_default(call_default_factory=True)
     # A kind is what its keys are, not a choice among values.
     same = default is _ABSENT or default == value or name in ("kind", "train")
-    return ", ".join(word for word in (unit, "" if same else f"default {_said(_plain(default))}") if word)
+    return ", ".join(word for word in (unit, "" if same else f"default {in_yaml(as_json(default))}") if word)
 
 
-def _plain(value: object) -> Json:
+def as_json(value: object) -> Json:
+    """Return a setting's value as JSON; what JSON does not know as its text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return [_plain(each) for each in value] if isinstance(value, tuple | list) else str(value)
+    return [as_json(each) for each in value] if isinstance(value, tuple | list) else str(value)
 
 
 def _is_list(value: object) -> bool:
@@ -142,7 +143,7 @@ def _label(item: Json, index: int) -> str:
     return name if isinstance(name, str) else str(index)
 
 
-def _said(value: Json) -> str:
+def in_yaml(value: Json) -> str:
     """Return a value as YAML on one line, with all its digits."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
     return text.strip().removesuffix("...").strip()

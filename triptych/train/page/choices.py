@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import yaml
 from pydantic import BaseModel
 
 from triptych.core.records import Json
+from triptych.train.inspection.shown import as_json, in_yaml
 from triptych.train.recipe import Recipe
 
 
@@ -46,22 +46,11 @@ def _choices(node: BaseModel, tree: Json, path: str) -> Iterator[Choice]:
             for index, (each, inner) in enumerate(zip(value, said, strict=True)):
                 yield from _choices(each, inner, f"{key}.{getattr(each, 'name', index)}.")
         elif field.is_required():
-            yield Choice(key, _said(said), None)
+            yield Choice(key, in_yaml(said), None)
         elif value != field.get_default(call_default_factory=True) and not _follows(name, node):
-            yield Choice(key, _said(said), _said(_plain(field.get_default(call_default_factory=True))))
+            yield Choice(key, in_yaml(said), in_yaml(as_json(field.get_default(call_default_factory=True))))
 
 
 def _follows(name: str, node: BaseModel) -> bool:
     """Return whether a value is the one that a resolved recipe takes from another key."""
     return name == "forward_tokens" and getattr(node, "forward_tokens", None) == getattr(node, "step_tokens", None)
-
-
-def _plain(value: object) -> Json:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return [_plain(each) for each in value] if isinstance(value, tuple | list) else str(value)
-
-
-def _said(value: Json) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
-    return text.strip().removesuffix("...").strip()

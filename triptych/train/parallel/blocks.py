@@ -6,8 +6,7 @@ model that is saved knows nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,7 +19,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from triptych.core.errors import ModelError
 from triptych.models.family import Model
-from triptych.models.segments import SEGMENTS, attend
+from triptych.models.segments import SEGMENTS, attend, attending
 from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Tune
 
@@ -84,17 +83,7 @@ def attending_again(text: PreTrainedConfig) -> tuple[AbstractContextManager[obje
     A ``context_fn`` of torch's checkpoints. How a pack is attended is set while the pass forth runs
     (``models/attention.py``), and would be forgotten.
     """
-    return nullcontext(), _attending_as(text, text._attn_implementation)
-
-
-@contextmanager
-def _attending_as(text: PreTrainedConfig, name: str) -> Iterator[None]:
-    before = text._attn_implementation
-    text._attn_implementation = name
-    try:
-        yield
-    finally:
-        text._attn_implementation = before
+    return nullcontext(), attending(text, text._attn_implementation)
 
 
 def _fuse(model: Model, device: torch.device) -> None:
