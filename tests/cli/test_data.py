@@ -20,6 +20,16 @@ def test_check_counts_what_is_used_and_names_each_row_that_is_not(triptych: Trip
     assert any("row 2 (id 'gone')" in line and "gone.png" in line for line in lines)
 
 
+def test_a_row_gives_the_terminal_no_orders(triptych: Triptych, tmp_path: Path) -> None:
+    row = {"id": "\x1b]0;mine\x07", "images": ["\x1b[31mgone.png"], "messages": []}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    checked = triptych("data", "check", f"messages:{tmp_path / 'rows.jsonl'}")
+    refused = triptych("data", "check", "messages:\x1b[31mnowhere.jsonl")
+    assert "row 0" in checked.stdout
+    assert "nowhere.jsonl" in refused.stderr
+    assert "\x1b" not in checked.stdout + checked.stderr + refused.stderr
+
+
 def test_check_for_programs_prints_the_counts_and_the_rows_as_json(triptych: Triptych, chats: str) -> None:
     checked = json.loads(triptych("data", "check", chats, "--json").stdout)
     counts = {key: checked[key] for key in ("examples", "used", "refused", "images")}

@@ -133,13 +133,15 @@ def test_this_machine_is_not_asked_unless_allowed(site: str, asked: list[tuple[s
         "127.0.0.1", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "10.0.0.1", "192.168.1.1", "172.16.0.9",
         "169.254.169.254", "100.64.0.1", "224.0.0.1", "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fc00::1]",
         "[::ffff:127.0.0.1]", "[::ffff:a00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "localhost", "[ff02::1]",
+        "[fec0::1]", "[::127.0.0.1]", "[::8.8.8.8]", "[::ffff:0:127.0.0.1]", "[64:ff9b:1::7f00:1]", "[64:ff9b::a00:1]",
+        "[2002:a00:1::]", "[5f00::1]", "[3fff::1]", "192.0.0.8", "192.0.0.9",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_public_are_refused(host: str) -> None:
     assert reason_of(f"http://{host}/", allow_private=False) == "url not allowed"
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808", "2002:808:808::"])
 def test_public_addresses_are_public(address: str) -> None:
     assert fetching._is_public(address)
 

@@ -25,7 +25,7 @@ from triptych.models.features import FeatureStore
 from triptych.serve.api.keys import Keys
 from triptych.serve.api.routes import Served
 from triptych.serve.api.settings import ServeSettings
-from triptych.serve.server import build_app
+from triptych.serve.server import TellingServer, build_app
 from triptych.serve.speaking import LocalTalker
 
 LONG = {"max_tokens": 1500, "extra_body": {"ignore_eos": True}}
@@ -41,6 +41,8 @@ class Running:
     url: str
     served: tuple[Served, ...]
     folder: Path
+    end: Callable[[], None]
+    """As SIGTERM does; returns at once."""
 
     @property
     def client(self) -> OpenAI:
@@ -89,14 +91,19 @@ def serving(
     app = build_app([*talkers, *served], chosen, folder=folder / "media", keys=Keys(keys))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2)
+        server = TellingServer(config, app.state.ending, ending_s=0.3)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         until(lambda: server.started)
-        try:
-            yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", (*talkers, *served), folder)
-        finally:
+
+        def end() -> None:
             server.should_exit = True
+
+        try:
+            yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", (*talkers, *served), folder, end)
+        finally:
+            end()
             thread.join()
             for each in talkers:
                 each.talker.close()

@@ -282,6 +282,9 @@ def test_metrics_count_requests_and_tokens(server: Running) -> None:
     assert 'triptych_tokens_total{kind="image",model="toy"}' in text
     assert 'triptych_engine_running{model="toy"} 0.0' in text
     assert httpx.get(f"{server.url}/health").json() == {"status": "ok"}
+    for path in ("/health", "/v1/models", "/v1/models/toy", "/metrics"):
+        head = httpx.head(f"{server.url}{path}")
+        assert (head.status_code, head.content) == (200, b""), path
 
 
 def test_replies_have_openais_types(server: Running) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.serve.api_server import Running, asking, data_uri, picture, serving
+from tests.serve.api_server import Running, asking, data_uri, picture, serving, until
+from triptych.serve.api.media import MOST_SCANS, MOST_SEGMENTS
+from triptych.serve.api.routes import FETCH_THREADS, THREADS
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,40 @@ def test_a_torn_picture_is_refused_with_its_number_and_not_our_path(server: Runn
         assert str(server.folder) not in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"no picture", "image 2: image unreadable"), (png_that_says(1001, 1000), "image 2: 1,001,000 pixels"), (b"", "")],
+)
+def test_a_refusal_says_which_picture_is_meant(server: Running, content: bytes, said: str) -> None:
+    error = server.refused(asking("a ", picture(1), " b ", data_uri(content), " c ", picture(2)))
+    assert error["message"].startswith(said or "image 2: it holds no bytes")
+
+
+def jpeg_of_scans(scans: int) -> bytes:
+    """A progressive JPEG with as many scans, all but two of which add nothing; 13 bytes each."""
+
+    def segment(kind: int, content: bytes) -> bytes:
+        return struct.pack(">BBH", 0xFF, kind, len(content) + 2) + content
+
+    tables = segment(0xC4, b"\x00\x01" + b"\0" * 16) + segment(0xC4, b"\x10\x01" + b"\0" * 15 + b"\x00")
+    head = segment(0xDB, b"\0" + b"\1" * 64) + segment(0xC2, struct.pack(">BHHB", 8, 8, 8, 1) + b"\1\x11\0")
+    first = segment(0xDA, b"\1\1\0\0\0\0") + b"\x7f"
+    more = segment(0xDA, b"\1\1\0\1\x3f\0") + b"\x7f"
+    return b"\xff\xd8" + head + tables + first + more * (scans - 1) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_endless_scans_is_refused_and_one_that_only_holds_such_bytes_is_not(server: Running) -> None:
+    assert server.post(asking("x", data_uri(jpeg_of_scans(MOST_SCANS), "image/jpeg"))).status_code == 200
+    for content in (jpeg_of_scans(MOST_SCANS + 1), b"\xff\xd8" + b"\xff\xfe\0\2" * MOST_SEGMENTS):
+        error = server.refused(asking("x", picture(1), data_uri(content, "image/jpeg")))
+        assert error["message"].startswith("image 2: a JPEG of more than 100 scans")
+        assert error["code"] == "invalid_image"
+    file = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(file, "JPEG", comment=b"\xff\xda" * 2 * MOST_SCANS)
+    after = file.getvalue() + b"\xff\xda" * 2 * MOST_SCANS  # a film, as telephones append it
+    assert server.post(asking("x", data_uri(after, "image/jpeg"))).status_code == 200
+
+
 def picture_bytes() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (20, 20), "red").save(file, "PNG")
@@ -108,6 +145,8 @@ class Web:
     port: int
     asked: list[str] = field(default_factory=list)
     wait_s: float = 0.0
+    go: threading.Event = field(default_factory=threading.Event)
+    """What is asked of /held waits for it."""
 
     @property
     def url(self) -> str:
@@ -122,6 +161,8 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Web]:
         def do_GET(self) -> None:
             found.asked.append(self.path)
             time.sleep(found.wait_s)
+            if self.path.startswith("/held"):
+                found.go.wait(30)
             moved = {"/file": "file:///etc/passwd", "/on": f"http://localhost:{found.port}/a.png"}.get(self.path)
             self.send_response(302 if moved else 200)
             if moved:
@@ -171,6 +212,23 @@ def test_a_request_that_comes_slowly_has_all_its_time_to_fetch(tmp_path: Path, h
         headers = {"Content-Type": "application/json"}
         response = httpx.post(f"{server.url}/v1/chat/completions", content=slowly(), headers=headers, timeout=30)
         assert response.status_code == 200, response.text
+
+
+def test_slow_hosts_hold_up_only_those_who_have_them_asked(tmp_path: Path, host: Web) -> None:
+    with (
+        serving(tmp_path, fetch_hosts=("127.0.0.1",), fetch_private=True) as server,
+        ThreadPoolExecutor(FETCH_THREADS) as pool,
+    ):
+        try:
+            slow = [
+                pool.submit(server.post, asking("x", f"{host.url}/held/{number}", max_tokens=1))
+                for number in range(max(THREADS, FETCH_THREADS))
+            ]
+            until(lambda: len(host.asked) == len(slow))
+            assert server.post(asking("others are answered", picture(1), max_tokens=1)).status_code == 200
+        finally:
+            host.go.set()
+        assert {each.result().status_code for each in slow} == {200}
 
 
 INSIDE = ("localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0.0.0.0", "[::1]")

@@ -152,6 +152,11 @@ def test_a_stream_of_a_conversation_that_is_left_is_remembered_as_far_as_it_came
         begun += next(pieces)
     pieces.close()  # type: ignore[attr-defined]
     assert text_of(talk.example.turns[-1]) == begun
+    long = talk.ask("And?", max_tokens=12)
+    assert talk.example.facts["cut"] == [True, True]
+    talk.undo()
+    talk.ask("And?", max_tokens=12, stop=long[1])
+    assert talk.example.facts["cut"] == [True, False]
 
 
 def test_a_wish_that_cannot_be_is_one_line(model: Assistant) -> None:

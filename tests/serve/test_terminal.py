@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import subprocess
@@ -150,14 +151,45 @@ def test_orders_to_the_terminal_are_not_passed_on() -> None:
     )
 
 
-def test_a_reply_that_was_cut_says_so() -> None:
-    class Cut(Known):
-        def submit(self, question: Example, sampling: Sampling, *, listener: Listener | None = None) -> Ticket:
-            ticket = Ticket(question.id, Usage(1, 7, 0, 0))
-            ticket.tell(Delta("and then", finish="length"))
-            return ticket
+def test_what_files_say_gives_no_orders_to_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path, "a\x1b[31m.png")
+    turns = [{"role": role, "content": "\x1b]52;c;ZXZpbA==\x07?"} for role in ("user", "assistant")]
+    row = {"id": "x\x1b", "messages": turns}
+    Path("talk.jsonl").write_text(json.dumps(row))
+    lines = ("/add a*.png", "What is {1}?", "/images", "/load talk.jsonl", "/load gone\x1b[2J", "is it a\x1b[31m.png?")
+    shown = talk(Known(), Conversation(), *lines)
+    assert "image 1: a[31m.png" in shown
+    assert "user: ]52;c;ZXZpbA==?\nassistant: ]52" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
 
-    assert talk(Cut(), Conversation(), "Hm?") == "and then [cut at 7 tokens; /params max_tokens=N allows more]\n"
+
+class Cut(Known):
+    """Ends its second reply where it is as long as allowed."""
+
+    def submit(self, question: Example, sampling: Sampling, *, listener: Listener | None = None) -> Ticket:
+        if len(question.turns) != 3:
+            return super().submit(question, sampling, listener=listener)
+        ticket = Ticket(question.id, Usage(1, 7, 0, 0))
+        ticket.tell(Delta("and then", finish="length"))
+        return ticket
+
+
+def test_a_reply_that_was_cut_says_so_there_and_in_what_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = talk(Cut(), Conversation(), "Hm?", "/save a.jsonl", "And?", "So?", "/save b.jsonl", "/undo", "/undo", "Or?")
+    assert "and then [cut at 7 tokens; /params max_tokens=N allows more]\n" in shown
+    assert "saved; triptych data check messages:a.jsonl looks at it as training data\n" in shown
+    assert "messages:b.jsonl looks at it as training data. 1 reply is cut: facts.cut says which\n" in shown
+    first, second = (json.loads(Path(f"{name}.jsonl").read_text())["facts"] for name in "ab")
+    assert first["cut"] == [False]
+    assert second["cut"] == [False, True, False]
+    again = Conversation()
+    talk(Cut(), again, "/load b.jsonl", "Then?", "/save c.jsonl")
+    assert again.cut == (False, True, False, False)
 
 
 def test_help_names_every_command() -> None:
@@ -201,7 +233,7 @@ PROGRAM = textwrap.dedent("""
         sys.stdout.flush()
     session = Session(Slow(), Conversation(), out, None)  # nobody draws, and torch need not be loaded
     converse(session, typed_lines(out, history=Path(sys.argv[1])))
-    out("the end")
+    out(f"cut: {session.chat.cut} the end")
 """)
 
 
@@ -290,7 +322,7 @@ def test_control_c_stops_an_answer_or_a_line_and_not_the_program_and_lines_are_r
     first.wait_for("after 3 turns")
     first.wait_for("> ")  # before, the end of input is lost
     first.type("\x04")
-    first.wait_for("the end")
+    first.wait_for("cut: (True, False) the end")
     assert "Traceback" not in first.seen
     assert history.read_text().splitlines()[-2:] == ["tell me a story", "go on"]
     assert history.stat().st_mode & 0o077 == 0

@@ -35,6 +35,11 @@ _MOVED = frozenset({301, 302, 303, 307, 308})
 _ENDING = re.compile(r"\.(jpe?g|png|webp|gif|bmp|tiff?|avif|jp2|mp4|webm|mkv)$", re.IGNORECASE)
 """Endings of a URL's path that a kept file keeps."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given out for the whole net. What lies beside it leads nowhere, or home: site-local addresses,
+translators' own prefixes, IPv4 addresses in old clothes. ``is_global`` of some Pythons lets those pass."""
+_NOBODYS = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("3fff::/20"))
+"""For protocols and for books; likewise."""
 _SAFE = "/%:@!$&'()*+,;=-._~"
 _HEADERS = {"User-Agent": "triptych", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 
@@ -164,11 +169,17 @@ def _address(parts: SplitResult, asked: str, allow_private: bool) -> tuple[str, 
 
 
 def _is_public(text: str) -> bool:
-    return all(address.is_global and not address.is_multicast for address in _meant(text))
+    return all(_is_worldwide(address) for address in _meant(text))
+
+
+def _is_worldwide(address: Address) -> bool:
+    if address.version == 6 and address not in _UNICAST:
+        return False
+    return address.is_global and not address.is_multicast and not any(address in net for net in _NOBODYS)
 
 
 def _meant(text: str) -> Iterator[Address]:
-    """Yield an address, and the IPv4 addresses that it carries inside."""
+    """Yield what an address leads to: itself, and the IPv4 addresses that it carries inside."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         yield address
@@ -176,13 +187,14 @@ def _meant(text: str) -> Iterator[Address]:
     if address.ipv4_mapped is not None:
         yield address.ipv4_mapped
         return
+    if address in _NAT64:
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        return
     yield address
     if address.sixtofour is not None:
         yield address.sixtofour
     if address.teredo is not None:
         yield from address.teredo
-    if address in _NAT64:
-        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 @contextmanager

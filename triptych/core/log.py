@@ -6,6 +6,7 @@ All of it goes to stderr, so that stdout stays a command's result; while a run g
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import threading
@@ -27,6 +28,7 @@ GIB = 1 << 30
 SAMPLE_EVERY_S = 0.05
 PLAIN_EVERY_S = 10.0
 STATUS = Path("/proc/self/status")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 _logs: list[Path] = []
@@ -47,10 +49,16 @@ def mute(silent: bool) -> None:
     _muted[0] = silent
 
 
+def printable(text: str) -> str:
+    """Return a text without what gives a terminal orders: colours, titles, the clipboard. Tabs and line ends stay."""
+    return _CONTROL.sub("", text)
+
+
 def say(message: str) -> None:
     """Print one line to stderr, as it is: no markup is read into it, no line is broken."""
     if _muted[0]:
         return
+    message = printable(message)
     _console().print(message, markup=False, highlight=False, soft_wrap=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for path in _logs:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # networks are loaded when a model is opened
     from triptych.infer.engine import EngineSettings, Layout
     from triptych.infer.sampling import Sampling
     from triptych.infer.scores import Scorer
-    from triptych.infer.ticket import Ticket
+    from triptych.infer.ticket import Finish, Ticket
     from triptych.models.placing import Precision
 
 
@@ -238,17 +238,19 @@ class Talk:
 
     def _heard(self, question: Example, ticket: Ticket) -> Iterator[str]:
         said = ""
+        finish: Finish | None = None
         try:
             for piece in ticket:
                 said += piece.text
+                finish = piece.finish
                 if piece.text:
                     yield piece.text
         except GeneratorExit:
             if said.strip():
-                self._chat.keep(question, said)
+                self._chat.keep(question, said, cut=finish != "stop")
             raise
         else:
-            self._chat.keep(question, said)
+            self._chat.keep(question, said, cut=finish != "stop")
         finally:
             ticket.cancel()
 

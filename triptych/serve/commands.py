@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from triptych.core.config import KEY
 from triptych.core.errors import ConfigError, DataError, did_you_mean
+from triptych.core.log import printable
 from triptych.core.records import ImageRef, in_one_video
 from triptych.serve.conversation import Conversation
 from triptych.serve.message import numbers_in
@@ -52,10 +53,14 @@ class Session:
     talker: Talker
     chat: Conversation
     out: Callable[[str], None]
-    """Takes text to show at once, with its own line ends."""
+    """Takes text to show at once, with its own line ends, and orders to the terminal too: ``tell`` for all words."""
     sampling: Sampling
     paint: Paint | None = None
     """Draws images; None: they are only listed."""
+
+    def tell(self, text: str) -> None:
+        """Show words; whosever they are - a model's, a file's, its name - they give the terminal no orders."""
+        self.out(printable(text))
 
 
 def obey(message: str, session: Session) -> None:
@@ -90,7 +95,7 @@ def list_images(session: Session, numbered: Sequence[tuple[int, ImageRef]], *, w
     waits = session.chat.waiting if waiting else ()
     for run in _runs(numbered):
         told = " (with the next message)" if run[0][0] in waits else ""
-        session.out(f"{_line(session.chat, run)}{told}\n")
+        session.tell(f"{_line(session.chat, run)}{told}\n")
     if session.paint is not None and numbered:
         session.out(session.paint(numbered))
 
@@ -135,13 +140,13 @@ def _add(session: Session, rest: str) -> None:
 
 def _images(session: Session, _rest: str) -> None:
     if not session.chat.images:
-        session.out("no images yet; /add PATH adds one\n")
+        session.tell("no images yet; /add PATH adds one\n")
         return
     list_all(session)
     layout = session.talker.layout(session.chat.ask(""))
     if layout is not None:
         most = f" of {session.talker.longest}" if session.talker.longest else ""
-        session.out(f"{layout.tokens} tokens{most} so far, {sum(layout.images)} of them of images\n")
+        session.tell(f"{layout.tokens} tokens{most} so far, {sum(layout.images)} of them of images\n")
 
 
 def _drop(session: Session, rest: str) -> None:
@@ -161,48 +166,50 @@ def _move(session: Session, rest: str) -> None:
 
 
 def _undo(session: Session, _rest: str) -> None:
-    session.out("undone\n" if session.chat.undo() else "nothing to undo\n")
+    session.tell("undone\n" if session.chat.undo() else "nothing to undo\n")
 
 
 def _reset(session: Session, _rest: str) -> None:
     session.chat.reset()
-    session.out("the conversation begins again\n")
+    session.tell("the conversation begins again\n")
     list_all(session)
 
 
 def _save(session: Session, rest: str) -> None:
     path = Path(_one_file(rest, "/save talk.jsonl")).expanduser()
     session.chat.save(path)
-    session.out(f"saved; triptych data check messages:{path} looks at it as training data\n")
+    cut = sum(session.chat.cut)
+    told = f". {cut} {'reply is' if cut == 1 else 'replies are'} cut: facts.cut says which" if cut else ""
+    session.tell(f"saved; triptych data check messages:{path} looks at it as training data{told}\n")
 
 
 def _load(session: Session, rest: str) -> None:
     left = session.chat.load(_one_file(rest, "/load talk.jsonl"))
     for role, words in session.chat.spelled():
         said = " ".join(words.split())
-        session.out(f"{role}: {said if len(said) <= LONGEST_LINE else said[: LONGEST_LINE - 3] + '...'}\n")
+        session.tell(f"{role}: {said if len(said) <= LONGEST_LINE else said[: LONGEST_LINE - 3] + '...'}\n")
     list_all(session)
     if left:
-        session.out(f"left off, as it has no reply: {left}\n")
+        session.tell(f"left off, as it has no reply: {left}\n")
 
 
 def _system(session: Session, rest: str) -> None:
     if not rest:
-        session.out(f"{session.chat.system or 'the model is told nothing before the conversation'}\n")
+        session.tell(f"{session.chat.system or 'the model is told nothing before the conversation'}\n")
         return
     session.chat.instruct("" if rest == "-" else rest)
-    session.out("from the next message on\n")
+    session.tell("from the next message on\n")
 
 
 def _params(session: Session, rest: str) -> None:
     if rest:
         session.sampling = sampling_with(session.sampling, _split(rest))
     values = ((name, getattr(session.sampling, name)) for name in Params.model_fields)
-    session.out("".join(f"{name}={_said(value)}\n" for name, value in values))
+    session.tell("".join(f"{name}={_said(value)}\n" for name, value in values))
 
 
 def _help(session: Session, _rest: str) -> None:
-    session.out(HELP)
+    session.tell(HELP)
 
 
 COMMANDS: Mapping[str, Callable[[Session, str], None]] = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from triptych.core.errors import DataError
-from triptych.core.records import Example, ImageRef, Part, Text, Turn, images_of, text_of
+from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, images_of, text_of
 from triptych.data.format import Refused, measured, read_source
 from triptych.data.formats.messages import write
 from triptych.serve.media import is_url, open_shown
@@ -144,10 +144,16 @@ class Conversation:
                     said += part.text
             yield turn.role, said
 
-    def keep(self, question: Example, reply: str) -> None:
-        """Go on from ``question`` and its reply."""
+    @property
+    def cut(self) -> tuple[bool, ...]:
+        """Of each reply, whether it ends where it was stopped or was as long as allowed; saved as the fact ``cut``."""
+        return _cut(self.now.said)
+
+    def keep(self, question: Example, reply: str, *, cut: bool = False) -> None:
+        """Go on from ``question`` and its reply, which may be cut."""
         turn = Turn("assistant", (Text(reply),))
-        self._go(Moment(replace(question, turns=(*question.turns, turn))))
+        facts: dict[str, Json] = {**question.facts, "cut": [*_cut(question), cut]}
+        self._go(Moment(replace(question, turns=(*question.turns, turn), facts=facts)))
 
     def add(self, images: Sequence[ImageRef]) -> None:
         """Let images wait for the next message."""
@@ -299,6 +305,15 @@ class Conversation:
 
 def _system_turns(system: str) -> tuple[Turn, ...]:
     return (Turn("system", (Text(system),)),) if system else ()
+
+
+def _cut(said: Example) -> tuple[bool, ...]:
+    """Return which replies are cut; those of which nobody wrote it down are whole."""
+    replies = sum(turn.role == "assistant" for turn in said.turns)
+    known = said.facts.get("cut")
+    if isinstance(known, list) and len(known) == replies:
+        return tuple(each is True for each in known)
+    return (False,) * replies
 
 
 def _ids_in(path: Path) -> list[str]:

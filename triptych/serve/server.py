@@ -6,9 +6,12 @@ listens on this machine alone unless told otherwise; on another address it wants
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import uvicorn
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -33,7 +37,7 @@ from triptych.serve.api.gate import Gate
 from triptych.serve.api.keys import Keys, read_keys
 from triptych.serve.api.media import Shelf
 from triptych.serve.api.metrics import Metrics
-from triptych.serve.api.routes import THREADS, VIDEO_THREADS, Desk, Served, routes_of
+from triptych.serve.api.routes import FETCH_THREADS, THREADS, VIDEO_THREADS, Desk, Served, routes_of
 from triptych.serve.api.scores import ScoreDesk
 from triptych.serve.api.settings import ServeSettings
 from triptych.serve.api.votes import Votes
@@ -48,7 +52,9 @@ PAGE = Path(__file__).parent / "page"
 CLIENT_GONE = 499
 """Status of a request whose client went away, in the metrics; nobody reads it."""
 ENDING_S = 5
-"""Seconds that what is under way has when the server is ended."""
+"""Seconds that what is under way has when the server is ended; then it is told so."""
+TELLING_S = 2
+"""Seconds in which that is told; then connections are closed."""
 
 
 def build_app(
@@ -77,6 +83,7 @@ def build_app(
     shelf = Shelf(folder, most_bytes=settings.media_bytes)
     states = {each.name: each.talker.state for each in served if isinstance(each.talker, LocalTalker)}
     metrics = Metrics(states, media_bytes=lambda: shelf.bytes)
+    ending = asyncio.Event()
     desk = Desk(
         models=models,
         settings=settings,
@@ -86,10 +93,13 @@ def build_app(
         votes=Votes(settings.votes_path, names=list(models), most_bytes=settings.votes_bytes),
         clock=clock,
         threads=anyio.CapacityLimiter(THREADS),
+        fetch_threads=anyio.CapacityLimiter(FETCH_THREADS),
         video_threads=anyio.CapacityLimiter(VIDEO_THREADS),
         broken=set(),
+        ending=ending,
     )
     app = FastAPI(title="Triptych", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.ending = ending
     app.include_router(routes_of(desk))
     if PAGE.is_dir():
         app.mount("/", StaticFiles(directory=PAGE, html=True))
@@ -134,10 +144,8 @@ def serving(models: Sequence[str], settings: ServeSettings) -> Iterator[FastAPI]
 
 
 def run(models: Sequence[str], settings: ServeSettings) -> None:
-    """Serve until interrupted. Raises as ``serving``; ConfigError too where the port cannot be used."""
-    import uvicorn
-
-    with _listening(settings) as listener, serving(models, settings) as app:
+    """Serve until interrupted or ended. Raises as ``serving``; ConfigError too where the port cannot be used."""
+    with _ended_as_interrupted(), _listening(settings) as listener, serving(models, settings) as app:
         host, port = listener.getsockname()[:2]
         shown = "127.0.0.1" if host == "0.0.0.0" else f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}"
@@ -147,14 +155,50 @@ def run(models: Sequence[str], settings: ServeSettings) -> None:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=ENDING_S,
+            timeout_graceful_shutdown=ENDING_S + TELLING_S,
         )
         listener.listen(config.backlog)  # before it is told of: whoever reads the line and connects at once is heard
         say(f"{address}/v1 answers as {' and '.join(models)}; the page is {address}/. End with Ctrl-C.")
         if not is_local(settings.host):
             say("others reach this address" + (", without a key." if settings.open else "; it wants a key."))
         with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+            TellingServer(config, app.state.ending).run(sockets=[listener])
+
+
+class TellingServer(uvicorn.Server):
+    """A server that tells those who still wait that it ends, before it hangs up."""
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event, *, ending_s: float = ENDING_S) -> None:
+        """Take what the application waits for, and how long after a signal it comes."""
+        super().__init__(config)
+        self._ending = ending
+        self._ending_s = ending_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, and wait for those under way."""
+        asyncio.get_running_loop().call_later(self._ending_s, self._ending.set)
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that closes, end the block as Ctrl-C does: what it keeps on the disk is removed.
+
+    uvicorn hears SIGTERM while it runs, ends, and raises it again for whoever had it before: by default, the process
+    is gone then.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if before[signal.SIGHUP] is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check_reach(settings: ServeSettings, keys: Keys) -> None:

@@ -7,7 +7,6 @@ conversation as it was, and is told in one line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,8 +22,6 @@ PROMPT = "> "
 HISTORY = "chat_history"
 """File of typed lines, in the cache folder."""
 HISTORY_LINES = 2000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal takes for orders; a model has none to give."""
 
 
 def converse(session: Session, lines: Iterable[str]) -> int:
@@ -45,10 +42,10 @@ def converse(session: Session, lines: Iterable[str]) -> int:
             elif message:
                 _answer(session, message)
         except KeyboardInterrupt:
-            session.out("\n[stopped] Nothing was changed.\n")
+            session.tell("\n[stopped] Nothing was changed.\n")
         except TriptychError as error:
             failed += 1
-            session.out(f"error: {' '.join(str(error).split())}\n")
+            session.tell(f"error: {' '.join(str(error).split())}\n")
     return failed
 
 
@@ -75,33 +72,34 @@ def typed_lines(out: Callable[[str], None], *, history: Path | None = None) -> I
 
 def _answer(session: Session, message: str) -> None:
     chat = session.chat
-    _note_files(message, session.out)
+    _note_files(message, session.tell)
     known = len(chat.images)
     question = chat.ask(message)
     ticket = submit_within(session.talker, question, session.sampling)
     try:
         new = chat.numbered(question)[known:]
         list_images(session, list(enumerate(new, start=known + 1)), waiting=False)
-        said = _hear(session, ticket)
+        heard = _hear(session, ticket)
     finally:
         ticket.cancel()
-    if said is not None:
-        chat.keep(question, said)
+    if heard is not None:
+        said, cut = heard
+        chat.keep(question, said, cut=cut)
 
 
-def _hear(session: Session, ticket: Ticket) -> str | None:
-    """Show a reply as it comes and return it; None: it was stopped before its first word."""
-    said, out = "", session.out
+def _hear(session: Session, ticket: Ticket) -> tuple[str, bool] | None:
+    """Show a reply as it comes; return it, and whether it is cut. None: it was stopped before its first word."""
+    said, out = "", session.tell
     finish: Finish | None = None
     try:
         for piece in ticket:
             said += piece.text  # before it is shown: what a person has seen is kept
             finish = piece.finish
-            out(_CONTROL.sub("", piece.text))
+            out(piece.text)
     except KeyboardInterrupt:
         kept = bool(said.strip())
         out(" [stopped]\n" if kept else " [stopped] The message is taken back.\n")
-        return said if kept else None
+        return (said, finish != "stop") if kept else None
     except TriptychError:
         if said:
             out("\n")
@@ -109,7 +107,7 @@ def _hear(session: Session, ticket: Ticket) -> str | None:
     if finish == "length":
         out(f" [cut at {ticket.usage.tokens_out} tokens; /params max_tokens=N allows more]")
     out("\n")
-    return said
+    return said, finish != "stop"
 
 
 def _note_files(message: str, out: Callable[[str], None]) -> None:

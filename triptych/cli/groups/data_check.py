@@ -10,7 +10,7 @@ import typer
 
 from triptych.cli.groups.sources import AsJson, Source, json_text
 from triptych.core.errors import DataError
-from triptych.core.log import counted, say
+from triptych.core.log import counted, printable, say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Json
@@ -51,7 +51,7 @@ def check_sources(
         typer.echo(json_text({**report.as_json(), "refusals": _told(report.refusals), "doubts": _told(report.doubts)}))
     else:
         for line in _report_lines(report):
-            typer.echo(line)
+            typer.echo(printable(line))
     if strict and report.refused:
         raise typer.Exit(1)
 

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +31,13 @@ from triptych.serve.api.settings import ServeSettings
 _DATA_URI = re.compile(r"data:(?P<kind>[a-z0-9.+/-]*)(?:;[a-z0-9-]+=[^;,]*)*;base64,", re.IGNORECASE)
 _HEAD_LETTERS = 200
 """In which the comma of a data URI must come."""
+MOST_SCANS = 100
+"""Of a JPEG, as libtiff has it; people's have one, or about ten. Each goes over all pixels, and may take 76 bytes."""
+MOST_SEGMENTS = 10_000
+"""Of a JPEG, scans among them."""
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+"""Of a JPEG, with a length after it. Among its pixels, 0xff stands with a zero or a restart behind it only."""
+_SCAN, _END = b"\xda", b"\xd9"
 
 
 class Shelf:
@@ -95,6 +102,8 @@ class Asked:
     """Where it stands in the request."""
     frames: int | None = None
     """Of a video; None: as many as the settings say."""
+    name: str = ""
+    """What people are told it is: image 3."""
 
 
 class Media:
@@ -117,7 +126,11 @@ class Media:
         Raises:
             ApiError: it is not allowed, cannot be had, is none, or is too large.
         """
+        asked = replace(asked, name=f"image {len(self.images) + 1}")
         content = self._content(asked, "image", most=self._settings.body_bytes)
+        if is_endless_jpeg(content):
+            said = f"a JPEG of more than {MOST_SCANS} scans, or {MOST_SEGMENTS:,} segments. Save it again."
+            raise _bad(asked, said, code="invalid_image")
         return self._add(ImageRef(str(self._keep(content))), asked)
 
     def video(self, asked: Asked) -> Iterator[ImageRef]:
@@ -126,9 +139,10 @@ class Media:
         Raises:
             ApiError: as ``image``.
         """
+        self._videos += 1
+        asked = replace(asked, name=f"video {self._videos}")
         content = self._content(asked, "video", most=self._settings.video_bytes)
         source = str(self._keep(content))
-        self._videos += 1
         try:
             info = probe(source)
             width, height = info.size
@@ -136,10 +150,10 @@ class Media:
             picked = pick_uniform(info.frames, asked.frames or self._settings.video_frames)
             self._check_count(len(picked), asked)
             for index in picked:
-                frame = ImageRef(str(self._keep(frame_png(source, index))), video=f"video {self._videos}")
+                frame = ImageRef(str(self._keep(frame_png(source, index))), video=asked.name)
                 yield self._add(frame, asked)
         except DataError as error:
-            raise _refused(error, source, "the video", asked) from None
+            raise _refused(error, source, asked) from None
 
     def told(self, message: str) -> str:
         """Return a message of the rooms below with ``image 2`` for where that picture is kept."""
@@ -162,7 +176,7 @@ class Media:
         try:
             seen = measure(image)
         except DataError as error:
-            raise _refused(error, image.source, "the picture", asked) from None
+            raise _refused(error, image.source, asked) from None
         width, height = seen.size or (0, 0)
         self._check_pixels(width * height, asked)
         self._pixels += width * height
@@ -188,32 +202,22 @@ class Media:
 
     def _check_pixels(self, pixels: int, asked: Asked) -> None:
         if pixels > self._settings.image_pixels:
-            raise ApiError(
-                400,
-                f"{pixels:,} pixels; at most {self._settings.image_pixels:,} are taken. Make it smaller.",
-                param=asked.param,
-                code="image_too_large",
-            )
+            most = self._settings.image_pixels
+            said = f"{pixels:,} pixels; at most {most:,} are taken. Make it smaller."
+            raise _bad(asked, said, code="image_too_large")
 
     def _content(self, asked: Asked, kind: str, *, most: int) -> bytes:
-        scheme = asked.url[:8].partition(":")[0].lower()
-        if scheme == "data":
+        if _scheme(asked.url) == "data":
             content = _of_data_uri(asked, kind)
-        elif scheme in {"http", "https"}:
+        elif is_fetched(asked.url):
             content = self._fetched(asked, most)
         else:
-            raise ApiError(
-                400,
-                "expected a data URI (data:image/png;base64,...), or an http or https URL of an allowed host.",
-                param=asked.param,
-                code="invalid_url",
-            )
+            said = "expected a data URI (data:image/png;base64,...), or an http or https URL of an allowed host."
+            raise _bad(asked, said, code="invalid_url")
         if not content:
-            raise ApiError(400, "it holds no bytes.", param=asked.param, code=f"invalid_{kind}")
+            raise _bad(asked, "it holds no bytes.", code=f"invalid_{kind}")
         if len(content) > most:
-            raise ApiError(
-                400, f"more than {most:,} bytes. Send a smaller one.", param=asked.param, code=f"{kind}_too_large"
-            )
+            raise _bad(asked, f"more than {most:,} bytes. Send a smaller one.", code=f"{kind}_too_large")
         return content
 
     def _fetched(self, asked: Asked, most: int) -> bytes:
@@ -222,11 +226,10 @@ class Media:
         except ValueError:
             host = ""
         if not self._may_ask(host):
-            raise ApiError(
-                400,
+            raise _bad(
+                asked,
                 f"this server fetches nothing from {host[:100]!r}. Send the bytes as a data URI, or start it with"
                 " fetch_hosts=HOST.",
-                param=asked.param,
                 code="url_not_allowed",
             )
         if self._deadline is None:  # from the first fetch on: the request itself may have come slowly
@@ -240,10 +243,35 @@ class Media:
                 timeout_s=max(0.1, self._deadline - time.monotonic()),
             )
         except FetchError as error:
-            raise ApiError(400, str(error), param=asked.param, code=error.reason.replace(" ", "_")) from None
+            raise _bad(asked, str(error), code=error.reason.replace(" ", "_")) from None
 
     def _may_ask(self, host: str) -> bool:
         return any(_is_under(host, allowed.lower()) for allowed in self._settings.fetch_hosts)
+
+
+def is_fetched(url: str) -> bool:
+    """Tell whether what a URL names is fetched from somebody's host."""
+    return _scheme(url) in {"http", "https"}
+
+
+def is_endless_jpeg(content: bytes) -> bool:
+    """Tell whether this is a JPEG with too many scans or segments, as a decoder reads it: to its first end."""
+    if not content.startswith(b"\xff\xd8"):
+        return False
+    at, scans = 2, 0
+    for _ in range(MOST_SEGMENTS):
+        found = _MARKER.search(content, at)
+        if found is None or found[1] == _END:
+            return False
+        at = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+        scans += found[1] == _SCAN
+        if scans > MOST_SCANS:
+            return True
+    return True
+
+
+def _scheme(url: str) -> str:
+    return url[:8].partition(":")[0].lower()
 
 
 def _is_under(host: str, allowed: str) -> bool:
@@ -253,28 +281,20 @@ def _is_under(host: str, allowed: str) -> bool:
 def _of_data_uri(asked: Asked, kind: str) -> bytes:
     head = _DATA_URI.match(asked.url[:_HEAD_LETTERS])
     if head is None:
-        raise ApiError(
-            400,
-            f"no data URI: expected data:{kind}/...;base64, and what follows.",
-            param=asked.param,
-            code=f"invalid_{kind}",
-        )
+        raise _bad(asked, f"no data URI: expected data:{kind}/...;base64, and what follows.", code=f"invalid_{kind}")
     if head["kind"] and not head["kind"].lower().startswith((f"{kind}/", "application/octet-stream")):
-        raise ApiError(
-            400,
-            f"{head['kind']} is no {kind}.",
-            param=asked.param,
-            code=f"invalid_{kind}",
-        )
+        raise _bad(asked, f"{head['kind']} is no {kind}.", code=f"invalid_{kind}")
     rest = asked.url[head.end() :]
     try:
         return base64.b64decode("".join(rest.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise ApiError(
-            400, "what follows ';base64,' is not base64.", param=asked.param, code=f"invalid_{kind}"
-        ) from None
+        raise _bad(asked, "what follows ';base64,' is not base64.", code=f"invalid_{kind}") from None
 
 
-def _refused(error: DataError, source: str, what: str, asked: Asked) -> ApiError:
-    message = str(error).replace(source, what).replace(" or leave the row out", "")
+def _refused(error: DataError, source: str, asked: Asked) -> ApiError:
+    message = str(error).replace(source, asked.name).replace(" or leave the row out", "")
     return ApiError(400, message, param=asked.param, code="invalid_image")
+
+
+def _bad(asked: Asked, said: str, *, code: str) -> ApiError:
+    return ApiError(400, f"{asked.name}: {said}", param=asked.param, code=code)

@@ -5,6 +5,7 @@ Everything that takes long is done in threads or waited for, so that ``/health``
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -23,13 +24,14 @@ from triptych.infer.engine import Layout
 from triptych.infer.sampling import Sampling
 from triptych.serve.api.bodies import Bodies
 from triptych.serve.api.errors import ApiError, told
-from triptych.serve.api.media import Media, Shelf
+from triptych.serve.api.media import Media, Shelf, is_fetched
 from triptych.serve.api.metrics import Metrics
 from triptych.serve.api.questions import question_of
 from triptych.serve.api.replies import Reply, stream, whole
 from triptych.serve.api.requests import (
     ChatRequest,
     Conversation,
+    ImagePart,
     Message,
     VideoPart,
     read_body,
@@ -40,13 +42,16 @@ from triptych.serve.api.running import Running, unless_gone
 from triptych.serve.api.scores import ScoreDesk
 from triptych.serve.api.settings import ServeSettings
 from triptych.serve.api.votes import VoteRequest, Votes
-from triptych.serve.speaking import Talker
+from triptych.serve.speaking import LocalTalker, Talker
 
 T = TypeVar("T")
+READ = ["GET", "HEAD"]
 THREADS = 16
 """Requests that are taken apart at once."""
+FETCH_THREADS = 16
+"""Beside those, requests whose pictures are fetched: a slow host costs nobody else."""
 VIDEO_THREADS = 2
-"""Of those, requests with videos: decoding one may take long, and nobody can end it."""
+"""Beside those, requests with videos: decoding one may take long, and nobody can end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,12 @@ class Desk:
     clock: Callable[[], float]
     """Seconds since 1970."""
     threads: anyio.CapacityLimiter
+    fetch_threads: anyio.CapacityLimiter
     video_threads: anyio.CapacityLimiter
     broken: set[str]
     """Models that answer no more."""
+    ending: asyncio.Event
+    """The server ends now: replies under way are told so."""
 
 
 def routes_of(desk: Desk) -> APIRouter:
@@ -101,21 +109,21 @@ def routes_of(desk: Desk) -> APIRouter:
             said = read_body(read_json(content), model=VoteRequest)
         return JSONResponse(await _thread(desk, partial(desk.votes.keep, said)))
 
-    @router.get("/v1/models")
+    @router.api_route("/v1/models", methods=READ)
     async def models() -> Response:
         return JSONResponse({"object": "list", "data": [_card(each, since) for each in desk.models.values()]})
 
-    @router.get("/v1/models/{name:path}")
+    @router.api_route("/v1/models/{name:path}", methods=READ)
     async def model(name: str) -> Response:
         return JSONResponse(_card(_served(desk, name), since))
 
-    @router.get("/health")
+    @router.api_route("/health", methods=READ)
     async def health() -> Response:
         if desk.broken:
             return JSONResponse({"status": "broken", "models": sorted(desk.broken)}, status_code=503)
         return JSONResponse({"status": "ok"})
 
-    @router.get("/metrics")
+    @router.api_route("/metrics", methods=READ)
     async def metrics() -> Response:
         return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4")
 
@@ -135,7 +143,8 @@ async def _complete(desk: Desk, request: Request) -> Response:
             samplings = samplings_of(said, desk.settings)
             name = f"chatcmpl-{uuid.uuid4().hex}"
             question = await _question(desk, said.messages, media, name=name)
-        running = Running(talker, media, seconds=max(0.0, desk.settings.seconds - (time.monotonic() - begun)))
+        left_s = max(0.0, desk.settings.seconds - (time.monotonic() - begun))
+        running = Running(talker, media, seconds=left_s, ending=desk.ending)
         if said.max_tokens is None and said.max_completion_tokens is None:
             samplings = await _thread(desk, partial(_fitted, talker, question, samplings, media))
         await _ask(desk, served, running, question, samplings)
@@ -191,14 +200,17 @@ async def _conversation(
 
 
 async def _question(desk: Desk, messages: Sequence[Message], media: Media, *, name: str) -> Example:
-    moving = any(
-        isinstance(part, VideoPart)
-        for message in messages
-        if isinstance(message.content, list)
-        for part in message.content
-    )
     work = partial(question_of, messages, media, name=name, settings=desk.settings)
-    return await anyio.to_thread.run_sync(work, limiter=desk.video_threads if moving else desk.threads)
+    return await anyio.to_thread.run_sync(work, limiter=_limiter(desk, messages))
+
+
+def _limiter(desk: Desk, messages: Sequence[Message]) -> anyio.CapacityLimiter:
+    """Return who lends the thread in which a conversation's pictures are taken: those that may be slow wait alone."""
+    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
+    if any(isinstance(part, VideoPart) for part in parts):
+        return desk.video_threads
+    fetched = any(isinstance(part, ImagePart) and is_fetched(part.image_url.url) for part in parts)
+    return desk.fetch_threads if fetched else desk.threads
 
 
 async def _ask(desk: Desk, served: Served, running: Running, question: Example, samplings: Sequence[Sampling]) -> None:
@@ -266,6 +278,7 @@ def _card(served: Served, since: int) -> dict[str, Json]:
         "talks": talker is not None,
         "scores": served.desk is not None,
         "numbers_images": talker is not None and talker.numbers_images,
+        "first_number": talker.model.template.first_number if isinstance(talker, LocalTalker) else 1,
         "limit": None if talker is None else talker.longest,
     }
 

@@ -39,13 +39,14 @@ class Heard:
 class Running:
     """The replies to one request. Its state: tickets, and what they have said that nobody has read."""
 
-    def __init__(self, talker: Talker, media: Media, *, seconds: float) -> None:
+    def __init__(self, talker: Talker, media: Media, *, seconds: float, ending: asyncio.Event) -> None:
         """Begin with nothing asked, in the event loop's thread.
 
         Args:
             talker: who is asked.
             media: the request's pictures, let go at the end.
             seconds: for all of it, from now.
+            ending: set where the server waits for replies no more.
         """
         self.talker = talker
         self.begun = time.monotonic()
@@ -53,6 +54,7 @@ class Running:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._heard: asyncio.Queue[tuple[int, Delta | TriptychError]] = asyncio.Queue()
+        self._watch = self._loop.create_task(self._end(ending))
         self._tickets: list[Ticket] = []
         self._closed = False
 
@@ -114,8 +116,14 @@ class Running:
         """Give up what is left, and let go of the pictures."""
         if not self._closed:
             self._closed = True
+            self._watch.cancel()
             self.cancel()
             self._media.close()
+
+    async def _end(self, ending: asyncio.Event) -> None:
+        """Tell it at once: the engine may be in a long step."""
+        await ending.wait()
+        self._heard.put_nowait((0, Delta("", finish="cancelled")))
 
     def _told(self, error: TriptychError) -> ApiError:
         found = told(error)
