@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.core.errors import DataError
+from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
 from triptych.data.disk.json_rows import read_row_at
 from triptych.data.disk.spool import read_spooled, write_spool
@@ -115,6 +115,44 @@ def test_a_large_file_is_looked_through_once(
     write(tmp_path / "rows.jsonl", count=9)
     assert all_rows(source) == list(read_source(source))
     assert len(all_rows(source)) == 9
+
+
+def test_rows_that_where_does_not_choose_are_none_of_the_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    rows = [{"id": f"r{at}", "conversations": said, "metadata": {"set": f"s-{at % 3}", "at": at}} for at in range(9)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + 'no json\n{"id": "bare"}\n')
+
+    def ids(options: str) -> list[str]:
+        found = all_rows(f"llava:{path}{options}")
+        assert found == list(read_source(f"llava:{path}{options}"))
+        return [row.id if isinstance(row, Example) else row.reason for row in found]
+
+    for kept in (False, True, True):
+        monkeypatch.setattr(corpus_file, "IN_MEMORY_BYTES", 0 if kept else 1 << 20)
+        assert ids("#where=metadata.set:s-1") == ["r1", "r4", "r7", "bad row"], "what cannot be read is refused by name"
+        assert ids("#where=metadata.set:s-*")[:-1] == [f"r{at}" for at in range(9)]
+        assert ids("#limit=2#where=metadata.set:s-2") == ["r2", "r5"]
+        assert ids("#where=metadata.at:4") == ["r4", "bad row"]
+    digests = {open_corpus(f"llava:{path}#where=metadata.set:s-{number}").digest for number in range(3)}
+    assert len(digests) == 3
+
+
+def test_a_where_that_chooses_nothing_or_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "x", "image": ["A/1.png", "B/2.png"]}\n')
+    for read in (all_rows, lambda source: list(read_source(source))):
+        with pytest.raises(
+            DataError, match=r'#where=image:C/\* chooses no row\. There are e\.g\. "A/1\.png", "B/2\.png"'
+        ):
+            read(f"llava:{path}#where=image:C/*")
+        with pytest.raises(DataError, match=r"chooses no row\. No row has that key"):
+            read(f"llava:{path}#where=dataset:C")
+        with pytest.raises(ConfigError, match=r"write #where=KEY:VALUE"):
+            read(f"llava:{path}#where=image")
+        assert len(read(f"llava:{path}#where=image:B/*")) == 1
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["in memory", "spooled"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,31 @@ def test_a_row_is_written_as_it_is_published(film: Path, folder: Path) -> None:
     again = [row for row in read_source(f"llava:{path}") if isinstance(row, Example)]
     assert [bare(row) for row in again] == [bare(row) for row in examples]
     assert [len(images_of(row)) for row in again] == [1, 2, 0, 1, 0]
+
+
+def test_pictures_are_found_in_whichever_of_many_zips_has_them(folder: Path) -> None:
+    zips = folder / "zips"
+    zips.mkdir()
+    for name, members in (("A", ["A/1.png", "same.png"]), ("B", ["B/1.png", "same.png"])):
+        with zipfile.ZipFile(zips / f"{name}.zip", "w") as archive:
+            for member in members:
+                archive.write(folder / "pictures" / "a.png", member)
+    path = folder / "rows.jsonl"
+    names = ["A/1.png", "B/1.png", "same.png", "C/1.png"]
+    path.write_text("".join(f"{json.dumps(asked('<image> What?', image=name))}\n" for name in names))
+    source = f"llava:{path}#image_dir={zips}/*.zip"
+
+    def found() -> list[str]:
+        rows = read_source(source)
+        return [Path(images_of(row)[0].source).name if isinstance(row, Example) else row.message for row in rows]
+
+    one, other, twice, missing = found()
+    assert (one, other) == ("1.png", "1.png")
+    assert "image 'same.png' is in A.zip and in B.zip. Say which one (#image_dir=ZIP)." in twice
+    assert "is no file under" in missing
+    (zips / "split.zip").write_bytes(b"a part of a zip")
+    one, other, twice, missing = found()
+    assert (one, other) == ("1.png", "1.png"), "a zip that cannot be read stops no row of another"
+    assert "split.zip" in missing
+    with pytest.raises(ConfigError, match=r"image_dir is '.*/none/\*\.zip', there is no zip\."):
+        list(read_source(f"llava:{path}#image_dir={folder}/none/*.zip"))

@@ -137,6 +137,29 @@ def test_weights_and_refusals_go_together() -> None:
     assert plan.step(plan.first_step(2)).passed == plan.rows_in(Fraction(2))
 
 
+@pytest.mark.parametrize("work", [None, Work()])
+@pytest.mark.parametrize("usable", [40, 8])
+def test_rows_of_no_use_are_counted_evenly_among_those_that_are_learnt(usable: int, work: Work | None) -> None:
+    """One row in 40 is used, as of a file of many data sets of which one is at hand; most of them wait for the end."""
+    records = records_of([10] * 24_000)
+    records["state"][np.arange(24_000) % usable != 0] = REFUSED
+    plan = plan_of(records, window=512, work=work)
+    steps = [plan.step(number) for number in range(plan.steps_per_epoch(0))]
+    learnt = np.cumsum([0, *(sum(map(len, step.packs)) for step in steps)])
+    passed = np.array([step.passed for step in [*steps, plan.step(len(steps))]])
+    assert passed[0] == 0
+    assert passed[-1] == 24_000
+    assert np.abs(passed / 24_000 - learnt / learnt[-1]).max() < 0.02
+
+
+def test_without_rows_of_no_use_what_has_passed_is_what_was_learnt() -> None:
+    plan = plan_of(records_of([20 + at % 60 for at in range(3_000)]), window=64, work=Work())
+    steps = [plan.step(number) for number in range(plan.first_step(2))]
+    assert [step.passed for step in steps] == np.cumsum([0, *(sum(map(len, step.packs)) for step in steps)])[
+        :-1
+    ].tolist()
+
+
 def test_packs_of_a_long_tailed_multi_image_mix_are_995_thousandths_full() -> None:
     records = multi_image(20_000)
     plan = plan_of(records, window=4_096, packs_per_step=8, capacity=8_192)

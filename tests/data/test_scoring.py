@@ -163,8 +163,13 @@ def test_a_source_may_name_its_rows(ending: str, tmp_path: Path) -> None:
         ("#rows=9", r"rows are numbers from 0, first and last, e\.g\. #rows=80-99, found '9'"),
         ("#rows=9-3", "found '9-3'"),
         ("#rows=1-2#limit=3", "limit and rows both say how many"),
+        ("#rows=0-69&outside=allow", r"Options are joined by #: #rows=0-69#outside=allow\."),
+        ("#limit=5, outside=allow", r"Options are joined by #: #limit=5#outside=allow\."),
+        ("#image_dir=here&limit=5", r"Options are joined by #: #image_dir=here#limit=5\."),
+        ("#outside=allow,limit=5", r"Options are joined by #: #outside=allow#limit=5\."),
     ],
 )
-def test_rows_that_make_no_sense_are_told(options: str, message: str) -> None:
+def test_options_that_make_no_sense_are_told(options: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("{}\n")
     with pytest.raises(ConfigError, match=message):
-        read_source(f"messages:x.jsonl{options}")
+        list(read_source(f"messages:{tmp_path / 'x.jsonl'}{options}"))

@@ -83,7 +83,7 @@ def test_lines_that_images_had_for_themselves_go_with_them_and_others_stay(words
         ("Before: [a] After: [b]\nWhich?", "Before: image 1. After: image 2\nWhich?"),
         ("Look: [a]. And: [b]. Which?", "Look: image 1. And: image 2. Which?"),
         ("(left) [a] (right) [b] Which?", "(left) image 1 (right) image 2. Which?"),
-        ("Input: [a] [b]\nOutput:", "Input: image 1, image 2\nOutput:"),
+        ("Input: [a] [b]\nOutput:", "Input: images 1 and 2\nOutput:"),
         ("(1) [a]\n(2) [b]\nWhich?", "(1) image 1\n(2) image 2\nWhich?"),
         ("1. [a]\n2. [b]\nWhich?", "1. Image 1\n2. Image 2\nWhich?"),
         ("- [a]\n- [b]\nWhich?", "- image 1\n- image 2\nWhich?"),
@@ -112,6 +112,39 @@ def test_a_label_with_words_of_its_own_or_inside_a_sentence_stays(words: str, ex
     assert front(words, "A dog.") == [f"[a][b]\n{expected}", "A dog."]
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("Are [a][b] the same?", "Are images 1 and 2 the same?"),
+        ("Are [a] [b] the same?", "Are images 1 and 2 the same?"),
+        ("In [a][b][c][d], who waves?", "In images 1 to 4, who waves?"),
+        ("Watch [a][b][c] and tell what happens.", "Watch images 1 to 3 and tell what happens."),
+        ("Compare [a] with [b][c][d].", "Compare image 1 with images 2 to 4."),
+        ("Compare [a][b], [c] and [d].", "Compare images 1 and 2, image 3 and image 4."),
+        ("[a][b][c] show a race.", "[a][b][c] show a race."),
+        ("Look at the pictures [a][b] closely.", "Look at the pictures 1 and 2 closely."),
+        ("What happens? [a][b][c]", "What happens?"),
+    ],
+)
+def test_images_side_by_side_are_all_named_or_none(words: str, expected: str) -> None:
+    shown = "".join(re.findall(r"\[.\]", words))
+    assert front(words, "Yes.")[0] == (expected if expected == words else f"{shown}\n{expected}")
+
+
+def test_images_side_by_side_are_named_as_a_name_of_ones_own_has_it() -> None:
+    assert front("In [a][b][c], who?", "Bo.", leave="<{k}>")[0] == "[a][b][c]\nIn <1 to 3>, who?"
+    assert front("In [a][b][c], who?", "Bo.", leave="picture no. {k}")[0] == "[a][b][c]\nIn pictures no. 1 to 3, who?"
+    assert front("In [a][b][c], who?", "Bo.", leave="")[0] == "[a][b][c]\nIn, who?"
+
+
+def test_a_video_inside_a_sentence_is_named_too() -> None:
+    assert front("In [film], who waves?", "Bo.") == ["[film]\nIn the video, who waves?", "Bo."]
+    assert front("Compare [film] with [film].", "Hm.")[0] == "[film][film]\nCompare video 1 with video 2."
+    assert front("Compare [a][film] with [b].", "Hm.")[0] == "[a][film][b]\nCompare image 1 and the video with image 2."
+    assert front("Watch this: [film]", "Hm.", "And in [film], who?", "Bo.")[2] == "And in video 2, who?"
+    assert front("What happens?\n[film]", "Much.") == ["[film]\nWhat happens?", "Much."]
+
+
 LABELS = (
     "",
     "Image {k}: ",
@@ -125,7 +158,7 @@ LABELS = (
     "the image {k} is ",
 )
 BETWEEN = ("\n", "\n\n", " ", ", ", "\nThen\n", " a cat.\n", ". ", " and ")
-OWN = re.compile(r"(?i)^(?:images?|view|\d+|the|is|and)$")
+OWN = re.compile(r"(?i)^(?:images?|view|\d+|the|is|and|to)$")
 
 
 @given(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,19 @@ import numpy as np
 import pytest
 
 from tests.train.runs import toy_recipe, write_tune
+from triptych.core.config import Length
 from triptych.core.errors import DataError, RunError
 from triptych.core.files import read_json_lines, sha256_of
 from triptych.core.records import ImageRef, Json
 from triptych.data.format import Refused
+from triptych.data.plan.balance import Work
 from triptych.data.plan.load import Loaded
-from triptych.data.plan.measures import UNKNOWN, Remembered
+from triptych.data.plan.loader import PlanSettings, StepPlan
+from triptych.data.plan.measures import REFUSED, UNKNOWN, Known, Remembered, known_lengths
+from triptych.data.plan.mixture import mix
 from triptych.train.checkpoint import latest_checkpoint
 from triptych.train.measuring.meters import StepReport
+from triptych.train.pace import pace_of
 from triptych.train.recipe import Recipe, Tune
 from triptych.train.start import start_model
 from triptych.train.trainer import Hooks, train
@@ -107,8 +113,9 @@ def test_a_run_killed_and_taken_up_with_more_workers_ends_with_the_same_bits_and
     assert (run / "ledger.jsonl").read_bytes() == (tmp_path / "whole" / "ledger.jsonl").read_bytes()
 
 
-def test_used_and_refused_are_all_rows_that_were_met(tmp_path: Path) -> None:
+def test_used_and_refused_are_all_rows_that_were_met(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(mixed(tmp_path), run=tmp_path / "run")
+    assert re.search(r"tune: \d+ rows of 44 met so far refused \(\d .*image file missing", capsys.readouterr().err)
     records = list(read_json_lines(tmp_path / "run" / "ledger.jsonl"))
     sums = [record for record in records if "all" in record]
     refused = [record for record in records if "reason" in record]
@@ -230,3 +237,23 @@ def test_what_the_budget_did_stands_in_the_ledger(tmp_path: Path, rows: int) -> 
     assert (act["id"], act["act"]) == ("long", "shortened")
     assert "left out" in str(act["message"])
     assert [total[key] for key in ("all", "used", "shrunk", "shortened", "refused")] == [25, 24, 0, 1, 0]
+
+
+def test_rates_rise_and_fall_over_the_steps_that_there_are_though_most_rows_are_refused() -> None:
+    records = known_lengths([10] * 24_000).records
+    records["state"][np.arange(24_000) % 40 != 0] = REFUSED
+    settings = PlanSettings(capacity=100, packs_per_step=2, seed=1, window=4_096, work=Work())
+    plan = StepPlan(Known(records), mix([24_000], weights=[1.0], limits=[None], seed=0), settings)
+    whole, warm, saved = Length(1, "epochs"), Length(0.1, "epochs"), Length(0.25, "epochs")
+    pace = pace_of(plan, length=whole, warmup=warm, save_every=saved, schedule="cosine")
+    steps = plan.steps_per_epoch(0)
+    factors = [pace.factor(number) for number in range(steps)]
+    assert steps == 30
+    assert not pace.finished(steps - 1)
+    assert pace.finished(steps)
+    assert factors.index(max(factors)) == 3
+    assert max(factors) > 0.99
+    assert factors[3:] == sorted(factors[3:], reverse=True)
+    assert factors[-1] < 0.02
+    assert all(abs(pace.total(number) - steps) <= 1 for number in range(1, steps + 1))
+    assert sum(pace.saves(number) for number in range(1, steps + 1)) == 4

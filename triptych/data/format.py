@@ -92,6 +92,8 @@ class RowSource:
     """The first row that belongs to the source, counted from 0."""
     stop: int | None = None
     """The first row behind it that does not; None: all belong."""
+    where: str | None = None
+    """``KEY:VALUE``: which rows of the file are counted at all (``rows.chooser``); None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Loaded:
 _ABSENT = ("image file missing", "video file missing", "path leaves the data folder")
 """Reasons of rows that are of their layout, but for what they name."""
 _OPTION = re.compile(r"#([a-z_]+)=([^#]*)$")
+_JOINED = re.compile(r"\s*[&,;]\s*(?=[a-z_]+=)")
 
 
 def split_source(source: str) -> tuple[str, Path]:
@@ -130,11 +133,16 @@ def check_options(given: Mapping[str, str], known: Sequence[str]) -> None:
         raise ConfigError(f"this format has no option {option!r}.{hint} There are: {', '.join(every)}.")
 
 
+def joined_hint(value: str) -> str:
+    """Return how options are joined, where a value looks as if another option were in it; else nothing."""
+    return f" Options are joined by #: {_JOINED.sub('#', value)}." if _JOINED.search(value) else ""
+
+
 def read_source(source: str) -> Iterator[Example | Refused]:
     """Yield the rows of a source, in its order. Image sizes are not looked at: ``load_examples`` and ``check`` do.
 
     The option ``limit=N`` keeps the first N rows of any format, ``rows=80-99`` those with these numbers, from 0, both
-    included; other options are the format's own.
+    included; other options are the format's own. Where ``where=KEY:VALUE`` chooses rows, those it chooses are counted.
 
     Raises:
         ConfigError: the source or an option is malformed.
@@ -158,7 +166,9 @@ def random_rows(source: str) -> RowSource | None:
         return None
     _check_exists(path, source)
     read, hint = plugin.each(path, options), cache(_hint)
-    return None if read is None else RowSource(path, lambda row: _hinted(read(row), source, hint), start, stop)
+    if read is None:
+        return None
+    return RowSource(path, lambda row: _hinted(read(row), source, hint), start, stop, options.get("where"))
 
 
 def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_images: bool = True) -> Loaded:
@@ -303,10 +313,14 @@ def _rows(limit: str | None, rows: str | None, source: str) -> tuple[int, int | 
         raise ConfigError(f"{source!r}: limit and rows both say how many; give one of them.")
     if rows is not None:
         if not (found := re.fullmatch(r"([0-9]+)-([0-9]+)", rows)) or int(found[1]) > int(found[2]):
-            raise ConfigError(f"{source!r}: rows are numbers from 0, first and last, e.g. #rows=80-99, found {rows!r}.")
+            hint = joined_hint(f"#rows={rows}")
+            raise ConfigError(
+                f"{source!r}: rows are numbers from 0, first and last, e.g. #rows=80-99, found {rows!r}.{hint}"
+            )
         return int(found[1]), int(found[2]) + 1
     if limit is None:
         return 0, None
     if not (limit.isascii() and limit.isdecimal()):
-        raise ConfigError(f"{source!r}: limit is a number of rows, e.g. #limit=100, found {limit!r}.")
+        hint = joined_hint(f"#limit={limit}")
+        raise ConfigError(f"{source!r}: limit is a number of rows, e.g. #limit=100, found {limit!r}.{hint}")
     return 0, int(limit)

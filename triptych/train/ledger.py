@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from triptych.core.errors import DataError, RunError
 from triptych.core.files import append_json_line, read_json_lines, write_atomically
-from triptych.core.log import say
+from triptych.core.log import counted, say
 from triptych.core.records import Json
 from triptych.data.format import Refused
 from triptych.data.plan.corpora import Corpora
@@ -108,6 +108,8 @@ class RunningLedger:
         self._corpora = corpora
         self._why = why
         self._states = np.zeros(len(corpora), dtype=np.uint8)
+        self._refused = 0
+        """Rows that were said to be refused when they were counted last."""
         if anew and self._path.exists():
             write_ledger(self._path, stage.name, [])
         self._written = {
@@ -178,6 +180,18 @@ class RunningLedger:
             counts = np.bincount(states[start:stop], minlength=len(STATES)).tolist()[1:]
             records.append(sum_record(self._stage.name, corpus.source, dict(zip(STATES[1:], counts, strict=True))))
         write_ledger(self._path, self._stage.name, records)
+        self._tell(int(np.count_nonzero(states)))
+
+    def _tell(self, met: int) -> None:
+        """Say how many rows were refused so far, where there are more than when it was said last."""
+        reasons = Counter(str(record["reason"]) for record in self._written.values() if "reason" in record)
+        if reasons.total() > self._refused:
+            self._refused = reasons.total()
+            why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+            say(
+                f"{self._stage.name}: {counted(self._refused, 'row')} of {met:,} met so far refused ({why}); "
+                f"see {self._path}"
+            )
 
     def _write(self, row: int, record: dict[str, Json]) -> bool:
         """Add a record, unless the row is refused already; a refusal takes the place of what else was said."""

@@ -3,9 +3,9 @@
 Not about where the name stands in a row: ``formats/`` knows. Invariants: no name leads out of its folder; nothing is
 fetched from a network unless the source says so; bytes that no file holds are kept in the cache folder.
 
-Options of a source: ``#image_dir=FOLDER`` (or a zip) and ``#video_dir=FOLDER``, where the rows' paths begin (the data
-file's own folder otherwise), ``#outside=allow`` for paths that lead out of it, and ``#urls=allow`` (``#urls=private``:
-addresses of your own network too).
+Options of a source: ``#image_dir=FOLDER`` (or a zip, or ``FOLDER/*.zip``: all of them) and ``#video_dir=FOLDER``,
+where the rows' paths begin (the data file's own folder otherwise), ``#outside=allow`` for paths that lead out of it,
+and ``#urls=allow`` (``#urls=private``: addresses of your own network too).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, Json, VideoRef
 from triptych.data.disk.media_keys import names_nothing
 from triptych.data.disk.rows import Build, bad, words
-from triptych.data.format import RowError
+from triptych.data.format import RowError, joined_hint
 from triptych.data.media.folder import ImageFolder
 from triptych.data.media.locate import ImageError, keep_bytes
 from triptych.data.media.unpack import base64_bytes
@@ -142,7 +142,8 @@ def media_of(path: Path, options: Mapping[str, str]) -> Media:
         ConfigError: an option is malformed.
     """
     if options.get("outside", "allow") != "allow":
-        raise ConfigError(f"outside is {options['outside']!r}: write #outside=allow, or leave it out.")
+        hint = joined_hint(f"#outside={options['outside']}")
+        raise ConfigError(f"outside is {options['outside']!r}: write #outside=allow, or leave it out.{hint}")
     urls = options.get("urls")
     if urls not in (None, "allow", "private"):
         raise ConfigError(f"urls is {urls!r}: write #urls=allow, or #urls=private for your own network too.")
@@ -172,6 +173,10 @@ def _folder(path: Path, options: Mapping[str, str], key: str) -> ImageFolder:
     place = Path(options[key]).expanduser()
     if key == "image_dir" and place.suffix.lower() == ".zip" and place.is_file():
         return ImageFolder(beside, archives=[place], allow_outside=outside, option=key)
+    if key == "image_dir" and place.name == "*.zip" and (zips := sorted(place.parent.glob("*.zip"))):
+        return ImageFolder(beside, archives=zips, any_of=True, allow_outside=outside, option=key)
     if not place.is_dir():
-        raise ConfigError(f"{key} is {options[key]!r}, which is no folder. Name where the rows' paths begin.")
+        what = "there is no zip" if place.name == "*.zip" else "which is no folder"
+        hint = joined_hint(f"#{key}={options[key]}")
+        raise ConfigError(f"{key} is {options[key]!r}, {what}. Name where the rows' paths begin.{hint}")
     return ImageFolder(place, allow_outside=outside, option=key)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
+from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Box, Example, Json, Role, Text, Turn
 from triptych.data.disk.json_rows import Row, read_rows
 from triptych.data.disk.parquet_rows import is_parquet, read_parquet_rows
@@ -25,6 +27,7 @@ from triptych.data.format import (
     Trait,
     Writer,
     check_options,
+    joined_hint,
 )
 from triptych.data.media.locate import ImageError
 
@@ -40,6 +43,8 @@ ROLES: dict[str, Role] = {
 """Names of speakers in published files."""
 _ID_CHARACTERS = 100
 """Most that a refusal shows of an id."""
+_LOOKED_AT, _NAMED = 100_000, 8
+"""Where no row is chosen: values that are looked at, and different ones that are named."""
 
 
 def row_format(
@@ -53,16 +58,19 @@ def row_format(
 ) -> Format:
     """Return the format of a JSON list or JSON Lines with one Example a row, in which each row can be read alone.
 
-    The same rows are read from Parquet too, there as a stream.
+    The same rows are read from Parquet too, there as a stream. Every such format knows ``#where=KEY:VALUE``: rows that
+    it does not choose are none of the source's.
 
     Args:
         start: (path, options) -> Build, for one file; may look at the file, but not go through it.
         write: as ``Format.write``.
         about: as ``Format.about``.
-        options: the layout's own ``#key=value`` options beside ``limit``.
+        options: the layout's own ``#key=value`` options beside ``limit``, ``rows`` and ``where``.
         endings: as ``Format.endings``.
         cannot: as ``Format.cannot``.
     """
+
+    options = (*options, "where")
 
     def each(path: Path, given: Mapping[str, str]) -> RowReader | None:
         check_options(given, options)
@@ -73,7 +81,8 @@ def row_format(
 
     def rows(path: Path, given: Mapping[str, str]) -> Iterator[Example | Refused]:
         build = start(path, given)
-        yield from (convert_row(row, build, path=path) for row in rows_of(path))
+        found = chosen_rows(path, given["where"]) if "where" in given else rows_of(path)
+        yield from (convert_row(row, build, path=path) for row in found)
 
     def configure(given: Mapping[str, str]) -> Reader:
         check_options(given, options)
@@ -93,6 +102,64 @@ def row_format(
 def rows_of(path: Path) -> Iterator[Row]:
     """Yield the rows of a JSON list, of JSON Lines or of a Parquet file. Raises DataError as their readers."""
     return read_parquet_rows(path) if is_parquet(path) else read_rows(path)
+
+
+def chosen_rows(path: Path, where: str) -> Iterator[Row]:
+    """Yield the rows of a file that ``#where=KEY:VALUE`` chooses.
+
+    Raises:
+        ConfigError, DataError: as ``chooser`` and ``rows_of``; no row is chosen.
+    """
+    chosen, none = chooser(where), True
+    for row in rows_of(path):
+        if chosen(row):
+            none = False
+            yield row
+    if none:
+        raise nothing_chosen(path, where)
+
+
+def chooser(where: str) -> Callable[[Row], bool]:
+    """Return what says whether ``KEY:VALUE`` chooses a row.
+
+    ``KEY`` is a key of the row, with dots for keys of objects in it; ``VALUE`` is what it says, or with ``*`` behind it
+    how that begins. Of a list, one entry is enough. A row that is no object is always chosen: it is refused by name.
+
+    Raises:
+        ConfigError: it is not ``KEY:VALUE``.
+    """
+    key, _, value = where.partition(":")
+    if not (key and value):
+        raise ConfigError(
+            f"where is {where!r}: write #where=KEY:VALUE, e.g. #where=metadata.dataset:MagicBrush-Diff, or VALUE* for"
+            f" how it begins.{joined_hint(f'#where={where}')}"
+        )
+
+    def chosen(row: Row) -> bool:
+        if not isinstance(row.value, dict):
+            return True
+        said = _said_of(row.value, key)
+        return any(each.startswith(value[:-1]) for each in said) if value.endswith("*") else value in said
+
+    return chosen
+
+
+def nothing_chosen(path: Path, where: str) -> DataError:
+    """Return the error of a ``where`` that chooses no row; it names some values that there are."""
+    key = where.partition(":")[0]
+    said = (each for row in rows_of(path) if isinstance(row.value, dict) for each in _said_of(row.value, key))
+    there = [_shown(each) for each in islice(dict.fromkeys(islice(said, _LOOKED_AT)), _NAMED)]
+    do = f"There are e.g. {', '.join(there)}" if there else "No row has that key"
+    return DataError(f"{path}: #where={where} chooses no row. {do}.")
+
+
+def _said_of(row: dict[str, Json], key: str) -> list[str]:
+    """Return what a row says under a key, each entry of a list as a text of its own."""
+    found: Json = row
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    entries = found if isinstance(found, list) else [found]
+    return [each if isinstance(each, str) else json.dumps(each) for each in entries if each is not None]
 
 
 def convert_row(row: Row, build: Build, *, path: Path) -> Example | Refused:

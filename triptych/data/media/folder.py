@@ -23,42 +23,63 @@ IMAGES = "images"
 VIDEOS = "videos"
 """Where its copied videos lie."""
 _SHA_DIGITS = 16
+_NAMED_ZIPS = 3
+"""Most that a message names."""
 
 
 class ImageFolder:
     """Finds pictures under one folder, and in zips. State: the subfolders and the zips that it has looked at."""
 
     def __init__(
-        self, folder: Path, *, archives: Sequence[Path] = (), allow_outside: bool = False, option: str = ""
+        self,
+        folder: Path,
+        *,
+        archives: Sequence[Path] = (),
+        any_of: bool = False,
+        allow_outside: bool = False,
+        option: str = "",
     ) -> None:
         """Make one that has looked at nothing yet.
 
         Args:
             folder: where names begin.
             archives: zips to look in, in order, for what is no file there.
+            any_of: the zips are whatever lay there: a name that two of them have is refused, and one that cannot be
+                read is named only where none of the others has what is looked for.
             allow_outside: whether names may lead out of the folder.
             option: of the source, the one that says the folder, for messages; empty: there is none.
         """
         self._option = option
         self._root = folder.resolve()
         self._archives = tuple(path.resolve() for path in archives)
+        self._any_of = any_of
         self._allow_outside = allow_outside
         self._resolved: dict[str, Path] = {}
         self._members: Sequence[Mapping[str, str]] | None = None
+        self._broken: list[ImageError] = []
+        """Why zips cannot be read."""
 
     def find(self, name: str) -> ImageRef:
         """Return the picture that a row calls ``name``: a file, else a zip's member of that name.
 
         Raises:
-            ImageError: ``path leaves the data folder``, or ``image file missing``; a zip cannot be read.
+            ImageError: ``path leaves the data folder``, ``image file missing`` or ``image in several zips``; a zip
+                cannot be read.
         """
         found = self._look(name)
         if found is not None and stat.S_ISREG(found[1]):
             return ImageRef(str(found[0]))
         member = PurePosixPath(name).as_posix()
-        for members in self._zips() if found is None else ():
-            if member in members:
-                return ImageRef(members[member])
+        places = [members[member] for members in (self._zips() if found is None else ()) if member in members]
+        if self._any_of and len(places) > 1:
+            zips = " and in ".join(Path(place_of(place).container).name for place in places)
+            raise ImageError(
+                "image in several zips", f"image {_short(name)} is in {zips}. Say which one (#{self._option}=ZIP)."
+            )
+        if places:
+            return ImageRef(places[0])
+        if self._broken:
+            raise self._broken[0]
         raise self._missing("image", name)
 
     def find_video(self, name: str) -> VideoRef:
@@ -109,12 +130,23 @@ class ImageFolder:
 
     def _zips(self) -> Sequence[Mapping[str, str]]:
         if self._members is None:
-            self._members = [zip_members(path) for path in self._archives]
+            self._members = list(filter(None, map(self._members_of, self._archives)))
         return self._members
+
+    def _members_of(self, archive: Path) -> Mapping[str, str] | None:
+        try:
+            return zip_members(archive)
+        except ImageError as error:
+            if not self._any_of:
+                raise
+            self._broken.append(error)
+            return None
 
     def _missing(self, kind: str, name: str) -> ImageError:
         other = f", say where names begin (#{self._option}=FOLDER)," if self._option else ""
-        where = " or ".join([f"under {self._root}", *(f"in {path.name}" for path in self._archives)])
+        zips = [f"in {path.name}" for path in self._archives]
+        zips = zips if len(zips) <= _NAMED_ZIPS else [f"in one of {len(zips)} zips"]
+        where = " or ".join([f"under {self._root}", *zips])
         return ImageError(
             f"{kind} file missing",
             f"{kind} {_short(name)} is no file {where}. Put it there{other} or leave the row out.",

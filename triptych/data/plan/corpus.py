@@ -23,6 +23,7 @@ from triptych.core.errors import DataError
 from triptych.core.files import cache_folder, hidden_folder, sha256_of
 from triptych.core.records import Example
 from triptych.data.disk.json_rows import read_row_at, row_places
+from triptych.data.disk.rows import chooser, nothing_chosen, rows_of
 from triptych.data.disk.spool import read_spooled, spooled, write_spool
 from triptych.data.format import Refused, options_of, random_rows, read_source, split_source
 from triptych.data.transform import TransformPlan, apply, is_lazy
@@ -90,6 +91,8 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
     if found is None:
         return _streamed(source, steps, seed, how)
     places, content = _indexed(found.path)
+    if found.where is not None:
+        places = _chosen(found.path, places, found.where)
     places = places[found.start : found.stop]
     path, read = found.path, found.read
 
@@ -141,6 +144,26 @@ def _indexed(path: Path) -> tuple[Places, str]:
             shutil.rmtree(shelf, ignore_errors=True)
             raise DataError(f"{path}: it was written to while it was read. Start again when it is whole.")
     return _kept(shelf)
+
+
+def _chosen(path: Path, places: Places, where: str) -> Places:
+    """Return the places of those rows that ``where`` chooses; of a large file, they are looked for once."""
+
+    def look() -> Places:
+        keep = chooser(where)
+        kept = places[np.fromiter(map(keep, rows_of(path)), dtype=np.bool_, count=len(places))]
+        if not len(kept):
+            raise nothing_chosen(path, where)
+        return kept
+
+    state = path.stat()
+    if state.st_size <= IN_MEMORY_BYTES:
+        return look()
+    key = _digest(str(path.absolute()), state.st_size, state.st_mtime_ns, where)
+    shelf = cache_folder() / "corpus" / f"places-{key[:32]}"
+    if not shelf.is_dir():
+        _keep(shelf, lambda _: (look(), ""))
+    return _kept(shelf)[0]
 
 
 def _as_places(found: Iterable[tuple[int, int, int]]) -> Places:

@@ -46,7 +46,8 @@ class Step:
     packs: tuple[tuple[int, ...], ...]
     """Each pack: numbers of the rows that share it."""
     passed: int = 0
-    """Rows of all epochs that were learnt, or found to be of no use, before this step."""
+    """Rows of all epochs that were learnt, or found to be of no use, before this step. The latter are counted evenly
+    among those learnt, not where they were met: those met with a row that waits for its pack wait with it."""
     spent: int = 0
     """Tokens of all steps before this one, without padding."""
     lengths: tuple[int, ...] = ()
@@ -164,18 +165,20 @@ class StepPlan:
         while True:
             mark = self._marks[epoch]
             number, passed, spent, unused = mark.number, mark.passed, mark.spent, 0
-            for window, more in self._epoch(epoch):
-                unused += more
-                steps = []
-                for packs in window:
+            for window in self._epoch(epoch):
+                learnt = sum(len(pack.rows) for packs in window.steps for pack in packs)
+                unused += window.unused
+                counted = unused * learnt // max(1, learnt + window.waiting)
+                steps, done = [], 0
+                for packs in window.steps:
                     rows, lengths = tuple(pack.rows for pack in packs), tuple(pack.tokens for pack in packs)
                     work = tuple(pack.work for pack in packs) if self.settings.work else ()
-                    steps.append(Step(number, epoch, rows, passed, spent, lengths, work))
+                    before = passed + done + counted * done // learnt
+                    steps.append(Step(number, epoch, rows, before, spent, lengths, work))
                     number += 1
-                    passed += sum(map(len, rows))
+                    done += sum(map(len, rows))
                     spent += sum(lengths)
-                if steps:
-                    passed, unused = passed + unused, 0
+                passed, unused = passed + learnt + counted, unused - counted
                 yield tuple(steps)
             if number == mark.number:
                 raise DataError(NOTHING)
@@ -183,8 +186,8 @@ class StepPlan:
                 self._marks.append(_Mark(number, passed + unused, spent))
             epoch += 1
 
-    def _epoch(self, epoch: int) -> Iterator[tuple[list[list[_Pack]], int]]:
-        """Yield the steps of each window of an epoch, and how many of the window's rows are not used."""
+    def _epoch(self, epoch: int) -> Iterator[_Window]:
+        """Yield each window of an epoch."""
         settings = self.settings
         random = Random(f"{settings.seed}-{epoch}")
         rows = self.mixture.epoch(epoch)
@@ -210,7 +213,8 @@ class StepPlan:
             packed += packer.finish() if last else []
             fresh = [_packed([packing.pop(place) for place in places]) for places in packed]
             steps, ready = self._grouped(ready, fresh, random, last=last)
-            yield steps, int(len(usable) - usable.sum())
+            waiting = len(packing) + sum(len(pack.rows) for pack in ready)
+            yield _Window(steps, int(len(usable) - usable.sum()), waiting)
 
     def _grouped(
         self, ready: list[_Pack], fresh: list[_Pack], random: Random, *, last: bool
@@ -243,6 +247,18 @@ class _Pack:
     rows: tuple[int, ...]
     tokens: int
     work: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What comes of a window of an epoch's order."""
+
+    steps: list[list[_Pack]]
+    """Those that are settled: the packs of each."""
+    unused: int
+    """Its rows that are not used."""
+    waiting: int
+    """Rows of this and earlier windows that are used, and are in no step yet."""
 
 
 def _packed(rows: Sequence[tuple[int, int, float]]) -> _Pack:

@@ -3,6 +3,7 @@
 Not where the images go (``layout``). An image is missed inside a sentence, in a list, after a colon, where words
 between images belong to one of them ("The front view: <image> The right view: <image>"), and where images of several
 turns come together: there its label or a name stays. Else its label goes with it, and so does its own line.
+Images side by side, as the frames of a video, are one gap: all of them are named ("images 1 to 10") or none.
 Invariant: no word is lost but labels and "Images:", and no line is left empty that was not.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from triptych.core.records import ImageRef, Part, Text
 from triptych.data.text.labels import Label, labelled, labels_in, without_labels, words_between
@@ -20,7 +21,7 @@ from triptych.data.text.references import find_references
 _PREPOSITIONS = frozenset([
     "about", "above", "after", "and", "at", "before", "below", "between", "by", "compare", "compared", "describe",
     "for", "from", "in", "inside", "into", "is", "like", "match", "matches", "of", "on", "or", "resemble", "show",
-    "shows", "than", "that", "to", "toward", "towards", "under", "versus", "vs", "with"
+    "shows", "than", "that", "to", "toward", "towards", "under", "versus", "vs", "watch", "with"
 ])  # fmt: skip
 _VERBS = frozenset([
     "and", "are", "contains", "depicts", "has", "is", "looks", "matches", "or", "resembles", "shows", "versus", "vs",
@@ -30,6 +31,8 @@ _ASKING = frozenset(["a", "an", "any", "he", "it", "she", "that", "the", "there"
 _BRACKETS = frozenset(("()", "[]", "{}", "||", '""', "''", "“”", "‘’", "«»"))
 _NOUN = r"(?:image|picture|photo|photograph|frame|view|video)s?"
 _NOUN_LAST = re.compile(r"(?<!\bthis )(?<!\bthe )\b(?:image|picture|photo|photograph|frame|view)[ \t]+$", re.IGNORECASE)
+_NOUNS_LAST = re.compile(r"\b(?:images|pictures|photos|photographs)[ \t]+$", re.IGNORECASE)
+_SINGULAR = re.compile(r"\b(?:image|picture|photo|photograph|frame|view|video)\b", re.IGNORECASE)
 _NOUN_AND_COLON = re.compile(rf"\b{_NOUN}[ \t]*:$", re.IGNORECASE)
 _NAME = re.compile(r"\W*(?:(?:is|as)\b\W*)?(.*?)(?:\s+(?:is|shows))?[^\w.,;:]*([.,;:]?)\W*", re.IGNORECASE | re.DOTALL)
 """A label; group 1: the name in it, group 2: what ends it."""
@@ -44,23 +47,35 @@ _WORD = re.compile(r"\b(?!(?:and|or)\b)[^\W_]")
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """Where an image is gone; ``number`` 0: it was a video."""
+    """Where an image is gone, or several that stood side by side."""
 
-    number: int
+    start: int
+    stop: int
+    """The parts [start, stop) of the turn."""
+    numbers: tuple[int, ...]
+    """Of its images; -1 for the first video, and so on."""
     before: str
     """Words between it and the image before it, without labels that go."""
     after: str
     line_before: str
     line_after: str
 
+    @property
+    def number(self) -> int:
+        """That of the first: what the gap is known by."""
+        return self.numbers[0]
 
-def words_left(parts: Sequence[Part], number: int, count: int, *, leave: str, keep_labels: bool, spread: bool) -> str:
+
+def words_left(
+    parts: Sequence[Part], number: int, count: int, *, video: int = 0, leave: str, keep_labels: bool, spread: bool
+) -> str:
     """Return a turn's words without its images.
 
     Args:
         parts: of the turn, with at least one image or video.
         number: of its first image in the conversation.
         count: of all images there.
+        video: number of its first video in the conversation; 0: there is only one, which needs none.
         leave: the name of an image that is missed; ``{k}`` is its number. Empty: none, but labels serve as names.
         keep_labels: let "Image 1:" stay everywhere.
         spread: other turns have images too, so that words that name none of these are not about them any more.
@@ -68,38 +83,39 @@ def words_left(parts: Sequence[Part], number: int, count: int, *, leave: str, ke
     labels, known = labels_in(parts, number, count=count), labelled(parts, number, count=count)
     apart = words_between(parts, number, count=count) is not None
     bare = _without(parts, labels, frozenset())
-    gaps = _gaps(parts, bare, number)
+    gaps = _gaps(parts, bare, number, max(1, video), known)
     inside = _inside(gaps, known, {label.number for own in labels.values() for label in own if label.start})
     stay = (known if keep_labels else _heads(gaps) & known if apart else frozenset()) - inside
     unnamed = spread and not _own_references("\n".join(bare), gaps, count)
     named = {gap.number for gap in gaps if apart or unnamed or not "".join(bare).strip() or _is_listed(gap)} | inside
-    named -= {*stay, 0}
+    named -= stay
     words = _without(parts, labels, stay)
     mark = next(chr(code) for code in range(0xE000, 0xF900) if not any(chr(code) in each for each in words))
-    said, following = "", iter(gaps)
-    for index, part in enumerate(parts):
-        if isinstance(part, Text):
-            said += words[index]
+    said, at, before = "", 0, 0
+    for gap in gaps:
+        said += "".join(words[at : gap.start])
+        at = gap.stop
+        after = words[at] if at < len(words) else ""
+        called = _label_of(parts, labels, gap) or _called(gap, leave, numbered=video > 0)
+        if gap.number in named and called:
+            listed = before in named and not gap.before.strip(" \t")
+            said = _insert(said, called, after, inside=gap.number in inside, listed=listed)
+            before = gap.number
             continue
-        gap = next(following)
-        after = words[index + 1] if index + 1 < len(words) else ""
-        if gap.number in named and (name := _name_of(parts, labels, index, gap.number, leave)):
-            listed = gap.number - 1 in named and not gap.before.strip(" \t")
-            said = _insert(said, name, after, inside=gap.number in inside, listed=listed)
-            continue
+        before = gap.number
         if gap.number in stay and after.lstrip(" \t")[:1] in tuple(".,;)]>"):
             said = _LABEL_VERB.sub("", said.rstrip(" \t\n:=,-–—"))
         elif gap.number in known - stay and after:
             # What followed "Image 1 is <image>" closes nothing any more.
-            words[index + 1] = re.sub(r"^[ \t]*[)\]>]?[.,;]?", "", after)
-        said += mark
-    return _closed_up(said, mark, nouns=keep_labels)
+            words[at] = re.sub(r"^[ \t]*[)\]>]?[.,;]?", "", after)
+        said += "".join(words[each] or mark for each in range(gap.start, gap.stop))
+    return _closed_up(said + "".join(words[at:]), mark, nouns=keep_labels)
 
 
 def _own_references(words: str, gaps: Sequence[_Gap], count: int) -> bool:
     """Return whether words name an image of these by its number."""
     said = {number for reference in find_references(words, count=count) for number in reference.numbers}
-    return not said.isdisjoint(gap.number for gap in gaps)
+    return not said.isdisjoint(number for gap in gaps for number in gap.numbers)
 
 
 def _without(parts: Sequence[Part], labels: Mapping[int, Sequence[Label]], stay: Set[int]) -> list[str]:
@@ -112,35 +128,62 @@ def _without(parts: Sequence[Part], labels: Mapping[int, Sequence[Label]], stay:
     ]
 
 
-def _name_of(parts: Sequence[Part], labels: Mapping[int, Sequence[Label]], index: int, number: int, leave: str) -> str:
-    """Return what an image is called: as its label has it, else as ``leave`` has it."""
-    for beside in (index - 1, index + 1):
+def _label_of(parts: Sequence[Part], labels: Mapping[int, Sequence[Label]], gap: _Gap) -> str:
+    """Return what a label calls an image; empty: it has none."""
+    for beside in (gap.start - 1, gap.stop):
         part = parts[beside] if 0 <= beside < len(parts) else None
         for label in labels.get(beside, ()):
-            if isinstance(part, Text) and label.number == number:
+            if isinstance(part, Text) and label.number == gap.number:
                 found = _NAME.fullmatch(part.text[label.start : label.stop].strip())
                 assert found is not None
-                return found[1] + (found[2] if beside > index else "")
-    return leave.replace("{k}", str(number))
+                return found[1] + (found[2] if beside >= gap.stop else "")
+    return ""
 
 
-def _gaps(parts: Sequence[Part], words: Sequence[str], number: int) -> list[_Gap]:
-    """Return where images and videos stood, in order; the images are numbered from ``number``."""
-    found: list[_Gap] = []
+def _called(gap: _Gap, leave: str, *, numbered: bool) -> str:
+    """Return what the images of a gap are called, as ``leave`` has it: "image 1", "images 1 to 10", "the video"."""
+    if not leave:
+        return ""
+    names: list[str] = []
+    for is_image, run in groupby(gap.numbers, lambda number: number > 0):
+        numbers = [abs(number) for number in run]
+        name = leave if is_image else "video {k}" if numbered else "the video"
+        if len(numbers) > 1:
+            name = _SINGULAR.sub(r"\g<0>s", name, count=1)
+        link = " and " if len(numbers) == 2 else " to "
+        names.append(name.replace("{k}", link.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))))
+    return " and ".join(names)
+
+
+def _gaps(parts: Sequence[Part], words: Sequence[str], number: int, video: int, known: Set[int]) -> list[_Gap]:
+    """Return where images and videos stood, in order: numbered from ``number`` and ``video``. Those with only blanks
+    between them are one gap, but for one with a label of its own."""
+    runs: list[tuple[int, int, tuple[int, ...]]] = []
     for index, part in enumerate(parts):
-        if not isinstance(part, Text):
-            before, after = "".join(words[:index]), "".join(words[index + 1 :])
-            found.append(
-                _Gap(
-                    number if isinstance(part, ImageRef) else 0,
-                    words[index - 1] if index else "",
-                    words[index + 1] if index + 1 < len(words) else "",
-                    before.rpartition("\n")[2],
-                    after.partition("\n")[0],
-                )
-            )
-            number += isinstance(part, ImageRef)
-    return found
+        if isinstance(part, Text):
+            continue
+        own = number if isinstance(part, ImageRef) else -video
+        number, video = number + (own > 0), video + (own < 0)
+        if runs and own not in known and runs[-1][2][0] not in known and _is_blank(parts[runs[-1][1] : index]):
+            runs[-1] = (runs[-1][0], index + 1, (*runs[-1][2], own))
+        else:
+            runs.append((index, index + 1, (own,)))
+    return [
+        _Gap(
+            start,
+            stop,
+            numbers,
+            words[start - 1] if start else "",
+            words[stop] if stop < len(words) else "",
+            "".join(words[:start]).rpartition("\n")[2],
+            "".join(words[stop:]).partition("\n")[0],
+        )
+        for start, stop, numbers in runs
+    ]
+
+
+def _is_blank(parts: Sequence[Part]) -> bool:
+    return all(isinstance(part, Text) and not part.text.strip(" \t") for part in parts)
 
 
 def _heads(gaps: Sequence[_Gap]) -> frozenset[int]:
@@ -203,8 +246,9 @@ def _is_listed(gap: _Gap) -> bool:
 def _insert(said: str, name: str, after: str, *, inside: bool, listed: bool) -> str:
     """Return the words with an image's name after them; ``listed``: they end in the name of the one before."""
     left = said.rstrip(" \t")
-    if _NOUN_LAST.search(said) and name.lower().startswith("image "):
-        name = name.partition(" ")[2]
+    noun, _, number = name.partition(" ")
+    if noun.lower() in ("image", "images") and (_NOUN_LAST.search(said) or (noun[5:] and _NOUNS_LAST.search(said))):
+        name = number
     if not left or (left.endswith((".", "?", "!", "\n")) and not left.lower().endswith("vs.")):
         name = name[0].upper() + name[1:]
     gap = " " if said and not said[-1].isspace() and said[-1] not in "([{|\"'“‘" else ""

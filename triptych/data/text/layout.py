@@ -33,7 +33,8 @@ class Front:
     separator: str = "\n"
     """Between the images and the words."""
     leave: str = "image {k}"
-    """Said where an image stood inside a sentence; ``{k}`` is its number. Empty: nothing."""
+    """Said where an image stood inside a sentence; ``{k}`` is its number. Of several side by side: "images 1 to 10"; of
+    a video: "the video", or "video 2" where there are more. Empty: nothing."""
     labels: Literal["keep", "drop"] = "drop"
     """What becomes of "Image 1:" once its image is gone: it names a place where nothing is any more. One that heads
     words of its own ("Image 1: <image> a cat") or stands inside a sentence always stays, as a name."""
@@ -54,14 +55,17 @@ def to_front(example: Example, front: Front) -> Example:
     count = sum(isinstance(part, ImageRef) for turn in turns for part in turn.parts)
     holds = [turn.role != "assistant" and any(not isinstance(part, Text) for part in turn.parts) for turn in turns]
     moved: list[Turn] = []
-    number = 1
+    several = sum(isinstance(part, VideoRef) for turn in turns for part in turn.parts) > 1
+    number = video = 1
     for turn, has_some in zip(turns, holds, strict=True):
-        keep, parts = front.labels == "keep", turn.parts
+        keep, parts, spread = front.labels == "keep", turn.parts, sum(holds) > 1
         if has_some:
-            left = words_left(parts, number, count, leave=front.leave, keep_labels=keep, spread=sum(holds) > 1)
+            which = video if several else 0
+            left = words_left(parts, number, count, video=which, leave=front.leave, keep_labels=keep, spread=spread)
             parts = tidy([Text(left)])
         moved.append(Turn(turn.role, parts))
         number += sum(isinstance(part, ImageRef) for part in turn.parts)
+        video += sum(isinstance(part, VideoRef) for part in turn.parts)
     words = text_of(moved[first]).lstrip("\r\n")
     apart = [Text(front.separator + words)] if words.strip() else []
     moved[first] = Turn("user", tidy([*visuals, *apart]))

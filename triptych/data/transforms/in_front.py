@@ -21,7 +21,8 @@ class InFront(Settings):
     separator: str = "\n"
     """Between the images and the words."""
     leave: str = "image {k}"
-    """Said where an image stood inside a sentence; {k} is its number. Empty: nothing."""
+    """Said where an image stood inside a sentence; {k} is its number. Of several side by side: "images 1 to 10"; of a
+    video: "the video", or "video 2" where there are more. Empty: nothing."""
     labels: Literal["keep", "drop"] = "drop"
     """What becomes of "Image 1:" once its image is gone: it names a place where nothing is any more."""
     published: bool = False
