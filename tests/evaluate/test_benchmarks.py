@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.pictures import real_data
 from triptych.core.errors import DataError
 from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, images_of
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, each_reply, without_images
 from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.asked import groups_of
 
 PICTURE = ImageRef("/nowhere.png")
 
@@ -113,6 +116,16 @@ def test_nlvr_asks_true_or_false_of_three_boxes(corpus: Path) -> None:
         assert benchmark.score(question, f"{right.title()}.") == benchmark.score(question, f"It is {right}") == 1.0
         assert benchmark.score(question, wrong) == benchmark.score(question, "maybe") == 0.0
         assert not benchmark.answered(question, "maybe")
+
+
+def test_nlvr_holds_a_set_together_and_not_the_words_of_two_sets(corpus: Path) -> None:
+    benchmark = find("benchmark", "nlvr", Benchmark)
+    rows = [row for row in benchmark.questions(corpus) if isinstance(row, Example)]
+    assert len({row.facts["story"] for row in rows}) == 1
+    assert groups_of(benchmark, rows) == {"consistency": {"0": 1, "1": 1, "2": 1}}
+    real = [row for row in benchmark.questions(real_data("nlvr_dev")) if isinstance(row, Example)]
+    sizes = groups_of(benchmark, real)["consistency"]
+    assert (len(real), len(sizes), Counter(sizes.values())) == (989, 267, {4: 204, 3: 48, 2: 14, 1: 1})
 
 
 def test_nlvr_measures_on_the_folders_that_it_is_told(corpus: Path) -> None:

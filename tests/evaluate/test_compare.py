@@ -144,6 +144,15 @@ def test_two_evaluations_named_one_by_one_are_compared_whatever_they_are_called(
     assert "blind" in row.second
 
 
+def test_that_a_result_is_blind_is_said_whatever_its_folder_is_called(board: Path, tmp_path: Path) -> None:
+    for name, blind in (("k", True), ("l", True), ("s", False)):
+        evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(wrong), folder=tmp_path / "ev" / name, blind=blind)
+    (row,) = compare_folders(tmp_path / "ev" / "k", tmp_path / "ev" / "s").rows
+    assert (row.first, row.second, row.blind) == ("k (blind)", "s (model)", 0.0)
+    (both,) = compare_folders(tmp_path / "ev" / "k", tmp_path / "ev" / "l").rows
+    assert (both.first, both.second) == ("k (blind)", "l (blind)")
+
+
 def test_a_condition_and_a_benchmark_can_be_chosen(measure: Callable[..., Path]) -> None:
     for name in ("a", "b"):
         measure(name, wrong)

@@ -19,8 +19,9 @@ from triptych.core.records import Example, ImageRef, Json, Text, Turn, images_of
 from triptych.data.media.images import load_image
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.diagnosis.conditions import choose_conditions
-from triptych.evaluate.diagnosis.diagnose import Diagnosis, diagnose, diagnosis_to_json, lines_of, write_diagnosis
+from triptych.evaluate.diagnosis.diagnose import diagnose
 from triptych.evaluate.diagnosis.findings import Asked, Finding
+from triptych.evaluate.diagnosis.outcome import Diagnosis, diagnosis_to_json, lines_of, write_diagnosis
 from triptych.evaluate.diagnosis.places import by_images, shuffled_p
 from triptych.evaluate.page.diagnose_cards import moved_by
 from triptych.evaluate.page.diagnose_page import write_page
@@ -173,7 +174,7 @@ def test_p_values_are_corrected_for_all_conditions_that_were_asked(tmp_path: Pat
 def test_few_questions_are_never_called_no_difference(tmp_path: Path) -> None:
     found = by_name(told(tmp_path, seen_colour, "jpeg", count=6))["jpeg"]
     assert found.means == "No evidence of a difference, and too few questions to rule one out."
-    many = by_name(told(tmp_path / "many", seen_colour, "jpeg", count=60))["jpeg"]
+    many = by_name(told(tmp_path / "many", seen_colour, "jpeg", "blind", count=60))["jpeg"]
     assert many.means == "No evidence of a difference. A worse coding costs it nothing that this sees."
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.pictures import real_data
+from triptych.evaluate.benchmarks.nlvr2 import statement_of
 from triptych.evaluate.metrics import interleave
-from triptych.evaluate.metrics.consistency import accuracy_and_consistency, nlvr2_statement
 from triptych.evaluate.metrics.interleave import category_scores, dataset_score, multi_choice, open_ended, process
 from triptych.evaluate.metrics.mementos import Overlap, keyword_lists, keyword_scores
 from triptych.evaluate.metrics.rouge import published_rouge_l
@@ -102,14 +102,9 @@ def test_pairs_are_ordered_as_published(golden: dict[str, Any]) -> None:
         assert pair_is_right(left, right, preferred=preferred) is expected
 
 
-def test_consistency_wants_every_picture_of_a_statement() -> None:
-    marked = [("s", True), ("s", True), ("t", True), ("t", False)]
-    assert accuracy_and_consistency(marked) == (0.75, 0.5)
-    assert nlvr2_statement("dev-850-0-0") == nlvr2_statement("dev-850-3-0") != nlvr2_statement("dev-850-3-1")
-    with pytest.raises(ValueError, match="SPLIT-SET-PAIR-SENTENCE"):
-        nlvr2_statement("850-0")
-    with pytest.raises(ValueError, match="no answer"):
-        accuracy_and_consistency([])
+def test_the_pairs_of_a_statement_of_nlvr2_are_those_of_its_set() -> None:
+    assert statement_of("dev-850-0-0") == statement_of("dev-850-3-0") != statement_of("dev-850-3-1")
+    assert statement_of("850-0") == statement_of("nlvr2_0") == ""
 
 
 SYNONYMS = {("puppy",): ["dog"], ("look", "up"): ["raise head"], ("run",): ["move"]}

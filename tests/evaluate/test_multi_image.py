@@ -106,6 +106,15 @@ def test_a_benchmark_says_which_files_it_looks_for(tmp_path: Path) -> None:
             list(find("benchmark", name, Benchmark).questions(tmp_path / "nowhere"))
 
 
+def test_statements_of_nlvr2_are_told_by_their_ids_where_those_are_the_authors(tmp_path: Path) -> None:
+    row = {"question_type": "multi-choice", "question": "?", "options": ["True", "False"], "answer": "A"}
+    images = [draw(tmp_path, f"{slot}.png", 0, slot) for slot in range(2)]
+    for ids, sets in ((("dev-1-0-0", "dev-1-1-0", "dev-2-0-0"), ["dev-1-0", "dev-1-0", "dev-2-0"]), ("ab", ["?", "?"])):
+        write_json(tmp_path / "test.json", [{**row, "id": name, "images": images} for name in ids])
+        rows = list(find("benchmark", "nlvr2", Benchmark).questions(tmp_path))
+        assert [each.facts["set"] for each in rows if isinstance(each, Example)] == sets
+
+
 def test_an_nlvr2_photograph_that_is_missing_refuses_its_row(tmp_path: Path) -> None:
     row = {"id": "x", "question_type": "multi-choice", "question": "?", "options": ["True", "False"], "answer": "A"}
     write_json(tmp_path / "test.json", [{**row, "images": ["gone.png"]}])

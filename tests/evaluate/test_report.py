@@ -16,7 +16,7 @@ from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.page.plots import smoothed
 from triptych.evaluate.page.report import Lane, verdict_on, write_report
 from triptych.evaluate.reading.scorers import reference_of
-from triptych.evaluate.running.gather import gather, parse_name
+from triptych.evaluate.running.gather import gather, parse_name, read_evaluations
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 
@@ -164,6 +164,15 @@ def test_a_torn_result_is_named(run: Path) -> None:
 )
 def test_a_folder_is_named_by_benchmark_part_and_condition(name: str, parsed: tuple[str, str, str]) -> None:
     assert parse_name(name) == parsed
+
+
+def test_an_evaluation_without_images_is_blind_whatever_its_folder_is_called(run: Path) -> None:
+    evals = run / "evals"
+    (evals / "storyboard-held_in-blind").rename(evals / "seen")
+    told = json.loads((evals / "seen" / "result.json").read_text())
+    assert [it.condition for it in read_evaluations(evals / "seen")] == ["blind" if told["blind"] else "model"]
+    (evals / "seen" / "result.json").write_text(json.dumps({**told, "blind": True}))
+    assert [it.condition for it in read_evaluations(evals / "seen")] == ["blind"]
 
 
 def lane(condition: str, low: float, high: float) -> Lane:

@@ -45,7 +45,8 @@ def run(
     from triptych.core.plugins import find
     from triptych.evaluate.benchmark import Benchmark
     from triptych.evaluate.diagnosis.conditions import choose_conditions
-    from triptych.evaluate.diagnosis.diagnose import diagnose, diagnosis_to_json, lines_of
+    from triptych.evaluate.diagnosis.diagnose import diagnose
+    from triptych.evaluate.diagnosis.outcome import diagnosis_to_json, lines_of
     from triptych.evaluate.page.diagnose_page import write_page
 
     task = find("benchmark", benchmark, Benchmark)

@@ -2,18 +2,20 @@
 
 Source: Suhr et al. 2019 (arXiv:1811.00491); rows and prompt as Mantis asks them (arXiv:2405.01483), TIGER-Lab/NLVR2:
 {id, question_type, question, images, options, answer, data_source, category}, Parquet in ``nlvr2/`` or JSON.
-``together["consistency"]`` is the published second number: statements that are right on every pair they stand with,
-which the question's words tell.
+``together["consistency"]`` is the published second number: statements that are right on every pair of their set. The
+set is told by an id in the authors' form ``SPLIT-SET-PAIR-SENTENCE``; where ids have another form it is all pairs with
+the same words, and words that were written of several sets then count once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from triptych.core.records import Example
 from triptych.data.format import Refused
-from triptych.evaluate.benchmark import Benchmark, chance_of
+from triptych.evaluate.benchmark import Benchmark, chance_of, fact
 from triptych.evaluate.question import mantis_asking
 from triptych.evaluate.question.question_rows import Source, read_questions
 
@@ -26,7 +28,20 @@ def questions(path: Path) -> Iterator[Example | Refused]:
 
 
 def _build(source: Source) -> Iterator[Example]:
-    yield mantis_asking.row_question(source, kind="true_or_false", scenario="images", story=source.text("question"))
+    made = mantis_asking.row_question(source, kind="true_or_false", scenario="images", story=source.text("question"))
+    yield replace(made, facts={**made.facts, "set": statement_of(made.id) or fact(made, "question")})
+
+
+def statement_of(identifier: str) -> str:
+    """Return what the pairs of one sentence share, which is the identifier without its pair; empty: it is in another
+    form than NLVR2's evaluation code reads.
+
+    >>> statement_of("test1-17-3-1")
+    'test1-17-1'
+    """
+    parts = identifier.split("-")
+    numbered = len(parts) == 4 and all(part.isdecimal() for part in parts[1:])
+    return "-".join((*parts[:2], parts[3])) if numbered else ""
 
 
 BENCHMARK = Benchmark(
@@ -35,7 +50,7 @@ BENCHMARK = Benchmark(
     answered=mantis_asking.answered,
     published=mantis_asking.published,
     chance=chance_of,
-    together={"consistency": "question"},
+    together={"consistency": "set"},
     cite="Suhr, Zhou, Zhang, Zhang, Bai, Artzi 2019 (ACL); prompt of Mantis (Jiang et al. 2024)",
     about="human-written statements about two photographs, true or false",
     items=6967,

@@ -17,6 +17,10 @@ UNCHANGED = "unchanged"
 LEFT_OUT = "left_out"
 OPTION_ORDER = "option_order"
 BLIND = "blind"
+WRONG_IMAGES = "wrong_images"
+IN_FRONT = "in_front"
+SIGHT = (BLIND, WRONG_IMAGES)
+"""Conditions that tell whether a model uses its images: each of them that is asked must cost it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,15 @@ class Condition:
     """What it means that there is no evidence of a difference."""
     higher: str
     """What a higher score means."""
+    against: str = ""
+    """A condition that changes the words as this one does: where it was asked, this one is held against it and not
+    against the question as it is."""
+    confirmed_by: str = ""
+    """A condition that must score more on the same questions before ``lower`` is said."""
+    unconfirmed: str = ""
+    """What a lower score means where that one does not."""
+    needs_sight: bool = False
+    """Whether ``same`` says nothing of a model that was not seen to use its images."""
     renumbers: bool = False
     """Whether a right reply may be another one than before: replies are then not compared, only scores."""
     sample: int | None = None
@@ -54,7 +67,7 @@ CONDITIONS: tuple[Condition, ...] = (
         higher="The images mislead it: without them it scores more.",
     ),
     Condition(
-        name="wrong_images",
+        name=WRONG_IMAGES,
         title="Wrong images",
         change=perturbations.wrong_images,
         does="Images of another question, as many, stand in the place of its own.",
@@ -73,6 +86,7 @@ CONDITIONS: tuple[Condition, ...] = (
         lower="It leans on the published order: the same question is harder in another one.",
         same="As far as this sees, it finds images wherever they stand.",
         higher="The published order is harder for it than another.",
+        needs_sight=True,
         renumbers=True,
     ),
     Condition(
@@ -82,7 +96,9 @@ CONDITIONS: tuple[Condition, ...] = (
         does="The images change places, but the words stay: they name the wrong image, or tell of an order that is "
         "gone. The old answer is mostly wrong then, and a model that attends to the order scores less.",
         asks="Does it know which image is which?",
-        lower="It knows which image is which: named wrongly, it answers about another one.",
+        lower="It goes by which image the words name: named wrongly, it scores less than named right.",
+        confirmed_by="shuffled_right",
+        unconfirmed="Another order changes its answers; whether it follows the words is not seen.",
         same="It may not know which image is which: another order under the same words changes nothing that this sees.",
         higher="It scores more when the words name the wrong images.",
     ),
@@ -99,14 +115,16 @@ CONDITIONS: tuple[Condition, ...] = (
         sample=48,
     ),
     Condition(
-        name="in_front",
+        name=IN_FRONT,
         title="All images in front",
         change=perturbations.in_front,
-        does="All images stand before the first word instead of at their places in the text.",
+        does="All images stand before the first word instead of at their places in the text. The words change with "
+        "them: “image 2” stands where one stood inside a sentence, and a label that would name an empty place goes.",
         asks="Does it need images at their places?",
-        lower="It needs the images at their places among the words.",
+        lower="It needs the images at their places among the words, or the words as they were around them.",
         same="It reads images in front as well as at their places, as far as this sees.",
         higher="It reads images in front better than at their places.",
+        needs_sight=True,
     ),
     Condition(
         name="interleaved",
@@ -117,27 +135,31 @@ CONDITIONS: tuple[Condition, ...] = (
         lower="It reads images in a row better than among the words.",
         same="It reads images among the words as well as in a row, as far as this sees.",
         higher="It gains from images among the words.",
+        needs_sight=True,
     ),
     Condition(
         name="merged",
         title="Merged into one picture",
         change=perturbations.merged,
-        does="All images are scaled to one height and stand side by side in one picture, as for models that take a "
-        "single image.",
+        does="All images are scaled to one height and stand side by side in one picture before the words, as for "
+        "models that take a single image. Where they stood among the words, the words change as with all images in "
+        "front, and it is held against that.",
         asks="Is a sequence of images more to it than one wide picture?",
         lower="It needs the images one by one: side by side in one picture it scores less.",
         same="One wide picture serves it as well as a sequence, as far as this sees.",
         higher="One wide picture serves it better than a sequence: it may not have learnt to take several.",
+        against=IN_FRONT,
+        needs_sight=True,
     ),
     Condition(
         name=OPTION_ORDER,
         title="Options in other orders",
         change=perturbations.option_order,
         does="The options of multiple-choice questions rotate through the places. The score is the mean over the "
-        "other orders.",
+        "other orders; what place is chosen is counted over all of them.",
         asks="Does it choose an option, or a place?",
         lower="It leans on the published order of options.",
-        same="The published order of options is no easier or harder for it than others, as far as this sees.",
+        same="It is not seen to prefer a place, and the published order is no easier or harder for it than others.",
         higher="The published order of options is harder for it than others.",
     ),
     Condition(
@@ -149,6 +171,7 @@ CONDITIONS: tuple[Condition, ...] = (
         lower="It leans on fine traces of the picture files: a worse coding costs it.",
         same="A worse coding costs it nothing that this sees.",
         higher="It scores more with a worse coding.",
+        needs_sight=True,
     ),
     Condition(
         name="half_size",
@@ -159,6 +182,7 @@ CONDITIONS: tuple[Condition, ...] = (
         lower="It needs the detail: at half the size it scores less.",
         same="Half the size costs it nothing that this sees.",
         higher="It scores more at half the size.",
+        needs_sight=True,
     ),
 )
 
@@ -166,10 +190,14 @@ CONDITIONS: tuple[Condition, ...] = (
 def choose_conditions(names: Sequence[str]) -> tuple[Condition, ...]:
     """Return the conditions of these names, all where there are none, in the order of the page.
 
+    With a condition comes the one that it is held against or confirmed by.
+
     Raises:
         NotFoundError: no such condition.
     """
     known = [condition.name for condition in CONDITIONS]
     if unknown := [name for name in names if name not in known]:
         raise NotFoundError(f"no condition {unknown[0]!r}. There are: {', '.join(known)}.")
-    return tuple(condition for condition in CONDITIONS if not names or condition.name in names)
+    chosen = [condition for condition in CONDITIONS if not names or condition.name in names]
+    wanted = {name for each in chosen for name in (each.name, each.against, each.confirmed_by)}
+    return tuple(condition for condition in CONDITIONS if condition.name in wanted)

@@ -1,38 +1,31 @@
 """Ask a benchmark's questions as they are and changed in one way at a time, and find out what the model leans on.
 
-Not the changes (``perturbations``), their evidence (``findings``) nor the page (``diagnose_page``). Each condition is
-asked as any benchmark is (``run``), into a folder of its own: after a kill nothing is asked twice.
+Not the changes (``perturbations``), their evidence (``findings``), what is told (``outcome``) nor the page
+(``diagnose_page``). Each condition is asked as any benchmark is (``run``), into a folder of its own: after a kill
+nothing is asked twice.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from triptych.core.errors import DataError, NotFoundError, RunError
-from triptych.core.files import read_json_lines, write_atomically
+from triptych.core.files import read_json_lines
 from triptych.core.log import counted, say
-from triptych.core.records import Example, Json
+from triptych.core.records import Example
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.diagnosis.conditions import BLIND, CONDITIONS, LEFT_OUT, OPTION_ORDER, UNCHANGED, Condition
 from triptych.evaluate.diagnosis.darkroom import Darkroom
-from triptych.evaluate.diagnosis.findings import Asked, Finding, corrected, finding_of
+from triptych.evaluate.diagnosis.findings import Asked, Finding, base_of, corrected, finding_of
+from triptych.evaluate.diagnosis.option_bias import option_bias_of
+from triptych.evaluate.diagnosis.outcome import Diagnosis, concluded
 from triptych.evaluate.diagnosis.perturbations import Bench, Skipped, changed_by, of_question
-from triptych.evaluate.diagnosis.places import (
-    Groups,
-    Importance,
-    OptionBias,
-    by_images,
-    by_place,
-    importance_of,
-    option_bias_of,
-)
+from triptych.evaluate.diagnosis.places import by_images, by_place, importance_of
 from triptych.evaluate.running.gather import read_evaluations
 from triptych.evaluate.running.result import ITEMS, Result
 from triptych.evaluate.running.run import evaluate
@@ -40,35 +33,8 @@ from triptych.infer.cache import AnswerCache
 from triptych.infer.responder import Responder
 
 T = TypeVar("T")
-DIAGNOSIS = "diagnosis.json"
 PICTURES = "pictures"
 """Folder of changed pictures, beside the benchmarks' folders."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """What a model leans on when it answers a benchmark."""
-
-    benchmark: str
-    about: str
-    responder: str
-    total: Score
-    """Unchanged, over the questions that were asked."""
-    failed: int
-    available: int
-    """Questions of the benchmark, asked or not."""
-    findings: tuple[Finding, ...]
-    by_images: Groups
-    by_place: Groups
-    """By the place of the deciding image, from 1."""
-    place_known: str
-    """How the deciding image is known."""
-    importance: Importance | None
-    option_bias: OptionBias | None
-    unchanged: Mapping[str, Asked]
-    """By id, in the benchmark's order."""
-    changed: Mapping[str, tuple[Asked, ...]]
-    """By condition."""
 
 
 def diagnose(
@@ -145,28 +111,41 @@ def diagnose(
         else:
             say(f"{condition.name}: applies to none of {len(questions)} questions")
         changed[condition.name] = asked
+        base = base_of(condition, unchanged, changed)
+        if lost := sum(of_question(each.question) in unchanged.keys() - base.keys() for each in asked):
+            skipped["its words change too, and there is no reply to the same words"] = lost
         findings.append(
-            finding_of(condition, benchmark, unchanged, asked, skipped=skipped, left=left, failed=failed, seed=seed)
+            finding_of(
+                condition,
+                benchmark,
+                base,
+                asked,
+                skipped=skipped,
+                left=left,
+                failed=failed,
+                seed=seed,
+                confirming=changed.get(condition.confirmed_by, ()),
+            )
         )
-    without: dict[str, list[Asked]] = {}
-    for each in changed.get(LEFT_OUT, ()):
-        without.setdefault(of_question(each.question), []).append(each)
-    places, known = by_place(found, without, benchmark.chance, seed=seed)
-    return Diagnosis(
-        benchmark=name,
-        about=benchmark.about,
-        responder=responder.name,
-        total=result.total,
-        failed=result.failed,
-        available=len(everything),
-        findings=corrected(findings),
-        by_images=by_images(found, benchmark.chance, seed=seed),
-        by_place=places,
-        place_known=known,
-        importance=importance_of(unchanged, changed.get(LEFT_OUT, ()), seed=seed),
-        option_bias=option_bias_of(unchanged, changed.get(OPTION_ORDER, ()), benchmark.chance, seed=seed),
-        unchanged=unchanged,
-        changed=changed,
+    without, orders = (_by_question(changed.get(name, ())) for name in (LEFT_OUT, OPTION_ORDER))
+    places, known = by_place(found, without, benchmark.chance, seed=seed, orders=orders)
+    return concluded(
+        Diagnosis(
+            benchmark=name,
+            about=benchmark.about,
+            responder=responder.name,
+            total=result.total,
+            failed=result.failed,
+            available=len(everything),
+            findings=corrected(findings),
+            by_images=by_images(found, benchmark.chance, seed=seed),
+            by_place=places,
+            place_known=known,
+            importance=importance_of(unchanged, changed.get(LEFT_OUT, ()), seed=seed),
+            option_bias=option_bias_of(unchanged, changed.get(OPTION_ORDER, ()), benchmark.chance, seed=seed),
+            unchanged=unchanged,
+            changed=changed,
+        )
     )
 
 
@@ -177,44 +156,11 @@ def spaced(rows: Sequence[T], limit: int | None) -> Sequence[T]:
     return [rows[number * len(rows) // limit] for number in range(limit)]
 
 
-def diagnosis_to_json(found: Diagnosis) -> dict[str, Json]:
-    """Return all numbers, from 0 to 1, for programs; ids of the questions whose score a condition changed."""
-    return {
-        "benchmark": found.benchmark,
-        "responder": found.responder,
-        "unchanged": _plain(asdict(found.total)),
-        "failed": found.failed,
-        "available": found.available,
-        "conditions": {each.condition.name: _finding(each, found) for each in found.findings},
-        "by_images": _groups(found.by_images),
-        "by_place": {**_groups(found.by_place), "known": found.place_known},
-        "left_out": None if found.importance is None else _plain(asdict(found.importance)),
-        "option_order": None if found.option_bias is None else _plain(asdict(found.option_bias)),
-    }
-
-
-def write_diagnosis(folder: Path, found: Diagnosis) -> Path:
-    """Write ``diagnosis.json`` into the diagnosis' folder and return its path."""
-    path = folder / found.benchmark / DIAGNOSIS
-    write_atomically(path, json.dumps(diagnosis_to_json(found), indent=1, ensure_ascii=False) + "\n")
-    return path
-
-
-def lines_of(found: Diagnosis) -> list[str]:
-    """Return what ``triptych diagnose`` says: a line a condition, then what it means."""
-    width = max(len(each.condition.title) for each in found.findings) if found.findings else 0
-    total = found.total
-    lines = [
-        f"{found.benchmark}: {100 * total.score:.1f}% unchanged (95% interval {100 * total.low:.1f} to "
-        f"{100 * total.high:.1f}), chance {100 * total.chance:.1f}%, {total.n} questions, {found.failed} failed"
-    ]
-    for each in found.findings:
-        lines.append(f"  {each.condition.title:<{width}}  {each.means}")
-        lines += [f"  {'':<{width}}  {each.numbers}"] if each.paired else []
-        lines += [
-            f"  {'':<{width}}  {counted(count, 'question')} not asked: {why}" for why, count in each.skipped.items()
-        ]
-    return lines
+def _by_question(changed: Sequence[Asked]) -> dict[str, list[Asked]]:
+    grouped: dict[str, list[Asked]] = {}
+    for each in changed:
+        grouped.setdefault(of_question(each.question), []).append(each)
+    return grouped
 
 
 def _made(
@@ -252,40 +198,3 @@ def _first_reason(folder: Path) -> str:
     """Return in a sentence why the first question of a folder has no score; empty: it does not say."""
     reasons = (str(row["failed"]) for row in read_json_lines(folder / ITEMS) if row.get("failed"))
     return next((f" The first: {reason.rstrip('.')}." for reason in reasons), "")
-
-
-def _finding(each: Finding, found: Diagnosis) -> dict[str, Json]:
-    moved: dict[str, Json] = {"fell": [], "rose": []}
-    for asked in found.changed.get(each.condition.name, ()):
-        before = found.unchanged.get(of_question(asked.question))
-        if before is not None and asked.score != before.score:
-            names = moved["fell" if asked.score < before.score else "rose"]
-            assert isinstance(names, list)
-            names.append(asked.question.id)
-    return {
-        "verdict": each.verdict,
-        "means": each.means,
-        **({} if each.paired is None else {"paired": _plain(asdict(each.paired))}),
-        "p_holm": each.p_holm,
-        "comparisons": each.of,
-        "asked": each.asked,
-        "replies_changed": each.replies_changed,
-        "skipped": dict(each.skipped),
-        "not_in_sample": each.left,
-        "failed": each.failed,
-        **moved,
-    }
-
-
-def _groups(groups: Groups) -> dict[str, Json]:
-    return {"p": groups.p, "scores": {str(key): _plain(asdict(score)) for key, score in groups.scores.items()}}
-
-
-def _plain(value: object) -> Json:
-    """Return a record as JSON: keys as texts, intervals as lists."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    assert value is None or isinstance(value, bool | int | float | str), value
-    return value

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from triptych.core.log import counted
-from triptych.core.records import Example
+from triptych.core.records import Example, text_of
 from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.diagnosis.conditions import Condition
-from triptych.evaluate.diagnosis.perturbations import of_question
+from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
 from triptych.evaluate.reading import scorers
 from triptych.evaluate.saved.compare import tell_p
 
@@ -37,14 +37,32 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leaning:
+    """What the order of options does to which place is chosen."""
+
+    place: str
+    """The place of which how often it is chosen is farthest from how often it is right, as people call it: ``A``."""
+    chosen: float
+    right: float
+    """Shares of replies, and of right options, there."""
+    p: float
+    """Corrected, of the test that places do not matter."""
+    most: float
+    """Largest share of replies by which a place may be chosen more or less than it is right, by the intervals."""
+    consistent: float
+    """Share of questions whose reply chooses the same option in every order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What one condition found."""
 
     condition: Condition
     paired: Paired | None
-    """Changed against unchanged; None: there is no question to which it applies, or none that got both replies."""
+    """Changed against unchanged, or against ``Condition.against``; None: there is no question to which it applies, or
+    none that got both replies."""
     p_holm: float
-    """Corrected for all comparisons of the page."""
+    """Corrected for all conditions that were asked."""
     of: int
     """How many those are."""
     asked: int
@@ -57,12 +75,22 @@ class Finding:
     """Changed questions that got no reply."""
     replies_changed: float | None
     """Share of changed questions whose reply says something else; None: it should, so it tells nothing."""
+    held: int = 0
+    """Questions that are held against ``Condition.against``."""
+    confirmed: Paired | None = None
+    """Against ``Condition.confirmed_by``, on the questions of both; None: there is none."""
+    sight: bool | None = None
+    """Whether the model was seen to use its images; None: nothing was asked that tells."""
+    leaning: Leaning | None = None
+    """Of the order of options."""
 
     @property
     def verdict(self) -> str:
-        """``lower``, ``higher``, ``no evidence of a difference`` or ``not asked``."""
+        """``leans``, ``lower``, ``higher``, ``no evidence of a difference`` or ``not asked``."""
         if self.paired is None:
             return "not asked"
+        if self.leaning is not None and self.leaning.p < ALPHA:
+            return "leans"
         if self.p_holm >= ALPHA:
             return NO_EVIDENCE
         return "lower" if self.paired.difference < 0 else "higher"
@@ -74,14 +102,43 @@ class Finding:
             return "It was asked and got no reply that can be held against one to the question as it is."
         if self.paired is None:
             return "It applies to none of the questions."
-        if self.verdict != NO_EVIDENCE:
-            return self.condition.lower if self.verdict == "lower" else self.condition.higher
-        if self.paired.p < ALPHA:
-            alone = f"alone p {tell_p(self.paired.p)}"
+        moved = self._moved(self.paired)
+        if self.leaning is None:
+            return moved or self._still(self.paired)
+        consistent = f"It chooses the same option in every order in {_percent(self.leaning.consistent, 0)}%."
+        if self.verdict != "leans":
+            return f"{moved or self._still(self.paired)} {consistent}"
+        place = f"It leans on a place: {said_of_place(self.leaning.place, self.leaning.chosen, self.leaning.right)}."
+        return " ".join(filter(None, (place, moved, consistent)))
+
+    def _moved(self, paired: Paired) -> str:
+        """Return what the score's move means; empty where there is no evidence of one."""
+        if self.p_holm >= ALPHA:
+            return ""
+        if paired.difference > 0:
+            return self.condition.higher
+        return self.condition.lower if self._is_confirmed else self.condition.unconfirmed
+
+    @property
+    def _is_confirmed(self) -> bool:
+        """Whether the condition that must score more does so; its p counts as one of all comparisons (Bonferroni)."""
+        if not self.condition.confirmed_by:
+            return True
+        found = self.confirmed
+        return found is not None and found.difference < 0 and found.p * self.of < ALPHA
+
+    def _still(self, paired: Paired) -> str:
+        """Return what it means that there is no evidence of a move."""
+        if paired.p < ALPHA:
+            alone = f"alone p {tell_p(paired.p)}"
             return f"No evidence of a difference as one of {self.of} comparisons ({alone}): more questions would tell."
-        if max(-self.paired.low, self.paired.high) <= SMALL:
-            return f"No evidence of a difference. {self.condition.same}"
-        return "No evidence of a difference, and too few questions to rule one out."
+        widest = max(-paired.low, paired.high, 0.0 if self.leaning is None else self.leaning.most)
+        if self.condition.needs_sight and self.sight is False:
+            return "No evidence of a difference. That says nothing: it was not seen to use its images."
+        if widest > SMALL:
+            return "No evidence of a difference, and too few questions to rule one out."
+        unknown = " Whether it uses its images was not asked." if self.condition.needs_sight and not self.sight else ""
+        return f"No evidence of a difference. {self.condition.same}{unknown}"
 
     @property
     def numbers(self) -> str:
@@ -94,6 +151,14 @@ class Finding:
             f"(95% interval {points(pair.low)} to {points(pair.high)}, corrected p {tell_p(self.p_holm)}) "
             f"on {counted(pair.n, 'question')}: {pair.first_better} rose, {pair.second_better} fell."
         )
+        if self.held:
+            share = _percent(self.held / pair.n, 0)
+            said += f" {share}% of them are held against {self.condition.against}, which has the same words."
+        if self.confirmed is not None:
+            said += (
+                f" Against {self.condition.confirmed_by}: {points(self.confirmed.difference)} points "
+                f"({points(self.confirmed.low)} to {points(self.confirmed.high)}) on {self.confirmed.n} of them."
+            )
         if self.replies_changed is not None:
             said += f" {_percent(self.replies_changed, 0)}% of the replies changed."
         if self.verdict == NO_EVIDENCE:
@@ -115,23 +180,27 @@ def finding_of(
     left: int,
     failed: int,
     seed: int,
+    confirming: Sequence[Asked] = (),
 ) -> Finding:
     """Return what a condition found, not yet corrected for the others.
 
     Args:
         condition: which one.
         benchmark: how its total is made.
-        unchanged: by question id.
+        unchanged: what it is held against, by question id (``base_of``).
         changed: what was asked instead; of a question any number.
         skipped: why it does not apply to how many questions.
         left: questions left out of its sample.
         failed: changed questions without a score.
         seed: of flips and bootstrap.
+        confirming: what ``condition.confirmed_by`` asked.
     """
     by_question: dict[str, list[Asked]] = {}
     for each in changed:
         if of_question(each.question) in unchanged:
             by_question.setdefault(of_question(each.question), []).append(each)
+    confirmed = {of_question(each.question): each for each in confirming}
+    both = [(confirmed[name], group) for name, group in by_question.items() if name in confirmed]
     same = [same_reply(unchanged[name], each) for name, group in by_question.items() for each in group]
     paired = _paired(benchmark, [(unchanged[name], group) for name, group in by_question.items()], seed)
     return Finding(
@@ -144,7 +213,25 @@ def finding_of(
         left=left,
         failed=failed,
         replies_changed=None if condition.renumbers or not same else 1 - sum(same) / len(same),
+        held=sum(CHANGED in unchanged[name].question.facts for name in by_question),
+        confirmed=_paired(benchmark, both, seed),
     )
+
+
+def base_of(
+    condition: Condition, unchanged: Mapping[str, Asked], changed: Mapping[str, Sequence[Asked]]
+) -> dict[str, Asked]:
+    """Return what a condition is held against, by question id.
+
+    That is the question as it is. Of a condition with ``against`` it is that one's where it applies, and a question is
+    left out whose words are the same in neither.
+    """
+    if not condition.against:
+        return dict(unchanged)
+    instead = {of_question(each.question): each for each in changed.get(condition.against, ())}
+    asked = {of_question(each.question): each for each in changed.get(condition.name, ())}
+    base = {name: instead.get(name, each) for name, each in unchanged.items()}
+    return {name: each for name, each in base.items() if name not in asked or _words(each) == _words(asked[name])}
 
 
 def corrected(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -179,6 +266,11 @@ def cluster_of(question: Example) -> str:
     return fact(question, "story") or f"alone {of_question(question)}"
 
 
+def said_of_place(name: str, chosen: float, right: float) -> str:
+    """Return how often a place of the options is chosen and right, in words."""
+    return f"{name} is chosen {_percent(chosen, 0)}% of the time, and right {_percent(right, 0)}%"
+
+
 def points(share: float) -> str:
     """Return a difference in points, with its sign."""
     said = f"{100 * share:+.1f}"
@@ -204,6 +296,10 @@ def _paired(benchmark: Benchmark, pairs: Sequence[tuple[Asked, Sequence[Asked]]]
     macro = benchmark.aggregate == "macro"
     strata = [fact(question, benchmark.group) for question in questions] if macro else None
     return compare_scores(changed, before, clusters=clusters, strata=strata, seed=seed)
+
+
+def _words(each: Asked) -> list[list[str]]:
+    return [text_of(turn).split() for turn in each.question.turns]
 
 
 def _percent(share: float, digits: int = 1) -> str:

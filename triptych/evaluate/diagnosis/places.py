@@ -1,14 +1,14 @@
-"""Where images and options stand, and what that does: by number of images, by place of the deciding one, by option.
+"""Where images stand, and what that does: by number of images, by place of the deciding one, by what is left out.
 
-Not a change of a question (``perturbations``): this reads replies that are there. The deciding image is known where
-the question's facts or its words tell it; where none do, it is the one image whose absence changed the reply.
+Not a change of a question (``perturbations``), nor where options stand (``option_bias``): this reads replies that are
+there. The deciding image is known where the question's facts or its words tell it; where none do, it is the one image
+whose absence changed the reply.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from triptych.core.records import Example, ImageRef, Text
 from triptych.data.text.labels import labels_in
 from triptych.data.text.references import find_references
-from triptych.evaluate.certainty.statistics import Interval, Score, interval, summarise
+from triptych.evaluate.certainty.statistics import Score, summarise
 from triptych.evaluate.diagnosis.findings import Asked, cluster_of, same_reply
 from triptych.evaluate.diagnosis.perturbations import changed_image, of_question
 from triptych.evaluate.reading import scorers
@@ -32,6 +32,8 @@ class Groups:
     scores: Mapping[int, Score]
     p: float
     """Of the test that the number does not matter."""
+    p_holm: float = 1.0
+    """The same, corrected for all tests of numbers and places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +53,18 @@ class Importance:
     """The same without another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class OptionBias:
-    """What the order of options does: over all orders that were asked, the published one included."""
-
-    questions: int
-    orders: int
-    chosen: Mapping[int, Interval]
-    """By place: the interval of the share of replies that choose it."""
-    shares: Mapping[int, float]
-    expected: Mapping[int, float]
-    """By place: the share of replies that would choose it, were they always right."""
-    consistent: Score
-    """Questions whose reply chooses the same option in every order."""
-    circular: Score
-    """Questions that are answered right in every order."""
-    by_place: Groups
-    """Scores by the place of the right option."""
-
-
 def by_images(asked: Sequence[Asked], chance: Chance, *, seed: int) -> Groups:
     """Return scores by the number of images."""
-    return _grouped(asked, [_count(each.question) for each in asked], None, chance, seed)
+    return grouped(asked, [_count(each.question) for each in asked], None, chance, seed)
 
 
 def by_place(
-    asked: Sequence[Asked], without: Mapping[str, Sequence[Asked]], chance: Chance, *, seed: int
+    asked: Sequence[Asked],
+    without: Mapping[str, Sequence[Asked]],
+    chance: Chance,
+    *,
+    seed: int,
+    orders: Mapping[str, Sequence[Asked]] | None = None,
 ) -> tuple[Groups, str]:
     """Return scores by the place of the deciding image, from 1, and how that image is known; no scores if it is not.
 
@@ -85,14 +73,17 @@ def by_place(
         without: of a question, what was asked with one image left out.
         chance: of a question.
         seed: of the test.
+        orders: of a question, what was asked with its options in other orders. It counts with its mean over all of
+            them; where options name images, their place is that of an image too, and it counts in all orders or not.
     """
+    asked = [one for each in asked if (one := _over_orders(each, (orders or {}).get(each.question.id, ()))) is not None]
     told = [(each, place) for each in asked if (place := deciding_image(each.question)) is not None]
     how = "the question's words or facts name it"
     if not told:
         how = "without it, and only without it, the reply was another"
         told = [(each, place) for each in asked if (place := _only_change(each, without)) is not None]
     counts = [_count(each.question) for each, _ in told]
-    return _grouped([each for each, _ in told], [place for _, place in told], counts, chance, seed), how
+    return grouped([each for each, _ in told], [place for _, place in told], counts, chance, seed), how
 
 
 def deciding_image(question: Example) -> int | None:
@@ -169,44 +160,6 @@ def importance_of(unchanged: Mapping[str, Asked], changed: Sequence[Asked], *, s
     )
 
 
-def option_bias_of(
-    unchanged: Mapping[str, Asked], changed: Sequence[Asked], chance: Chance, *, seed: int
-) -> OptionBias | None:
-    """Return what the order of options does; None: no question was asked in several."""
-    ordered = sorted(
-        (each for each in changed if of_question(each.question) in unchanged), key=lambda it: of_question(it.question)
-    )
-    groups = [
-        [unchanged[name], *members] for name, members in groupby(ordered, key=lambda it: of_question(it.question))
-    ]
-    if not groups:
-        return None
-    rows = [each for group in groups for each in group]
-    picked = [scorers.choice_of(each.question, each.reply).option for each in rows]
-    right = [scorers.reference_label(each.question) for each in rows]
-    clusters = [cluster_of(each.question) for each in rows]
-    places = range(max(len(scorers.options_of(each.question)) for each in rows))
-    chosen = {place: [float(option == place) for option in picked] for place in places}
-    first = [group[0] for group in groups]
-    same = [all(same_reply(group[0], each) for each in group[1:]) for group in groups]
-    always = [all(each.score == 1 for each in group) for group in groups]
-
-    def share(marks: Sequence[bool], chances: Sequence[float]) -> Score:
-        owned = [cluster_of(each.question) for each in first]
-        return summarise(list(map(float, marks)), chances=chances, clusters=owned, seed=seed)
-
-    return OptionBias(
-        questions=len(groups),
-        orders=len(rows),
-        chosen={place + 1: interval(chosen[place], clusters=clusters, seed=seed) for place in places},
-        shares={place + 1: float(np.mean(chosen[place])) for place in places},
-        expected={place + 1: float(np.mean([it == place for it in right])) for place in places},
-        consistent=share(same, [0.0] * len(groups)),
-        circular=share(always, [chance(group[0].question) ** len(group) for group in groups]),
-        by_place=_grouped(rows, [int(str(it)) + 1 for it in right], clusters, chance, seed),
-    )
-
-
 def shuffled_p(
     values: Sequence[float], groups: Sequence[int], within: Sequence[Hashable] | None, *, seed: int
 ) -> float:
@@ -240,9 +193,10 @@ def shuffled_p(
     return (1 + extreme) / (1 + SHUFFLES)
 
 
-def _grouped(
+def grouped(
     asked: Sequence[Asked], numbers: Sequence[int], within: Sequence[Hashable] | None, chance: Chance, seed: int
 ) -> Groups:
+    """Return scores by number, and the test that the number does not matter within blocks."""
     scores = {}
     for number in sorted(set(numbers)):
         group = [each for each, own in zip(asked, numbers, strict=True) if own == number]
@@ -264,6 +218,17 @@ def _p_of(asked: Sequence[Asked], numbers: Sequence[int], within: Sequence[Hasha
         values.setdefault((cluster_of(each.question), block, number), []).append(each.score)
     means = [float(np.mean(scores)) for scores in values.values()]
     return shuffled_p(means, [number for _, _, number in values], [block for _, block, _ in values], seed=seed)
+
+
+def _over_orders(each: Asked, others: Sequence[Asked]) -> Asked | None:
+    """Return a question with its mean over the orders of its options; None: its place would be that of an option."""
+    if scorers.is_choice(each.question):
+        options = scorers.options_of(each.question)
+        images = _count(each.question)
+        tied = any(not option.strip() or _named(option, images) for option in options)
+        if tied and len(others) + 1 < len(options):
+            return None
+    return replace(each, score=float(np.mean([each.score, *(other.score for other in others)])))
 
 
 def _only_change(each: Asked, without: Mapping[str, Sequence[Asked]]) -> int | None:

@@ -42,6 +42,8 @@ class Moved:
     note: str
     """What was changed in this very question; empty where the condition says all."""
     before: Side
+    held: str
+    """What the question is before: ``as it is``, or what the condition is held against."""
     after: Side
     blind: bool
     """Whether there is nothing to see after."""
@@ -52,6 +54,8 @@ def moved_by(
 ) -> tuple[Moved, ...]:
     """Return questions whose score a condition changed, falls and rises in turn; then those with another reply.
 
+    ``unchanged`` is what the condition is held against, by id.
+
     At most one of each question, evenly from everywhere.
     """
     return tuple(
@@ -60,6 +64,7 @@ def moved_by(
             kind=kind,
             note=_note(after.question),
             before=_side(one),
+            held="images in front" if CHANGED in one.question.facts else "as it is",
             after=_side(after),
             blind=condition.name == BLIND,
         )

@@ -11,18 +11,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from triptych.core.files import write_atomically
 from triptych.core.log import counted
-from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.statistics import Score
-from triptych.evaluate.diagnosis.diagnose import DIAGNOSIS, Diagnosis, write_diagnosis
-from triptych.evaluate.diagnosis.findings import Finding, points
+from triptych.evaluate.diagnosis.findings import Finding, base_of, points
+from triptych.evaluate.diagnosis.option_bias import option_name
+from triptych.evaluate.diagnosis.outcome import DIAGNOSIS, Diagnosis, told_of, write_diagnosis
 from triptych.evaluate.diagnosis.places import Groups
+from triptych.evaluate.diagnosis.told import BY_IMAGES, BY_PLACE, IMPORTANCE, OPTIONS
 from triptych.evaluate.page.diagnose_cards import Moved, moved_by
 from triptych.evaluate.page.diagnose_plots import Column, draw_columns, draw_differences
 from triptych.evaluate.saved.compare import tell_p
@@ -75,7 +75,14 @@ def write_page(folder: Path, found: Diagnosis) -> Path:
 def render_section(found: Diagnosis) -> str:
     """Return the section of one benchmark."""
     chapters = [
-        Chapter(each, moved_by(each.condition, found.unchanged, found.changed.get(each.condition.name, ())))
+        Chapter(
+            each,
+            moved_by(
+                each.condition,
+                base_of(each.condition, found.unchanged, found.changed),
+                found.changed.get(each.condition.name, ()),
+            ),
+        )
         for each in found.findings
     ]
     plot = Markup(draw_differences(found.findings)) if any(each.paired for each in found.findings) else None
@@ -87,103 +94,35 @@ def render_section(found: Diagnosis) -> str:
 
 
 def figures_of(found: Diagnosis) -> list[Figure]:
-    """Return what there is to say about numbers of images, places and options."""
-    made = [_by_images(found.by_images), _by_place(found.by_place, found.place_known)]
-    return [figure for figure in (*made, _importance(found), _options(found)) if figure is not None]
+    """Return what there is to say about numbers of images, places and options, with its plot."""
+    plots = {
+        BY_IMAGES: _grouped(found.by_images, "images (questions)"),
+        BY_PLACE: _grouped(found.by_place, "its place (questions)"),
+        IMPORTANCE: _importance(found),
+        OPTIONS: _options(found),
+    }
+    captions = {BY_IMAGES: _CHANCE, BY_PLACE: _CHANCE, OPTIONS: "Dotted: how often the right option stands there."}
+    return [Figure(title, said, plots[title], captions.get(title, "")) for title, said in told_of(found).items()]
 
 
-def _by_images(groups: Groups) -> Figure:
-    title = "Number of images"
-    if not groups.scores:
-        return Figure(title, "No question got a reply.", None)
-    if len(groups.scores) == 1:
-        count = next(iter(groups.scores))
-        return Figure(title, f"All questions have {counted(count, 'image')}: nothing to compare.", None)
-    evidence = (
-        f"The score depends on the number of images (p {tell_p(groups.p)})."
-        if groups.p < ALPHA
-        else f"No evidence that the number of images matters (p {tell_p(groups.p)})."
-    )
-    return Figure(
-        title, f"{evidence} {_extremes(groups, 'image')}", _columns(groups.scores, "images (questions)"), _CHANCE
-    )
+def _grouped(groups: Groups, label: str) -> Markup | None:
+    return _columns(groups.scores, label) if len(groups.scores) > 1 else None
 
 
-def _by_place(groups: Groups, known: str) -> Figure:
-    title = "Place of the deciding image"
-    if not groups.scores:
-        return Figure(title, "No question tells, nor did any reply show, which of its images decides.", None)
-    n = sum(score.n for score in groups.scores.values())
-    how = f"Of {counted(n, 'question')} it is known: {known}."
-    if len(groups.scores) == 1:
-        return Figure(title, f"{how} It always stands at place {next(iter(groups.scores))}.", None)
-    evidence = (
-        f"The score depends on where it stands (p {tell_p(groups.p)}, among questions with as many images)."
-        if groups.p < ALPHA
-        else f"No evidence that it matters where it stands (p {tell_p(groups.p)}, among questions with as many images)."
-    )
-    return Figure(title, f"{evidence} {how}", _columns(groups.scores, "its place (questions)"), _CHANCE)
-
-
-def _importance(found: Diagnosis) -> Figure | None:
+def _importance(found: Diagnosis) -> Markup | None:
     told = found.importance
-    if told is None:
-        return None
-    said = (
-        f"One image at a time was emptied in {counted(told.questions, 'question')}. In {_percent(told.none)}% no "
-        f"single image changed the reply, in {_percent(told.one)}% exactly one did."
-    )
-    if told.deciding is not None and told.others is not None:
-        said += (
-            f" Without the image that the question is about the reply changed in {_interval(told.deciding)}, without "
-            f"another one in {_interval(told.others)}."
-        )
-    plot = _columns(told.changed, "image that was left out (questions)", chance=False)
-    return Figure("Which image mattered: replies that changed without it", said, plot)
+    return None if told is None else _columns(told.changed, "image that was left out (questions)", chance=False)
 
 
-def _options(found: Diagnosis) -> Figure | None:
+def _options(found: Diagnosis) -> Markup | None:
     bias = found.option_bias
     if bias is None:
         return None
     columns = [
-        Column(_option_name(place), share, *bias.chosen[place], against=bias.expected[place], n=bias.orders)
+        Column(option_name(place), share, *bias.chosen[place], against=bias.expected[place], n=bias.orders)
         for place, share in bias.shares.items()
     ]
-    off = [
-        column for column in columns if column.against is not None and not column.low <= column.against <= column.high
-    ]
-    leaning = (
-        "It leans: "
-        + "; ".join(
-            f"{column.name} is chosen {_percent(column.value)}% of the time, and right {_percent(column.against or 0)}%"
-            for column in off
-        )
-        + "."
-        if off
-        else "No evidence that it prefers a place: each is chosen about as often as it is right."
-    )
-    said = (
-        f"{counted(bias.questions, 'question')} in {bias.orders} orders. {leaning} It chooses the same option in every "
-        f"order in {_interval(bias.consistent)} of the questions, and is right in every order in "
-        f"{_interval(bias.circular)} (guesses: {_percent(bias.circular.chance)}%)."
-    )
-    if len(bias.by_place.scores) > 1:
-        said += (
-            f" The place of the right option matters for the score (p {tell_p(bias.by_place.p)})."
-            if bias.by_place.p < ALPHA
-            else f" No evidence that the place of the right option matters for the score (p {tell_p(bias.by_place.p)})."
-        )
-    plot = Markup(draw_columns(columns, label="place of the option (replies)"))
-    return Figure("Options: which place is chosen", said, plot, "Dotted: how often the right option stands there.")
-
-
-def _extremes(groups: Groups, noun: str) -> str:
-    first, last = min(groups.scores), max(groups.scores)
-    return (
-        f"With {counted(first, noun)} it scores {_interval(groups.scores[first])}, with {counted(last, noun)} "
-        f"{_interval(groups.scores[last])}."
-    )
+    return Markup(draw_columns(columns, label="place of the option (replies)"))
 
 
 def _columns(scores: Mapping[int, Score], label: str, *, chance: bool = True) -> Markup:
@@ -192,14 +131,6 @@ def _columns(scores: Mapping[int, Score], label: str, *, chance: bool = True) ->
         for key, score in scores.items()
     ]
     return Markup(draw_columns(columns, label=label))
-
-
-def _interval(score: Score) -> str:
-    return f"{_percent(score.score)}% ({_percent(score.low)} to {_percent(score.high)})"
-
-
-def _option_name(place: int) -> str:
-    return ascii_uppercase[place - 1] if place <= len(ascii_uppercase) else str(place)
 
 
 def _short(responder: str) -> str:

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from triptych.evaluate.running.beside import lines_beside
-from triptych.evaluate.running.gather import Evaluation, Gathered
+from triptych.evaluate.running.gather import BLIND, Evaluation, Gathered
 from triptych.evaluate.saved.compare import Comparison, tell_p
-from triptych.evaluate.saved.sides import BLIND
 
 TOTAL = "all"
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

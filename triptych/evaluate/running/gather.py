@@ -2,7 +2,7 @@
 
 Reads ``evals/*/``, ``metrics.jsonl`` and ``recipe.yaml``; each may be missing, as a run may be in the middle. An
 evaluation's folder is called ``BENCHMARK-PART-CONDITION``; without a part it is about all questions, without a
-condition about the model as it is.
+condition about the model as it is. One that was asked without images is blind, whatever its folder is called.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from triptych.evaluate.running.asked import ASKED, read_asked
 from triptych.evaluate.running.beside import Beside, figure_of
 from triptych.evaluate.running.result import ITEMS, RESULT
 
-CONDITIONS = ("blind", "untuned", "tuned")
+BLIND = "blind"
+"""The condition of an evaluation without images."""
+CONDITIONS = (BLIND, "untuned", "tuned")
 """In the order of reports; conditions of other names come after."""
 EVALS = "evals"
 MODEL = "model"
@@ -179,11 +181,12 @@ def _evaluation(path: Path) -> Evaluation:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         benchmark, part, condition = parse_name(path.parent.resolve().name)
+        blind = result.get("blind") is True
         return Evaluation(
             folder=path.parent,
             benchmark=benchmark,
             part=part,
-            condition=condition,
+            condition=BLIND if blind else condition,
             total=_score(result),
             majority=float(result["majority"]),
             unanswered=int(result["unanswered"]),
@@ -191,7 +194,7 @@ def _evaluation(path: Path) -> Evaluation:
             cut=int(result.get("cut", 0)),
             groups=_grouped(result),
             judge=str(result.get("judge", "")),
-            blind=result.get("blind") is True,
+            blind=blind,
             beside=_beside(result),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -21,7 +21,8 @@ from triptych.evaluate.benchmark import Benchmark, fact, story_of, total_of
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA, layout
 from triptych.evaluate.certainty.statistics import majority as majority_of
-from triptych.evaluate.saved.sides import BLIND, Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
+from triptych.evaluate.running.gather import BLIND
+from triptych.evaluate.saved.sides import Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
 
 _NAMED = 3
 """Most ids that a message names."""

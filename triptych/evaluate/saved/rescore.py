@@ -22,11 +22,10 @@ from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asked import ASKED, Asked, groups_of, read_asked
-from triptych.evaluate.running.gather import EVALS, parse_name, read_evaluations
+from triptych.evaluate.running.gather import BLIND, EVALS, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all
 from triptych.evaluate.running.writing import write_result
 from triptych.evaluate.saved.one_asking import lines_of_one_asking
-from triptych.evaluate.saved.sides import BLIND
 from triptych.infer.canned import CannedResponder
 
 

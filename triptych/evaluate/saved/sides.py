@@ -15,12 +15,11 @@ from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import read_json_lines
 from triptych.core.records import Example, Json
 from triptych.evaluate.reading.answers import ANSWERS
-from triptych.evaluate.running.gather import EVALS, MODEL, Evaluation, parse_name, read_evaluations
+from triptych.evaluate.running.gather import BLIND, EVALS, MODEL, Evaluation, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT
 
 PREFERRED = ("tuned", MODEL, "untuned")
 """Whose result stands for a run, the first that is there."""
-BLIND = "blind"
 
 
 @dataclass(frozen=True)
@@ -118,13 +117,13 @@ def _mains(sides: Sequence[Side], benchmarks: Sequence[str], condition: str | No
 
 
 def names_of(one: Side, other: Side) -> tuple[str, str]:
-    """Return what to call two results, as short as tells them apart."""
+    """Return what to call two results, as short as tells them apart; that one is blind is always said."""
     if one.run == other.run:
         return one.condition, other.condition
     names = [Path(side.run).resolve().name for side in (one, other)]
     if names[0] == names[1]:
         names = [one.run, other.run]
-    if one.condition != other.condition:
+    if one.condition != other.condition or one.condition == BLIND:
         names = [f"{name} ({side.condition})" for name, side in zip(names, (one, other), strict=True)]
     return names[0], names[1]
 
