@@ -13,17 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.core.errors import DataError, NotFoundError, RunError
-from triptych.core.records import Answer, Example, images_of, text_of
+from triptych.core.records import Answer, Example, Text, Turn, images_of, text_of
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK
 from triptych.evaluate.certainty.ratings import Vote, duels, rate
+from triptych.evaluate.reading.judge import read_preference
 from triptych.evaluate.running.run import evaluate
 from triptych.evaluate.saved.arena import (
+    Contestant,
     arena_to_json,
     hold_arena,
     judge_pairs,
     lines_of,
     read_contestants,
-    read_verdict,
     read_votes,
 )
 from triptych.infer.canned import CannedResponder
@@ -95,6 +96,22 @@ def test_the_judge_sees_the_question_with_its_images_and_not_the_reference(
     assert which(seen[0]) == which(seen[1])[::-1]
 
 
+def test_braces_in_replies_and_questions_reach_the_judge_as_they_are(tmp_path: Path) -> None:
+    asked = r"Write {b} over {a} as \frac{a}{b}."
+    question = Example("q", (Turn("user", (Text(asked),)), Turn("assistant", (Text("x"),))))
+    said = r"It is \frac{a}{b}.", "{b}, {a} or {0}"
+    seen: list[Example] = []
+
+    def look(prompt: Example) -> str:
+        seen.append(prompt)
+        return "tie"
+
+    pair = [Contestant(name, {"q": reply}, {"q": question}) for name, reply in zip("xy", said, strict=True)]
+    judge_pairs(pair, CannedResponder(look), path=tmp_path / "arena.jsonl")
+    assert [which(prompt) for prompt in seen] == [said, said[::-1]]
+    assert all(text_of(prompt.turns[-1]).startswith(f"User: {asked}\n") for prompt in seen)
+
+
 def test_judgements_are_kept_and_not_asked_for_again(answers: list[Path], tmp_path: Path) -> None:
     asked: list[str] = []
 
@@ -155,10 +172,19 @@ def test_a_judge_that_answers_what_was_not_asked_stops_the_arena(answers: list[P
         ("A good question.", None),
         ("Reply A is better; no, reply B is better.", None),
         ("[[A]] and [[B]]", None),
+        ("A: wrong colour. B: right colour. B is better.", 0.0),
+        ("A. The first one is worse; B wins", None),
+        *((said, None) for said in ("A, whereas the second reply is vague", "A: more of it than in reply B")),
+        *((said, None) for said in ("B. A is better.", "A\nB is better.", "a. b.", "A, B", "A\nB")),
+        ("A. Reply A is better than reply B.", 1.0),
+        ("B. A good reply.", 0.0),
+        ("**A**\n\nReply A names both images, reply B only one.", 1.0),
+        ("Tie. A is better in one thing, B is better in another.", 0.5),
+        ("Tie. B is better.", None),
     ],
 )
 def test_a_verdict_is_read_or_it_is_not(said: str, won: float | None) -> None:
-    assert read_verdict(said) == won
+    assert read_preference(said) == won
 
 
 def test_people_vote_by_name_or_by_letter(tmp_path: Path) -> None:
@@ -283,3 +309,41 @@ def test_files_of_people_lose_no_last_line_without_a_newline(tmp_path: Path) -> 
     found = read_contestants([tmp_path / "one.jsonl", tmp_path / "two.jsonl"])
     assert [len(contestant.replies) for contestant in found] == [3, 3]
     assert len(read_votes(tmp_path / "votes.jsonl", ["one", "two"])) == 3
+
+
+def test_an_id_with_two_replies_is_refused(tmp_path: Path) -> None:
+    rows = [{"id": 1, "reply": "red"}, {"id": 1, "reply": "red"}, {"id": 2, "reply": "blue"}]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    assert [len(found.replies) for found in read_contestants(files)] == [2, 2]
+    files[1].write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"id": "1", "reply": "green"}]))
+    with pytest.raises(DataError, match=r"two\.jsonl: line 4: the id '1' has another reply above\. Give each"):
+        read_contestants(files)
+
+
+def test_votes_on_one_question_and_the_same_two_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "votes.jsonl"
+    rows: list[dict[str, str]] = [{"id": "q", "a": "x", "b": "y", "winner": "x"}, {"a": "x", "b": "y", "winner": "x"}]
+    rows += [{"id": "q", "a": "x", "b": "z", "winner": "x"}, {"a": "x", "b": "y", "winner": "x"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(read_votes(path, ["x", "y", "z"])) == 4
+    assert capsys.readouterr().err == ""
+    path.write_text(
+        "".join(json.dumps(row) + "\n" for row in [*rows, {"id": "q", "a": "y", "b": "x", "winner": "tie"}])
+    )
+    assert len(read_votes(path, ["x", "y", "z"])) == 5
+    assert "votes.jsonl: 1 of 5 votes have the id and the two of an earlier one ('q')" in capsys.readouterr().err
+
+
+def test_judgements_that_contradict_each_other_are_told(
+    answers: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "arena.jsonl"
+    contestants = read_contestants(answers)
+    judge_pairs(contestants, CannedResponder(fair), path=path, limit=1)
+    first = json.loads(path.read_text().splitlines()[0])
+    with path.open("a") as file:
+        file.write(json.dumps({**first, "said": "tie"}) + "\n")
+    judge_pairs(contestants, CannedResponder(fair), path=path, limit=1)
+    assert "arena.jsonl: 1 judgements differ from an earlier one on the same" in capsys.readouterr().err

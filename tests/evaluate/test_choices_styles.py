@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from triptych.evaluate.reading.choices import choose
 
@@ -145,3 +147,84 @@ def test_a_reply_that_repeats_itself_without_end_is_read(marks: str) -> None:
 
 def test_a_change_of_mind_is_worth_a_look() -> None:
     assert not choose(PETS, "The answer is A. Wait, it is B.").sure
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("Answer: A & B", "Answer: A + B", "Answer: A;B", "Answer: A|C", "Answer: (A) | (C)", "answer: a & b"),
+        *("Answer: A / B", "The answer is A & B because they bark."),
+        *("The answer is AB.", "The answer is A B", "The answer is B A", "The answer is A & D.", "answer is a, b"),
+        *("The correct answer is AC", "I would choose A + C", "The answer is A E", "<answer>B\nC</answer>"),
+        *("\\boxed{AB}", "\\boxed{A B}", "\\boxed{A;B}", '{"answer": ["the cat", "B"]}', '{"answer": ["A: cat", "B"'),
+        *('{"answer":["A","B"]}', '{"answer": [\n  "A",\n  "furry"\n]}', "{'answer': [B, C]}"),
+    ],
+)
+def test_two_letters_are_no_answer_whatever_joins_them(reply: str) -> None:
+    found = choose(PETS, reply)
+    assert (found.option, found.sure) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "reply", "position"),
+    [
+        (PETS, "The answer is A dog", 1),
+        (PETS, "The answer is A Hot Dog.", 2),
+        (PETS, "La bonne réponse est la C.", 2),
+        (PETS, "A resposta é a B", 1),
+        (PETS, "答案是选项b", 1),
+        (PETS, "The answer is B; C is wrong.", 1),
+        (PETS, "The answer is B I think", 1),
+        (PETS, '{"answer": ["B"]}', 1),
+        (PETS, '{"answer": ["B", "B"]}', 1),
+        (("A", "B", "AB", "O"), "The answer is AB.", 2),
+        (("[1, 2]", "[3, 4]"), '{"answer": [3, 4]}', 1),
+    ],
+)  # fmt: skip
+def test_one_letter_and_articles_are_read_as_before(options: tuple[str, ...], reply: str, position: int) -> None:
+    assert choose(options, reply).option == position
+
+
+WRONG = [
+    *("is wrong", "is incorrect", "is false", "is not correct", "isn't right", "is unlikely", "is out", "is excluded"),
+    *("was wrong", "would be incorrect", "seems incorrect", "seems to be wrong", "appears false", "looks wrong"),
+    *("can be ruled out", "can be excluded", "can safely be eliminated", "could be dismissed", "has been ruled out"),
+    *("is ruled out", "was eliminated", "is clearly wrong", "cannot be right", "can't be it", "looks unlikely"),
+    *("is the wrong answer", "is the incorrect one", "is the only wrong option", "is a wrong choice"),
+]
+NAMED = ["{}", "({})", "Option {}", "I think {}", "Therefore, {}", "Clearly, ({})", "Answer: {}"]
+
+
+@given(st.sampled_from("ABCD"), st.sampled_from(WRONG), st.sampled_from(NAMED), st.sampled_from(["", ".", "!"]))
+def test_a_letter_that_is_said_to_be_wrong_is_not_chosen(letter: str, wrong: str, named: str, end: str) -> None:
+    assert choose(PETS, f"{named.format(letter)} {wrong}{end}").option is None
+    assert choose(POINTS, f"{named.format(letter)} {wrong}{end}").option is None
+
+
+@given(st.sampled_from(PETS), st.sampled_from(WRONG), st.sampled_from(["", "I think ", "Therefore, "]))
+def test_words_that_are_said_to_be_wrong_are_not_chosen(option: str, wrong: str, lead: str) -> None:
+    assert choose(PETS, f"{lead}{option} {wrong}.").option is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "position"),
+    [
+        *((said, None) for said in ("The answer is unlikely to be B", "The answer is anything but B", "I exclude B.")),
+        *((said, None) for said in ("B is ruled out, and so is A.", "B is wrong and so is A.", "B is wrong, as is A.")),
+        *((said, None) for said in ("B is not right, nor is A.", "The wrong answer is B.")),
+        ("The dog and the owl look wrong", None),
+        ("The dog is wrong and so is the cat.", None),
+        ("It is unlikely that the answer is B.", None),
+        ("The answer is B as A can be ruled out.", 1),
+        ("The answer is B and A is wrong.", 1),
+        ("The answer is B and A can be ruled out.", 1),
+        ("The answer is B since C looks wrong", 1),
+        ("The wrong answer is A and the correct answer is B", 1),
+        ("B is not only right but the best.", 1),
+        ("A is ruled out, and so is C, so it is B.", 1),
+        ("It is the dog and the cat looks wrong", 1),
+        ("The cat and the dog look wrong, so it is the owl", 3),
+    ],
+)  # fmt: skip
+def test_what_is_denied_in_other_words_is_not_spoken_for(reply: str, position: int | None) -> None:
+    assert choose(PETS, reply).option == position

@@ -66,6 +66,13 @@ def test_an_id_without_a_reply_scores_nothing_and_is_counted(tmp_path: Path) -> 
     assert any(line.startswith("2 ids of the key have no reply") for line in warnings_of(found))
 
 
+def test_what_is_denied_and_two_letters_are_unanswered(tmp_path: Path) -> None:
+    replies = ("A can be ruled out.", "The answer is A & B", "D looks wrong.", "B is the wrong answer.")
+    found = marked(tmp_path, dict(zip(KEY, replies, strict=True)))
+    assert (found.result.unanswered, found.result.total.score) == (4, 0.0)
+    assert [doubt.why for doubt in doubts_of(found.items)] == ["both", *["unanswered"] * 3]
+
+
 def test_replies_to_ids_beyond_the_key_are_counted_and_not_used(tmp_path: Path) -> None:
     every = {**dict.fromkeys(KEY, "A"), "val_Jigsaw_99": "A"}
     found = marked(tmp_path, every)

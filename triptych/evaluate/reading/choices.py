@@ -44,6 +44,7 @@ from triptych.evaluate.reading.phrases import (
     STRONGLY,
     THINKING,
     TOKENS,
+    WRONGLY,
 )
 from triptych.evaluate.reading.signs import with_minus
 
@@ -56,6 +57,8 @@ _RULED = re.compile(rf"\W{{{2 * _RULE},}}")
 """Marks without a word among them, as a model repeats them without end: so many say what all of them say."""
 _NUMBERED = re.compile(r"^[ \t]*1[.)]\s(?:.*\n)+?[ \t]*2[.)]\s", re.MULTILINE)
 """A numbered list: its numbers count lines."""
+_ITEMS = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s\[\],\"']+)")
+"""What a JSON list holds."""
 _LONE_MARK = re.compile(r"\W*(?:[A-Za-z]|\d{1,2})\.")
 
 
@@ -159,11 +162,19 @@ def _marked(text: str, reader: Reader) -> Choice | None:
     found = []
     for match in MARKS.finditer(text):
         content = next((group for group in match.groups() if group is not None), "").strip()
-        whole = reader.whole(content)
-        found.append(reader.stated(content) if whole is None else whole)
+        option = _said_in(content, reader)
+        if match["items"] and reader.whole(content.strip("[]")) is None:
+            each = {_said_in("".join(item), reader) for item in _ITEMS.findall(content)}
+            option = None if each == {None} else SEVERAL if len(each) > 1 else each.pop()
+        found.append(option)
     if not found or found[-1] is None:
         return None
     return _choice(found[-1], "marked", sure=len(set(found)) == 1)
+
+
+def _said_in(content: str, reader: Reader) -> int | None:
+    whole = reader.whole(content)
+    return reader.stated(content) if whole is None else whole
 
 
 def _without_marks(text: str) -> str:
@@ -183,7 +194,7 @@ def _stated(sentences: Sequence[str], at: int, reader: Reader) -> Iterator[int]:
     sentence = sentences[at]
     for match in SAYS.finditer(sentence):
         before = sentence[max(0, match.start() - _NEAR) : match.start()]
-        if DENIES.search(before) and not re.search(r"[,;:]", before):
+        if WRONGLY.search(before) or (DENIES.search(before) and not re.search(r"[,;:]", before)):
             continue
         rest = sentence[match.end() : match.end() + _NEAR]
         if not re.search(r"\w", rest) and at + 1 < len(sentences):

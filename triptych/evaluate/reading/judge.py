@@ -2,11 +2,13 @@
 
 Not the rules (``scorers``). A benchmark says what its judge is asked and how a verdict is read; who judges is the
 user's choice and is told with the result. A verdict that cannot be read is counted and gives no score: it is never
-taken for a wrong answer, and is asked for again on the next start.
+taken for a wrong answer, and is asked for again on the next start. Which of two replies a judge prefers is read here
+too (``read_preference``); ``saved/arena`` asks.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +23,25 @@ from triptych.infer.responder import Failed, Responder
 
 VERDICTS = "verdicts.jsonl"
 """Beside ``answers.jsonl``: a line a verdict, with the words that the judge was asked, and what it said."""
+_SAID = r"(?P<said>A|B|tie|both|neither|equal)\b"
+_MARKED = re.compile(rf"\[\[\s*{_SAID}[^\]]*\]\]", re.IGNORECASE)
+_FIRST = re.compile(
+    rf"^\W*(?:(?:the\s+)?(?:answer|verdict|winner)\s*(?:is|:)\s*\W*)?(?:reply\s+)?{_SAID}(?=\W*$|\W*\n|[.,:;)*\]])",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"\b(?:(?i:reply)\s+)?(?P<said>[AB])\s+(?:is\s+(?:clearly\s+|the\s+)?better|wins)\b")
+_LINE_ENDS = re.compile(r"[^\w\n]*(?:\n|\Z)")
+_ITEM = {letter: re.compile(rf"(?<![\w'])(?i:{letter})\s*[.:)]") for letter in "ab"}
+"""A reply's letter as a label: "B: right colour"."""
+_ON_A_LINE = {letter: re.compile(rf"(?im)^\W*(?:reply\s+)?{letter}\W*$") for letter in "ab"}
+_REPLY = "(?:one|reply|answer|response|assistant|is|wins)"
+_MENTION = {
+    "a": re.compile(  # no article
+        r"(?<![\w'])A(?=\W*$|\s*[^\w\s]|\s+(?:\w+s|and|or|but|can|could|did|had|would|will|than)\b)"
+        rf"|(?i:\breply\s+a\b|\b(?:first|former)\s+{_REPLY}\b)"
+    ),
+    "b": re.compile(rf"(?<![\w'])B\b|(?i:\breply\s+b\b|\b(?:second|latter)\s+{_REPLY}\b)"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +155,33 @@ def _ask(
             else:
                 yield {**record, "reply": said.text, "tokens_in": said.tokens_in, "tokens_out": said.tokens_out}
             advance(1)
+
+
+def read_preference(said: str) -> float | None:
+    """Return what the first of two replies, A and B, won: 1, 0.5 for a tie, 0; None where the verdict cannot be read.
+
+    A verdict in double brackets counts wherever it stands; else one that the words begin with, which "Reply B is
+    better" does not contradict; else "Reply A is better". A letter that begins a sentence on both replies ("A: ... B:
+    ...") is no verdict, unless a line is nothing else.
+    """
+    found = {match["said"].casefold() for match in _MARKED.finditer(said)}
+    named = {match["said"].casefold() for match in _NAMED.finditer(said)}
+    if not found:
+        text = said.strip()
+        first = _FIRST.match(text)
+        found = named if first is None else _with_first(first["said"].casefold(), text[first.end() :], named)
+    if len(found) != 1:
+        return None
+    return {"a": 1.0, "b": 0.0}.get(found.pop(), 0.5)
+
+
+def _with_first(first: str, rest: str, named: set[str]) -> set[str]:
+    """Return who is preferred in words that begin with a verdict, or a label; ``named``: who is said to be better."""
+    if first not in ("a", "b"):
+        return {first} | (named if len(named) == 1 else set())
+    other = "b" if first == "a" else "a"
+    if _LINE_ENDS.match(rest):
+        return {first, *named, *(other for _ in _ON_A_LINE[other].finditer(rest))}
+    if _ITEM[other].search(rest):
+        return set(named)
+    return set() if not named and _MENTION[other].search(rest) else {first, *named}

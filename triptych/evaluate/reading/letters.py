@@ -52,6 +52,13 @@ OR = re.compile(r"[\s).,\]\"']*(?:\bor\b|\band\b|/|&|,|\+|\boder\b|\bou\b|\by\b|
 _OTHER_LETTER = re.compile(
     r"(?:option |choice )?[\"'(\[]*(?:([B-HJ-Z])(?![A-Za-z'])|(A)(?=\W*$|\s*[).,;:/&]|\s+(?:or|and)\b))"
 )
+_LETTERS_END = r"(?=\W*$|\s*[^\w\s'-]|\s+(?:and|or|because|since|as|[A-HJ-Z])\b)"
+_GLUED = re.compile(rf"\W*([A-Z]{{2,}}){_LETTERS_END}")
+_BESIDE = re.compile(
+    rf"\W*([A-Z])(?:[)\]\"']*\s*[&+|/]\s*[\"'(\[]*([A-Z]){LETTER_END}"
+    rf"|(?:[)\]\"']*\s*;|(?=\s+[\"'(]*[A-HJ-Z]))\s*[\"'(\[]*([A-Z]){_LETTERS_END})"
+    rf"|\W*([a-z])[)\]\"']*\s*(?:[&+;|,/]|\band\b|\bor\b)\s*[\"'(\[]*([a-hj-z]){_LETTERS_END}"
+)
 _NEXT_LABEL = re.compile(r"[^\w\n(\[]*[(\[]([A-Z])[)\]]")
 
 
@@ -79,3 +86,17 @@ def goes_on(text: str, letter: str) -> bool:
     after = OR.match(text)
     other = _OTHER_LETTER.match(text, after.end()) if after else _NEXT_LABEL.match(text)
     return other is not None and letter_in(other) != letter
+
+
+def several_at(text: str, count: int) -> int:
+    """Return where two letters end with which a statement begins, as in "A & B", "A;B", "AB"; 0: there are not two.
+
+    ``count`` is the number of options: "AB" is two letters only where options have them, in their order.
+    """
+    if found := _BESIDE.match(text):
+        first, second = filter(None, found.groups())
+        return found.end() if first != second else 0
+    if (found := _GLUED.match(text)) is None:
+        return 0
+    word = found[1]
+    return found.end() if list(word) == sorted(set(word)) and ord(word[-1]) - ord("A") < count else 0

@@ -24,8 +24,10 @@ from triptych.evaluate.reading.letters import (
     goes_on,
     letter_contexts,
     letter_in,
+    several_at,
 )
 from triptych.evaluate.reading.option_words import (
+    is_all,
     letter_of,
     own_words,
     patterns_of,
@@ -40,7 +42,10 @@ from triptych.evaluate.reading.phrases import (
     COMPARES,
     DENIES,
     IS_DENIED,
+    JUST_DENIED,
     LEADS,
+    LIKEWISE,
+    NAMES_IT,
     REASONS,
     SO,
     STRONGLY,
@@ -112,7 +117,7 @@ class Reader:
             return lettered
         if self.letters and (placed := self.places.fullmatch(text)):
             return int(str(placed.lastgroup).strip("_"))
-        full = [at for at, pattern in enumerate(self.patterns) if _is_all(pattern, text)]
+        full = [at for at, pattern in enumerate(self.patterns) if is_all(pattern, text)]
         return full[0] if len(full) == 1 else None
 
     def beginning(self, text: str) -> int | None:
@@ -223,10 +228,16 @@ class Reader:
         """Return the option of the letter with which a text begins; ``said``: after words that announce it."""
         if not self.letters:
             return None
+        if said and (stop := several_at(text, len(self.names))):
+            option = self._words_at(text)
+            if option is not None and option.stop >= stop:
+                return option.option
+            return SEVERAL if (one := self._letter_and_words(text)) is None else one
         found = LABEL.match(text) or (AFTER_SAYS.match(text) if said else None)
         if found is None:
             return self._letter_and_words(text)
-        if IS_DENIED.match(text, found.end()):
+        denied = IS_DENIED.match(text, found.end())
+        if denied and not (said and re.search(r"\band\b", denied[0])):  # "the answer is B and A can be ruled out"
             return None
         letter = letter_in(found)
         position, rest = self._position(letter), text[found.end() :].lstrip(")].:,\"' \t")
@@ -309,12 +320,6 @@ def reader_of(options: tuple[str, ...], letters: bool) -> Reader:
     return Reader(raw, names, own, tails_of(names), patterns_of(names), places_of(names), letters)
 
 
-def _is_all(pattern: re.Pattern[str], text: str) -> bool:
-    """Tell whether a text is one match of a pattern, and punctuation."""
-    found = pattern.search(text)
-    return found is not None and not re.search(r"\w", text[: found.start()] + text[found.end() :])
-
-
 def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     chars = list(text)
     for start, stop in spans:
@@ -329,15 +334,16 @@ def _denied(sentence: str, mention: Mention, found: Sequence[Mention]) -> bool:
     near = max(0, mention.start - _NEAR)
     starts = [match.end() for match in CLAUSE_ENDS.finditer(sentence, near, mention.stop)]
     start = starts[-1] if starts else near
-    before = [
-        (each.start - start, each.stop - start) for each in found if start <= each.start < each.stop <= mention.start
-    ]
-    head = _blanked(sentence[start : mention.start], before)
-    if re.search(r"\bno\s+$", head, re.I):
+    before = [each for each in found if near <= each.start < each.stop <= mention.start]
+    head = _blanked(sentence[near : mention.start], ((each.start - near, each.stop - near) for each in before))
+    lead = head + "".join(NAMES_IT.findall(sentence[mention.start : mention.stop]))
+    if any(map(JUST_DENIED.search, (head, lead))):
         return True
-    denial = DENIES.search(head)
+    if before and LIKEWISE.search(lead):
+        return _denied(sentence, before[-1], found)
+    denial = DENIES.search(head, start - near)
     if denial is None:
         return False
-    opens = not re.search(r"\w", head[: denial.start()])
-    between = any(first >= denial.end() for first, _ in before)
+    opens = not re.search(r"\w", head[start - near : denial.start()])
+    between = any(each.start >= near + denial.end() for each in before)
     return not ("," in head[denial.end() :] and (opens or not between))

@@ -66,6 +66,12 @@ def places_of(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"\W*(?:(?:it is|it's|i choose) )?(?:the )?(?:{'|'.join(told)})\W*", re.I)
 
 
+def is_all(pattern: re.Pattern[str], text: str) -> bool:
+    """Tell whether a text is one match of a pattern, and punctuation."""
+    found = pattern.search(text)
+    return found is not None and not re.search(r"\w", text[: found.start()] + text[found.end() :])
+
+
 def plain_words(text: str) -> str:
     """Return words and numbers in lower case, without punctuation and leading "the"."""
     words = re.findall(r"(?<![\w.])-?\d+(?:[.,]\d+)*(?!\w)|[^\W_]+", text.casefold())

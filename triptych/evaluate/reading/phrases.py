@@ -28,10 +28,11 @@ MARKS = re.compile(
     r"|<\|begin_of_box\|>(.*?)<\|end_of_box\|>"
     r"|\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
     r"|[\"'](?:final[_ ]?answer|correct[_ ](?:answer|option)|answer|choice|option|selected[_ ]option|prediction)"
-    r"[\"']\s*:\s*\[?\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([A-Za-z0-9.]+))",
+    r"[\"']\s*:\s*(?:(?P<items>\[\s*(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\[\],\"']+)\s*,[^\[\]]*\]?)"
+    r"|\[?\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([A-Za-z0-9.]+)))",
     _I | re.DOTALL,
 )
-"""Marks that programs read: answer tags, boxes, the answer of a JSON object. One group each."""
+"""Marks that programs read: answer tags, boxes, the answer of a JSON object. One group each; ``items``: a JSON list."""
 
 TOKENS = re.compile(r"</?s>|<\|[^|>]*\|>|<pad>|<unk>|</?answer>|\\\(|\\\)|\\\[|\\\]", _I)
 """Tokens of tokenizers and brackets of formulas: no words."""
@@ -87,11 +88,14 @@ SAYS = re.compile(
 )
 """After this stands the answer."""
 
+_ARTICLE = r"[ao](?=\s+(?:\w{2}|-?\d))|(?-i:[ao])(?=\s+[\"'(\[]*(?-i:[A-Z])\b)"
+"""Not the letter of "A B", "a & b" or "AB"."""
 LEADS = re.compile(
-    r"[\W_]*(?:that|it's|it is|this is|the|to be|probably|likely|most likely|definitely|clearly|either|both"
-    r"|option|choice|letter|answer|number|image|picture|photo|point|box|figure"
-    r"|la|el|le|l'|lo|il|die|der|das|a|o|opción|opção|opzione|letra|lettre|alternativa|réponse|antwort|buchstabe|вариант"
-    r"|选项|選項|选择|選択肢|보기|선택지|الخيار|विकल्प)(?:\b|(?=[A-Z(]))[\W_]*?(?=[\w(\[])",
+    rf"[\W_]*(?:that|it's|it is|this is|the|to be|probably|likely|most likely|definitely|clearly|either|both"
+    rf"|{_ARTICLE}|option|choice|letter|answer|number|image|picture|photo|point|box|figure"
+    r"|la|el|le|l'|lo|il|die|der|das|opción|opção|opzione|letra|lettre|alternativa|réponse|antwort|buchstabe|вариант"
+    r"|选项|選項|选择|選択肢|보기|선택지|الخيار|विकल्प)(?:\b|(?<=[\u0600-\uffff])|(?=(?-i:[A-Z])|\())"
+    r"[\W_]*?(?=[\w(\[])",
     _I,
 )
 """What may stand between that and the answer."""
@@ -175,23 +179,57 @@ DENIES = re.compile(
     r"\b(?:rather than|instead of|compared (?:to|with)|as opposed to|in contrast (?:to|with)|unlike|than"
     r"|not(?! only| just)|(?:al)?though|despite|in spite of|can(?:not|'t| not)|couldn't"
     r"|isn't|aren't|doesn't|don't|didn't|won't|wouldn't|nor|neither|without|whereas|while|except"
-    r"|excluding|ruled? out|ruling out|eliminat(?:e|es|ed|ing)|nicht|n'est pas|no es|não é|non è|не)\b"
+    r"|unlikely (?:to|that)|anything but|exclud(?:e|es|ing)|ruled? out|ruling out|eliminat(?:e|es|ed|ing)"
+    r"|nicht|n'est pas|no es|não é|non è|не)\b"
     r"|不是|而非|并非|ではなく|아니라|ليست?\s",
     _I,
 )
 """What stands after this is denied, or only compared with."""
 
+JUST_DENIED = re.compile(
+    r"\b(?:no|(?:nor|neither)(?:\s+\w+){0,2}|anything but"
+    r"|(?:wrong|incorrect)\s+(?:one|answer|option|choice)s?\s*(?:(?:is|are|was|would be)\b:?|:))\s+(?:the\s+)?$",
+    _I,
+)
+"""What denies the words right after it, whatever else is said before."""
+
+NAMES_IT = re.compile(r"\A(?:(?:option|choice|answer|letter)(?:\s+is|:)?|is|but)\s+", _I)
+"""How a mention may begin, before its letter."""
+
+LIKEWISE = re.compile(r"\b(?:so|as) (?:is|are|was|were|do|does|can|would) (?:the |option )?$", _I)
+"""What says of the words after it what is said of those before it: "B is wrong, and so is A"."""
+
+WRONGLY = re.compile(r"\b(?:wrong|incorrect)\W*$", _I)
+"""Before "answer is": it is none."""
+
 CLAUSE_ENDS = re.compile(
-    r";|\bbut(?! not\b)|\bhowever\b|, ?(?:it|it's|this|that|so|therefore|thus|hence|i|we|my|then)\b|[—–]| - ", _I
+    r";|(?<!anything )\bbut(?! not\b)|\bhowever\b"
+    r"|, ?(?:it|it's|this|that|so|therefore|thus|hence|i|we|my|then)\b|[—–]| - ",
+    _I,
 )
 """Where a denial ends."""
 
+_RULED_OUT = "ruled out|excluded|eliminated|discarded|dismissed|rejected"
+_NOT_IT = (
+    r"(?: \w+ly)? (?:the |an? )?(?:only |most )?(?:\w+ly )?"
+    rf"(?:incorrect|wrong|false|unlikely|out(?! of\b)|{_RULED_OUT})"
+)
+_ARE_WRONG = (
+    rf"(?:(?:are|were|would be|must be|(?:seem|appear|look)(?: to be)?){_NOT_IT}"
+    rf"|(?:can|could|may|should|must|have)(?: \w+ly)? (?:be|been)(?: \w+ly)? (?:{_RULED_OUT}))"
+)
+IS_WRONG = (
+    rf"(?:(?:is|was|(?:seems|appears|looks)(?: to be)?){_NOT_IT}|has(?: \w+ly)? been(?: \w+ly)? (?:{_RULED_OUT})"
+    rf"|{_ARE_WRONG})"
+)
+_NO_CLAUSE = r"(?!(?:because|since|as|while|whereas|but|so|although|though|after|once|if|when|given)\b)"
 IS_DENIED = re.compile(
-    r"[\s\"')\]]*(?:, (?:which|who|that|with|an?|the)\b[^,.]{0,150},)?\s*(?:(?!because\b|since\b)\w+\s+){0,5}?"
-    r"(?:(?:is|are|was|does|do|did|would|could|can|has|have|seems?|appears?) ?(?:not(?! only)|n't)"
-    r"|cannot|isn't|aren't|wasn't|doesn't|don't|wouldn't|appears? less|seems? less"
-    r"|(?:is|are) (?:incorrect|wrong|false|unlikely|less|out|excluded|eliminated|further|farther)"
-    r"|nicht|no es|n'est pas)\b"
+    r"[\s\"')\]]*(?:, (?:which|who|that|with|an?|the)\b[^,.]{0,150},)?\s*"
+    rf"(?:(?:{_NO_CLAUSE}(?!(?:and|or)\b)\w+\s+){{0,5}}?{IS_WRONG}\b|(?:{_NO_CLAUSE}\w+\s+){{0,5}}?"
+    r"(?:(?:is|are|was|were|does|do|did|would|could|can|has|have|seems?|appears?|looks?) ?(?:not(?! only)|n't)"
+    r"|cannot|can't|isn't|aren't|wasn't|doesn't|don't|wouldn't|appears? less|seems? less"
+    rf"|{_ARE_WRONG}|(?:is|are) (?:less|out(?! of\b)|further|farther)"
+    r"|nicht|no es|n'est pas)\b)"
     r"|[^.;]{0,150}?\b(?:which|that|and|so it) (?:is|are|does|do) not"
     r" (?:(?:the )?(?:correct|right|same|match)|correspond|share)",
     _I,
@@ -231,10 +269,7 @@ RIGHT = (
     r"(?:is|was|must be|would be|should be|will be|seems(?: to be)?|appears(?: to be)?|looks)(?: \w+ly)? "
     r"(?:the |my )?(?:\w+ly )?(?:correct|right|best|final|only|answer|most)"
 )
-WRONG = (
-    r"(?:(?:is|are|was|would be|seems|appears|looks) (?:incorrect|wrong|false|unlikely|not|out|excluded|eliminated)"
-    r"|(?:can be|is|are) (?:eliminated|excluded|ruled out)|isn't|cannot be|can't be)"
-)
+WRONG = rf"(?:{IS_WRONG}|(?:is|are|was|were|would|seems|appears|looks) not|isn't|wasn't|cannot be|can't be)"
 """After a letter: it names an option, which is said to be right, or wrong."""
 
 VERDICT = re.compile(

@@ -7,7 +7,6 @@ often the order decided is told. Judgements are kept in a file, by key, and neve
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -15,12 +14,13 @@ from pathlib import Path
 
 from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.files import append_json_line, read_json_lines
-from triptych.core.log import progress
+from triptych.core.log import progress, say
 from triptych.core.records import Answer, Example, Json, Part, Text, Turn, images_of
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.ratings import Duel, Rating, Vote, duels, rate
 from triptych.evaluate.certainty.statistics import Score, summarise
 from triptych.evaluate.reading.answers import ANSWERS, Keys
+from triptych.evaluate.reading.judge import read_preference
 from triptych.evaluate.saved.compare import tell_p
 from triptych.evaluate.saved.one_asking import is_ours, lines_of_one_asking
 from triptych.infer.responder import Failed, Responder
@@ -31,13 +31,6 @@ _ASKED = (
     "Two assistants were asked the question above.\n\nReply A:\n{a}\n\nReply B:\n{b}\n\nWhich reply answers the "
     "question better? Judge what is said, not how long it is or which comes first. Say A, B or tie, and nothing else."
 )
-_SAID = r"(?P<said>A|B|tie|both|neither|equal)\b"
-_MARKED = re.compile(rf"\[\[\s*{_SAID}[^\]]*\]\]", re.IGNORECASE)
-_FIRST = re.compile(
-    rf"^\W*(?:(?:the\s+)?(?:answer|verdict|winner)\s*(?:is|:)\s*\W*)?(?:reply\s+)?{_SAID}(?=\W*$|\W*\n|[.,:;)*\]])",
-    re.IGNORECASE,
-)
-_NAMED = re.compile(r"\b(?:(?i:reply)\s+)?(?P<said>[AB])\s+(?:is\s+(?:clearly\s+|the\s+)?better|wins)\b")
 
 
 @dataclass(frozen=True)
@@ -96,13 +89,16 @@ def read_contestants(paths: Sequence[Path]) -> list[Contestant]:
 def read_votes(path: Path, names: Sequence[str]) -> list[Vote]:
     """Read people's votes: a line each with ``a``, ``b`` (contestants), ``winner`` (a name, or tie), and ``id``.
 
-    ``winner`` may also be ``a`` or ``b``. Lines without ``id`` are taken as votes on questions of their own.
+    ``winner`` may also be ``a`` or ``b``. Lines without ``id`` are taken as votes on questions of their own; several on
+    one question and the same two are told, for they may be votes of several people, or one id given twice.
 
     Raises:
         NotFoundError: no such file.
         DataError: a line is no vote, or names somebody who is not there.
     """
-    votes = []
+    votes: list[Vote] = []
+    seen: set[tuple[str, frozenset[str]]] = set()
+    again: list[str] = []
     for number, record in enumerate(read_json_lines(path, ours=False), start=1):
         one, other, winner = (str(record.get(key, "")) for key in ("a", "b", "winner"))
         won = {"tie": 0.5, "a": 1.0, "b": 0.0} | {other: 0.0, one: 1.0}
@@ -112,7 +108,17 @@ def read_votes(path: Path, names: Sequence[str]) -> list[Vote]:
                 f'{path}: line {number}: expected "a" and "b" of {", ".join(names)}, and "winner" one of them or '
                 f"tie; found {one!r}, {other!r} and {winner!r}."
             )
-        votes.append(Vote(one, other, won[winner], str(record.get("id", ("line", number)))))
+        vote = Vote(one, other, won[winner], str(record.get("id", ("line", number))))
+        votes.append(vote)
+        about = str(vote.question), frozenset((one, other))
+        if about in seen:
+            again.append(about[0])
+        seen.add(about)
+    if again:
+        say(
+            f"{path}: {len(again)} of {len(votes)} votes have the id and the two of an earlier one ({again[0]!r}): "
+            f"taken as votes on one question. Votes on different questions need ids of their own."
+        )
     return votes
 
 
@@ -149,7 +155,7 @@ def judge_pairs(
         else:
             append_json_line(path, {**record, "said": answer.text})
             said[key_of[answer.id]] = answer.text
-    return _judging(meetings, lambda prompt: read_verdict(said.get(key_of[prompt.id], "")))
+    return _judging(meetings, lambda prompt: read_preference(said.get(key_of[prompt.id], "")))
 
 
 def hold_arena(
@@ -175,22 +181,6 @@ def hold_arena(
         unrated=tuple(name for name in names if name not in rated),
         judging=judging,
     )
-
-
-def read_verdict(said: str) -> float | None:
-    """Return what the first reply won: 1, 0.5 for a tie, 0; None where the verdict cannot be read.
-
-    A verdict in double brackets counts wherever it stands, else one that the reply begins with, else "Reply A is
-    better"; where both are named so there is none.
-    """
-    found = {match["said"].casefold() for match in _MARKED.finditer(said)}
-    if not found and (match := _FIRST.match(said.strip())):
-        found = {match["said"].casefold()}
-    if not found:
-        found = {match["said"].casefold() for match in _NAMED.finditer(said)}
-    if len(found) != 1:
-        return None
-    return {"a": 1.0, "b": 0.0}.get(found.pop(), 0.5)
 
 
 def lines_of(arena: Arena) -> list[str]:
@@ -264,7 +254,11 @@ def _contestant(path: Path, name: str) -> Contestant:
         identity, reply = record.get("id"), record.get("reply")
         if not isinstance(identity, str | int) or not isinstance(reply, str):
             raise DataError(f'{path}: line {number}: expected "id" and "reply".')
-        replies[str(identity)] = reply
+        if replies.setdefault(str(identity), reply) != reply:
+            raise DataError(
+                f"{path}: line {number}: the id {str(identity)!r} has another reply above. Give each question an id of "
+                f"its own, here and in the votes, or remove one of the lines."
+            )
     return Contestant(name, replies, {})
 
 
@@ -298,14 +292,26 @@ def _prompt(question: Example, first: str, second: str, *, name: str) -> Example
     parts: list[Part] = []
     for turn in (*shown, *question.turns[:-1]):
         parts += [Text(f"{turn.role.capitalize()}: "), *turn.parts, Text("\n\n")]
-    asked = _ASKED.replace("{a}", first.strip() or "(nothing)", 1).replace("{b}", second.strip() or "(nothing)", 1)
+    asked = _ASKED.format(a=first.strip() or "(nothing)", b=second.strip() or "(nothing)")
     return Example(name, (Turn("user", (*parts, Text(asked))),), origin=question.origin)
 
 
 def _kept(path: Path) -> dict[str, str]:
-    """Return what a judge said, by key; a judgement that failed is asked for again."""
-    records = read_json_lines(path) if path.exists() else ()
-    return {str(record.get("key")): str(record["said"]) for record in records if "said" in record}
+    """Return what a judge said, by key: what it said last; a judgement that failed is asked for again."""
+    kept: dict[str, str] = {}
+    changed: list[str] = []
+    for record in read_json_lines(path) if path.exists() else ():
+        if "said" in record:
+            key, said = str(record.get("key")), str(record["said"])
+            if kept.get(key, said) != said:
+                changed.append(str(record.get("id")))
+            kept[key] = said
+    if changed:
+        say(
+            f"{path}: {len(changed)} judgements differ from an earlier one on the same ({changed[0]!r}): the last "
+            f"counts. Let one arena at a time write the file, or remove it to ask again."
+        )
+    return kept
 
 
 def _asked(prompts: Sequence[Example], judge: Responder, max_tokens: int) -> Iterator[Answer | Failed]:
