@@ -22,11 +22,15 @@ class Script:
     """What the server says. State: what it has been asked."""
 
     names: list[str] = field(default_factory=lambda: ["first", "second"])
+    first_number: int = 1
+    """Of the images, as the models are told them."""
     pieces: list[str] = field(default_factory=lambda: ["A ", "cat", "."])
     refuse: tuple[int, str] | None = None
     """Status and message, for every POST."""
     go: threading.Event = field(default_factory=threading.Event)
     """Waited for after the first piece."""
+    finish: str = "stop"
+    """Why a reply ends."""
     torn: bool = False
     """The stream ends with an error, before its end."""
     silent: bool = False
@@ -49,7 +53,8 @@ def scripted(script: Script) -> Iterator[Script]:
             if self.path == "/v1/models":
                 while script.silent:
                     time.sleep(0.02)
-                self._json(200, {"object": "list", "data": [{"id": name} for name in script.names]})
+                models = [{"id": name, "first_number": script.first_number} for name in script.names]
+                self._json(200, {"object": "list", "data": models})
                 return
             file = PAGE / (self.path.strip("/") or "index.html")
             self._begin(200, KINDS[file.suffix])
@@ -77,7 +82,7 @@ def scripted(script: Script) -> Iterator[Script]:
                 if script.torn:
                     self._event({"error": {"message": "the engine <b>failed</b>"}})
                     return
-                self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+                self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": script.finish}]})
                 self.wfile.write(b"data: [DONE]\n\n")
             except OSError:
                 script.gone.set()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.serve.api_server import serving
-from tests.serve.browser import chromium, opened, playwright, write
+from tests.serve.browser import chromium, opened, playwright, write, written
 from triptych.infer.scores import Scorer
 from triptych.models.families.tiny import tiny
 from triptych.models.features import FeatureStore
@@ -57,3 +58,17 @@ def test_it_is_said_where_a_model_is_not_told_the_numbers(page: Any) -> None:
     page.locator("#sees summary").click()
     talker = page.evaluate("fetch('v1/models').then((answer) => answer.json())")["data"][0]
     assert page.locator("#unnumbered").is_visible() == (not talker["numbers_images"])
+
+
+def test_images_are_counted_from_where_the_model_counts(tmp_path: Path) -> None:
+    model = tiny(3)
+    model.template = replace(model.template, image_before="(image {k}: ", image_after=")", first_number=0)
+    with (
+        chromium() as browser,
+        serving(tmp_path, [model]) as server,
+        opened(browser, server.url) as page,
+    ):
+        write(page, "Is ", "[red]", " like ", "[blue]")
+        assert written(page) == "Is [image 0: red.png] like [image 1: blue.png]"
+        page.locator("#sees summary").click()
+        expect(page.locator("#sees-strip .picture b")).to_have_text(["image 0", "image 1"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +98,73 @@ def test_a_reply_that_breaks_off_is_kept_as_far_as_it_came(browser: Any, script:
         playwright.expect(page.locator("#problem-words")).to_have_text("The reply broke off: the engine <b>failed</b>")
         playwright.expect(page.locator("#turns .assistant .note")).to_have_text("broken off")
         assert page.locator("#turns .assistant .said").text_content() == "A cat."
+
+
+def test_an_edit_while_a_reply_comes_is_kept(browser: Any, script: Script) -> None:
+    script.go.set()
+    with opened(browser, script.url) as page:
+        replies = page.locator("#turns .assistant")
+        write(page, "One?")
+        send(page)
+        playwright.expect(replies).to_have_count(1)
+        script.go.clear()
+        write(page, "Two?")
+        send(page)
+        playwright.expect(page.locator("#live .said")).to_have_text("A ")
+        edit(page, "By hand.")
+        page.get_by_role("button", name="Keep the change").click()
+        script.go.set()
+        playwright.expect(replies).to_have_count(2)
+        assert replies.locator(".said").all_text_contents() == ["By hand.", "A cat."]
+
+
+def test_a_half_typed_edit_stays_while_a_message_is_sent(browser: Any, script: Script) -> None:
+    script.go.set()
+    with opened(browser, script.url) as page:
+        write(page, "One?")
+        send(page)
+        playwright.expect(page.locator("#turns .assistant")).to_have_count(1)
+        edit(page, "Half")
+        write(page, "Two?")
+        send(page)
+        playwright.expect(page.locator("#turns .assistant")).to_have_count(2)
+        assert page.locator(".editing").input_value() == "Half"
+        page.get_by_role("button", name="Keep the change").click()
+        said = page.locator("#turns .said").all_text_contents()
+        assert said == ["One?", "Half", "Two?", "A cat."]
+
+
+def test_an_export_tells_which_replies_did_not_come_to_an_end(browser: Any, script: Script) -> None:
+    with opened(browser, script.url) as page:
+        write(page, "One?")
+        send(page)
+        playwright.expect(page.locator("#live .said")).to_have_text("A ")
+        page.locator("#stop").click()
+        script.go.set()
+        for count, (torn, finish) in enumerate([(True, ""), (False, "length"), (False, "stop")], start=1):
+            playwright.expect(page.locator("#turns .assistant")).to_have_count(count)
+            script.torn, script.finish = torn, finish
+            write(page, "And?")
+            send(page)
+        playwright.expect(page.locator("#turns .assistant")).to_have_count(4)
+        assert exported(page)["facts"]["cut"] == [True, True, True, False]
+        heard(page, "3 of its replies did not come to an end")
+        edit(page, "A cat.")
+        page.get_by_role("button", name="Keep the change").click()
+        assert exported(page)["facts"]["cut"] == [False, True, True, False]
+
+
+def edit(page: Any, words: str) -> None:
+    """Write over the first reply, and do not keep it yet."""
+    page.locator("#turns .edit").first.click()
+    page.locator(".editing").fill(words)
+
+
+def exported(page: Any) -> dict[str, Any]:
+    with page.expect_download() as download:
+        page.locator("#export").click()
+    row: dict[str, Any] = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+    return row
 
 
 def test_words_of_models_files_and_errors_never_become_markup(browser: Any) -> None:

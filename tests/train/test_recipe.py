@@ -62,7 +62,10 @@ def test_an_override_reaches_a_stage_by_its_name(file: Path) -> None:
         ("stages.tune.budget.overlong=cut", "stages.tune.budget.overlong: "),
         ("stages.tune.workers=-1", "stages.tune.workers: should be greater than or equal to 0"),
         ("stages.align.name=tune", "two stages are called 'tune'"),
-        ("model.open=runs/x/model", "give exactly one of parts (a new model), open (a finished one) and sample (a toy)"),
+        (
+            "model.open=runs/x/model",
+            "give exactly one of parts (a new model), open (a finished one) and sample (a toy)",
+        ),
         ("name=a/b", "name: write it with letters of English, digits, '.', '_' and '-', without spaces"),
         ("seed=-1", "seed: "),
         ("model={family: tiny}", "and sample (a toy)"),

@@ -31,22 +31,23 @@ export async function ask({ live, bodies, id, signal, ended }) {
   return { turn: chosen && turnOf(chosen), error };
 }
 
-function turnOf({ model, text, note }) {
-  return { role: "assistant", model, text, note };
+function turnOf({ model, text, note, finish }) {
+  return { role: "assistant", model, text, note, finish };
 }
 
 async function listen(body, place, signal) {
-  const reply = { model: body.model, text: "", note: "", error: null };
+  const reply = { model: body.model, text: "", note: "", finish: "", error: null };
   try {
     for await (const piece of replyOf(body, signal)) {
       if (piece.text) {
         reply.text += piece.text;
         place.add(piece.text);
       }
-      if (piece.finish === "length") reply.note = "as long as allowed";
+      if (piece.finish) reply.finish = piece.finish;
     }
+    reply.note = { stop: "", length: "as long as allowed" }[reply.finish] ?? reply.finish;
   } catch (error) {
-    reply.note = error.name === "AbortError" ? "stopped" : "broken off";
+    reply.note = reply.finish = error.name === "AbortError" ? "stopped" : "broken off";
     if (error.name !== "AbortError") reply.error = error;
   }
   place.end(reply.note || (reply.text.trim() ? "" : "said nothing"));
@@ -58,7 +59,7 @@ function judged(live, [a, b], places, id) {
   return new Promise((resolve) => {
     const told = make("p", { class: "quiet", text: "The names come with your vote. The better reply goes on; of equals, A." });
     const none = make("button", { type: "button", class: "plain", text: "No vote, go on with A" });
-    none.addEventListener("click", () => resolve({ ...a, note: `no vote: B was ${b.model}` }));
+    none.addEventListener("click", () => resolve({ ...a, note: noted(a, `no vote: B was ${b.model}`) }));
     const buttons = VERDICTS.map(([verdict, words]) => {
       const button = make("button", { type: "button", text: words, "data-verdict": verdict });
       button.addEventListener("click", () => choose(verdict));
@@ -86,11 +87,13 @@ function judged(live, [a, b], places, id) {
       places[1].name(`B: ${b.model}`);
       const words = VERDICTS.find(([name]) => name === verdict)[1];
       say(`Voted: ${words}. A was ${a.model}, B was ${b.model}.`);
-      const note = `${words.toLowerCase()}: A was ${a.model}, B was ${b.model}`;
-      resolve({ ...(verdict === "b" ? b : a), note });
+      const better = verdict === "b" ? b : a;
+      resolve({ ...better, note: noted(better, `${words.toLowerCase()}: A was ${a.model}, B was ${b.model}`) });
     }
   });
 }
+
+const noted = (reply, words) => [reply.note, words].filter(Boolean).join(", ");
 
 /** Where there is nothing to vote on: which reply goes on? */
 function oneOf(live, replies) {

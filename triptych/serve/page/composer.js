@@ -3,7 +3,7 @@
 // The text is read from the page as parts (parts.js); whatever is not plain typing is done to the parts, which are then
 // written back with the caret in its place. So undo knows images too, and a paste brings words, never markup.
 
-import { chipOf, numberChip } from "./dom.js";
+import { chipOf, numberChip, say } from "./dom.js";
 import { again, image, isImage, joined, length, placeOf, slice, splice, spoken, text } from "./parts.js";
 
 const PAUSE_MS = 800;
@@ -37,6 +37,9 @@ export class Composer {
 
   get parts() { return this.#parts; }
 
+  /** Whether images are on their way to an anchor. */
+  get waiting() { return this.#anchors.size > 0; }
+
   /** Parts in place of all; the caret goes to a place, or to the end. */
   set(parts, { caret = length(parts), focus = true } = {}) {
     this.#remember();
@@ -44,9 +47,23 @@ export class Composer {
     this.#changed();
   }
 
-  /** Begin anew, with nothing to undo. */
-  clear({ focus = true } = {}) {
-    this.#write([], 0, focus);
+  /** Begin anew, with nothing to undo and nobody waited for. */
+  clear() {
+    this.#anchors.clear();
+    this.#begin([]);
+  }
+
+  /** Parts that come back, before what has been written since. Nothing to undo: they are nowhere else. */
+  bring(parts) {
+    const all = this.#parts.length ? [...parts, text("\n"), ...this.#parts] : parts;
+    const further = length(all) - length(this.#parts);
+    const places = [...this.#anchors].map((each) => [each, each.place + further]);
+    this.#begin(joined(all));
+    for (const [anchor, place] of places) anchor.place = place;
+  }
+
+  #begin(parts) {
+    this.#write(parts, length(parts), true);
     this.#past = [];
     this.#future = [];
     this.#changed();
@@ -61,10 +78,14 @@ export class Composer {
     return anchor;
   }
 
+  waitsFor(anchor) { return this.#anchors.has(anchor); }
+
+  /** Wait for no images any more: those that come are not put in. */
+  waitForNone() { this.#anchors.clear(); }
+
   /** Images where the anchor is. The caret comes behind them, unless a person has gone on writing meanwhile. */
   insert(pictures, anchor) {
-    this.#anchors.delete(anchor);
-    if (!pictures.length) return;
+    if (!this.#anchors.delete(anchor) || !pictures.length) return;
     this.#look();
     const place = anchor.place, here = this.#caret.to;
     const waited = anchor.parts === this.#parts && anchor.caret === here;
@@ -150,17 +171,24 @@ export class Composer {
     this.#look();
     const files = [...event.clipboardData.files];
     const words = event.clipboardData.getData("text/plain").replace(/\r\n?/g, "\n");
-    if (files.length) this.#hooks.files(files);
+    const beside = files.length > 0 && !areNamesOf(words, files);
+    if (files.length && !beside) this.#hooks.files(files);
     else if (words && words === this.#copied.words) this.#replace(again(this.#copied.parts));
     else if (words) this.#replace([text(words)]);
+    if (beside) say("The words are pasted, without the picture of them that came beside.");
   }
 
-  #copy(event) {
-    this.#look();
-    const parts = slice(this.#parts, this.#caret.from, this.#caret.to);
+  /** Put parts on a clipboard: words for others, and their images for this box. */
+  copy(event, parts) {
     this.#copied = { words: spoken(parts, this.#hooks.numbers()), parts };
     event.clipboardData.setData("text/plain", this.#copied.words);
     event.preventDefault();
+  }
+
+  #copy(event) {
+    if (!this.#selected()) return;  // what is selected is elsewhere
+    this.#look();
+    this.copy(event, slice(this.#parts, this.#caret.from, this.#caret.to));
   }
 
   #replace(parts) {
@@ -287,6 +315,12 @@ export class Composer {
 function busyElsewhere(editor) {
   const active = document.activeElement;
   return active !== editor && active.checkVisibility() && active.matches("input:not([type=checkbox], [type=file]), textarea, select");
+}
+
+/** Whether pasted words are but what file managers put beside files; offices put a picture beside words. */
+function areNamesOf(words, files) {
+  return words.trim().split("\n").every((line) => !line.trim()
+    || files.some(({ name }) => line.trim().endsWith(name) || line.trim().endsWith(encodeURIComponent(name))));
 }
 
 /** An image as one letter that no other part has. */

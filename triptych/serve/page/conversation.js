@@ -1,6 +1,7 @@
 // A conversation as values: its turns, the numbers of its images, and what it is in the API and as a row for training.
 //
-// A turn is {role: "user", parts} or {role: "assistant", text, model, note}. No page, no network.
+// A turn is {role: "user", parts} or {role: "assistant", text, model, note, finish}; finish is the server's word, or
+// "stopped" by a person, or "broken off". No page, no network.
 
 import { imagesOf, isImage } from "./parts.js";
 
@@ -49,8 +50,14 @@ export function rowOf(id, turns, settings) {
     });
   }
   const replies = turns.filter((turn) => turn.role === "assistant");
-  const facts = { models: replies.map((turn) => turn.model), edited: replies.map((turn) => Boolean(turn.edited)) };
+  const facts = { models: replies.map((turn) => turn.model), edited: replies.map((turn) => Boolean(turn.edited)),
+    cut: replies.map(isCut) };
   return { id, ...(images.length ? { images } : {}), messages, source: "triptych page", facts };
+}
+
+/** Whether a reply ends where its model had not ended; what a person has edited is whole. */
+export function isCut(turn) {
+  return !turn.edited && (turn.finish ?? "stop") !== "stop";
 }
 
 /** Letters that name a conversation, without asking for a secure context. */

@@ -8,7 +8,6 @@ const MOST_SIDE_PX = 2048;
 const MOST_BYTES = 4 << 20;
 const FRAME_SIDE_PX = 1024;
 const THUMB_SIDE_PX = 256;
-const SENT_AS_IS = new Set(["image/png", "image/jpeg", "image/webp"]);
 const SECONDS = 15_000;
 
 export class Unusable extends Error {}
@@ -20,21 +19,32 @@ export async function picturesOf(file, frames) {
 }
 
 async function pictureOf(file) {
-  let bitmap;
+  let bitmap, kind;
   try {
+    kind = await sentAsIs(file);
     bitmap = await createImageBitmap(file);
   } catch {
     throw new Unusable(`${file.name}: this browser cannot read it as a picture. Save it as PNG or JPEG.`);
   }
   const fits = Math.max(bitmap.width, bitmap.height) <= MOST_SIDE_PX && file.size <= MOST_BYTES;
-  const kept = fits && SENT_AS_IS.has(file.type);
+  const kept = fits && kind !== "";
   const shown = drawn(bitmap, bitmap.width, bitmap.height, MOST_SIDE_PX);
-  const uri = kept ? await uriOf(file) : smallest(shown, file.type !== "image/jpeg");
+  const uri = kept ? await uriOf(file, kind) : smallest(shown, kind !== "image/jpeg");
   const size = kept ? [bitmap.width, bitmap.height] : [shown.width, shown.height];
   const picture = { uri, thumb: thumbOf(bitmap, bitmap.width, bitmap.height), name: file.name || "pasted image",
     width: size[0], height: size[1] };
   bitmap.close();
   return picture;
+}
+
+/** The kind of a file that is sent as it is, by its bytes and not by its name; "" for what is drawn anew. */
+async function sentAsIs(file) {
+  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 21).arrayBuffer()));
+  if (head.startsWith("\x89PNG\r\n\x1a\n")) return "image/png";
+  if (head.startsWith("\xff\xd8\xff")) return "image/jpeg";
+  // A WebP whose EXIF may turn it: browsers show it as it lies, the server turns it.
+  if (/^RIFF[^]{4}WEBPVP8X/.test(head) && head.charCodeAt(20) & 8) return "";
+  return /^RIFF[^]{4}WEBP/.test(head) ? "image/webp" : "";
 }
 
 async function framesOf(file, count) {
@@ -107,11 +117,11 @@ function smallest(canvas, tryPng) {
   return canvas.toDataURL("image/jpeg", 0.92);
 }
 
-function uriOf(file) {
+function uriOf(file, kind) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);
     reader.onerror = () => reject(new Unusable(`${file.name}: it cannot be read.`));
-    reader.readAsDataURL(file);
+    reader.readAsDataURL(file.slice(0, file.size, kind));
   });
 }

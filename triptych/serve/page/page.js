@@ -3,35 +3,37 @@
 import { ask } from "./ask.js";
 import { copy, curlOf, pythonOf, shortened } from "./code.js";
 import { Composer } from "./composer.js";
-import { asked, bodyOf, newId, numbersOf, rowOf } from "./conversation.js";
+import { asked, bodyOf, isCut, newId, numbersOf, rowOf } from "./conversation.js";
 import { byId, calm, complain, make, say } from "./dom.js";
 import { openDragging } from "./drag.js";
-import { forget, keep, kept } from "./keeping.js";
-import { picturesOf, Unusable } from "./media.js";
-import { again, imagesOf, length, moveTo, text, trimmed } from "./parts.js";
+import { openKeeper } from "./keeper.js";
+import { again, imagesOf, moveTo, trimmed } from "./parts.js";
+import { openReading } from "./reading.js";
 import { openSees } from "./sees.js";
 import { Strip } from "./strip.js";
-import { editReply, paintTurns } from "./talk.js";
+import { editReply, paintTurns, selectedParts } from "./talk.js";
 import { hasKey, models, scoresOf, useKey } from "./wire.js";
 
 const NUMBERS = ["max_tokens", "temperature", "top_p", "seed"];
-const SAVE_MS = 600;
-const state = { id: newId(), turns: [], served: [], first: 1, stopper: null, duels: 0, saving: 0 };
+// A tab is this page loaded once: two that go on with one conversation still ask questions of their own.
+const state = { id: newId(), tab: newId(), asked: 0, turns: [], served: [], first: 1, stopper: null };
 
 const numbers = () => numbersOf(state.turns, composer?.parts ?? [], state.first);
 let composer = null;
-composer = new Composer(byId("editor"), { changed, send, files, numbers });
+composer = new Composer(byId("editor"), { changed, send, files: (given) => reading.read(given), numbers });
+const reading = openReading({
+  composer, line: byId("reading"), words: byId("reading-words"), leave: byId("unread"), changed: enable,
+  frames: () => Math.min(64, Math.max(1, Math.round(Number(byId("frames").value)) || 8)),
+});
+const keeper = openKeeper({
+  box: byId("keep"), told: byId("keep-told"), rename: (id) => { state.id = id; },
+  now: () => ({ id: state.id, turns: state.turns, draft: composer.parts, settings: settings() }),
+});
 const strip = new Strip(byId("strip"), { composer, numbers, show: showLarge });
 const sees = openSees({
   details: byId("sees"), sum: byId("sees-sum"), strip: byId("sees-strip"),
   body: () => request(byId("model").value),
   images: () => asked(state.turns, trimmed(composer.parts)).flatMap((turn) => imagesOf(turn.parts ?? [])),
-  told: (layout) => {
-    const number = layout.pieces.find((piece) => piece.kind === "image")?.number;
-    if (number === undefined || number === state.first) return;
-    state.first = number;  // some templates count from 0
-    paint();
-  },
 });
 
 function settings() {
@@ -48,23 +50,34 @@ function request(model) {
 function changed() {
   if (!composer) return;
   composer.renumber();
-  strip?.paint();
-  sees?.soon();
-  saveSoon();
+  strip.paint();
+  sees.soon();
+  keeper.soon();
 }
 
 function paint() {
   paintTurns(byId("turns"), state.turns, { numbers: numbers(), show: showLarge, edit });
   byId("begin").hidden = state.turns.length > 0 || Boolean(state.stopper);
-  for (const id of ["back", "export"]) byId(id).disabled = !state.turns.length || Boolean(state.stopper);
-  for (const id of ["new", "model", "other", "score"]) byId(id).disabled = Boolean(state.stopper);
-  byId("send").disabled = Boolean(state.stopper);
+  enable();
   changed();
+}
+
+/** What can be done now: nothing goes out while a reply is on its way, or an image that belongs to it. */
+function enable() {
+  const busy = Boolean(state.stopper), read = reading.show();
+  for (const id of ["back", "export"]) byId(id).disabled = !state.turns.length || busy;
+  for (const id of ["new", "model", "other"]) byId(id).disabled = busy;
+  for (const id of ["send", "score"]) byId(id).disabled = busy || read;
+  byId("code").disabled = read;
 }
 
 async function send() {
   if (state.stopper) {
     say("A reply is on its way. Stop it, or wait.");
+    return;
+  }
+  if (composer.waiting) {
+    say("An image is still being read. Send when it is in the message, or leave it out.");
     return;
   }
   const draft = trimmed(composer.parts), model = byId("model").value, other = byId("other").value;
@@ -74,60 +87,37 @@ async function send() {
     return;
   }
   calm();
-  const before = state.turns, turns = [...before, { role: "user", parts: draft }];
+  const turns = [...state.turns, { role: "user", parts: draft }];
   state.stopper = new AbortController();
   state.turns = turns;
-  state.duels += 1;
+  state.asked += 1;
   composer.clear();
   byId("stop").hidden = false;
   byId("send").hidden = true;
   paint();
   byId("live").scrollIntoView({ block: "nearest" });
   const bodies = [...new Set([model, other].filter(Boolean))].map((name) => bodyOf(turns, settings(), name));
-  const outcome = await ask({ live: byId("live"), bodies, id: `${state.id}-${state.duels}`, signal: state.stopper.signal,
+  const outcome = await ask({ live: byId("live"), bodies, id: `${state.tab}-${state.asked}`, signal: state.stopper.signal,
     ended: () => { byId("stop").hidden = true; } });
   const { turn, error } = outcome;
   state.stopper = null;
   byId("stop").hidden = true;
   byId("send").hidden = false;
-  state.turns = turn ? [...turns, turn] : before;
-  if (!turn) giveBack(draft);
+  state.turns = turn ? [...state.turns, turn] : state.turns.slice(0, -1);  // others may have been edited meanwhile
+  if (!turn) composer.bring(draft);
   paint();
   if (error?.status === 401) wantKey();
   else if (!turn || !matchMedia("(pointer: coarse)").matches) composer.focus();
 }
 
-/** A message that was not answered, before whatever has been written since. */
-function giveBack(draft) {
-  const since = composer.parts;
-  composer.set(length(since) ? [...draft, text("\n"), ...since] : draft);
-}
-
-async function files(given, place) {
-  const anchor = composer.anchor(place);
-  const frames = Math.min(64, Math.max(1, Math.round(Number(byId("frames").value)) || 8));
-  say("Reading.");
-  const found = [], problems = [];
-  for (const file of given) {
-    try {
-      found.push(...await picturesOf(file, frames));
-    } catch (error) {
-      if (!(error instanceof Unusable)) throw error;
-      problems.push(error.message);
-    }
-  }
-  composer.insert(found, anchor);
-  if (problems.length) complain(problems.join(" "));
-  if (found.length) say(`${found.length} ${found.length === 1 ? "image is" : "images are"} in the message.`);
-}
-
-function edit(at) {
-  const item = byId("turns").children[at], turn = state.turns[at];
+function edit(turn, item) {
   editReply(item, turn.text, (words) => {
+    const at = state.turns.indexOf(turn);
     if (words?.trim() && words !== turn.text) {
       state.turns = state.turns.with(at, { ...turn, text: words, edited: true });
       say("The reply is changed. The model is told what stands here.");
     }
+    item.remove();  // painted anew
     paint();
     byId("turns").children[at].querySelector(".edit").focus();
   });
@@ -169,7 +159,7 @@ function choose() {
   byId("score").hidden = !model?.scores;
   byId("send").title = model?.talks === false ? "This model scores and does not talk" : "";
   byId("unnumbered").hidden = !model || model.numbers;
-  state.first = 1;
+  state.first = model?.first ?? 1;  // some templates count from 0
   paint();
 }
 
@@ -188,8 +178,13 @@ async function score() {
 }
 
 function restart() {
-  Object.assign(state, { id: newId(), turns: [], duels: 0 });
+  const kept = byId("keep").checked ? " with what is kept of it" : "";
+  const some = state.turns.length || composer.parts.length || composer.waiting;
+  if (some && !confirm(`This conversation is thrown away${kept}. Begin a new one?`)) return;
+  const old = state.id;
+  Object.assign(state, { id: newId(), turns: [] });
   composer.clear();
+  keeper.renew(old);
   byId("scored").hidden = true;
   calm();
   paint();
@@ -201,7 +196,7 @@ function takeBack() {
   if (at < 0) return;
   const draft = state.turns[at].parts;
   state.turns = state.turns.slice(0, at);
-  giveBack(draft);
+  composer.bring(draft);
   paint();
   say("The last message is back in its box.");
 }
@@ -211,7 +206,9 @@ function download() {
   const address = URL.createObjectURL(new Blob([`${JSON.stringify(rowOf(state.id, whole, settings()))}\n`], { type: "application/jsonl" }));
   make("a", { href: address, download: `${state.id}.jsonl` }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
-  say("Exported, as one row of JSON Lines.");
+  const cut = whole.filter((turn) => turn.role === "assistant" && isCut(turn)).length;
+  const told = cut ? ` ${cut} of its replies did not come to an end; its facts say which.` : "";
+  say(`Exported, as one row of JSON Lines.${told}`);
 }
 
 function showCode() {
@@ -229,30 +226,23 @@ function showCode() {
   if (!byId("code-dialog").open) byId("code-dialog").showModal();
 }
 
-function saveSoon() {
-  if (!byId("keep").checked) return;
-  clearTimeout(state.saving);
-  state.saving = setTimeout(save, SAVE_MS);
-}
-
-async function save() {
-  if (!byId("keep").checked) return;
-  try {
-    await keep({ id: state.id, turns: state.turns, draft: composer.parts, duels: state.duels, settings: settings() });
-  } catch (error) {
-    complain(`This browser does not keep the conversation: ${error.message}`);
-  }
-}
-
 async function restore() {
-  const found = await kept().catch(() => undefined);  // no storage: then nothing was kept
+  const found = await keeper.restore();
   if (!found) return;
-  byId("keep").checked = true;
-  state.turns = found.turns.map((turn) => (turn.parts ? { ...turn, parts: again(turn.parts) } : turn));
-  Object.assign(state, { id: found.id, duels: found.duels });
+  const turns = found.turns.map((turn) => (turn.parts ? { ...turn, parts: again(turn.parts) } : turn));
+  // A reply on its way went with the page: its question is a message again.
+  const open = turns.at(-1)?.role === "user" ? turns.pop().parts : [];
+  Object.assign(state, { id: found.id, turns });
   byId("system").value = found.settings.system;
   for (const name of NUMBERS) byId(name).value = Number.isFinite(found.settings[name]) ? found.settings[name] : "";
   composer.set(again(found.draft), { focus: false });
+  if (open.length) composer.bring(open);
+}
+
+/** Whether something would be lost with the page. */
+function unsafe() {
+  const kept = byId("keep").checked ? keeper.late() : state.turns.length || composer.parts.length;
+  return Boolean(kept || state.stopper || composer.waiting || document.querySelector(".editing"));
 }
 
 const on = (id, name, react) => byId(id).addEventListener(name, react);
@@ -261,7 +251,7 @@ on("stop", "click", () => state.stopper?.abort());
 on("score", "click", score);
 on("add", "click", () => byId("files").click());
 on("files", "change", (event) => {
-  files([...event.target.files]);
+  reading.read([...event.target.files]);
   event.target.value = "";
 });
 on("problem-away", "click", () => { calm(); composer.focus(); });
@@ -290,20 +280,22 @@ on("menu", "click", () => {
   byId("panel").classList.toggle("open", open);
   if (open) byId("other").focus();
 });
-on("keep", "change", () => {
-  if (byId("keep").checked) save();
-  else forget().then(() => say("Deleted from this browser."), (error) => complain(error.message));
+document.addEventListener("copy", (event) => {
+  const parts = selectedParts(byId("turns"), state.turns);
+  if (parts) composer.copy(event, parts);
 });
-for (const id of ["system", ...NUMBERS]) on(id, "input", () => { sees.soon(); saveSoon(); });
+for (const id of ["system", ...NUMBERS]) on(id, "input", () => { sees.soon(); keeper.soon(); });
 openDragging({
-  composer, box: byId("drop"), sources: [byId("editor"), byId("strip")], files,
+  composer, box: byId("drop"), sources: [byId("editor"), byId("strip")], files: reading.read,
   moved: (uid, place) => {
     composer.set(moveTo(composer.parts, uid, place), { caret: place, focus: false });
     strip.tell(uid);
   },
 });
 window.addEventListener("beforeunload", (event) => {
-  if (!byId("keep").checked && (state.turns.length || composer.parts.length)) event.preventDefault();
+  if (!unsafe()) return;
+  event.preventDefault();
+  if (keeper.late()) keeper.save();  // done before a person has answered
 });
 // What the keyboard reaches is not hidden behind the box at the bottom.
 new ResizeObserver(([entry]) => {

@@ -5,8 +5,8 @@ import { layoutOf } from "./wire.js";
 
 const PAUSE_MS = 500;
 
-/** Hooks: body() gives the request or null, images() the images in order, told(layout). */
-export function openSees({ details, sum, strip, body, images, told }) {
+/** Hooks: body() gives the request or null, images() the images in order. */
+export function openSees({ details, sum, strip, body, images }) {
   let timer = 0, asking = null;
 
   async function ask() {
@@ -22,7 +22,6 @@ export function openSees({ details, sum, strip, body, images, told }) {
     try {
       const layout = await layoutOf(request, own.signal);
       if (own.signal.aborted) return;
-      if (layout) told(layout);
       paint(layout, shown);
     } catch (error) {
       if (error.name === "AbortError" || own.signal.aborted) return;

@@ -1,12 +1,40 @@
 // What has been said, and replies as they come. Words of a model are text and nothing else.
 
 import { chipOf, make } from "./dom.js";
-import { isImage } from "./parts.js";
+import { imagesOf, isImage, joined, text } from "./parts.js";
 
-/** Show the turns. Actions: edit(at) of a reply, show(part) of an image. */
+const turnOf = new WeakMap();  // by its item
+
+/** Show the turns. Actions: edit(turn, item) of a reply, show(part) of an image. What is being edited stays. */
 export function paintTurns(list, turns, { numbers, show, edit }) {
-  list.replaceChildren(...turns.map((turn, at) =>
-    turn.role === "user" ? question(turn, numbers, show) : reply(turn, () => edit(at))));
+  const edited = [...list.children].filter((item) => item.querySelector(".editing"));
+  const open = new Map(edited.map((item) => [turnOf.get(item), item]));
+  const items = turns.map((turn) => {
+    if (open.has(turn)) return open.get(turn);
+    const item = turn.role === "user" ? question(turn, numbers, show) : reply(turn, () => edit(turn, item));
+    turnOf.set(item, turn);
+    return item;
+  });
+  for (const item of [...list.children]) if (!items.includes(item)) item.remove();
+  items.forEach((item, at) => { if (list.children[at] !== item) list.insertBefore(item, list.children[at] ?? null); });
+}
+
+/** What is selected among the turns, as parts; null where no image is in it and the browser's own copy has it all. */
+export function selectedParts(list, turns) {
+  const selection = document.getSelection();
+  if (selection.isCollapsed || !list.contains(selection.getRangeAt(0).commonAncestorContainer)) return null;
+  const known = new Map(turns.flatMap((turn) => imagesOf(turn.parts ?? [])).map((part) => [part.uid, part]));
+  const parts = joined(partsIn(selection.getRangeAt(0).cloneContents(), known));
+  return parts.some(isImage) ? parts : null;
+}
+
+function partsIn(root, known) {
+  return [...root.childNodes].flatMap((node) => {
+    if (node.nodeType === Node.TEXT_NODE) return [text(node.data)];
+    if (node.matches(".chip")) return known.has(node.dataset.uid) ? [known.get(node.dataset.uid)] : [];
+    if (node.matches(".edit")) return [];
+    return [...partsIn(node, known), ...(node.matches(".who, .said") ? [text("\n")] : [])];
+  });
 }
 
 function question(turn, numbers, show) {

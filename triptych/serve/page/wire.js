@@ -61,10 +61,11 @@ async function read(answer) {
   }
 }
 
-/** What is served: {id, talks, scores, numbers}; numbers: whether its template tells the model the images' numbers. */
+/** What is served: {id, talks, scores, numbers, first}: whether its template numbers the images, and from what. */
 export async function models() {
   const told = await read(await call("models"));
-  return told.data.map(({ id, talks = true, scores = false, numbers_images: numbers = true }) => ({ id, talks, scores, numbers }));
+  return told.data.map(({ id, talks = true, scores = false, numbers_images: numbers = true, first_number: first = 1 }) => (
+    { id, talks, scores, numbers, first }));
 }
 
 /** What the model sees of a request's body; null where it cannot tell. */
