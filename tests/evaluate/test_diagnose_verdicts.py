@@ -64,7 +64,7 @@ def test_a_model_that_never_reads_the_number_is_not_told_to_know_which_image_is_
     assert told_lower.means == "Another order changes its answers; whether it follows the words is not seen."
     heeds = by_name(told(tmp_path / "sees", seen_colour, "shuffled_wrong"))["shuffled_wrong"]
     assert heeds.means == "It goes by which image the words name: named wrongly, it scores less than named right."
-    assert "Against shuffled_right: −" in heeds.numbers
+    assert 'Against "Other order, words kept right": −' in heeds.numbers
     assert replace(heeds, confirmed=None).means == told_lower.means
 
 

@@ -16,7 +16,7 @@ from triptych.core.records import Example, text_of
 from triptych.evaluate.benchmark import Benchmark, fact
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA
-from triptych.evaluate.diagnosis.conditions import Condition
+from triptych.evaluate.diagnosis.conditions import CONDITIONS, Condition
 from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
 from triptych.evaluate.reading import scorers
 from triptych.evaluate.saved.compare import tell_p
@@ -153,10 +153,10 @@ class Finding:
         )
         if self.held:
             share = _percent(self.held / pair.n, 0)
-            said += f" {share}% of them are held against {self.condition.against}, which has the same words."
+            said += f" {share}% of them are held against {_quoted(self.condition.against)}, which has the same words."
         if self.confirmed is not None:
             said += (
-                f" Against {self.condition.confirmed_by}: {points(self.confirmed.difference)} points "
+                f" Against {_quoted(self.condition.confirmed_by)}: {points(self.confirmed.difference)} points "
                 f"({points(self.confirmed.low)} to {points(self.confirmed.high)}) on {self.confirmed.n} of them."
             )
         if self.replies_changed is not None:
@@ -304,3 +304,7 @@ def _words(each: Asked) -> list[list[str]]:
 
 def _percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}"
+
+
+def _quoted(condition: str) -> str:
+    return next(f'"{each.title}"' for each in CONDITIONS if each.name == condition)
