@@ -16,7 +16,7 @@ from openai import OpenAI
 from typer.testing import CliRunner
 
 from tests.serve.api_server import Running, serving
-from tests.serve.browser import add, chromium, heard, opened, playwright, png, send, write, written
+from tests.serve.browser import add, heard, opened, playwright, png, send, write, written
 from triptych.cli.main import build_app
 from triptych.core.records import Example, Text, images_of
 from triptych.data.format import read_source
@@ -30,12 +30,6 @@ STRIP = "#strip li:nth-child({}) [data-what={}]"
 
 pytestmark = pytest.mark.flaky(reruns=2)
 """See ``browser.py``."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.browser import chromium, opened, playwright, send, write, written
+from tests.serve.browser import opened, playwright, send, write, written
 from tests.serve.page_server import Script, scripted
 
 expect = playwright.expect
@@ -28,12 +28,6 @@ OLD = """() => new Promise((resolve) => { const request = indexedDB.open("tripty
 
 pytestmark = pytest.mark.flaky(reruns=2)
 """See ``browser.py``."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.serve.browser import chromium, opened, playwright, png, send
+from tests.serve.browser import opened, playwright, png, send
 from tests.serve.page_server import Script, scripted
 
 expect = playwright.expect
@@ -19,12 +19,6 @@ ORIENTATION = 0x0112
 
 pytestmark = pytest.mark.flaky(reruns=2)
 """See ``browser.py``."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

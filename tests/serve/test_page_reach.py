@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.serve.api_server import Running, serving
-from tests.serve.browser import add, chromium, opened, playwright, send, write
+from tests.serve.browser import add, opened, playwright, send, write
 from triptych.models.families.tiny import tiny
 
 expect = playwright.expect
@@ -16,12 +16,6 @@ expect = playwright.expect
 
 pytestmark = pytest.mark.flaky(reruns=2)
 """See ``browser.py``."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.browser import chromium, heard, opened, playwright, png, send, write, written
+from tests.serve.browser import heard, opened, playwright, png, send, write, written
 from tests.serve.page_server import Script, scripted
 from triptych.serve.server import PAGE
 
@@ -19,12 +19,6 @@ MARKUP = "<img src=x onerror=\"document.title='hit'\"><script>document.title='hi
 
 pytestmark = pytest.mark.flaky(reruns=2)
 """See ``browser.py``."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.browser import add, chromium, heard, opened, playwright, png, send, write, written
+from tests.serve.browser import add, heard, opened, playwright, png, send, write, written
 from tests.serve.page_server import Script, scripted
 
 expect = playwright.expect
@@ -20,12 +20,6 @@ SLOW_PICTURES = """() => {
 
 pytestmark = pytest.mark.flaky(reruns=2)
 """See ``browser.py``."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -33,15 +33,7 @@ from triptych.data.disk.marks import (
     video_names,
 )
 from triptych.data.disk.media_keys import MEDIA_KEYS, entries_of, refuse_media
-from triptych.data.disk.rows import (
-    bad,
-    check_turns,
-    id_of,
-    listed,
-    of_another_layout,
-    row_format,
-    words,
-)
+from triptych.data.disk.rows import bad, check_turns, id_of, listed, of_another_layout, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 

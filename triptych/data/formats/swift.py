@@ -36,16 +36,7 @@ from triptych.data.disk.marks import (
     video_names,
 )
 from triptych.data.disk.media_keys import MEDIA_KEYS, entries_of, refuse_media
-from triptych.data.disk.rows import (
-    bad,
-    check_turns,
-    id_of,
-    keyed,
-    listed,
-    role_of,
-    row_format,
-    words,
-)
+from triptych.data.disk.rows import bad, check_turns, id_of, keyed, listed, role_of, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.formats import alpaca
 from triptych.data.media.folder import ImageShelf

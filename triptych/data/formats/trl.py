@@ -22,16 +22,7 @@ from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse
 from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import CANNOT, MARK, image_names, join_others, split_others
 from triptych.data.disk.media_keys import entries_of, refuse_media
-from triptych.data.disk.rows import (
-    bad,
-    check_turns,
-    id_of,
-    keyed,
-    listed,
-    role_of,
-    row_format,
-    words,
-)
+from triptych.data.disk.rows import bad, check_turns, id_of, keyed, listed, role_of, row_format, words
 from triptych.data.disk.writing import write_rows
 from triptych.data.format import RowError
 from triptych.data.media.folder import ImageShelf
