@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,6 +58,14 @@ def tab(page: Any, url: str) -> Any:
     return other
 
 
+def stored(page: Any, words: str) -> None:
+    """Wait until words stand in what is kept; ``wait_for_function`` takes a promise for a yes."""
+    until = time.monotonic() + 10
+    while not page.evaluate(STORED, words):
+        assert time.monotonic() < until, f"{words!r} was never kept"
+        page.wait_for_timeout(50)
+
+
 def questions(page: Any) -> list[str]:
     found: list[str] = page.locator("#turns .user .said").all_text_contents()
     return found
@@ -67,7 +76,7 @@ def test_what_was_written_just_before_a_reload_is_kept(browser: Any, script: Scr
         warned: list[str] = []
         page.on("dialog", lambda dialog: (warned.append(dialog.type), dialog.accept()))
         page.locator("#keep").check()
-        page.wait_for_function(STORED, arg='"draft":[]')
+        stored(page, '"draft":[]')
         write(page, "A long text")
         reload(page)
         assert written(page) == "A long text"
@@ -98,7 +107,7 @@ def test_a_tab_that_comes_later_finds_what_no_other_holds(browser: Any, script: 
     with opened(browser, script.url) as one:
         one.locator("#keep").check()
         ask(one, "Mine?")
-        one.wait_for_function(STORED, arg="Mine?")
+        stored(one, "Mine?")
         other = tab(one, script.url)
         one.close()
         third = tab(other, script.url)
@@ -115,10 +124,10 @@ def test_without_locks_what_another_tab_wrote_is_not_written_over(browser: Any, 
         reload(one)
         one.locator("#keep").check()
         ask(one, "First?")
-        one.wait_for_function(STORED, arg="First?")
+        stored(one, "First?")
         other = tab(one, script.url)
         ask(other, "Another?")
-        other.wait_for_function(STORED, arg="Another?")
+        stored(other, "Another?")
         ask(one, "Mine?")
         expect(one.locator("#keep-told")).to_contain_text("From here on this tab keeps one of its own.")
         for page in (one, other):
