@@ -44,7 +44,7 @@ from triptych.data.plan.rendering import encode
 from triptych.data.template import Encoded
 from triptych.models.align import fit, target_embedding
 from triptych.models.family import Model, PartsPlan, Seen, assemble
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.starter.storyboard import Sizes, draw_storyboard
 from triptych.train.loss import select_supervised, supervised_loss
 

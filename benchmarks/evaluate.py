@@ -46,8 +46,8 @@ from triptych.data.template import parse_reply, stop_id
 from triptych.evaluate.benchmark import asked, each_reply
 from triptych.infer.local import LocalResponder
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
-from triptych.models.placing import computing, open_to_answer
+from triptych.models.memory.placement import computing, open_to_answer
+from triptych.models.vision.features import FeatureStore
 from triptych.starter.storyboard import Sizes, draw_storyboard
 
 REPLY_TOKENS = 16

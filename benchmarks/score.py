@@ -56,7 +56,7 @@ from triptych.core.records import ImageRef
 from triptych.evaluate.certainty.statistics import interval_of
 from triptych.evaluate.metrics.spearman import rank_correlation
 from triptych.models.family import open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.train.recipe import load_recipe
 
 SEED, PLAN_SEED = 0, 10

@@ -41,12 +41,12 @@ from triptych.data.media.images import load_image, measure
 from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import stop_id
 from triptych.data.text.spelling import words_of
-from triptych.infer.engine import Engine, EngineSettings
-from triptych.infer.sampling import Sampling
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Engine, EngineSettings
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
-from triptych.models.features import FeatureStore
-from triptych.models.placing import computing, device_of, place_to_answer
+from triptych.models.memory.placement import computing, device_of, place_to_answer
+from triptych.models.vision.features import FeatureStore
 from triptych.starter.storyboard import Sizes, draw_storyboard
 
 SEED = 5

@@ -49,9 +49,9 @@ from transformers import (
 from triptych.core import plugins
 from triptych.data.batch import IGNORE, Batch, block_mask, collate
 from triptych.data.template import Encoded
-from triptych.models.attention import PackAttention
+from triptych.models.attention.packs import PackAttention
+from triptych.models.attention.segments import attend_each, attend_packed, kernel_agrees, segments_on
 from triptych.models.family import Family, Woven
-from triptych.models.segments import attend_each, attend_packed, kernel_agrees, segments_on
 from triptych.train.parallel.blocks import attending_again
 
 PEAK_TFLOPS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "4090": 165.0}

@@ -18,10 +18,10 @@ import torch
 import yaml
 from train_turns import Turns
 
+from triptych.core.allocators import keep_large_blocks
 from triptych.core.config import parse_config
-from triptych.core.heap import keep_large_blocks
 from triptych.core.records import Json
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.train.measuring.meters import StepReport
 from triptych.train.recipe import Recipe
 from triptych.train.trainer import Hooks, train

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from triptych.models.family import Family as Family
     from triptych.models.family import Model as Model
     from triptych.models.family import open_model as open_model
-    from triptych.models.features import FeatureStore as FeatureStore
+    from triptych.models.vision.features import FeatureStore as FeatureStore
     from triptych.serve.assistant import Assistant as Assistant
     from triptych.serve.assistant import load as load
     from triptych.serve.pieces import picture as picture
@@ -60,7 +60,7 @@ _HOMES = {
     "Family": "models.family",
     "Model": "models.family",
     "open_model": "models.family",
-    "FeatureStore": "models.features",
+    "FeatureStore": "models.vision.features",
     "Assistant": "serve.assistant",
     "load": "serve.assistant",
     "picture": "serve.pieces",

@@ -26,7 +26,7 @@ from triptych.infer.responder import Failed
 from triptych.infer.score_questions import PROMPT
 from triptych.infer.scores import Scorer
 from triptych.models.family import open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 MODEL = "TIGER-Lab/VideoScore"
 FRAMES = 16

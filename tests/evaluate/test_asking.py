@@ -19,7 +19,7 @@ from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.reading.answers import ANSWERS, read_lines
 from triptych.evaluate.running.asked import LOCK, read_asked
 from triptych.evaluate.running.run import evaluate
-from triptych.infer.cache import AnswerCache
+from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.canned import CannedResponder
 
 KILLS = 20

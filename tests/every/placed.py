@@ -19,19 +19,19 @@ from triptych.data.batch import Batch, collate
 from triptych.data.plan.rendering import encode
 from triptych.data.plan.scoring import Scoring
 from triptych.data.template import Encoded
-from triptych.infer.engine import Engine, EngineSettings
-from triptych.infer.greedy import can_share
+from triptych.infer.decoding.decode import can_share
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Engine, EngineSettings
+from triptych.infer.engine.slots import shape_of
+from triptych.infer.engine.ticket import Ticket
 from triptych.infer.local import LocalResponder
-from triptych.infer.sampling import Sampling
 from triptych.infer.scores import Scored, Scorer
-from triptych.infer.slots import shape_of
-from triptych.infer.ticket import Ticket
 from triptych.models.adapters import AdapterPlan, add_adapter, merge
 from triptych.models.family import Family, Model, open_model
-from triptych.models.features import FeatureStore
 from triptych.models.heads import ScoreHead
-from triptych.models.narrow import narrow
-from triptych.models.placing import Precision, device_of, place, place_to_answer
+from triptych.models.memory.half_precision import narrow
+from triptych.models.memory.placement import Precision, device_of, place, place_to_answer
+from triptych.models.vision.features import FeatureStore
 from triptych.train.loss import batch_loss
 from triptych.train.optim import clip_gradients, make_optimizer
 from triptych.train.recipe import Full, PartPlans

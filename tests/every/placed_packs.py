@@ -15,9 +15,9 @@ from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel
 from tests.pack_kernel import counted, planted
 from tests.pretended import waiting
 from triptych.data.batch import PADDING
-from triptych.models.attention import PackAttention
-from triptych.models.placing import device_of
-from triptych.models.segments import kernel_agrees
+from triptych.models.attention.packs import PackAttention
+from triptych.models.attention.segments import kernel_agrees
+from triptych.models.memory.placement import device_of
 from triptych.train.determinism import deterministic
 from triptych.train.parallel.blocks import attending_again
 

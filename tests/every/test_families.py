@@ -18,7 +18,7 @@ from triptych.core import plugins
 from triptych.core.records import Example, ImageRef, Text, Turn, images_of
 from triptych.data.batch import IGNORE, Batch, collate, pad_left
 from triptych.data.template import stop_id
-from triptych.infer.greedy import speak
+from triptych.infer.decoding.decode import speak
 from triptych.models.family import Family, Model, open_model
 
 FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}

@@ -18,7 +18,7 @@ from triptych.generate.recipe import BudgetPlan
 from triptych.generate.running.costs import Reply, Totals
 from triptych.generate.running.replies import ReplyStore
 from triptych.generate.running.spend import FIRST_ADDED, Account, Allowance, Prices
-from triptych.infer.limits import Cost
+from triptych.infer.endpoint.limits import Cost
 
 
 @settings(max_examples=25)

@@ -13,7 +13,7 @@ JUNK_DRAWERS = {"base", "common", "helper", "helpers", "misc", "util", "utils"}
 TEXTS = {".cfg", ".css", ".html", ".j2", ".jinja", ".js", ".json", ".md", ".py", ".toml", ".yaml", ".yml", ""}
 MACHINE_PATH = re.compile(r"(?<![\w.~}])/(?:home|mnt|root|tmp|Users|work)/\w")
 
-ONE_FOR_MANY = {"triptych/infer/answering.py", "triptych/infer/engine.py"}
+ONE_FOR_MANY = {"triptych/infer/engine/scheduler.py", "triptych/infer/engine/engine.py"}
 """They answer many at once: whatever goes wrong with one is told to that one, and the others go on."""
 
 

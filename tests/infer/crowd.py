@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import stop_ids
-from triptych.infer.answering import Answering, Request
-from triptych.infer.prefixes import Pictures
-from triptych.infer.sampling import Sampling
-from triptych.infer.ticket import Ticket, Usage
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.prefix_cache import Pictures
+from triptych.infer.engine.scheduler import Request, Scheduler
+from triptych.infer.engine.ticket import Ticket, Usage
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 WORDS = ("what", "is", "the", "second", "picture", "and", "older", "than", "that", "one", "over", "there", "not")
 
@@ -34,8 +34,8 @@ class Asked:
     sampling: Sampling
 
 
-def answering_of(model: Model, *, prefix_tokens: int) -> Answering:
-    return Answering(
+def scheduler_of(model: Model, *, prefix_tokens: int) -> Scheduler:
+    return Scheduler(
         model,
         features=FeatureStore(model),
         tokenizer=model.tokenizer,
@@ -53,10 +53,10 @@ def request_of(asked: Asked, model: Model, pictures: tuple[ImageRef, ...], known
 
 def alone(asked: Asked, model: Model, pictures: tuple[ImageRef, ...]) -> str:
     if asked not in _alone:
-        answering = answering_of(model, prefix_tokens=0)
+        scheduler = scheduler_of(model, prefix_tokens=0)
         request = request_of(asked, model, pictures, Pictures())
-        answering.begin(request)
-        while answering.running:
-            answering.step()
+        scheduler.begin(request)
+        while scheduler.running:
+            scheduler.step()
         _alone[asked] = request.ticket.join()
     return _alone[asked]

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
-from triptych.infer.remote import RemoteResponder
+from triptych.infer.endpoint.remote import RemoteResponder
 from triptych.infer.responder import Failed
 from triptych.infer.settings import Address, EndpointSettings
 

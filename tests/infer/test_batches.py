@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from triptych.core.records import ImageRef
 from triptych.data.template import Encoded, Slot
-from triptych.infer.batches import alone, group_by_beginning, plan_batches
+from triptych.infer.decoding.batches import alone, group_by_beginning, plan_batches
 
 
 def prompt(name: str, ids: tuple[int, ...], *images: tuple[int, str]) -> Encoded:

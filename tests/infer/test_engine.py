@@ -17,15 +17,15 @@ from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.batch import collate
 from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import parse_reply, stop_ids
-from triptych.infer.engine import Engine, EngineSettings
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Engine, EngineSettings
 from triptych.infer.local import LocalResponder
-from triptych.infer.sampling import Sampling
 from triptych.models import toys
 from triptych.models.families.llava import put_together
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Family, Model, PartsPlan
-from triptych.models.features import FeatureStore
 from triptych.models.parts import Language
+from triptych.models.vision.features import FeatureStore
 
 FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
 SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in found.samples.items()}

@@ -14,12 +14,12 @@ from tests.infer.crowd import Asked, alone, question
 from tests.models.pictures import draw_pictures
 from triptych.core.errors import DataError, ModelError, RunError, TriptychError
 from triptych.core.records import Example, ImageRef, Text, Turn
-from triptych.infer.engine import Engine, EngineSettings, QueueFull
-from triptych.infer.sampling import Sampling
-from triptych.infer.ticket import Delta
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Engine, EngineSettings, QueueFull
+from triptych.infer.engine.ticket import Delta
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 LONG = Sampling(max_tokens=400)
 ENDLESS = Sampling(max_tokens=1500)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.infer.crowd import Asked, alone, answering_of, request_of
+from tests.infer.crowd import Asked, alone, request_of, scheduler_of
 from tests.models.pictures import draw_pictures
 from triptych.core.records import ImageRef
-from triptych.infer.answering import Request
-from triptych.infer.prefixes import Pictures
-from triptych.infer.sampling import Sampling
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.prefix_cache import Pictures
+from triptych.infer.engine.scheduler import Request
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model
 
@@ -48,22 +48,22 @@ MOVES = st.lists(st.one_of(ASKED, st.tuples(st.just("cancel"), st.integers(0, 9)
 def test_whoever_comes_and_goes_each_says_what_it_says_alone(
     model: Model, pictures: tuple[ImageRef, ...], moves: list[Any], prefix_tokens: int
 ) -> None:
-    answering, known = answering_of(model, prefix_tokens=prefix_tokens), Pictures()
+    scheduler, known = scheduler_of(model, prefix_tokens=prefix_tokens), Pictures()
     asked: list[tuple[Asked, Request]] = []
     for move in moves:
         if isinstance(move, Asked):
             request = request_of(move, model, pictures, known)
-            if answering.fits(request):
+            if scheduler.fits(request):
                 asked.append((move, request))
-                answering.begin(request)
+                scheduler.begin(request)
         elif move == "step":
-            answering.step()
+            scheduler.step()
         elif asked:
             asked[move[1] % len(asked)][1].ticket.cancel()
-        assert answering.prefix_tokens <= prefix_tokens
-    while answering.running:
-        answering.step()
-    assert answering.tokens_held == 0
+        assert scheduler.prefix_tokens <= prefix_tokens
+    while scheduler.running:
+        scheduler.step()
+    assert scheduler.tokens_held == 0
     for wanted, request in asked:
         pieces = list(request.ticket)
         said, expected = "".join(piece.text for piece in pieces), alone(wanted, model, pictures)

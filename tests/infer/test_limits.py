@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.infer.limits import LONGEST_WAIT_S, Budget, Cost, Gate, Pace, wait_s
+from triptych.infer.endpoint.limits import LONGEST_WAIT_S, Budget, Cost, Gate, Pace, wait_s
 
 
 def test_waits_double_and_end_at_the_longest() -> None:

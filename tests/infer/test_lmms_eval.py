@@ -24,7 +24,7 @@ from triptych.core.records import Answer, Example, ImageRef, Text, Turn, images_
 from triptych.data.media.images import load_image
 from triptych.infer.local import LocalResponder
 from triptych.models.families.tiny import tiny
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -16,12 +16,12 @@ from tokenizers import normalizers
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.media.images import load_image
 from triptych.data.plan.rendering import prompt_of
+from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.local import LocalResponder
 from triptych.infer.responder import Failed
-from triptych.infer.sampling import Sampling
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 WORDS = ("what", "is", "the", "second", "picture", "and", "older", "than", "that", "one", "over", "there", "not")
 

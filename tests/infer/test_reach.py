@@ -13,13 +13,13 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from tests.infer.test_greedy import NEVER, OfWords, model_of, woven_of
+from tests.infer.test_decode import NEVER, OfWords, model_of, woven_of
 from tests.models.test_lengths import LLAMA_4
 from triptych.data.batch import PADDING
-from triptych.infer.apart import Apart
-from triptych.infer.greedy import Shared, Spoken, can_share, speak
-from triptych.infer.rows import Rows
-from triptych.infer.slots import Slots, woven_words
+from triptych.infer.decoding.decode import Shared, Spoken, can_share, speak
+from triptych.infer.engine.one_by_one import OneByOne
+from triptych.infer.engine.rows import Rows
+from triptych.infer.engine.slots import Slots, woven_words
 from triptych.models.family import Woven
 
 SMALL = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
@@ -100,7 +100,7 @@ def test_an_engines_rows_are_joined_up_to_there_and_alone_beyond(name: str) -> N
     assert not rows.fit(REACH + 1, [REACH])
     rows.now.leave(0)
     rows.turn(REACH + 1)
-    assert isinstance(rows.now, Apart)
+    assert isinstance(rows.now, OneByOne)
 
 
 def test_rows_that_are_asked_one_by_one_are_chosen_for_by_their_numbers() -> None:

@@ -26,7 +26,7 @@ from tests.infer.endpoint import (
 )
 from triptych.core.errors import ConfigError
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
-from triptych.infer.remote import RemoteResponder, api_key
+from triptych.infer.endpoint.remote import RemoteResponder, api_key
 from triptych.infer.responder import Failed, Responder
 from triptych.infer.settings import Address, EndpointSettings
 

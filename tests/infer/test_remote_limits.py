@@ -20,7 +20,7 @@ from tests.infer.endpoint import (
     words_of,
 )
 from triptych.core.records import Answer, Text
-from triptych.infer.remote import RemoteResponder
+from triptych.infer.endpoint.remote import RemoteResponder
 from triptych.infer.responder import Failed
 from triptych.infer.settings import EndpointSettings
 

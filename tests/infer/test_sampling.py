@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
 from triptych.core.errors import ConfigError
-from triptych.infer.sampling import Chooser, Sampling, choose, likeliest
+from triptych.infer.decoding.sampling import Chooser, Sampling, choose, likeliest
 
 VOCABULARY = 3000
 

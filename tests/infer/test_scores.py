@@ -23,8 +23,8 @@ from triptych.infer.responder import Failed
 from triptych.infer.score_questions import question_words, questions_about
 from triptych.infer.scores import Scored, Scorer, ScoreResponder, packs_of
 from triptych.models.families.tiny import tiny
-from triptych.models.features import FeatureStore
 from triptych.models.heads import ScoreHead
+from triptych.models.vision.features import FeatureStore
 
 ASPECTS = ("visual quality", "dynamic degree")
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, PreTrainedConfig, Qwen2Config
 
-from tests.infer.test_greedy import OfWords, model_of
-from triptych.infer.apart import Apart
-from triptych.infer.slots import Slots, shape_of, woven_words
+from tests.infer.test_decode import OfWords, model_of
+from triptych.infer.engine.one_by_one import OneByOne
+from triptych.infer.engine.slots import Slots, shape_of, woven_words
 from triptych.models.families.tiny import tiny
-from triptych.models.placing import place_to_answer
+from triptych.models.memory.placement import place_to_answer
 
 SMALL = {"vocab_size": 50, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
 MORE = {"intermediate_size": 48, "initializer_range": 0.3}
@@ -36,9 +36,9 @@ def whole(model: OfWords, ids: list[int]) -> Tensor:
         return model.run(woven_words(model, ids), mask=torch.ones(1, len(ids)).long(), cache=None)[0][0]
 
 
-def rows_of(model: OfWords, *, tokens: int = 2000) -> Slots | Apart:
+def rows_of(model: OfWords, *, tokens: int = 2000) -> Slots | OneByOne:
     layers = shape_of(model)
-    return Apart(model) if layers is None else Slots(model, layers, tokens=tokens)
+    return OneByOne(model) if layers is None else Slots(model, layers, tokens=tokens)
 
 
 @pytest.mark.parametrize("name", sorted(JOINED))
@@ -74,7 +74,7 @@ def test_rows_that_come_and_go_have_the_logits_they_have_alone(name: str) -> Non
         assert rows.lengths == [len(text) for text in texts]
 
 
-def _begin(model: OfWords, rows: Slots | Apart, texts: list[list[int]], rng: random.Random) -> list[int]:
+def _begin(model: OfWords, rows: Slots | OneByOne, texts: list[list[int]], rng: random.Random) -> list[int]:
     """Add a row; where rows are joined, one that begins as another does."""
     text = [rng.randrange(50) for _ in range(rng.randint(1, 12))]
     if texts and isinstance(rows, Slots) and rng.random() < 0.6:

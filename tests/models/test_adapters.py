@@ -18,7 +18,7 @@ from triptych.data.batch import Batch, collate
 from triptych.models.adapters import AdapterPlan, adapter_state, add_adapter, merge
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
-from triptych.models.quantise import quantised
+from triptych.models.memory.quantise import quantised
 
 PLAN = AdapterPlan(rank=4, alpha=8, targets="all-linear", dropout=0.0, seed=3)
 LINEAR = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}

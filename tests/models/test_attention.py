@@ -27,8 +27,8 @@ from transformers import (
 
 from triptych.core.errors import ModelError
 from triptych.data.batch import PADDING, block_mask
-from triptych.models.attention import PackAttention, agrees
-from triptych.models.segments import SEGMENTS, attend, attending, segments_of, segments_on
+from triptych.models.attention.packs import PackAttention, agrees
+from triptych.models.attention.segments import SEGMENTS, attend, attending, segments_of, segments_on
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 11}
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from triptych.core import plugins
 from triptych.core.errors import ModelError, NotFoundError
-from triptych.models.check import check_model
+from triptych.models.disk.check import check_model
 from triptych.models.family import Family, open_model
 from triptych.models.parts import locate
 

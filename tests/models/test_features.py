@@ -20,11 +20,11 @@ from torch import Tensor
 from tests.models.pictures import draw_pictures, pixels_of, stacked
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import ImageRef
-from triptych.models import features
 from triptych.models.families.llava import LlavaModel
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Seen
-from triptych.models.features import FeatureStore
+from triptych.models.vision import features
+from triptych.models.vision.features import FeatureStore
 
 
 class Counted(LlavaModel):

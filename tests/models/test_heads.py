@@ -20,13 +20,13 @@ from triptych.data.batch import collate
 from triptych.data.plan.rendering import scored_prompt_of
 from triptych.data.plan.scoring import Scoring
 from triptych.infer.local import LocalResponder
-from triptych.models.check import check_model
+from triptych.models.disk.check import check_model
 from triptych.models.families.idefics2 import tiny as tiny_idefics2
 from triptych.models.families.qwen_vl import tiny as tiny_qwen
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
-from triptych.models.features import FeatureStore
 from triptych.models.heads import WEIGHTS, ScoreHead
+from triptych.models.vision.features import FeatureStore
 
 ASPECTS = ("visual quality", "temporal consistency", "dynamic degree")
 SCORING = Scoring(targets=ASPECTS)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import DeepseekV3Config, LlamaConfig, PreTrainedConfig
 
-from triptych.models import segments
-from triptych.models.segments import attend, segments_on, try_kernel
+from triptych.models.attention import segments
+from triptych.models.attention.segments import attend, segments_on, try_kernel
 
 
 class Tried:

@@ -24,8 +24,8 @@ from transformers import (
 from tests.models.test_attention import positions_of
 from triptych.core.errors import ModelError
 from triptych.data.batch import PADDING
-from triptych.models.attention import PackAttention
-from triptych.models.lengths import apart_beyond, reach_of, rope_changes, table_of
+from triptych.models.attention.lengths import apart_beyond, reach_of, rope_changes, table_of
+from triptych.models.attention.packs import PackAttention
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 11}
 MORE = {**SIZES, "intermediate_size": 48, "num_key_value_heads": 2, "initializer_range": 0.3, "pad_token_id": 0}

@@ -66,7 +66,7 @@ def test_the_saved_processor_counts_as_we_do(model: LlavaNextModel, tmp_path: Pa
 def test_a_tower_sees_any_number_of_tiles_in_parts(model: LlavaNextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = [model.pixels(draw(size)) for size in SIZES]
     whole = model.encode(pictures)
-    monkeypatch.setattr("triptych.models.anyres.TILES_AT_ONCE", 3)
+    monkeypatch.setattr("triptych.models.vision.anyres.TILES_AT_ONCE", 3)
     few = model.encode(pictures)
     assert all(torch.allclose(one.values, other.values, atol=1e-5) for one, other in zip(whole, few, strict=True))
 

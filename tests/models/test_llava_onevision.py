@@ -18,14 +18,14 @@ from triptych.core.records import Example, ImageRef, VideoRef
 from triptych.data.batch import collate
 from triptych.data.media.images import Size, load_image, measure
 from triptych.data.media.video import frame_refs
-from triptych.infer.engine import Engine
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Engine
 from triptych.infer.local import LocalResponder
 from triptych.infer.responder import Failed
-from triptych.infer.sampling import Sampling
-from triptych.models.check import own_processor
+from triptych.models.disk.check import own_processor
 from triptych.models.families.llava_onevision import LlavaOnevisionModel, tiny
 from triptych.models.family import Seen, open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 MARKS = ("<image>", "<video>")
 

@@ -10,12 +10,12 @@ from transformers import BloomConfig, GPT2Config, LlamaConfig, LlavaConfig, MptC
 from tests.models.pictures import ask
 from tests.models.published import release
 from triptych.core.records import Answer
-from triptych.infer.engine import Engine
+from triptych.infer.engine.engine import Engine
 from triptych.infer.local import LocalResponder
 from triptych.infer.responder import Failed
+from triptych.models.attention.lengths import ENDLESS, longest_of
 from triptych.models.family import open_model
-from triptych.models.features import FeatureStore
-from triptych.models.lengths import ENDLESS, longest_of
+from triptych.models.vision.features import FeatureStore
 
 
 @pytest.mark.parametrize(

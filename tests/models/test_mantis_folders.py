@@ -17,7 +17,7 @@ from tests.pictures import real_data
 from triptych.data.batch import collate
 from triptych.data.plan.costs import Fixed
 from triptych.data.template import Encoded
-from triptych.models.check import check_model
+from triptych.models.disk.check import check_model
 from triptych.models.family import Model, open_model
 
 PREPARATION = {

@@ -16,9 +16,9 @@ from tests.released.drawn import picture
 from triptych.core.records import Example, ImageRef, Text, images_of
 from triptych.data.batch import collate
 from triptych.data.text.jinja import IMAGE_MARK
-from triptych.models import pieces
 from triptych.models.families import qwen_vl
 from triptych.models.families.qwen_vl import TOWERS, QwenVLModel, tiny
+from triptych.models.vision import pieces
 
 
 @pytest.fixture(params=sorted(TOWERS))

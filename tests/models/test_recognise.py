@@ -13,11 +13,11 @@ from triptych.core import plugins
 from triptych.core.errors import ModelError
 from triptych.data.plan.costs import AROUND
 from triptych.data.template import find_template, template_names
-from triptych.models.check import check_model
+from triptych.models.disk.check import check_model
+from triptych.models.disk.folder import chat_template_of
+from triptych.models.disk.recognise import published, recognise, written
 from triptych.models.families.idefics2 import tiny
 from triptych.models.family import Family, open_model
-from triptych.models.folder import chat_template_of
-from triptych.models.recognise import published, recognise, written
 
 MARKS = {"bos_token": "<s>", "eos_token": "</s>"}
 

@@ -14,9 +14,9 @@ from tests.released.idefics2s import write_tokenizer
 from tests.released.llava_shared import save_llama_tokenizer, save_qwen_tokenizer
 from tests.released.make_llava_v1_5 import SYSTEM, TEXTS, trained_words
 from triptych.core.errors import ModelError
+from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.families.llava import LlavaModel
 from triptych.models.families.tiny import tiny
-from triptych.models.tokenizer import open_tokenizer
 
 TEXT = "User: What <image> like <image> \nis  it?"
 

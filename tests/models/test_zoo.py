@@ -22,10 +22,11 @@ from triptych.cli.main import build_app
 from triptych.core import plugins
 from triptych.core.errors import NotFoundError, RunError
 from triptych.data.template import template_names
-from triptych.models import hub, zoo
+from triptych.models import zoo
+from triptych.models.disk import hub
+from triptych.models.disk.recognise import published
 from triptych.models.families.tiny import tiny
 from triptych.models.family import open_model
-from triptych.models.recognise import published
 
 ENTRIES = zoo.catalogue().checkpoints
 SHAPES = zoo.catalogue().shapes

@@ -20,7 +20,7 @@ from triptych.data.batch import Batch, collate, pad_left
 from triptych.data.format import Format, Refused
 from triptych.data.media.images import load_image, measure
 from triptych.data.template import Encoded, parse_reply, stop_id
-from triptych.infer.greedy import speak
+from triptych.infer.decoding.decode import speak
 from triptych.infer.local import measured
 from triptych.models.family import Model, Seen, open_model
 from triptych.train.loss import supervised_loss

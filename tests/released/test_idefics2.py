@@ -23,7 +23,7 @@ from triptych.data.plan.rendering import prompt_of, tokens_of
 from triptych.data.template import Encoded, Slot, parse_reply
 from triptych.infer.local import LocalResponder
 from triptych.models.family import Model, Seen, open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 RELEASED = made_of("idefics2")
 CASES: dict[str, Any] = RELEASED["cases"]

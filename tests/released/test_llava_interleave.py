@@ -39,7 +39,7 @@ from triptych.data.template import find_template, render
 from triptych.data.transforms.frames import Frames, take_frames
 from triptych.infer.local import LocalResponder
 from triptych.models.family import Model, open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.train.loss import supervised_loss
 
 MADE = made_of("llava_interleave")

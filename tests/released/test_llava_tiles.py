@@ -21,7 +21,7 @@ from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs_tiled import AnyRes
 from triptych.data.plan.rendering import prompt_of
 from triptych.infer.local import LocalResponder
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 MADE = made_of("llava_tiles")
 KINDS = {"llama": "vicuna_v1", "mistral": "llama_2", "llama_max": "vicuna_v1"}

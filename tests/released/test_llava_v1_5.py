@@ -29,7 +29,7 @@ from triptych.data.plan.rendering import prompt_of, tokens_of
 from triptych.data.template import find_template
 from triptych.data.transforms.in_front import InFront, put_in_front
 from triptych.infer.local import LocalResponder
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.train.loss import supervised_loss
 
 MADE = made_of("llava_v1_5")

@@ -27,7 +27,7 @@ from triptych.evaluate.question.video_quality import ASPECTS, PROMPT, ratings_sa
 from triptych.infer.score_questions import question_words, questions_about
 from triptych.infer.scores import Scored, Scorer, ScoreResponder
 from triptych.models.family import Model, open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.train.loss import score_loss
 
 RELEASED = made_of("videoscore")

@@ -18,10 +18,10 @@ import uvicorn
 from openai import OpenAI
 from PIL import Image
 
-from triptych.infer.engine import EngineSettings
+from triptych.infer.engine.engine import EngineSettings
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.serve.api.keys import Keys
 from triptych.serve.api.routes import Served
 from triptych.serve.api.settings import ServeSettings

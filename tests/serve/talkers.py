@@ -10,9 +10,9 @@ from PIL import Image
 
 from triptych.core.errors import TriptychError
 from triptych.core.records import Example, ImageRef, Text
-from triptych.infer.engine import Layout
-from triptych.infer.sampling import Sampling
-from triptych.infer.ticket import Delta, Listener, Ticket, Usage
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Layout
+from triptych.infer.engine.ticket import Delta, Listener, Ticket, Usage
 from triptych.serve.commands import Session
 from triptych.serve.conversation import Conversation
 from triptych.serve.media import open_shown

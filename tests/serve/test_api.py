@@ -24,12 +24,12 @@ from triptych.data.plan.scoring import Scoring
 from triptych.data.template import find_template
 from triptych.evaluate.certainty.ratings import Vote
 from triptych.evaluate.saved.arena import read_contestants, read_votes
-from triptych.infer.engine import Engine
-from triptych.infer.sampling import Sampling
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Engine
 from triptych.infer.scores import Scored, Scorer
 from triptych.models.families.tiny import tiny
-from triptych.models.features import FeatureStore
 from triptych.models.heads import ScoreHead
+from triptych.models.vision.features import FeatureStore
 from triptych.serve.api.routes import Served
 from triptych.serve.api.scores import ScoreDesk
 from triptych.serve.server import twin_of

@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from tests.serve.api_server import ENDLESS, LONG, Running, asking, picture, serving, until
-from triptych.infer.engine import EngineSettings
+from triptych.infer.engine.engine import EngineSettings
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model
 

@@ -9,7 +9,7 @@ import torch
 
 from tests.models.pictures import draw_pictures
 from triptych.models.families.tiny import tiny
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.serve.api.features import BoundedFeatures
 
 

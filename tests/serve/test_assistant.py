@@ -19,7 +19,7 @@ from triptych.core.records import ImageRef, Text, VideoRef, images_of, text_of
 from triptych.data.format import load_examples
 from triptych.data.media.images import load_image
 from triptych.data.plan.scoring import Scoring
-from triptych.infer.engine import EngineSettings
+from triptych.infer.engine.engine import EngineSettings
 from triptych.models.families.tiny import tiny
 from triptych.models.heads import ScoreHead
 from triptych.serve.assistant import Assistant, load

@@ -13,8 +13,8 @@ from tests.serve.api_server import serving
 from tests.serve.browser import chromium, opened, playwright, write, written
 from triptych.infer.scores import Scorer
 from triptych.models.families.tiny import tiny
-from triptych.models.features import FeatureStore
 from triptych.models.heads import ScoreHead, Scoring
+from triptych.models.vision.features import FeatureStore
 from triptych.serve.api.routes import Served
 from triptych.serve.api.scores import ScoreDesk
 

@@ -20,12 +20,12 @@ from tests.models.pictures import draw_pictures
 from tests.pictures import real_data
 from triptych.core.errors import ConfigError, DataError, ModelError, RunError
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef, images_of
-from triptych.infer.engine import QueueFull
-from triptych.infer.sampling import Sampling
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import QueueFull
+from triptych.infer.engine.ticket import Delta
 from triptych.infer.settings import Address, EndpointSettings
-from triptych.infer.ticket import Delta
 from triptych.models.families.tiny import tiny
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.serve.endpoint import EndpointTalker, wishes_of
 from triptych.serve.speaking import LocalTalker, open_talker, sampling_of, submit_within, with_frames
 

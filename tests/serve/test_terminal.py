@@ -22,8 +22,8 @@ import pytest
 from tests.serve.talkers import Known, draw, shape, talk
 from triptych.core.errors import ModelError, RunError
 from triptych.core.records import Example, ImageRef, text_of
-from triptych.infer.sampling import Sampling
-from triptych.infer.ticket import Delta, Listener, Ticket, Usage
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.ticket import Delta, Listener, Ticket, Usage
 from triptych.serve.commands import COMMANDS, HELP, obey, sampling_with
 from triptych.serve.conversation import Conversation
 
@@ -214,7 +214,7 @@ PROGRAM = textwrap.dedent("""
     import signal, sys, threading, time
     from pathlib import Path
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
-    from triptych.infer.ticket import Delta, Ticket, Usage
+    from triptych.infer.engine.ticket import Delta, Ticket, Usage
     from triptych.serve.commands import Session
     from triptych.serve.conversation import Conversation
     from triptych.serve.terminal import converse, typed_lines

@@ -15,14 +15,14 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from tests.train.runs import toy_recipe
 from triptych.core.errors import ModelError
-from triptych.models.segments import SEGMENTS, attend
+from triptych.models.attention.segments import SEGMENTS, attend
 from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Recipe, Tune
+from triptych.train.stage_state import TuneRun, start
 from triptych.train.start import start_model
 from triptych.train.trainer import train
 from triptych.train.tune import train_step
-from triptych.train.work import TuneRun, start
 
 LORA = "language: {train: lora, rate: 1e-2, rank: 4, alpha: 8, dropout: 0.1}"
 FULL = (LORA, "language: {train: full, rate: 1e-3}")

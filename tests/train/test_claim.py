@@ -17,7 +17,7 @@ from triptych.train.claim import LEARNT, RECORDS, claim_run
 from triptych.train.measuring.meters import StepReport
 from triptych.train.prepare import Gathered, gather
 from triptych.train.recipe import RECIPE, ModelPlan, Stage
-from triptych.train.stop import InterruptedTrainingError
+from triptych.train.signals import InterruptedTrainingError
 from triptych.train.trainer import Hooks, train
 
 

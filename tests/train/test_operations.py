@@ -20,8 +20,8 @@ from triptych.train.forecast.shapes import Shape, stack_of
 from triptych.train.loss import supervised_loss
 from triptych.train.measuring.operations import Counts, counts_of, look_once, operations_of, weights_in
 from triptych.train.recipe import Tune
+from triptych.train.stage_state import TuneRun, start
 from triptych.train.start import start_model
-from triptych.train.work import TuneRun, start
 
 ADAPTED = "language: {train: lora, rate: 1e-2, rank: 4, alpha: 8, dropout: 0.1}"
 PLANS = {

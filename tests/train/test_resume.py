@@ -21,7 +21,7 @@ from triptych.core.files import read_json_lines, sha256_of
 from triptych.core.records import Json
 from triptych.train.checkpoint import MARKER, PART, latest_checkpoint
 from triptych.train.measuring.meters import StepReport
-from triptych.train.stop import InterruptedTrainingError
+from triptych.train.signals import InterruptedTrainingError
 from triptych.train.trainer import Hooks, train
 
 # A child that starts with torch imported, and else with nothing of ours: a second instead of ten.

@@ -37,7 +37,7 @@ from triptych.data.format import read_source
 from triptych.evaluate.metrics.spearman import rank_correlation
 from triptych.infer.scores import Scored, Scorer
 from triptych.models.family import open_model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.train.trainer import train
 
 BEST = Video(

@@ -13,10 +13,10 @@ from pydantic import JsonValue
 from triptych.core.errors import ConfigError, ModelError, NotFoundError
 from triptych.core.files import sha256_of
 from triptych.models import toys
+from triptych.models.disk.folder import read_note
+from triptych.models.disk.recognise import published
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
-from triptych.models.folder import read_note
-from triptych.models.recognise import published
 from triptych.train.recipe import ModelPlan, Parts
 from triptych.train.start import outline, start_model
 

@@ -30,7 +30,7 @@ def run(
     from rich.console import Console
 
     from triptych.core.files import cache_folder
-    from triptych.infer.sampling import Sampling
+    from triptych.infer.decoding.sampling import Sampling
     from triptych.serve.commands import Session
     from triptych.serve.conversation import Conversation
     from triptych.serve.speaking import LocalTalker, open_talker

@@ -86,7 +86,7 @@ def draw_once(data: Path, *, seed: int, costs: Path) -> None:
 
 
 def _train(plan: Recipe) -> Path:
-    from triptych.core.heap import keep_large_blocks
+    from triptych.core.allocators import keep_large_blocks
     from triptych.train.page.page import paged
     from triptych.train.recipe import ClosedForm
     from triptych.train.trainer import Hooks, train
@@ -110,7 +110,7 @@ def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:
     from triptych.evaluate.running.run import evaluate
     from triptych.infer.local import LocalResponder
     from triptych.models.family import open_model
-    from triptych.models.features import FeatureStore
+    from triptych.models.vision.features import FeatureStore
 
     storyboard = find("benchmark", "storyboard", Benchmark)
     results: dict[tuple[str, str], Result] = {}

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from triptych import __version__, cli
 from triptych.core.errors import TriptychError
 from triptych.core.log import say
-from triptych.train.stop import InterruptedTrainingError
+from triptych.train.signals import InterruptedTrainingError
 
 ORDER = (
     *("demo", "train", "merge", "export", "eval", "compare", "diagnose", "report"),

@@ -44,8 +44,8 @@ def run(
     from triptych.core.files import write_atomically
     from triptych.evaluate.saved.agreement import agreements
     from triptych.infer.scores import Scorer
-    from triptych.models.features import cached_features
-    from triptych.models.placing import open_to_answer
+    from triptych.models.memory.placement import open_to_answer
+    from triptych.models.vision.features import cached_features
 
     if prompt is not None and text is not None:
         raise ConfigError("--prompt is all that is asked: write what --text says into it, and leave --text out.")

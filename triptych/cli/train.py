@@ -31,7 +31,7 @@ def run(
     with that_trains(recipe):
         plan = load_recipe(recipe, overrides or [])  # first: an error in it is told before torch is loaded
 
-    from triptych.core.heap import keep_large_blocks, let_gpu_blocks_grow
+    from triptych.core.allocators import keep_large_blocks, let_gpu_blocks_grow
     from triptych.train.page.page import paged
     from triptych.train.trainer import train
 

@@ -19,8 +19,8 @@ from triptych.core.errors import ConfigError, NotFoundError, TriptychError
 from triptych.core.files import only_one, write_atomically
 from triptych.core.log import logged, progress, say
 from triptych.core.records import Json
+from triptych.core.rollback import left_as, look_before
 from triptych.core.shard import Shard
-from triptych.core.undo import left_as, look_before
 from triptych.generate import prompts
 from triptych.generate.recipe import OWN_FILES, RECIPE, BudgetPlan, Recipe, identity, read_recipe, write_recipe
 from triptych.generate.running import making

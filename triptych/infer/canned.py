@@ -1,7 +1,7 @@
 """Canned replies: a responder without a model, for tests, for dry runs, and for scoring replies that exist already.
 
-Not a cache (``cache``). ``open_canned`` opens what a recipe names: a function, ``package.module.function``, of the
-question; or a file of lines, of which the first that fits says the reply:
+Not a cache (``answer_cache``). ``open_canned`` opens what a recipe names: a function, ``package.module.function``, of
+the question; or a file of lines, of which the first that fits says the reply:
 
     {"id": "coco-12/03-ask/ask", "reply": "..."}     the question of this id
     {"contains": "two dogs", "reply": "..."}         a question whose last turn has these words

@@ -1,7 +1,7 @@
 """A model in this process as a responder: replies in batches for evaluation, piece by piece for a chat.
 
 Greedy ones, unless a sampling says otherwise; then a reply's random numbers come from the seed and its prompt alone.
-Not a server. Questions that begin alike, on the same images, compute that beginning once (``batches``, ``greedy``); the
+Not a server. Questions that begin alike, on the same images, compute that beginning once (``batches``, ``decode``); the
 others are sorted by length, so that a batch pads little. A reply depends neither on what else is in its batch nor on
 what it shares (tests/infer/test_local.py).
 
@@ -26,17 +26,17 @@ from triptych.data.batch import collate, pad_left
 from triptych.data.media.images import measure
 from triptych.data.plan.rendering import Rendering, prompt_of
 from triptych.data.template import Encoded, parse_reply
-from triptych.infer.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
-from triptych.infer.generation import ends_of, penalty_of
-from triptych.infer.greedy import Shared, Spoken, can_share, speak
+from triptych.infer.decoding.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
+from triptych.infer.decoding.decode import Shared, Spoken, can_share, speak
+from triptych.infer.decoding.generation_config import ends_of, penalty_of
+from triptych.infer.decoding.kv_budget import BATCH, positions_that_fit
+from triptych.infer.decoding.sampling import Chooser, Sampling, choose
 from triptych.infer.responder import Failed, as_question
-from triptych.infer.room import BATCH, positions_that_fit
-from triptych.infer.sampling import Chooser, Sampling, choose
+from triptych.models.attention.lengths import longest_of
+from triptych.models.attention.segments import window_of
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
-from triptych.models.lengths import longest_of
-from triptych.models.placing import computing
-from triptych.models.segments import window_of
+from triptych.models.memory.placement import computing
+from triptych.models.vision.features import FeatureStore
 
 _NO_MEMORY = "the device's memory does not hold this question alone. Ask with fewer images, or on a larger device."
 GREEDY = Sampling()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from triptych.core.files import cache_folder
 from triptych.core.log import say
-from triptych.infer.cache import AnswerCache
+from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.responder import Responder
 from triptych.infer.settings import Asking, EndpointSettings, LocalSettings, address_of, parse_settings
 
@@ -44,14 +44,14 @@ def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
     """
     if address := address_of(model):
         endpoint = parse_settings(overrides, model=EndpointSettings)
-        from triptych.infer.remote import RemoteResponder  # which loads the client only where one is asked
+        from triptych.infer.endpoint.remote import RemoteResponder  # which loads the client only where one is asked
 
         return Opened(RemoteResponder(address, endpoint), endpoint)
     local = parse_settings(overrides, model=LocalSettings)
+    from triptych.infer.decoding.sampling import Sampling
     from triptych.infer.local import GREEDY, LocalResponder  # which loads torch, after what may be wrong above
-    from triptych.infer.sampling import Sampling
-    from triptych.models.features import cached_features
-    from triptych.models.placing import open_to_answer
+    from triptych.models.memory.placement import open_to_answer
+    from triptych.models.vision.features import cached_features
 
     say(f"opening {model}")
     opened = open_to_answer(model, device=local.device, precision=local.precision)

@@ -22,11 +22,11 @@ from triptych.data.format import Refused, measured
 from triptych.data.plan.rendering import Rendering, scored_prompt_of
 from triptych.data.template import Encoded
 from triptych.infer.responder import Failed
+from triptych.models.attention.lengths import longest_of
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
 from triptych.models.heads import ScoreHead
-from triptych.models.lengths import longest_of
-from triptych.models.placing import computing
+from triptych.models.memory.placement import computing
+from triptych.models.vision.features import FeatureStore
 
 BATCH_TOKENS = 4096
 NO_MEMORY = "the device's memory does not hold this conversation alone. Ask with fewer images, or on a larger device."

@@ -38,7 +38,7 @@ class LocalSettings(Asking):
     """Of matrices. auto: bfloat16 on a GPU, float32 on a CPU."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Most positions of a batch, padding and replies included; bounds the memory. None: what a GPU's free memory holds
-    (``room.py``), 4,096 on a CPU."""
+    (``decoding/kv_budget.py``), 4,096 on a CPU."""
     share: bool = True
     """Compute once what questions begin with alike."""
     temperature: float = Field(default=0.0, ge=0, le=100)

@@ -20,11 +20,11 @@ from transformers.generation.logits_process import TemperatureLogitsWarper, TopP
 
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Answer, Example, Text
+from triptych.infer.decoding.kv_budget import BATCH, positions_that_fit
 from triptych.infer.responder import Failed, Query, Told, as_question
-from triptych.infer.room import BATCH, positions_that_fit
-from triptych.models.lengths import longest_of
+from triptych.models.attention.lengths import longest_of
+from triptych.models.memory.placement import Precision, device_of, precision_on
 from triptych.models.parts import quiet
-from triptych.models.placing import Precision, device_of, precision_on
 
 WINDOW = 64
 """Questions that are looked at together, to batch those of like length."""

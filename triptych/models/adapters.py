@@ -21,8 +21,8 @@ from transformers.pytorch_utils import Conv1D
 
 from triptych.core.errors import ModelError
 from triptych.models.family import Model
-from triptych.models.narrow import widen
-from triptych.models.quantise import dequantise, is_quantised, plain, quantise, weight_of
+from triptych.models.memory.half_precision import widen
+from triptych.models.memory.quantise import dequantise, is_quantised, plain, quantise, weight_of
 
 ALL_LINEAR: Literal["all-linear"] = "all-linear"
 MARK = "lora_"

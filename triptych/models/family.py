@@ -30,12 +30,12 @@ from triptych.data.media.images import Size
 from triptych.data.plan.costs import Cost, Fixed
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template
-from triptych.models.attention import PackAttention
-from triptych.models.folder import Saved, read_note, save_folder
+from triptych.models.attention.packs import PackAttention
+from triptych.models.disk.folder import Saved, read_note, save_folder
+from triptych.models.disk.llava_checkpoint import model_type_of
 from triptych.models.heads import ScoreHead, head_in
-from triptych.models.original import model_type_of
+from triptych.models.memory.transfer import send
 from triptych.models.parts import Provenance, locate
-from triptych.models.sending import send
 from triptych.models.splice import count_marks, splice
 
 Projector = Literal["linear", "mlp"]
@@ -83,7 +83,7 @@ class Model(ABC):
     score_head: ScoreHead | None = None
     """Regression or classification head on hidden states, not inside ``network``. None: it only talks."""
     precision: torch.dtype = torch.float32
-    """What matrices are multiplied in where it answers (``placing.py``); a run of training says so itself."""
+    """What matrices are multiplied in where it answers (``memory/placement.py``); a run of training says so itself."""
     splices: ClassVar[bool] = True
     """Whether an image's tokens stand among the words; False: beside them, for cross-attention."""
 

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from triptych.core.errors import ModelError
 from triptych.data.plan.scoring import Loss, Scoring
+from triptych.models.memory.transfer import send
 from triptych.models.parts import SCORE
-from triptych.models.sending import send
 
 WEIGHTS = "score_head.safetensors"
 """The head's file in a model's folder: ``weight`` [S * C, H] and ``bias`` [S * C], float32."""

@@ -30,10 +30,10 @@ from triptych.core.errors import ModelError
 from triptych.data.batch import block_mask
 from triptych.data.template import Template, stop_id
 from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models.attention.segments import window_of
 from triptych.models.family import Projector
 from triptych.models.parts import ImageProcessor, Language, Vision, blank_pixels, reason
-from triptych.models.segments import window_of
-from triptych.models.trial import named, seen_once, shape_of
+from triptych.models.vision.tower_trial import named, seen_once, shape_of
 
 ACTIVATION = {"linear": "linear", "mlp": "gelu"}
 """Projector -> what transformers has between the two layers; ``linear`` is the identity."""

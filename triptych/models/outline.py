@@ -17,9 +17,9 @@ from triptych.data.plan.costs import Fixed
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.models import parts
+from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Model, PartsPlan
 from triptych.models.join import look, teach_tokenizer
-from triptych.models.tokenizer import open_tokenizer
 
 
 class _OpensFolder(Protocol):

@@ -41,8 +41,8 @@ from transformers.utils import logging
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.files import sha256_of
 from triptych.models import zoo
-from triptych.models.tokenizer import open_tokenizer
-from triptych.models.wanting import wanting
+from triptych.models.disk.missing_files import wanting
+from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.starter import weights
 
 SCORES = "score."

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from triptych.core.errors import ModelError
 from triptych.data.batch import BatchSlot
-from triptych.models.sending import send
+from triptych.models.memory.transfer import send
 
 
 def splice(words_BTH: Tensor, marks_BT: Tensor, slots: Sequence[BatchSlot], tokens: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
 """Released checkpoints and current bases: what they are, what memory they take, what was tried of them here.
 
-Not their files (``models/hub.py``) and not networks: facts from ``zoo.yaml``, read without torch. Parameters are
+Not their files (``models/disk/hub.py``) and not networks: facts from ``zoo.yaml``, read without torch. Parameters are
 counted from the shapes that stand there; memory follows from both.
 """
 

@@ -36,11 +36,11 @@ from triptych.serve.speaking import (
 )
 
 if TYPE_CHECKING:  # networks are loaded when a model is opened
-    from triptych.infer.engine import EngineSettings, Layout
-    from triptych.infer.sampling import Sampling
+    from triptych.infer.decoding.sampling import Sampling
+    from triptych.infer.engine.engine import EngineSettings, Layout
+    from triptych.infer.engine.ticket import Finish, Ticket
     from triptych.infer.scores import Scorer
-    from triptych.infer.ticket import Finish, Ticket
-    from triptych.models.placing import Precision
+    from triptych.models.memory.placement import Precision
 
 
 class Wishes(TypedDict, total=False):
@@ -133,7 +133,7 @@ class Assistant:
         if isinstance(questions, str | bytes):
             raise DataError("batch takes several questions in a list; for one there is ask().")
 
-        from triptych.infer.engine import QueueFull
+        from triptych.infer.engine.engine import QueueFull
 
         sampling = _sampling(wishes)
         asked = [question_of(said, system=system, name=f"question {n}") for n, said in enumerate(questions, start=1)]

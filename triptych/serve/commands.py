@@ -23,7 +23,7 @@ from triptych.serve.speaking import Params, Talker, sampling_of
 from triptych.serve.thumbnails import Paint
 
 if TYPE_CHECKING:  # which loads torch
-    from triptych.infer.sampling import Sampling
+    from triptych.infer.decoding.sampling import Sampling
 
 HELP = """\
 Type a message and press Enter. Images are shown where they stand in it, and are numbered in their order.

@@ -18,20 +18,20 @@ import openai
 
 from triptych.core.errors import RunError, TriptychError
 from triptych.core.records import Example, Json
-from triptych.infer.remote import api_key
-from triptych.infer.reply import one_line
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.endpoint.chat_messages import messages_of
+from triptych.infer.endpoint.remote import api_key
+from triptych.infer.endpoint.response import one_line
+from triptych.infer.engine.ticket import Delta, Finish, Listener, Ticket, TokenLogprob, Usage
 from triptych.infer.responder import writable
-from triptych.infer.sampling import Sampling
 from triptych.infer.settings import Address, EndpointSettings
-from triptych.infer.ticket import Delta, Finish, Listener, Ticket, TokenLogprob, Usage
-from triptych.infer.wire import messages_of
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
     from openai.types.chat.chat_completion_chunk import ChoiceLogprobs
     from openai.types.completion_usage import CompletionUsage
 
-    from triptych.infer.engine import Layout
+    from triptych.infer.engine.engine import Layout
 
 RETRIES = 2
 """Times that the client asks again where there was no answer at all, or the endpoint was busy."""
@@ -112,7 +112,7 @@ class EndpointTalker:
         if self._closed:
             raise RunError(f"{self.address}: closed, it is asked no more.")
         if self._most is not None and self._asked >= self._most:
-            from triptych.infer.engine import QueueFull  # which loads networks
+            from triptych.infer.engine.engine import QueueFull  # which loads networks
 
             raise QueueFull(f"{self.name}: {self._asked} requests are under way or wait. Ask again in a moment.")
 

@@ -16,12 +16,12 @@ from triptych.core.records import Example
 from triptych.serve.speaking import LocalTalker, numbers_images
 
 if TYPE_CHECKING:  # networks are loaded when a model is opened
-    from triptych.infer.engine import EngineSettings, Layout
-    from triptych.infer.sampling import Sampling
+    from triptych.infer.decoding.sampling import Sampling
+    from triptych.infer.engine.engine import EngineSettings, Layout
+    from triptych.infer.engine.ticket import Listener, Ticket
     from triptych.infer.scores import Scorer
-    from triptych.infer.ticket import Listener, Ticket
     from triptych.models.family import Model
-    from triptych.models.features import FeatureStore
+    from triptych.models.vision.features import FeatureStore
 
 
 class LocalOwner:

@@ -44,7 +44,7 @@ from triptych.serve.api.votes import Votes
 from triptych.serve.speaking import LocalTalker
 
 if TYPE_CHECKING:  # networks are loaded when one is opened
-    from triptych.infer.engine import EngineSettings
+    from triptych.infer.engine.engine import EngineSettings
     from triptych.models.family import Model
 
 PAGE = Path(__file__).parent / "page"
@@ -240,7 +240,7 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
 
 def _open(model: str, settings: ServeSettings, folder: Path) -> Served:
     """Open one model: who talks, and who scores."""
-    from triptych.infer.engine import EngineSettings
+    from triptych.infer.engine.engine import EngineSettings
     from triptych.infer.settings import EndpointSettings, address_of
 
     if address := address_of(model):
@@ -261,7 +261,7 @@ def _open(model: str, settings: ServeSettings, folder: Path) -> Served:
 
 def _open_here(model: str, engine: EngineSettings, settings: ServeSettings, folder: Path) -> Served:
     from triptych.infer.scores import Scorer
-    from triptych.models.placing import open_to_answer
+    from triptych.models.memory.placement import open_to_answer
 
     say(f"opening {model}")
     opened = open_to_answer(model, device=settings.device, precision=settings.precision)

@@ -21,12 +21,12 @@ from triptych.data.media.video import frame_refs, pick_uniform, probe
 from triptych.infer.settings import EndpointSettings, address_of
 
 if TYPE_CHECKING:  # networks and clients are loaded only where they are asked
-    from triptych.infer.engine import Engine, EngineSettings, EngineState, Layout
-    from triptych.infer.sampling import Sampling
-    from triptych.infer.ticket import Listener, Ticket
+    from triptych.infer.decoding.sampling import Sampling
+    from triptych.infer.engine.engine import Engine, EngineSettings, EngineState, Layout
+    from triptych.infer.engine.ticket import Listener, Ticket
     from triptych.models.family import Model
-    from triptych.models.features import FeatureStore
-    from triptych.models.placing import Precision
+    from triptych.models.memory.placement import Precision
+    from triptych.models.vision.features import FeatureStore
     from triptych.serve.endpoint import EndpointTalker
 
 LEAST_REPLY = 16
@@ -110,7 +110,7 @@ class LocalTalker:
         Raises:
             ModelError: it was published for scores alone.
         """
-        from triptych.infer.engine import Engine
+        from triptych.infer.engine.engine import Engine
 
         self.engine: Engine = Engine(model, features=features, settings=settings, name=name)
         self.model = model
@@ -181,8 +181,8 @@ def open_talker(
 
 def open_local(model: str | Path, *, device: str = "auto", precision: Precision = "auto") -> tuple[Model, FeatureStore]:
     """Open a folder or a hub id, and the features of images it has seen; says so. Raises as ``open_to_answer``."""
-    from triptych.models.features import cached_features
-    from triptych.models.placing import open_to_answer
+    from triptych.models.memory.placement import open_to_answer
+    from triptych.models.vision.features import cached_features
 
     say(f"opening {model}")
     opened = open_to_answer(str(model), device=device, precision=precision)
@@ -200,7 +200,7 @@ def sampling_of(text: str, *, where: str, before: Sampling | None = None) -> Sam
     Raises:
         ConfigError: no such key, or no such value.
     """
-    from triptych.infer.sampling import Sampling
+    from triptych.infer.decoding.sampling import Sampling
 
     said = parse_config(text or "{}", model=Params, file=where)
     changes = {name: getattr(said, name) for name in said.model_fields_set}

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from triptych.core.errors import TriptychError
-from triptych.infer.ticket import Finish, Ticket
+from triptych.infer.engine.ticket import Finish, Ticket
 from triptych.serve.commands import COMMANDS, Session, list_all, list_images, obey
 from triptych.serve.media import is_media
 from triptych.serve.message import words_of

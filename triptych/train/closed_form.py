@@ -23,16 +23,16 @@ from triptych.core.records import Example, ImageRef, images_of, text_of
 from triptych.data.format import Refused, refusal
 from triptych.models.align import fit, target_embedding
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
-from triptych.models.limit import WHATEVER_IS_FREE
+from triptych.models.vision.feature_limit import WHATEVER_IS_FREE
+from triptych.models.vision.features import FeatureStore
 from triptych.train.checkpoint import Outcome, Position
-from triptych.train.keeping import FEATURES
+from triptych.train.feature_cache import FEATURES
 from triptych.train.ledger import LEDGER
 from triptych.train.measuring.meters import METRICS, rewind_records
 from triptych.train.prepare import image_key, prepare
 from triptych.train.recipe import ClosedForm
-from triptych.train.stop import Stop
-from triptych.train.torn import read_ahead
+from triptych.train.signals import Stop
+from triptych.train.torn_images import read_ahead
 
 CHUNK = 64
 """Pictures at once."""

@@ -21,7 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from triptych.data.batch import IGNORE, Batch
 from triptych.data.plan.scoring import Loss
 from triptych.models.family import Model
-from triptych.models.sending import send
+from triptych.models.memory.transfer import send
 
 POSITIONS, POSITIONS_ON_CPU = 2048, 256
 """Positions at most that go through the head at once. Fewer take less memory; but where the head's weights move, each

@@ -1,8 +1,8 @@
 """What a run started from, told by content: so that going on notices a base model that was replaced at the same path.
 
-Not the digest of features (``models/fingerprint.py``), nor provenance for a model's card. It reads little: settings and
-the tokenizer whole, of weights the table of tensors and some bytes of each. Times and folders do not count, so a copy
-elsewhere is the same. Invariant: nothing in it follows from anything but the files' content.
+Not the digest of features (``models/vision/fingerprint.py``), nor provenance for a model's card. It reads little:
+settings and the tokenizer whole, of weights the table of tensors and some bytes of each. Times and folders do not
+count, so a copy elsewhere is the same. Invariant: nothing in it follows from anything but the files' content.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sources of a stage -> rows in memory, and the ledger of every row that is not used as it is.
 
-Not the order of steps (``data.loader``), and not for many rows: those are read as they come (``material.py``). Here all
-is read and rendered before the first step, so that a bad row is told at the start.
+Not the order of steps (``data.loader``), and not for many rows: those are read as they come (``stage_data.py``). Here
+all is read and rendered before the first step, so that a bad row is told at the start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import LEDGER, act_record, count_reasons, raise_bad, refusal_record, sum_record, write_ledger
 from triptych.train.recipe import Stage
-from triptych.train.stop import Stop
+from triptych.train.signals import Stop
 
 CHUNK_ROWS = 512
 

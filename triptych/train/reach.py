@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 from triptych.core.errors import RunError
 from triptych.core.log import say
 from triptych.train.measuring.meters import StepReport
-from triptych.train.work import TuneRun
+from triptych.train.stage_state import TuneRun
 
 LOOKED_AT = 10
 """Steps after which it is told. The first ones may hold no picture, or a gate that is still closed."""

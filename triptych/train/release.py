@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from triptych.core.errors import ModelError
 from triptych.models.adapters import HOST, AdapterPlan, add_adapter, merge
 from triptych.models.family import Model
-from triptych.models.placing import place
+from triptych.models.memory.placement import place
 from triptych.train.determinism import derive_seed
 from triptych.train.recipe import Frozen, Full, Lora, PartPlans
 

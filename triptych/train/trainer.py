@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 from triptych.core.errors import RunError
 from triptych.core.files import only_one
 from triptych.core.log import logged, measured, say
-from triptych.core.undo import left_as, look_before
+from triptych.core.rollback import left_as, look_before
 from triptych.models.family import Model
-from triptych.models.placing import place
+from triptych.models.memory.placement import place
 from triptych.train.checkpoint import FOLDER, Checkpoint, latest_checkpoint, prune_checkpoints, save_checkpoint
 from triptych.train.claim import claim_run, refuse_foreign
 from triptych.train.closed_form import align
@@ -39,8 +39,8 @@ from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.world import World, joined
 from triptych.train.recipe import RECIPE, ClosedForm, Recipe, StagePlan, Tune, resolve
 from triptych.train.release import settle_parts
+from triptych.train.signals import Stop, listening
 from triptych.train.start import start_model
-from triptych.train.stop import Stop, listening
 from triptych.train.tune import tune
 
 MODEL = "model"

@@ -32,7 +32,7 @@ from triptych.data.plan.load import Loaded
 from triptych.data.plan.reader import Read
 from triptych.data.template import Encoded
 from triptych.models.family import Model
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 from triptych.train.checkpoint import (
     Outcome,
     checkpoint_folder,
@@ -41,7 +41,7 @@ from triptych.train.checkpoint import (
     save_checkpoint,
 )
 from triptych.train.determinism import derive_seed, seed_everything
-from triptych.train.keeping import FEATURES
+from triptych.train.feature_cache import FEATURES
 from triptych.train.ledger import LEDGER
 from triptych.train.loss import batch_loss
 from triptych.train.measuring.meters import METRICS, StepReport, memory_gib, rewind_records
@@ -52,13 +52,13 @@ from triptych.train.optim import clip_gradients, set_rates
 from triptych.train.parallel.blocks import computing_in
 from triptych.train.parallel.shards import idle_batch
 from triptych.train.parallel.world import World
+from triptych.train.prefetch import Ready, Upcoming, features_of, upcoming, workers_of
 from triptych.train.reach import Reach
 from triptych.train.recipe import Tune
 from triptych.train.scores import scoring_of
-from triptych.train.stop import CutOff, Stop, next_or_cut_off
-from triptych.train.torn import Torn, read_ahead
-from triptych.train.upcoming import Ready, Upcoming, features_of, upcoming, workers_of
-from triptych.train.work import TuneRun, outcome, start, take_up
+from triptych.train.signals import CutOff, Stop, next_or_cut_off
+from triptych.train.stage_state import TuneRun, outcome, start, take_up
+from triptych.train.torn_images import Torn, read_ahead
 
 LINES = 10
 """Lines about a stage's steps in its run's log, however long it is."""

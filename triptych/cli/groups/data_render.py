@@ -95,7 +95,7 @@ def _open(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AddedToken
 
     from triptych.data.text.jinja import IMAGE_MARK
-    from triptych.models.tokenizer import open_tokenizer
+    from triptych.models.disk.tokenizer import open_tokenizer
 
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder. Give one that holds a tokenizer.")

@@ -30,7 +30,7 @@ def check_folder(path: Path, *, as_json: AsJson = False) -> None:
 
     hub_id = zoo.hub_id_of(path)  # before torch is loaded
 
-    from triptych.models.check import check_model
+    from triptych.models.disk.check import check_model
 
     found = []
     for check in check_model(hub_id):
@@ -55,7 +55,7 @@ def tell_folder(path: Path, *, as_json: AsJson = False) -> None:
         tell_entry(*known, as_json=as_json)
         return
 
-    from triptych.models.check import inform
+    from triptych.models.disk.check import inform
 
     info = inform(path)
     if as_json:

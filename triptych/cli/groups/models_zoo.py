@@ -78,7 +78,7 @@ def get_model(
     if known is None and "/" not in name:
         raise NotFoundError(f"no released checkpoint is called {name!r}.{zoo.nearest(name)} See triptych models list.")
 
-    from triptych.models.hub import bring
+    from triptych.models.disk.hub import bring
 
     entry = None if known is None else known[1]
     hub_id = name if entry is None else entry.hub_id
@@ -142,9 +142,9 @@ def _record(entry: Entry) -> dict[str, Json]:
 
 def _openable() -> dict[str, Json]:
     from triptych.core import plugins
+    from triptych.models.disk.llava_checkpoint import LANGUAGES
+    from triptych.models.disk.recognise import published
     from triptych.models.family import Family
-    from triptych.models.original import LANGUAGES
-    from triptych.models.recognise import published
 
     families = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
     told: dict[str, Json] = {
@@ -156,8 +156,8 @@ def _openable() -> dict[str, Json]:
 
 def _tell_openable() -> None:
     from triptych.core import plugins
+    from triptych.models.disk.llava_checkpoint import LANGUAGES
     from triptych.models.family import Family
-    from triptych.models.original import LANGUAGES
 
     typer.echo("\nfamilies, and what config.json calls what they open:")
     for name in plugins.names("family"):

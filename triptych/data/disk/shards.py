@@ -18,7 +18,7 @@ from pathlib import Path
 
 from triptych.core.errors import DataError
 from triptych.core.files import part_folder, replace_folder
-from triptych.core.undo import made_folder
+from triptych.core.rollback import made_folder
 from triptych.data.disk.writing import written
 from triptych.data.media.locate import index_tar
 

@@ -20,7 +20,7 @@ from typing import BinaryIO, NoReturn, TypeVar
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.plugins import find
 from triptych.core.records import Example, Json
-from triptych.core.undo import made_folder
+from triptych.core.rollback import made_folder
 from triptych.data.format import Format, Refused, RowError, Writer, options_of, split_source
 from triptych.data.media.folder import ImageShelf
 from triptych.data.media.locate import ImageError

@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from triptych.core.errors import did_you_mean
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
-from triptych.core.undo import made_folder
+from triptych.core.rollback import made_folder
 from triptych.data.disk.content_parts import check_known, said_once
 from triptych.data.disk.finder import MEDIA_OPTIONS, NAMES, Finder, media_of
 from triptych.data.disk.foreign_keys import refuse_turn

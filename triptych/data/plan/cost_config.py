@@ -79,7 +79,7 @@ def _llava_onevision(config: Settings, processor: Settings | None) -> Cost:
         view=patches**2 + beside,
         most_tiles=int(shape.removeprefix("anyres_max_")),
         among_others=patches**2 + 1 + beside,
-        # What LLaVA-NeXT-Interleave's checkpoints say here (``models/original.py``): each frame is an image.
+        # As in checkpoints of LLaVA-NeXT-Interleave (``models/disk/llava_checkpoint.py``): each frame is an image.
         frame=None if config.get("video_frames") == "whole" else ((patches + 1) // 2) ** 2,
         video_end=1,
     )

@@ -29,7 +29,7 @@ from triptych.evaluate.diagnosis.places import by_images, by_place, importance_o
 from triptych.evaluate.running.gather import read_evaluations
 from triptych.evaluate.running.result import ITEMS, Result
 from triptych.evaluate.running.run import evaluate
-from triptych.infer.cache import AnswerCache
+from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.responder import Responder
 
 T = TypeVar("T")

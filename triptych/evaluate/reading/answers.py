@@ -18,7 +18,7 @@ from triptych.core.files import read_json_lines
 from triptych.core.records import Example, ImageRef, Json, VideoRef
 from triptych.data.disk.rows import keyed, listed, words
 from triptych.data.formats import messages
-from triptych.infer.cache import Digests, media_of
+from triptych.infer.answer_cache import Digests, media_of
 
 ANSWERS = "answers.jsonl"
 

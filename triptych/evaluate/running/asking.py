@@ -19,7 +19,7 @@ from triptych.core.log import progress, say
 from triptych.core.records import Answer, Example, images_of, text_of, videos_of
 from triptych.evaluate.benchmark import asked
 from triptych.evaluate.reading.answers import ANSWERS, Line, line_to_json, read_lines
-from triptych.infer.cache import AnswerCache
+from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.responder import Failed, Responder, knows_ids, writable
 
 

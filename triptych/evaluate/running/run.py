@@ -22,7 +22,7 @@ from triptych.evaluate.running.asking import ask
 from triptych.evaluate.running.result import Result, check_judge, result_of, score_all
 from triptych.evaluate.running.shards import part_of
 from triptych.evaluate.running.writing import write_result
-from triptych.infer.cache import AnswerCache, Digests, prompt_key
+from triptych.infer.answer_cache import AnswerCache, Digests, prompt_key
 from triptych.infer.responder import Responder, knows_ids
 
 

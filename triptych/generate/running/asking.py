@@ -23,7 +23,7 @@ from triptych.generate.running.replies import ReplyStore
 from triptych.generate.running.spend import Account
 from triptych.generate.running.teachers import RecentDigests, Teacher, reply_of
 from triptych.generate.stage import Request
-from triptych.infer.cache import Digests
+from triptych.infer.answer_cache import Digests
 from triptych.infer.responder import Cause, Failed, Query, Told, writable
 
 IN_A_ROW = 20

@@ -1,9 +1,9 @@
 """An endpoint asked through its batch API (``/v1/batches``): files of requests go up, files of replies come down later.
 
-Not asking at once (``infer/flight.py``): batches are cheaper, and take hours. What was handed in is written down before
-and after, in ``batches/`` of the run, so that a killed run waits for its batches and hands nothing in again: a batch
-whose id was not written down any more is found by the mark that it bears. One is forgotten only when all that it
-replied is kept.
+Not asking at once (``infer/endpoint/in_flight.py``): batches are cheaper, and take hours. What was handed in is written
+down before and after, in ``batches/`` of the run, so that a killed run waits for its batches and hands nothing in
+again: a batch whose id was not written down any more is found by the mark that it bears. One is forgotten only when all
+that it replied is kept.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from triptych.core.log import say
 from triptych.core.records import Answer, Json
 from triptych.generate.running.replies import BATCHES
 from triptych.generate.running.spend import Allowance
-from triptych.infer.flight import wishes_of
-from triptych.infer.limits import Cost
-from triptych.infer.remote import RemoteResponder
-from triptych.infer.reply import OVERRUN, Spoken, Trouble, one_line, read_reply
+from triptych.infer.endpoint.chat_messages import guess_tokens, messages_of, most_tokens
+from triptych.infer.endpoint.in_flight import wishes_of
+from triptych.infer.endpoint.limits import Cost
+from triptych.infer.endpoint.remote import RemoteResponder
+from triptych.infer.endpoint.response import OVERRUN, Spoken, Trouble, one_line, read_reply
 from triptych.infer.responder import Cause, Failed, Query, Told
-from triptych.infer.wire import guess_tokens, messages_of, most_tokens
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 150_000_000

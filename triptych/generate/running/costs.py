@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.infer.limits import Cost
+from triptych.infer.endpoint.limits import Cost
 
 LONGEST_TOKEN_BYTES = 16
 """Words of so many bytes for a token, over a whole question, no tokenizer has."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from triptych.generate.recipe import BudgetPlan
 from triptych.generate.running.costs import Learnt, Totals
 from triptych.generate.running.replies import ReplyStore
-from triptych.infer.limits import MILLION, Cost
+from triptych.infer.endpoint.limits import MILLION, Cost
 
 FIRST_ADDED = 256
 """Tokens that a server may add to the first question."""
@@ -89,7 +89,7 @@ class Account:
 
 
 class Allowance:
-    """What one teacher may spend of an account (``infer.limits.Allowance``). Its state is what its questions cost."""
+    """What one teacher may spend of an account (an ``Allowance``). Its state is what its questions cost."""
 
     def __init__(
         self, account: Account, store: ReplyStore, *, teacher: str, prices: Prices, bills: bool, known: Learnt

@@ -20,9 +20,9 @@ from triptych.generate.running.replies import ReplyStore
 from triptych.generate.running.spend import Account, Allowance, Prices
 from triptych.generate.running.windows import Windowed
 from triptych.generate.stage import Request
-from triptych.infer.cache import Digests, prompt_key
+from triptych.infer.answer_cache import Digests, prompt_key
 from triptych.infer.canned import open_canned
-from triptych.infer.limits import Cost
+from triptych.infer.endpoint.limits import Cost
 from triptych.infer.responder import EachResponder, Query, Responder, Told, knows_ids, writable
 from triptych.infer.settings import address_of
 
@@ -121,7 +121,7 @@ def look_for_teacher(plan: TeacherPlan) -> None:
     if isinstance(plan.settings, CannedTeacher):
         open_canned(plan.model.removeprefix(CANNED))
     elif isinstance(plan.settings, EndpointTeacher):
-        from triptych.infer.remote import api_key
+        from triptych.infer.endpoint.remote import api_key
 
         address = address_of(plan.model)
         assert address is not None, "an endpoint's settings without an address"
@@ -156,7 +156,7 @@ def _opened(
     if isinstance(settings, EndpointTeacher):
         address = address_of(plan.model)
         assert address is not None, "an endpoint's settings without an address"
-        from triptych.infer.remote import RemoteResponder  # which loads the client only where one is asked
+        from triptych.infer.endpoint.remote import RemoteResponder  # which loads the client only where one is asked
 
         def keep(told: Told) -> None:
             store.put(told.said.id, name, reply_of(told, model=address.model, allowance=allowance))

@@ -1,7 +1,7 @@
 """A responder that takes whole lists, asked as a stream: in windows, each question within the account.
 
-Not an endpoint, which takes a stream itself (``infer/flight.py``). A local model batches what is in a window; what it
-costs is counted in tokens, and in money where the recipe says what the machine costs.
+Not an endpoint, which takes a stream itself (``infer/endpoint/in_flight.py``). A local model batches what is in a
+window; what it costs is counted in tokens, and in money where the recipe says what the machine costs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, cast
 from triptych.core.records import Answer, Example, Text, parts_of
 from triptych.generate.running.spend import Allowance
 from triptych.infer.canned import CannedResponder
-from triptych.infer.limits import Cost
+from triptych.infer.endpoint.chat_messages import AROUND_MESSAGE, TOKENS_OF_IMAGE
+from triptych.infer.endpoint.limits import Cost
 from triptych.infer.responder import Failed, Query, Responder, Told
-from triptych.infer.wire import AROUND_MESSAGE, TOKENS_OF_IMAGE
 
 if TYPE_CHECKING:
     from triptych.infer.local import LocalResponder

@@ -34,20 +34,20 @@ from triptych.data.plan.costs import Cost, Fixed
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
+from triptych.models.disk.folder import NOTE, Saved, read_note, template_in
+from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen, Woven
-from triptych.models.fingerprint import Fingerprint
 from triptych.models.flamingo.config import FlamingoConfig
 from triptych.models.flamingo.join import join, name_image_token, teach
 from triptych.models.flamingo.language import cross_attention_of, plain_language
 from triptych.models.flamingo.media import Mark, Medium, media_of
 from triptych.models.flamingo.network import FlamingoForConditionalGeneration
 from triptych.models.flamingo.toys import FILMS, toy_mpt, toy_network
-from triptych.models.folder import NOTE, Saved, read_note, template_in
 from triptych.models.join import whole_processor
+from triptych.models.memory.transfer import send
 from triptych.models.parts import ImageProcessor, Language, Provenance
-from triptych.models.sending import send
 from triptych.models.splice import count_marks
-from triptych.models.tokenizer import open_tokenizer
+from triptych.models.vision.fingerprint import Fingerprint
 
 COSTS = {False: Fixed(1), True: Fixed(1, frame=1, joins=True)}
 """A medium's token, by whether neighbouring images are one; what it shows stands beside the words."""

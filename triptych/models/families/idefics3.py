@@ -38,13 +38,13 @@ from triptych.data.plan.costs_tiled import WHOLE, Split
 from triptych.data.template import Template, find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
+from triptych.models.disk.folder import Saved, read_note, template_in
+from triptych.models.disk.tokenizer import as_filed
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
-from triptych.models.fingerprint import Fingerprint
-from triptych.models.folder import Saved, read_note, template_in
+from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_by
 from triptych.models.parts import Provenance
-from triptych.models.sending import send
-from triptych.models.tokenizer import as_filed
+from triptych.models.vision.fingerprint import Fingerprint
 
 
 class Idefics3Model(Model):

@@ -27,17 +27,17 @@ from triptych.data.plan.costs import Cost, Fixed
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
+from triptych.models.disk.folder import Saved, read_note, template_in
+from triptych.models.disk.llava_checkpoint import config_of, image_processor_of, is_original, open_network
+from triptych.models.disk.projector_file import open_projector
+from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen
-from triptych.models.fingerprint import Fingerprint
-from triptych.models.folder import Saved, read_note, template_in
 from triptych.models.join import ACTIVATION, add_image_token, generation, join, whole_processor
-from triptych.models.original import config_of, image_processor_of, is_original, open_network
+from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_parts
 from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
-from triptych.models.projector import open_projector
-from triptych.models.sending import send
-from triptych.models.tokenizer import open_tokenizer
-from triptych.models.trial import named, shape_of
+from triptych.models.vision.fingerprint import Fingerprint
+from triptych.models.vision.tower_trial import named, shape_of
 
 
 class LlavaModel(Model):
@@ -226,7 +226,7 @@ class Opened(TypedDict):
 
 
 def open_parts(folder: Path, what: str, *, weights: bool) -> Opened:
-    """Open what a folder holds: one of transformers, or of LLaVA's own code (``models/original.py``).
+    """Open what a folder holds: one of transformers, or of LLaVA's own code (``models/disk/llava_checkpoint.py``).
 
     Args:
         folder: holds a config.json.

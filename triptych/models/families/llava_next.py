@@ -2,7 +2,7 @@
 
 Source: Liu et al. 2024, LLaVA-NeXT. The class of transformers, ``LlavaNextForConditionalGeneration``, is adapted and
 not changed: each of several pictures has its tiles. Tower, projector and language model are LLaVA's
-(``families/llava.py``); how tiles are laid out is in ``models/anyres.py``.
+(``families/llava.py``); how tiles are laid out is in ``models/vision/anyres.py``.
 
 Shapes: S views of a picture (the whole and its tiles), C channels, P feature positions of a view, D size of the tower,
 K tokens of a picture, H hidden size.
@@ -34,13 +34,13 @@ from triptych.data.plan.costs_tiled import AnyRes
 from triptych.data.template import find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
-from triptych.models.anyres import by_tiles, lay_out
+from triptych.models.disk.folder import Saved, chat_template_of
 from triptych.models.families.llava import LlavaModel, open_parts
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
-from triptych.models.folder import Saved, chat_template_of
+from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_by
 from triptych.models.parts import ImageProcessor
-from triptych.models.sending import send
+from triptych.models.vision.anyres import by_tiles, lay_out
 
 
 class LlavaNextModel(LlavaModel):
@@ -136,7 +136,7 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     """Open a saved folder, ours or anybody's LLaVA-NeXT, with the dtype it was saved in.
 
     Args:
-        folder: a Hugging Face folder, or one of LLaVA's own code (``models/original.py``).
+        folder: a Hugging Face folder, or one of LLaVA's own code (``models/disk/llava_checkpoint.py``).
         weights: False: shapes alone, to learn what conversations and images cost it.
 
     Raises:

@@ -39,13 +39,13 @@ from triptych.data.plan.costs_tiled import AnyRes
 from triptych.data.template import find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import toys
-from triptych.models.anyres import NEWLINES, POOLS, pooled, pooled_side, tiles_of, with_row_ends
+from triptych.models.disk.folder import Saved
 from triptych.models.families.llava import open_parts
 from triptych.models.families.llava_next import SIDES, LlavaNextModel, padded
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
-from triptych.models.folder import Saved
 from triptych.models.outline import outline_by
 from triptych.models.parts import ImageProcessor
+from triptych.models.vision.anyres import NEWLINES, POOLS, pooled, pooled_side, tiles_of, with_row_ends
 
 VIDEO_MARK = "<video>"
 """The token that transformers' own processor writes for a video. Frames are images here."""
@@ -221,7 +221,7 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     """Open a saved folder, ours or anybody's LLaVA-OneVision, with the dtype it was saved in.
 
     Args:
-        folder: a Hugging Face folder, or one of LLaVA's own code (``models/original.py``).
+        folder: a Hugging Face folder, or one of LLaVA's own code (``models/disk/llava_checkpoint.py``).
         weights: False: shapes alone, to learn what conversations and images cost it.
 
     Raises:

@@ -37,15 +37,15 @@ from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import Merged
 from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
+from triptych.models.attention.grid_positions import grid_positions
+from triptych.models.disk.folder import Saved, chat_template_of, read_note, template_in
+from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen, Woven, plain_words
-from triptych.models.fingerprint import Fingerprint
-from triptych.models.folder import Saved, chat_template_of, read_note, template_in
-from triptych.models.grid_positions import grid_positions
+from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_by
 from triptych.models.parts import ImageProcessor, Provenance
-from triptych.models.pieces import see
-from triptych.models.sending import send
-from triptych.models.tokenizer import open_tokenizer
+from triptych.models.vision.fingerprint import Fingerprint
+from triptych.models.vision.pieces import see
 
 LEVELS = "deepstack"
 """What lower layers of the tower saw, beside the embeddings: [B, T, (L - 1) * H]; zero where there is no picture."""

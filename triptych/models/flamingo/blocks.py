@@ -21,7 +21,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from triptych.core.errors import ModelError
-from triptych.models.sending import send
+from triptych.models.memory.transfer import send
 
 
 def feed_forward(size: int, times: int) -> nn.ModuleList:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.models.sending import send
+from triptych.models.memory.transfer import send
 
 
 @dataclass(frozen=True, slots=True)

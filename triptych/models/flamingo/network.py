@@ -32,7 +32,7 @@ from triptych.models.flamingo.cache import MediaCache
 from triptych.models.flamingo.config import FlamingoConfig, OtterConfig
 from triptych.models.flamingo.language import add_layers, check_language, layers_of
 from triptych.models.flamingo.media import Mark, Medium, lay_out, media_of, sight
-from triptych.models.sending import send
+from triptych.models.memory.transfer import send
 
 
 class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):

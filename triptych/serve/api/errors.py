@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from triptych.core.errors import RunError, TriptychError
 from triptych.core.records import Json
-from triptych.infer.engine import QueueFull
+from triptych.infer.engine.engine import QueueFull
 
 TYPES = {
     401: "authentication_error",

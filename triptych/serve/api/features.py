@@ -1,7 +1,7 @@
 """Features of pictures, on the disk, up to a limit: what a server shall not keep for ever.
 
-Not the encoding (``models/features.py``). When the limit is passed all of them go at once, and what is asked then is
-encoded anew.
+Not the encoding (``models/vision/features.py``). When the limit is passed all of them go at once, and what is asked
+then is encoded anew.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from triptych.core.records import ImageRef
 from triptych.models.family import Model, Seen
-from triptych.models.features import FeatureStore
+from triptych.models.vision.features import FeatureStore
 
 MOST_PICTURES = 65_536
 """Of one store: each takes a place in memory, and mostly a file of its own."""

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from triptych.infer.engine import EngineState
-from triptych.infer.ticket import Usage
+from triptych.infer.engine.engine import EngineState
+from triptych.infer.engine.ticket import Usage
 
 ENDPOINTS = (
     *("/v1/chat/completions", "/v1/models", "/v1/layout", "/v1/score", "/v1/votes"),

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from triptych.core.records import Json
-from triptych.infer.ticket import Delta, TokenLogprob, Usage
+from triptych.infer.engine.ticket import Delta, TokenLogprob, Usage
 from triptych.serve.api.errors import ApiError, as_line
 from triptych.serve.api.metrics import Metrics
 from triptych.serve.api.running import Heard, Running, unless_gone

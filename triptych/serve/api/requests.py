@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from triptych.core.errors import ConfigError
 from triptych.core.records import Json
-from triptych.infer.sampling import MOST_LOGPROBS, Sampling
+from triptych.infer.decoding.sampling import MOST_LOGPROBS, Sampling
 from triptych.serve.api.errors import ApiError
 from triptych.serve.api.settings import ServeSettings
 

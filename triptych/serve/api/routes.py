@@ -20,8 +20,8 @@ from starlette.responses import JSONResponse
 
 from triptych.core.errors import RunError, TriptychError
 from triptych.core.records import Example, Json
-from triptych.infer.engine import Layout
-from triptych.infer.sampling import Sampling
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.engine import Layout
 from triptych.serve.api.bodies import Bodies
 from triptych.serve.api.errors import ApiError, told
 from triptych.serve.api.media import Media, Shelf, is_fetched

@@ -19,8 +19,8 @@ from starlette.types import Receive
 
 from triptych.core.errors import TriptychError
 from triptych.core.records import Example
-from triptych.infer.sampling import Sampling
-from triptych.infer.ticket import Delta, Ticket, Usage
+from triptych.infer.decoding.sampling import Sampling
+from triptych.infer.engine.ticket import Delta, Ticket, Usage
 from triptych.serve.api.errors import ApiError, told
 from triptych.serve.api.media import Media
 from triptych.serve.speaking import Talker

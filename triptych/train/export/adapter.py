@@ -21,8 +21,8 @@ from triptych.core.config import parse_config
 from triptych.core.errors import ModelError, RunError
 from triptych.core.log import say
 from triptych.models.family import Model
+from triptych.models.memory.quantise import dequantise
 from triptych.models.parts import HUB_ID
-from triptych.models.quantise import dequantise
 from triptych.train.checkpoint import Checkpoint
 from triptych.train.determinism import derive_seed
 from triptych.train.export.written import forget_places

@@ -15,7 +15,7 @@ from typing import Any
 
 from triptych.core.errors import ConfigError, ModelError, NotFoundError
 from triptych.core.log import say
-from triptych.models.check import check_model
+from triptych.models.disk.check import check_model
 from triptych.models.family import Model
 from triptych.train.export import serving
 from triptych.train.export.adapter import BASE, Learnt, can_be_pushed, read_adapter, write_adapter

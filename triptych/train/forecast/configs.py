@@ -17,7 +17,7 @@ from triptych.core.errors import ModelError
 from triptych.data.media.images import Size
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs_tiled import AnyRes, Split
-from triptych.models.anyres import tiles_of
+from triptych.models.vision.anyres import tiles_of
 from triptych.train.forecast.shapes import Shape, Stack, joined, stack_of, tower_of
 
 Settings = Mapping[str, object]

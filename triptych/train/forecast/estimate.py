@@ -188,7 +188,7 @@ def _adapter_weights(plan: Lora, stack: Stack) -> int:
 
 def _held(plan: Frozen | Full | Lora, part: str, shape: Shape, shares: int, *, halved: bool) -> float:
     """Return bytes of a part's weights. Halved: frozen matrices of the language model are in 16 bits, which published
-    ones fit (``models/narrow.py``)."""
+    ones fit (``models/memory/half_precision.py``)."""
     weights, table = shape.part_weights[part], shape.language.table_weights
     small = HALF if halved and part == "language" else FLOAT
     if isinstance(plan, Lora) and plan.quantised:

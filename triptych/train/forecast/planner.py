@@ -40,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a frozen tower makes of pictures, kept beside the run (``train/keeping.py``): bytes of disk."""
+    """What a frozen tower makes of pictures, kept beside the run (``train/feature_cache.py``): bytes of disk."""
 
     picture: float
     """Of one."""

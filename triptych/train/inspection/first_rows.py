@@ -16,8 +16,8 @@ from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.transform import apply
 from triptych.models.parts import STARTER
 from triptych.train.closed_form import caption_of
-from triptych.train.material import reader_of
 from triptych.train.recipe import ClosedForm, ModelPlan, StagePlan
+from triptych.train.stage_data import reader_of
 from triptych.train.start import outline
 
 Row = Example | Refused

@@ -19,9 +19,9 @@ from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import LEDGER, read_ledger
-from triptych.train.material import Material, open_material
 from triptych.train.pace import pace_of
 from triptych.train.recipe import Recipe, Tune
+from triptych.train.stage_data import Material, open_material
 from triptych.train.start import outline
 
 

@@ -22,8 +22,8 @@ from triptych.core.records import Example
 from triptych.data.format import Format, Refused, read_source, split_source
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
+from triptych.models.attention.lengths import NAMES
 from triptych.models.family import Family
-from triptych.models.lengths import NAMES
 from triptych.models.parts import HUB_ID, STARTER, locate
 from triptych.train.forecast.shapes import LANGUAGES, MODELS
 from triptych.train.forecast.volume import datasets_of

@@ -18,8 +18,8 @@ from transformers import PreTrainedConfig
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from triptych.core.errors import ModelError
+from triptych.models.attention.segments import SEGMENTS, attend, attending
 from triptych.models.family import Model
-from triptych.models.segments import SEGMENTS, attend, attending
 from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Tune
 
@@ -81,7 +81,7 @@ def attending_again(text: PreTrainedConfig) -> tuple[AbstractContextManager[obje
     """Return what a layer runs under at first and when it is computed again: with the attention that is set now.
 
     A ``context_fn`` of torch's checkpoints. How a pack is attended is set while the pass forth runs
-    (``models/attention.py``), and would be forgotten.
+    (``models/attention/packs.py``), and would be forgotten.
     """
     return nullcontext(), attending(text, text._attn_implementation)
 

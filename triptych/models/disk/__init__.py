@@ -1,0 +1,1 @@
+"""Models on a disk: folders written and opened, brought from a hub, recognised, checked."""

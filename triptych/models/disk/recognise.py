@@ -1,0 +1,210 @@
+"""Which template a folder was tuned with, and how that is known: said, published, or told by what its own one writes.
+
+Not a folder's other facts (``models/disk/folder.py``). Asked in this order, never by a word in a path:
+``triptych.json``; ``published.yaml``, by a checkpoint's exact hub id; a chat template that is one of ours to the
+letter; a chat template that writes a set of conversations as one of ours does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from huggingface_hub.file_download import repo_folder_name
+from jinja2 import TemplateError
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from triptych.core.errors import ModelError
+from triptych.data.plan.costs import AROUND
+from triptych.data.template import Template, find_template, plainest, template_names, template_of_jinja
+from triptych.data.text.jinja import IMAGE_MARK
+
+SAYS = "triptych.json"
+"""What our own folders say of themselves (``models/disk/folder.py``)."""
+PUBLISHED = Path(__file__).with_name("published.yaml")
+
+ADDED = {"idefics2": (AROUND,)}
+"""What a family's processor writes around images itself, so that a folder's chat template leaves it out."""
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of a published checkpoint."""
+
+    family: str
+    template: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A folder's template."""
+
+    template: Template
+    how: str
+    """For people: what says so."""
+
+
+@cache
+def published() -> Mapping[str, Fact]:
+    """Return the checkpoints that are known, by hub id."""
+    return {name: Fact(**said) for name, said in yaml.safe_load(PUBLISHED.read_text(encoding="utf-8")).items()}
+
+
+def hub_id_of(folder: Path) -> str | None:
+    """Return which of the known checkpoints this folder of the hub's cache holds; None: none of them."""
+    holder = folder.parent.parent.name if folder.parent.name == "snapshots" else ""
+    return next((name for name in published() if repo_folder_name(repo_id=name, repo_type="model") == holder), None)
+
+
+def recognise(folder: Path, jinja: str | None) -> Recognised:
+    """Return the template a folder was tuned with.
+
+    Args:
+        folder: the model's.
+        jinja: the chat template of its tokenizer or processor.
+
+    Raises:
+        ModelError: nothing says which.
+    """
+    name = _noted(folder)
+    jinja = jinja or _beside_processor(folder)
+    if name in template_names():
+        return Recognised(find_template(name), f"{SAYS} says so")
+    what = f"template {name!r} is not known"
+    if name is None:
+        if hub_id := hub_id_of(folder):
+            fact = published()[hub_id]
+            return Recognised(find_template(fact.template), f"published so: {hub_id} ({fact.source})")
+        if jinja is not None and (exact := template_of_jinja(jinja)):
+            return Recognised(exact, "its chat template is this one's")
+        if jinja is not None and (alike := template_that_writes(jinja, folder)):
+            return Recognised(alike, "its chat template writes what this one writes")
+        what = "its chat template is none that is known" if jinja else "it has no chat template"
+    raise ModelError(
+        f"{folder}: {what}. Name its template: `model.template: NAME` in a recipe, or "
+        f'{{"template": NAME}} in {folder / SAYS}; there are: {", ".join(template_names())}.'
+    )
+
+
+def template_that_writes(jinja: str, folder: Path) -> Template | None:
+    """Return the template that writes every conversation of ``PROBES`` as this chat template does; None: none does.
+
+    Args:
+        jinja: somebody's chat template.
+        folder: says what its image token, beginning and end are called.
+    """
+    marks = special_tokens(folder)
+    theirs = written(jinja, marks)
+    if theirs is None:
+        return None
+    image = image_token(folder) or IMAGE_MARK
+    added = ADDED.get(str(json_object(folder / "config.json").get("model_type")), ())
+    return plainest(
+        template
+        for template in map(find_template, template_names())
+        if any(written(each, marks) == theirs for each in _as_saved(template, image, added))
+    )
+
+
+def _as_saved(template: Template, image: str, added: Sequence[str]) -> Iterator[str]:
+    jinja = template.jinja.replace(IMAGE_MARK, image)
+    yield jinja
+    for mark in added:
+        yield jinja.replace(mark, "")
+
+
+def written(jinja: str, marks: Mapping[str, str]) -> Sequence[str] | None:
+    """Return what a chat template makes of ``PROBES``, each closed and asking for a reply; None: it refuses one."""
+    said: list[str] = []
+    for probe in PROBES:
+        asks = probe[-1]["role"] == "user"
+        try:
+            texts, _ = cast(
+                tuple[list[str], object],
+                render_jinja_template(
+                    [probe],
+                    chat_template=jinja,
+                    add_generation_prompt=asks,
+                    **cast(dict[str, Any], marks),
+                ),
+            )
+        except (TemplateError, TypeError, KeyError, ValueError):
+            return None
+        said += texts
+    return said
+
+
+def image_token(folder: Path) -> str | None:
+    """Return what a folder's image token is called, by its config.json and tokenizer.json; None: they do not say."""
+    config, tokenizer = json_object(folder / "config.json"), json_object(folder / "tokenizer.json")
+    number = config.get("image_token_id", config.get("image_token_index"))
+    added = tokenizer.get("added_tokens")
+    tokens = added if isinstance(added, list) else []
+    return next((str(token["content"]) for token in tokens if token.get("id") == number), None)
+
+
+def special_tokens(folder: Path) -> Mapping[str, str]:
+    """Return ``bos_token`` and ``eos_token`` of a folder's tokenizer, empty where it has none."""
+    said = json_object(folder / "special_tokens_map.json") | json_object(folder / "tokenizer_config.json")
+    found: dict[str, str] = {}
+    for name in ("bos_token", "eos_token"):
+        token = said.get(name)
+        found[name] = str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
+    return found
+
+
+def _noted(folder: Path) -> str | None:
+    name = json_object(folder / SAYS).get("template")
+    return name if isinstance(name, str) else None
+
+
+def _beside_processor(folder: Path) -> str | None:
+    """Return the chat template that belongs to a processor alone."""
+    jinja = json_object(folder / "chat_template.json").get("chat_template")
+    return jinja if isinstance(jinja, str) else None
+
+
+def json_object(path: Path) -> dict[str, object]:
+    """Return what a file of JSON says, nothing where it is not there or holds no object.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    return said if isinstance(said, dict) else {}
+
+
+def _said(role: str, *parts: str) -> Message:
+    """Return a message; an empty part is an image."""
+    content = [{"type": "text", "text": part} if part else {"type": "image"} for part in parts]
+    return {"role": role, "content": content}
+
+
+PROBES: Sequence[list[Message]] = (
+    [_said("user", "Hello.")],
+    [_said("user", "What is ", "", " here?"), _said("assistant", "A cat."), _said("user", "And now?")],
+    [_said("system", "Be brief."), _said("user", "", "", "Which is older?"), _said("assistant", "The first.")],
+    [
+        _said("system", "Be brief."),
+        _said("user", "One ", "", " and two ", ""),
+        _said("assistant", "Yes."),
+        _said("user", "", "", "\nNow three. "),
+        _said("assistant", "No, four."),
+        _said("user", "", "Why?"),
+    ],
+)
+"""Conversations that tell our templates apart: images alone, together and late, several turns, with and without a
+system turn, asking for a reply and closed."""

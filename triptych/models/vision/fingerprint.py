@@ -1,0 +1,45 @@
+"""What a tower's features depend on, as one sha256: its weights, its settings and how pictures are prepared.
+
+Not the features' cache (``models/vision/features.py``), whose key this is. Hashing all weights takes a while, so the
+digest is kept until a weight, a setting or the preparation changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+BOOKKEEPING = ("architectures", "dtype", "transformers_version")
+"""What a tower's configuration says that changes nothing of what the tower gives."""
+
+
+class Fingerprint:
+    """The digest of one tower. State: the last one, and what it is of."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, str] | None = None
+
+    def of(self, tower: nn.Module, *, settings: Mapping[str, object], how: object) -> str:
+        """Return the digest.
+
+        Args:
+            tower: its weights and buffers count.
+            settings: its configuration; what is mere bookkeeping there does not count.
+            how: which features are taken and how pictures are prepared; anything that JSON can say.
+        """
+        weights = dict(sorted(tower.state_dict(keep_vars=True).items()))
+        kept = {key: value for key, value in settings.items() if key not in BOOKKEEPING and not key.startswith("_")}
+        said = json.dumps([how, kept], default=str, sort_keys=True)
+        state = (said, [(weight.data_ptr(), weight._version, weight.dtype) for weight in weights.values()])
+        if self._known is not None and self._known[0] == state:
+            return self._known[1]
+        digest = hashlib.sha256(said.encode("utf-8"))
+        for name, weight in weights.items():
+            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        self._known = (state, digest.hexdigest())
+        return self._known[1]
