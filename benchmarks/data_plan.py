@@ -105,12 +105,12 @@ def first_batch(folder: Path, where: str) -> Numbers:
     from triptych.data.plan.corpora import Corpora
     from triptych.data.plan.corpus import open_corpus
     from triptych.data.plan.costs import Fixed
-    from triptych.data.plan.load import Load
-    from triptych.data.plan.loader import WINDOW_ROWS, PlanSettings, StepPlan
-    from triptych.data.plan.measures import Remembered
+    from triptych.data.plan.measures import CachedMeasures
     from triptych.data.plan.mixture import mix
     from triptych.data.plan.reader import Reader
     from triptych.data.plan.rendering import PlainTokenizer, Rendering
+    from triptych.data.plan.step_loader import StepLoader
+    from triptych.data.plan.step_plan import WINDOW_ROWS, PlanSettings, StepPlan
     from triptych.data.template import Encoded, find_template
 
     imported = time.perf_counter()
@@ -123,13 +123,13 @@ def first_batch(folder: Path, where: str) -> Numbers:
     settings = PlanSettings(capacity=CAPACITY, packs_per_step=PACKS, seed=0, window=WINDOW_ROWS, search=True)
     rows = len(reader.corpora)
     mixture = mix([rows], weights=[1.0], limits=[None], seed=0)
-    plan = StepPlan(Remembered(reader), mixture, settings)
+    plan = StepPlan(CachedMeasures(reader), mixture, settings)
     number = 0
     if where == "last":
         number = plan.first_step(1) - 1
     step = plan.step(number)
     planned = time.perf_counter()
-    loaded = Load(reader.read, decode=True)(step)
+    loaded = StepLoader(reader.read, decode=True)(step)
     packs = [[read.row for read in pack if isinstance(read.row, Encoded)] for pack in loaded.packs]
     read = time.perf_counter()
     from triptych.data.batch import collate  # loads torch, which the plan and the reading do without
@@ -193,14 +193,15 @@ def write_rows(folder: Path, rows: int) -> None:
 
 def packing(setting: Setting) -> dict[str, float]:
     """Measure how full packs are on long-tailed multi-image mixes, in percent, and what a row costs."""
-    from triptych.data.plan.packing import pack
+    from triptych.data.plan.packing import Packer
 
     found: dict[str, float] = {}
     for name in MIXES:
         lengths = [sum(images) + words for images, words in drawn(name, int(20_000 * setting.scale))]
         for way, search in (("longest_first", False), ("search", True)):
             begin = time.perf_counter()
-            packs = pack(lengths, capacity=CAPACITY, search=search)
+            packer = Packer(capacity=CAPACITY, search=search)
+            packs = [*packer.add(lengths), *packer.finish()]
             spent = time.perf_counter() - begin
             found[f"{name}_{way}_fill_percent"] = round(100 * sum(lengths) / len(packs) / CAPACITY, 2)
             found[f"{name}_{way}_us_per_row"] = round(spent / len(lengths) * 1e6, 2)
@@ -213,9 +214,9 @@ def balance(setting: Setting) -> dict[str, float]:
 
     from triptych.data.plan.balance import Work
     from triptych.data.plan.balance import balance as balanced
-    from triptych.data.plan.loader import WINDOW_ROWS, PlanSettings, StepPlan
-    from triptych.data.plan.measures import RECORD, USED, Known
+    from triptych.data.plan.measures import RECORD, USED, KnownMeasures
     from triptych.data.plan.mixture import Mixture, Portion
+    from triptych.data.plan.step_plan import WINDOW_ROWS, PlanSettings, StepPlan
 
     found: dict[str, float] = {}
     for name in MIXES:
@@ -229,7 +230,7 @@ def balance(setting: Setting) -> dict[str, float]:
             settings = PlanSettings(
                 capacity=CAPACITY, packs_per_step=RANKS, seed=0, window=WINDOW_ROWS, search=True, work=weigh
             )
-            plan = StepPlan(Known(records), Mixture((Portion(len(rows), Fraction(len(rows))),), 0), settings)
+            plan = StepPlan(KnownMeasures(records), Mixture((Portion(len(rows), Fraction(len(rows))),), 0), settings)
             steps = [plan.step(number) for number in range(plan.steps_per_epoch(0) - 1)]  # the last may be smaller
             costs = [[float(work[list(pack)].sum()) for pack in step.packs] for step in steps]
             found[f"{name}_{way}_mean_over_max"] = round(balanced(costs, RANKS), 4)

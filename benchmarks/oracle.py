@@ -19,7 +19,7 @@ from triptych.generate.item import Item, View
 from triptych.generate.kit.checking import HIDDEN, OPPOSITES
 from triptych.generate.kit.kinds import KINDS
 from triptych.generate.kit.planted import KNOWN_ANYWAY, planted_in
-from triptych.generate.kit.truth import seen_by, told
+from triptych.generate.kit.truth import told
 from triptych.generate.kit.verdicts import is_right
 from triptych.generate.question import Question, question_of
 
@@ -89,7 +89,7 @@ class Oracle:
         if all(view is not None for view in shown):
             return told(question, views)
         seen = frozenset(at for at, view in enumerate(shown, start=1) if view is not None)
-        return seen_by(question, views, seen) if seen else None
+        return told(question, views, seen=seen) if seen else None
 
 
 def habit(example: Example) -> str:

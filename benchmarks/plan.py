@@ -21,7 +21,8 @@ from pathlib import Path
 from PIL import Image
 
 from triptych.core.config import parse_config
-from triptych.train.forecast.estimate import GIB, Assumed, memory_of
+from triptych.core.machine import GIB
+from triptych.train.forecast.estimate import Assumed, memory_of
 from triptych.train.forecast.gpus import GPUS
 from triptych.train.forecast.planner import UNPACKED_MFU, plan_stages, shape_of
 from triptych.train.forecast.shapes import Shape

@@ -40,7 +40,7 @@ from triptych.data.batch import collate
 from triptych.data.media.images import load_image, measure
 from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import stop_id
-from triptych.data.text.spelling import words_of
+from triptych.data.text.spelling import decode_words
 from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.engine.engine import Engine, EngineSettings
 from triptych.models.families.tiny import tiny
@@ -88,7 +88,7 @@ def generate(model: Model, question: Example, *, tokens: int) -> str:
             eos_token_id=NEVER,
             pad_token_id=stop_id(model.template, model.tokenizer),
         )
-    return words_of(generated[0, len(encoded.ids) :].tolist(), model.tokenizer).removeprefix(model.template.lead)
+    return decode_words(generated[0, len(encoded.ids) :].tolist(), model.tokenizer).removeprefix(model.template.lead)
 
 
 def one_by_one(model: Model, questions: Sequence[Example], *, tokens: int) -> Took:

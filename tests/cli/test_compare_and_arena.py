@@ -17,12 +17,12 @@ from triptych.infer.canned import CannedResponder
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     """Two runs, named right and wrong, of eight questions each."""
-    Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
     rows = []
     for number in range(8):
+        Image.new("RGB", (20, 20), "red").save(tmp_path / f"{number}.png")
         asked = [{"type": "text", "text": f"Is picture {number} red? "}, {"type": "image", "image": 0}]
         messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": "yes"}]
-        rows.append({"id": str(number), "images": ["red.png"], "messages": messages, "facts": {"chance": 0.5}})
+        rows.append({"id": str(number), "images": [f"{number}.png"], "messages": messages, "facts": {"chance": 0.5}})
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name, said in (("right", "yes"), ("wrong", "no")):
         folder = tmp_path / name / "evals" / "storyboard"

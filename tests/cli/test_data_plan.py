@@ -48,3 +48,22 @@ def test_bad_rows_are_counted_and_named(triptych_here: Triptych, recipe: Path, t
     assert "24 rows: 23 used, 0 shrunk, 0 shortened, 1 refused" in done.stdout
     ledger = next(line.split()[-1] for line in done.stdout.splitlines() if line.strip().startswith("ledger"))
     assert "nobody" in Path(ledger).read_text()
+
+
+@pytest.mark.parametrize("rows", ["20000", "0"], ids=["in memory", "as they come"])
+def test_what_the_budget_does_stands_in_the_ledger_that_is_told(
+    triptych_here: Triptych, recipe: Path, rows: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "tune.jsonl"
+    *others, last = path.read_text().splitlines()
+    row = json.loads(last)
+    early = [{"role": "user", "content": "Tell me a story."}, {"role": "assistant", "content": "once upon a time " * 4}]
+    row["id"], row["messages"] = "long", [*early, *early, *row["messages"]]
+    path.write_text("\n".join([*others, json.dumps(row)]) + "\n")
+    budget = "stages.tune.budget={overlong: shorten}"
+    done = triptych_here(tmp_path, "data", "plan", str(recipe), f"stages.tune.in_memory_rows={rows}", budget, "--json")
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)
+    assert told["sources"][0]["shortened"] == 1
+    act, total = read_json_lines(Path(told["ledger"]))
+    assert (act["id"], act["act"], total["shortened"]) == ("long", "shortened", 1)

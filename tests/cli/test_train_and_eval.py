@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Triptych, run_triptych
 from tests.train.runs import RECIPE, write_tune
-from triptych.cli.groups.asking import place_of
+from triptych.cli.groups.evaluation import paths_of
 
 QUESTIONS = 12
 
@@ -118,14 +118,14 @@ def test_eval_of_a_model_that_is_not_there_says_so(trained: Path, triptych_here:
 
 
 def test_what_a_hub_model_replies_lies_in_the_working_folder_and_not_in_one_called_after_its_owner() -> None:
-    assert place_of("Owner/name", "nlvr_dev", benchmark="nlvr").beside == Path()
-    assert place_of("runs/toy/model", "nlvr_dev", benchmark="nlvr").beside == Path()  # it is not here
+    assert paths_of("Owner/name", "nlvr_dev", benchmark="nlvr").parent == Path()
+    assert paths_of("runs/toy/model", "nlvr_dev", benchmark="nlvr").parent == Path()  # it is not here
 
 
 def test_what_a_folder_replies_lies_beside_it(trained: Path) -> None:
     run = trained / "runs" / "toy"
-    assert place_of(str(run / "model"), "nlvr_dev", benchmark="nlvr").beside == run
-    assert place_of(str(run / "modle"), "nlvr_dev", benchmark="nlvr").beside == run
+    assert paths_of(str(run / "model"), "nlvr_dev", benchmark="nlvr").parent == run
+    assert paths_of(str(run / "modle"), "nlvr_dev", benchmark="nlvr").parent == run
 
 
 def test_report_writes_one_page_about_the_run_and_prints_where(trained: Path, triptych_here: Triptych) -> None:

@@ -10,9 +10,8 @@ import pytest
 
 from triptych.core.errors import RunError
 from triptych.core.files import read_json_lines
-from triptych.core.log import logged, measured, progress, say
-
-MIB = 1 << 20
+from triptych.core.log import duration, logged, measured, progress, say
+from triptych.core.machine import MIB
 
 
 def test_a_message_is_one_line_on_stderr_with_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +30,11 @@ def test_progress_where_there_is_no_terminal_tells_when_all_is_done(capsys: pyte
     assert said.out == ""
     assert said.err.startswith("drawing [3x3] scenes: 10/10, ")
     assert said.err.count("\n") == 1
+
+
+def test_a_duration_is_told_in_the_two_units_that_matter() -> None:
+    told = {4.23: "4.2 s", 59.4: "59.4 s", 187: "3 min 07 s", 3600: "1 h 00 min", 7530: "2 h 05 min"}
+    assert {seconds: duration(seconds) for seconds in told} == told
 
 
 def test_progress_of_nothing_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,8 @@ class Hub:
     ranges: bool = True
     listed: dict[str, int] = field(default_factory=dict)
     """Sizes that it lists instead of the true ones."""
+    unlisted: set[str] = field(default_factory=set)
+    """What its listing does not say of a file: ``size``, ``oid``, ``path``, ``type``."""
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     """(path, the range asked for, who asked)."""
     sent_bytes: int = 0
@@ -116,7 +118,7 @@ class _Answers(BaseHTTPRequestHandler):
             if name in self.hub.large:
                 sha = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"oid": sha, "size": size, "pointerSize": 134}
-            entries.append(entry)
+            entries.append({key: value for key, value in entry.items() if key not in self.hub.unlisted})
         folders = sorted({name.partition("/")[0] for name in self.hub.files if "/" in name})
         entries += [{"type": "directory", "oid": "0" * 40, "size": 0, "path": name} for name in folders]
         more = cursor + PAGE < len(entries)

@@ -41,8 +41,6 @@ def own_pid(_number: int) -> int:
 
 
 def torch_loaded(_number: int) -> bool:
-    import triptych.data.plan.load
-    import triptych.data.plan.reader  # noqa: F401
 
     return "torch" in sys.modules or "transformers" in sys.modules
 

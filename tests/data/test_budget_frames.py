@@ -14,7 +14,7 @@ from tests.toys import NUMBERED
 from triptych.core.records import Example, ImageRef, images_of
 from triptych.data.format import Refused
 from triptych.data.plan.budget import Budget, Fitted, costs_of, fit
-from triptych.data.plan.corpora import Asks, Corpora
+from triptych.data.plan.corpora import Corpora, NeedsSizes
 from triptych.data.plan.costs import Fixed
 from triptych.data.plan.reader import Reader
 from triptych.data.plan.rendering import Rendering, tokens_of
@@ -35,7 +35,7 @@ class Single(Corpora):
         """Return where any row is."""
         return 0, 0
 
-    def example(self, row: int, asks: Asks) -> Example:
+    def example(self, row: int, asks: NeedsSizes) -> Example:
         """Return the row."""
         return self._example
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ from triptych.core.plugins import names
 from triptych.core.records import Json
 from triptych.data.format import load_examples
 from triptych.data.hub import catalogue
-from triptych.data.hub.catalogue import DataSet, Suite, Total, added_up, find_dataset, select, size_of, suites
+from triptych.data.hub.catalogue import DataSet, Suite, Total, find_dataset, select, size_of, suites
 
 SUITES = suites()
 DATASETS = [each for suite in SUITES.values() for each in suite.datasets]
@@ -57,6 +58,23 @@ def test_no_fact_is_left_empty() -> None:
 
     for each in DATASETS:
         assert all(text.strip() for text in texts(each.model_dump(mode="json", by_alias=True))), each.name
+
+
+def added_up(suite: Suite, total: Total) -> tuple[int, int]:
+    """Return what the data sets of a published total make, and how far rounding can have moved the two apart."""
+    counts = [
+        count
+        for each in suite.datasets
+        if all(said_of(each, key) == value for key, value in total.over.items())
+        for count in (*(each.examples if isinstance(each.examples, tuple) else ()), *each.more)
+        if count.of == total.of and count.by in (total.counts_by or (total.by,))
+    ]
+    halves = sum(count.to / 2 for count in counts if count.to > 1) + (total.to / 2 if total.to > 1 else 0)
+    return sum(count.count for count in counts), int(halves)
+
+
+def said_of(dataset: DataSet, key: Literal["scenario", "task", "origin"]) -> str:
+    return dataset.origin.is_ if key == "origin" else str(getattr(dataset, key))
 
 
 TOTALS = [(suite, total) for suite in SUITES.values() for total in suite.totals]

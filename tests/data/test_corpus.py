@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
 from triptych.data.disk.json_rows import read_row_at
-from triptych.data.disk.spool import read_spooled, write_spool
+from triptych.data.disk.spool import decode_row, write_spool
 from triptych.data.format import Refused, read_source
 from triptych.data.plan import corpus as corpus_file
-from triptych.data.plan.corpora import Corpora, ask_always
+from triptych.data.plan.corpora import Corpora, always_needs_sizes
 from triptych.data.plan.corpus import open_corpus
 from triptych.data.transform import TransformPlan, apply
 
@@ -75,13 +75,13 @@ def test_what_is_spooled_comes_back_equal(
 ) -> None:
     path = tmp_path_factory.mktemp("spool") / "rows.jsonl"
     places = write_spool(found, path)
-    assert [read_spooled(read_row_at(path, *place[1:], number=place[0])) for place in places.tolist()] == found
+    assert [decode_row(read_row_at(path, *place[1:], number=place[0])) for place in places.tolist()] == found
 
 
 def test_a_spool_from_before_frames_said_their_video_is_read_as_ever(tmp_path: Path) -> None:
     line = b'{"id":"x","turns":[["user",[["a.png",[3,2],null,[6,4]],["b.mp4"],"Hm"]]]}'
     (tmp_path / "rows.jsonl").write_bytes(line + b"\n")
-    row = read_spooled(read_row_at(tmp_path / "rows.jsonl", 0, len(line), number=0))
+    row = decode_row(read_row_at(tmp_path / "rows.jsonl", 0, len(line), number=0))
     shown = (ImageRef("a.png", (3, 2), None, (6, 4)), VideoRef("b.mp4"), Text("Hm"))
     assert row == Example("x", (Turn("user", shown),))
 
@@ -224,5 +224,7 @@ def test_sources_are_numbered_one_after_the_other(tmp_path: Path) -> None:
     corpora = Corpora([first, second])
     assert len(corpora) == 7
     assert [corpora.place(row) for row in range(7)] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2)]
-    assert corpora.examples(range(7), ask_always) == [corpora.example(row, ask_always) for row in range(7)]
-    assert corpora.example(5, ask_always) == second.row(1)
+    assert corpora.examples(range(7), always_needs_sizes) == [
+        corpora.example(row, always_needs_sizes) for row in range(7)
+    ]
+    assert corpora.example(5, always_needs_sizes) == second.row(1)

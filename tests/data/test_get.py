@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from tests.data.hub import ZIP, Hub, bring, contents, refusal_of, running, the_zip, typed
 from tests.pictures import draw
+from triptych.core.errors import RunError
 from triptych.core.records import Example, Text, Turn, images_of
 from triptych.data.format import load_examples
 from triptych.data.formats import mantis_hub
@@ -70,6 +71,58 @@ def test_files_that_somebody_else_brought_are_read_once_and_kept(hub: Hub, tmp_p
         path.write_bytes(content)
     bring(hub, tmp_path)
     assert hub.asked_files() == []
+
+
+def test_what_was_fetched_and_is_not_listed_any_more_is_deleted_and_told(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bring(hub, tmp_path)
+    os.utime(tmp_path / "Mantis-Instruct" / "nlvr2" / "train.parquet", ns=(1, 1))  # copied without its time
+    bring_other_files(hub)
+    bring(hub, tmp_path)
+    wanted = {name: content for name, content in hub.files.items() if name.startswith("nlvr2/")}
+    assert contents(tmp_path / "Mantis-Instruct") == wanted
+    gone = tmp_path / "Mantis-Instruct" / "nlvr2" / "train.parquet"
+    assert f"{gone}: deleted, as its place does not list it any more" in " ".join(capsys.readouterr().err.split())
+
+
+def bring_other_files(hub: Hub) -> None:
+    """Publish the same data set in two shards."""
+    del hub.files["nlvr2/train.parquet"]
+    hub.files |= {f"nlvr2/train-{k}.parquet": b"rows" * 500 for k in range(2)}
+
+
+@pytest.mark.parametrize("begin", ["changed", "there before"])
+def test_a_file_that_is_not_listed_any_more_and_is_somebodys_is_left_and_told(
+    begin: str, hub: Hub, tmp_path: Path
+) -> None:
+    path = tmp_path / "Mantis-Instruct" / "nlvr2" / "train.parquet"
+    if begin == "there before":
+        path.parent.mkdir(parents=True)
+        path.write_bytes(hub.files["nlvr2/train.parquet"])
+    bring(hub, tmp_path)
+    if begin == "changed":
+        path.write_bytes(b"mine")
+    before = path.read_bytes()
+    bring_other_files(hub)
+    with pytest.raises(RunError, match=r"train\.parquet: TIGER-Lab/Mantis-Instruct does not list it any more"):
+        bring(hub, tmp_path)
+    assert path.read_bytes() == before
+    path.unlink()
+    bring(hub, tmp_path)
+
+
+def test_files_of_other_data_sets_and_of_nobody_stay(hub: Hub, tmp_path: Path) -> None:
+    hub.files["nlvr2/extra.parquet"] = b"extra"
+    hub.files["dreamsim/train.parquet"] = b"other"
+    bring(hub, tmp_path)
+    bring(hub, tmp_path, "mantis-dreamsim")
+    (tmp_path / "Mantis-Instruct" / "nlvr2" / "mine.parquet").write_bytes(b"mine")
+    del hub.files["nlvr2/extra.parquet"], hub.files["dreamsim/train.parquet"]
+    bring(hub, tmp_path)
+    there = contents(tmp_path / "Mantis-Instruct")
+    assert "nlvr2/extra.parquet" not in there
+    assert {"nlvr2/mine.parquet", "dreamsim/train.parquet"} <= there.keys()
 
 
 def starts(hub: Hub) -> list[int]:

@@ -78,6 +78,16 @@ def test_an_unknown_revision_is_named(hub: Hub, tmp_path: Path) -> None:
     assert "TIGER-Lab/Mantis-Instruct at v7: is not there (404)" in str(refusal_of(hub, tmp_path, revision="v7"))
 
 
+@pytest.mark.parametrize("key", ["size", "oid", "path", "type"])
+def test_a_listing_that_lacks_a_fact_is_one_clear_line(key: str, hub: Hub, tmp_path: Path) -> None:
+    hub.unlisted, hub.large = {key}, set()
+    error = refusal_of(hub, tmp_path)
+    assert error.reason == "server"
+    assert f"TIGER-Lab/Mantis-Instruct at script: {hub.url} answers something else than a listing" in str(error)
+    assert key in str(error)
+    assert not tmp_path.joinpath("Mantis-Instruct").exists()
+
+
 def test_without_a_network_there_is_one_clear_line(hub: Hub, tmp_path: Path) -> None:
     nobody = Hub(hub.files, url="http://127.0.0.1:1")
     error = refusal_of(nobody, tmp_path)

@@ -293,6 +293,14 @@ def test_pictures_of_the_hub_may_lie_in_every_published_place(home: str, folder:
         assert images_of(example)[0].size == (32, 24)
 
 
+def test_a_zip_and_parts_of_it_are_of_two_versions(folder: Path) -> None:
+    hub_rows(folder, names=["one.png"])
+    for name in ("train_images.zip", "train_images_part1.zip"):
+        zipped(folder / name, one=folder / "pictures" / "a.png")
+    with pytest.raises(DataError, match=r"holds train_images\.zip and train_images_part1\.zip"):
+        list(read_source(f"mantis_hub:{folder}"))
+
+
 def test_a_config_with_several_splits_wants_to_know_which(folder: Path) -> None:
     for split in ("train", "val"):
         hub_rows(folder, split, names=["pictures/a.png"])

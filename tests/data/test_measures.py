@@ -17,7 +17,7 @@ from triptych.data.plan.budget import Budget
 from triptych.data.plan.corpora import Corpora
 from triptych.data.plan.corpus import open_corpus
 from triptych.data.plan.costs import Cost, Fixed, Merged
-from triptych.data.plan.measures import REFUSED, SHORTENED, SHRUNK, UNKNOWN, USED, Remembered
+from triptych.data.plan.measures import REFUSED, SHORTENED, SHRUNK, UNKNOWN, USED, CachedMeasures
 from triptych.data.plan.reader import Reader
 from triptych.data.plan.rendering import PlainTokenizer, Rendering, encode
 from triptych.data.template import Encoded, find_template
@@ -55,7 +55,7 @@ def rendering_of(tokenizer: PreTrainedTokenizerFast, cost: Cost | None = None) -
 
 def test_lengths_are_those_of_what_is_learnt(source: str, tokenizer: PreTrainedTokenizerFast) -> None:
     reader = Reader(Corpora([open_corpus(source)]), rendering_of(tokenizer))
-    records = Remembered(reader).measure(np.arange(10))
+    records = CachedMeasures(reader).measure(np.arange(10))
     for row, record in enumerate(records):
         encoded = reader.read(row).row
         assert record["state"] == (USED if isinstance(encoded, Encoded) else REFUSED)
@@ -69,8 +69,8 @@ def test_lengths_are_those_of_what_is_learnt(source: str, tokenizer: PreTrainedT
 def test_a_second_start_reads_no_row(source: str, tokenizer: PreTrainedTokenizerFast) -> None:
     reader = Reader(Corpora([open_corpus(source)]), rendering_of(tokenizer))
     rows = np.array([3, 1, 3])
-    first = Remembered(reader).measure(rows)
-    again = Remembered(reader)
+    first = CachedMeasures(reader).measure(rows)
+    again = CachedMeasures(reader)
     assert again.look(rows).tolist() == first.tolist()
     assert set(again.look(np.array([0, 2, 4]))["state"].tolist()) == {UNKNOWN}
 
@@ -80,7 +80,7 @@ def test_another_way_to_tokens_is_measured_anew(
     change: str, source: str, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     rendering = rendering_of(tokenizer)
-    Remembered(Reader(Corpora([open_corpus(source)]), rendering)).measure(np.arange(10))
+    CachedMeasures(Reader(Corpora([open_corpus(source)]), rendering)).measure(np.arange(10))
     budget = None
     match change:
         case "cost":
@@ -96,16 +96,16 @@ def test_another_way_to_tokens_is_measured_anew(
             shutil.copytree(tmp_path, tmp_path.with_name("moved"), ignore=shutil.ignore_patterns("cache"))
             source = source.replace(str(tmp_path), str(tmp_path.with_name("moved")))
     reader = Reader(Corpora([open_corpus(source)]), rendering, budgets=[budget])
-    assert set(Remembered(reader).look(np.arange(10))["state"].tolist()) == {UNKNOWN}
+    assert set(CachedMeasures(reader).look(np.arange(10))["state"].tolist()) == {UNKNOWN}
 
 
 def test_a_row_that_was_mended_is_looked_at_again(
     source: str, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     reader = Reader(Corpora([open_corpus(source)]), rendering_of(tokenizer))
-    before = Remembered(reader).measure(np.arange(10))
+    before = CachedMeasures(reader).measure(np.arange(10))
     shutil.copy(tmp_path / "0.png", tmp_path / "gone.png")
-    again = Remembered(reader)
+    again = CachedMeasures(reader)
     assert again.look(np.array([7]))["state"].item() == REFUSED
     again.forget_refused()
     after = again.measure(np.arange(10))
@@ -117,14 +117,14 @@ def test_what_the_budget_does_is_told(source: str, tokenizer: PreTrainedTokenize
     corpora = Corpora([open_corpus(source)])
     budget = Budget(images_tokens=150, example_tokens=120)
     shorten = Reader(corpora, rendering_of(tokenizer), budgets=[budget])
-    states = Remembered(shorten).measure(np.arange(10))["state"].tolist()
+    states = CachedMeasures(shorten).measure(np.arange(10))["state"].tolist()
     assert {USED, SHRUNK, SHORTENED, REFUSED} == set(states)
     for row, state in enumerate(states):
         read = shorten.read(row)
         assert bool(read.act) == (state in (SHRUNK, SHORTENED))
         assert not isinstance(read.row, Encoded) or len(read.row.ids) <= 120
     refuse = Reader(corpora, rendering_of(tokenizer), budgets=[budget], shorten=False)
-    others = Remembered(refuse).measure(np.arange(10))["state"].tolist()
+    others = CachedMeasures(refuse).measure(np.arange(10))["state"].tolist()
     assert others == [REFUSED if state == SHORTENED else state for state in states]
 
 

@@ -203,6 +203,7 @@ def messages_row(*content: Json, **others: Json) -> Row:
         (messages_row("words"), "bad row"),
         (messages_row(image="pictures/a.png"), "bad row"),
         (messages_row(labels={"quality": "good"}), "bad row"),
+        (messages_row(labels={"quality": int("9" * 401)}), "bad row"),
         (messages_row(facts=[1]), "bad row"),
         (messages_row(skills="temporal"), "bad row"),
         (messages_row(demonstrations=[{"messages": []}]), "no assistant turn"),

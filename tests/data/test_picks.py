@@ -13,7 +13,6 @@ from triptych.data.media.video import (
     WAYS,
     pick_arange,
     pick_fps,
-    pick_fps_or_all,
     pick_interval,
     pick_linspace,
     pick_middle,
@@ -41,9 +40,6 @@ def test_the_picks_are_the_published_ones() -> None:
 def test_a_step_gives_fewer_than_asked_as_published() -> None:
     assert pick_step(9, 8) == (0, 2, 4, 6, 8)
     assert pick_step(8, 8) == tuple(range(8))
-    assert pick_fps_or_all(125, 25, fps=8, at_most=32) == tuple(range(0, 125, 4))
-    assert pick_fps_or_all(904, 29.97, fps=2, at_most=8) == tuple(range(0, 120, 15))
-    assert pick_fps_or_all(30, 29.97, fps=2, at_most=32) == tuple(range(30))
 
 
 def test_the_middles_of_stretches() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from triptych.core.errors import DataError
 from triptych.data.plan.balance import Work, balance, share
-from triptych.data.plan.loader import PlanSettings, Step, StepPlan
-from triptych.data.plan.measures import RECORD, REFUSED, USED, Known, Records
+from triptych.data.plan.measures import RECORD, REFUSED, USED, KnownMeasures, Records
 from triptych.data.plan.mixture import Mixture, Numbers, mix
+from triptych.data.plan.step_plan import PlanSettings, Step, StepPlan
 
 CAPACITY = 100
 many_lengths = st.lists(st.integers(1, 130), min_size=1, max_size=80)
@@ -23,7 +23,7 @@ windows = st.integers(1, 30)
 pack_counts = st.integers(1, 5)
 
 
-class Watched(Known):
+class Watched(KnownMeasures):
     """Lengths that know who asked."""
 
     def __init__(self, records: Records) -> None:
@@ -54,7 +54,7 @@ def plan_of(
         capacity=capacity, packs_per_step=packs_per_step, seed=1, window=window, search=True, work=work
     )
     every = mix([len(records)], weights=[1.0], limits=[None], seed=0)
-    return StepPlan(Known(records), every if mixture is None else mixture, settings)
+    return StepPlan(KnownMeasures(records), every if mixture is None else mixture, settings)
 
 
 def rows_of(steps: list[Step]) -> list[int]:

@@ -89,6 +89,8 @@ def test_a_conversation_that_ends_with_a_reply_is_judged_as_it_stands() -> None:
         (Scoring(targets=("sharp",), loss="bce"), {"sharp": 1.5}, ODD_TARGET, "1.5; with loss bce it is a share"),
         (Scoring(targets=("sharp",), loss="ce", classes=3), {"sharp": 3.0}, ODD_TARGET, "whole number from 0 to 2"),
         (Scoring(targets=("sharp",), loss="ce", classes=3), {"sharp": 0.5}, ODD_TARGET, "'sharp' is 0.5"),
+        (Scoring(targets=("sharp",)), {"sharp": 1e39}, ODD_TARGET, r"is 1e\+39; with loss mse it is from -1e\+18 to"),
+        (Scoring(targets=("sharp",)), {"sharp": -2e18}, ODD_TARGET, r"is -2e\+18; with loss mse"),
     ],
 )
 def test_a_row_without_its_targets_is_refused_by_name(

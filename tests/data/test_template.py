@@ -21,7 +21,16 @@ from tests.toys import (
 )
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Example, Part, Text, Turn, VideoRef
-from triptych.data.template import Around, find_template, parse_reply, render, stop_id, stop_ids
+from triptych.data.template import (
+    Around,
+    Encoded,
+    find_template,
+    parse_reply,
+    render,
+    render_many,
+    stop_id,
+    stop_ids,
+)
 from triptych.data.templates.chatml import TEMPLATE as CHATML
 from triptych.data.templates.plain import TEMPLATE as PLAIN
 from triptych.data.text.parse import parse
@@ -307,3 +316,21 @@ def test_a_reply_ends_at_the_tokenizers_end_too_and_where_the_stop_is_text_at_ea
     assert stop_ids(plain, tokenizer) == {stop_id(plain, tokenizer), end, joined}
     red = tokenizer("Red", add_special_tokens=False)["input_ids"]
     assert parse_reply([*red, joined], plain, tokenizer=tokenizer) == "Red."
+
+
+def test_many_are_rendered_as_each_by_itself_and_refusals_stay_in_place(tokenizer: PreTrainedTokenizerBase) -> None:
+    good = talk(("user", ["Is ", toy_images(1)[0], " a cat?"]), ("assistant", "Yes."))
+    video = talk(("user", VideoRef("/films/one.mp4")))
+    mark = tokenizer.convert_tokens_to_ids("<image>")
+    assert isinstance(mark, int)
+    first, refused, last = render_many(
+        [good, video, good],
+        CHATML,
+        tokenizer=tokenizer,
+        image_token_id=mark,
+        image_ids=lambda image: [mark] * (1 + len(image.source) % 3),
+    )
+    assert first == last == encode(good, CHATML, tokenizer, cost=lambda image: 1 + len(image.source) % 3)
+    assert not isinstance(refused, Encoded)
+    assert refused.reason == "cannot be rendered"
+    assert "cut it into frames first" in refused.message

@@ -36,6 +36,7 @@ def colour_question(part: str, number: int, pictures: list[ImageRef]) -> Example
     right, other = number % 4, (number + 1) % 4
     asked = Turn("user", (Text("Image 1: "), pictures[right], Text(" Image 2: "), pictures[other], Text(" Image 1?")))
     facts: dict[str, Json] = {"scenario": SCENARIOS[number // 4 % 4], "kind": "name", "chance": 0.25}
+    facts["story"] = f"{part}-{number}"  # else those that show the same images would count as one
     if number % 2:
         facts |= {"choice": True, "options": [f"the {COLOURS[right]}", f"the {COLOURS[other]}"], "chance": 0.5}
     reply = Turn("assistant", (Text(f"the {COLOURS[right]}"),))

@@ -25,7 +25,6 @@ from triptych.evaluate.saved.arena import (
     judge_pairs,
     lines_of,
     read_contestants,
-    read_votes,
 )
 from triptych.infer.canned import CannedResponder
 from triptych.infer.responder import Failed
@@ -187,24 +186,6 @@ def test_a_verdict_is_read_or_it_is_not(said: str, won: float | None) -> None:
     assert read_preference(said) == won
 
 
-def test_people_vote_by_name_or_by_letter(tmp_path: Path) -> None:
-    path = tmp_path / "votes.jsonl"
-    rows = [
-        {"id": "1", "a": "x", "b": "y", "winner": "x"},
-        {"id": "1", "a": "y", "b": "x", "winner": "b"},
-        {"id": "2", "a": "x", "b": "y", "winner": "tie"},
-        {"a": "x", "b": "y", "winner": "y"},
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    votes = read_votes(path, ["x", "y"])
-    assert [(vote.first, vote.won) for vote in votes] == [("x", 1.0), ("y", 0.0), ("x", 0.5), ("x", 0.0)]
-    (duel,) = duels(votes)
-    assert (duel.wins, duel.ties, duel.losses) == (2, 1, 1)
-    path.write_text(json.dumps({"a": "x", "b": "z", "winner": "x"}) + "\n")
-    with pytest.raises(DataError, match=r"line 1.*'z'"):
-        read_votes(path, ["x", "y"])
-
-
 def test_replies_without_questions_are_contestants_too(answers: list[Path], tmp_path: Path) -> None:
     plain = tmp_path / "plain.jsonl"
     plain.write_text("".join(json.dumps({"id": f"held_in-{at}", "reply": "good"}) + "\n" for at in range(3)))
@@ -300,17 +281,6 @@ def test_json_holds_ratings_duels_and_the_judge(answers: list[Path], tmp_path: P
     assert said["judge"]["consistent"] == 1.0
 
 
-def test_files_of_people_lose_no_last_line_without_a_newline(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        rows = [json.dumps({"id": number, "reply": name}) for number in range(3)]
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
-    votes = [json.dumps({"id": number, "a": "one", "b": "two", "winner": "a"}) for number in range(3)]
-    (tmp_path / "votes.jsonl").write_text("\n".join(votes))
-    found = read_contestants([tmp_path / "one.jsonl", tmp_path / "two.jsonl"])
-    assert [len(contestant.replies) for contestant in found] == [3, 3]
-    assert len(read_votes(tmp_path / "votes.jsonl", ["one", "two"])) == 3
-
-
 def test_an_id_with_two_replies_is_refused(tmp_path: Path) -> None:
     rows = [{"id": 1, "reply": "red"}, {"id": 1, "reply": "red"}, {"id": 2, "reply": "blue"}]
     for name in ("one", "two"):
@@ -322,18 +292,9 @@ def test_an_id_with_two_replies_is_refused(tmp_path: Path) -> None:
         read_contestants(files)
 
 
-def test_votes_on_one_question_and_the_same_two_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "votes.jsonl"
-    rows: list[dict[str, str]] = [{"id": "q", "a": "x", "b": "y", "winner": "x"}, {"a": "x", "b": "y", "winner": "x"}]
-    rows += [{"id": "q", "a": "x", "b": "z", "winner": "x"}, {"a": "x", "b": "y", "winner": "x"}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert len(read_votes(path, ["x", "y", "z"])) == 4
-    assert capsys.readouterr().err == ""
-    path.write_text(
-        "".join(json.dumps(row) + "\n" for row in [*rows, {"id": "q", "a": "y", "b": "x", "winner": "tie"}])
-    )
-    assert len(read_votes(path, ["x", "y", "z"])) == 5
-    assert "votes.jsonl: 1 of 5 votes have the id and the two of an earlier one ('q')" in capsys.readouterr().err
+def test_a_judge_whose_verdicts_cannot_be_read_is_told_with_what_it_said(answers: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"of 16 pairs none has verdicts .* 'score: 0\.3'\. Ask a judge"):
+        judge_pairs(read_contestants(answers), CannedResponder(lambda _: "score: 0.3"), path=tmp_path / "arena.jsonl")
 
 
 def test_judgements_that_contradict_each_other_are_told(

@@ -20,7 +20,7 @@ from triptych.data.media.images import load_image
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.diagnosis.conditions import choose_conditions
 from triptych.evaluate.diagnosis.diagnose import diagnose
-from triptych.evaluate.diagnosis.findings import Asked, Finding
+from triptych.evaluate.diagnosis.findings import Finding, ScoredReply
 from triptych.evaluate.diagnosis.outcome import Diagnosis, diagnosis_to_json, lines_of, write_diagnosis
 from triptych.evaluate.diagnosis.places import by_images, shuffled_p
 from triptych.evaluate.page.diagnose_cards import moved_by
@@ -157,7 +157,7 @@ def test_nothing_is_asked_twice_and_the_second_page_is_the_first(tmp_path: Path)
 def test_only_what_is_named_is_asked_and_an_unknown_name_is_refused(tmp_path: Path) -> None:
     found = told(tmp_path, seen_colour, "blind", "half_size")
     assert [each.condition.name for each in found.findings] == ["blind", "half_size"]
-    assert {each.of for each in found.findings} == {2}
+    assert {each.comparisons for each in found.findings} == {2}
     folders = {path.name for path in (tmp_path / "diagnosis" / "colours").iterdir()}
     assert folders == {"unchanged", "blind", "half_size"}
     with pytest.raises(NotFoundError, match=r"no condition 'blimd'\. There are: blind, "):
@@ -167,7 +167,7 @@ def test_only_what_is_named_is_asked_and_an_unknown_name_is_refused(tmp_path: Pa
 def test_p_values_are_corrected_for_all_conditions_that_were_asked(tmp_path: Path) -> None:
     found = told(tmp_path, seen_colour)
     tested = [each for each in found.findings if each.paired is not None]
-    assert {each.of for each in tested} == {len(tested)} == {10}
+    assert {each.comparisons for each in tested} == {len(tested)} == {10}
     assert all(each.paired is not None and each.p_holm >= each.paired.p for each in tested)
 
 
@@ -266,11 +266,11 @@ def test_a_condition_without_replies_has_a_page_that_says_so(tmp_path: Path) -> 
 
 
 def test_questions_of_one_story_are_no_evidence_of_their_own(tmp_path: Path) -> None:
-    def asked(story: int) -> list[Asked]:
+    def asked(story: int) -> list[ScoredReply]:
         images = tuple(ImageRef(f"{story}-{number}.png") for number in range(2 + story % 2))
         turns = (Turn("user", (*images, Text("What?"))), Turn("assistant", (Text("x"),)))
         facts: dict[str, Json] = {"story": f"{story}", "chance": 0.5}
-        return [Asked(Example(f"{story}/{k}", turns, facts=facts), "x", float(story % 2)) for k in range(30)]
+        return [ScoredReply(Example(f"{story}/{k}", turns, facts=facts), "x", float(story % 2)) for k in range(30)]
 
     few = [each for story in range(4) for each in asked(story)]
     many = [each for story in range(40) for each in asked(story)[:3]]

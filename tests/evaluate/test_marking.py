@@ -181,18 +181,6 @@ def test_reference_replies_score_one_on_the_questions_of_a_sample(
     assert not warnings_of(found)
 
 
-def test_a_key_stands_for_the_answers_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
-    question = questions_of("muirbench")[0]
-    answers = write_lines(tmp_path / "replies.jsonl", [{"id": question.id, "reply": "B"}])
-    benchmark = find("benchmark", "muirbench", Benchmark)
-    for answer, score in (("A", 0.0), ("B", 1.0)):
-        key = write_key(tmp_path / "key.json", {question.id: answer})
-        found = mark(benchmark, answers, data=SAMPLES / "muirbench", key=key)
-        assert [item.score for item in found.items] == [score]
-        assert found.without_answer == len(questions_of("muirbench")) - 1
-
-
 def test_our_own_answers_are_marked_as_they_were_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
     replies = CannedResponder(lambda question: "(A)" if "1" in question.id else "no idea")

@@ -185,7 +185,12 @@ def test_what_a_judge_said_of_the_parts_is_kept_and_not_asked_for_again(board: P
 
 
 def test_a_part_that_no_question_fell_to_belongs_to_the_whole(board: Path, tmp_path: Path) -> None:
-    for number in range(1, 7):  # the board's questions are on four sets of pictures
+    for part in board.glob("*.jsonl"):  # without stories, the board's questions are on four sets of images
+        rows = [json.loads(line) for line in part.read_text().splitlines()]
+        for row in rows:
+            del row["facts"]["story"]
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for number in range(1, 7):
         ask_part(board, tmp_path / str(number), number, 6)
     assert not (tmp_path / "6" / "shard-6-of-6" / ANSWERS).exists()
     found = merge([tmp_path / str(number) for number in range(1, 7)], out=tmp_path / "out")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from triptych.evaluate.metrics.anls import anls, edit_distance
 from triptych.evaluate.metrics.cider import TOP, Cider, corpus_cider, tokens
 from triptych.evaluate.metrics.relaxed import relaxed
-from triptych.evaluate.metrics.rouge import Rouge, published_rouge_l, rouge_l
+from triptych.evaluate.metrics.rouge import Rouge, published_rouge_l
 
 WORDS = ("the", "cat", "dog", "sat", "red", "The", "3.5", "it's", ".", "a.", "left,")
 TEXTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join)
@@ -31,14 +31,6 @@ def package(name: str) -> Any:
 
 
 @given(TEXTS, TEXTS)
-def test_rouge_l_is_the_textbook_one(reference: str, reply: str) -> None:
-    scorer = package("rouge_score.rouge_scorer").RougeScorer(["rougeL"])
-    theirs = scorer.score(reference, reply)["rougeL"]
-    ours = rouge_l(reference, reply)
-    assert (ours.precision, ours.recall, ours.f) == pytest.approx(tuple(theirs), abs=1e-12)
-
-
-@given(TEXTS, TEXTS)
 def test_published_rouge_l_is_that_of_rouge_1_0_1(reference: str, reply: str) -> None:
     scorer = package("rouge").Rouge(metrics=["rouge-l"])
     if not reply.strip(".") or not reference.strip("."):
@@ -49,14 +41,8 @@ def test_published_rouge_l_is_that_of_rouge_1_0_1(reference: str, reply: str) ->
     assert published_rouge_l(reference, reply) == Rouge(theirs["p"], theirs["r"], theirs["f"])
 
 
-def test_the_two_rouges_differ_on_repeats() -> None:
-    assert rouge_l("the cat", "the the the cat").f == pytest.approx(2 / 3)
+def test_the_published_rouge_counts_a_repeated_word_once() -> None:
     assert published_rouge_l("the cat", "the the the cat").f == 0.999999995
-
-
-@pytest.mark.parametrize("reply", ["", "?!", "日本"])
-def test_a_reply_without_words_has_no_rouge(reply: str) -> None:
-    assert rouge_l("a cat", reply) == Rouge(0.0, 0.0, 0.0)
 
 
 def cider_of_package(references: Sequence[Sequence[str]], replies: Sequence[str]) -> list[float]:

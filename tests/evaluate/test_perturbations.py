@@ -18,9 +18,9 @@ from triptych.data.media.images import load_image, measure
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.diagnosis import perturbations
 from triptych.evaluate.diagnosis.conditions import CONDITIONS
-from triptych.evaluate.diagnosis.darkroom import Darkroom, half_size, joined
+from triptych.evaluate.diagnosis.image_edits import ImageEdits, half_size, joined
 from triptych.evaluate.diagnosis.option_order import orders_of, reordered, spans_of
-from triptych.evaluate.diagnosis.perturbations import Bench, Made, Skipped, changed_by
+from triptych.evaluate.diagnosis.perturbations import Context, Made, Skipped, changed_by
 from triptych.evaluate.diagnosis.places import deciding_image
 from triptych.evaluate.reading import scorers
 
@@ -42,8 +42,8 @@ def choice(said: str, options: list[str], reply: str, **facts: Json) -> Example:
     return Example("c", turns, facts={"choice": True, "options": [*options], **facts})
 
 
-def bench(tmp_path: Path, *donors: Example, seed: int = 0) -> Bench:
-    return Bench.of(donors, Darkroom(tmp_path / "dark"), seed=seed)
+def context(tmp_path: Path, *donors: Example, seed: int = 0) -> Context:
+    return Context.from_questions(donors, ImageEdits(tmp_path / "dark"), seed=seed)
 
 
 def made(found: Made) -> list[Example]:
@@ -55,14 +55,14 @@ def test_every_condition_follows_from_the_question_and_the_seed_alone(tmp_path: 
     asked = question(pictures)
     other = replace(question(pictures[1:] + pictures[:1]), id="other")
     for condition in CONDITIONS:
-        once = changed_by(condition.change, asked, bench(tmp_path, asked, other))
-        assert once == changed_by(condition.change, asked, bench(tmp_path, asked, other))
+        once = changed_by(condition.change, asked, context(tmp_path, asked, other))
+        assert once == changed_by(condition.change, asked, context(tmp_path, asked, other))
         assert isinstance(once, Skipped) or all(perturbations.of_question(each) == "q" for each in once)
 
 
 def test_a_shuffled_question_with_right_words_still_has_its_answer(tmp_path: Path, pictures: list[ImageRef]) -> None:
     for seed in range(10):
-        [shuffled] = made(perturbations.shuffled_right(question(pictures), bench(tmp_path, seed=seed)))
+        [shuffled] = made(perturbations.shuffled_right(question(pictures), context(tmp_path, seed=seed)))
         place = images_of(shuffled).index(pictures[1]) + 1
         assert place != 2, "the named image moves"
         assert text_of(shuffled.turns[0]) == f"Image 1: \nImage 2: \nImage 3: \nWhat does image {place} show?"
@@ -71,8 +71,8 @@ def test_a_shuffled_question_with_right_words_still_has_its_answer(tmp_path: Pat
 
 def test_wrong_words_are_the_old_words_over_the_same_new_order(tmp_path: Path, pictures: list[ImageRef]) -> None:
     asked = question(pictures)
-    [right] = made(perturbations.shuffled_right(asked, bench(tmp_path)))
-    [wrong] = made(perturbations.shuffled_wrong(asked, bench(tmp_path)))
+    [right] = made(perturbations.shuffled_right(asked, context(tmp_path)))
+    [wrong] = made(perturbations.shuffled_wrong(asked, context(tmp_path)))
     assert images_of(right) == images_of(wrong)
     assert [text_of(turn) for turn in wrong.turns] == [text_of(turn) for turn in asked.turns]
 
@@ -81,7 +81,7 @@ def test_options_that_name_images_go_with_them(tmp_path: Path, pictures: list[Im
     words = "Which image is green?\n(A) Image 1\n(B) Image 2\n(C) Image 3"
     facts: dict[str, Json] = {"choice": True, "options": ["Image 1", "Image 2", "Image 3"], "right": 1}
     asked = replace(question(pictures, words, "B"), facts=facts)
-    [shuffled] = made(perturbations.shuffled_right(asked, bench(tmp_path)))
+    [shuffled] = made(perturbations.shuffled_right(asked, context(tmp_path)))
     place = images_of(shuffled).index(pictures[1]) + 1
     assert scorers.options_of(shuffled)[1] == f"Image {place}"
     assert f"(B) Image {place}" in text_of(shuffled.turns[0])
@@ -91,15 +91,15 @@ def test_options_that_name_images_go_with_them(tmp_path: Path, pictures: list[Im
 def test_a_question_that_names_no_image_is_not_shuffled(tmp_path: Path, pictures: list[ImageRef]) -> None:
     plain = Example("q", (Turn("user", (*pictures, Text("What was added?"))), Turn("assistant", (Text("a dog"),))))
     for change in (perturbations.shuffled_right, perturbations.shuffled_wrong):
-        found = change(plain, bench(tmp_path))
+        found = change(plain, context(tmp_path))
         assert isinstance(found, Skipped)
         assert "named by number" in found.reason
 
 
 def test_a_question_about_an_order_is_shuffled_under_its_words_only(tmp_path: Path, pictures: list[ImageRef]) -> None:
     asked = replace(question(pictures, "What comes last?"), skills=("temporal",))
-    assert isinstance(perturbations.shuffled_right(asked, bench(tmp_path)), Skipped)
-    [wrong] = made(perturbations.shuffled_wrong(asked, bench(tmp_path)))
+    assert isinstance(perturbations.shuffled_right(asked, context(tmp_path)), Skipped)
+    [wrong] = made(perturbations.shuffled_wrong(asked, context(tmp_path)))
     assert sorted(map(str, images_of(wrong))) == sorted(map(str, images_of(asked)))
     assert images_of(wrong) != images_of(asked)
 
@@ -111,8 +111,8 @@ def test_words_that_cannot_be_kept_right_can_still_be_kept_wrong(
     tmp_path: Path, pictures: list[ImageRef], words: str
 ) -> None:
     asked = question(pictures, words)
-    assert isinstance(perturbations.shuffled_right(asked, bench(tmp_path)), Skipped)
-    [wrong] = made(perturbations.shuffled_wrong(asked, bench(tmp_path)))
+    assert isinstance(perturbations.shuffled_right(asked, context(tmp_path)), Skipped)
+    [wrong] = made(perturbations.shuffled_wrong(asked, context(tmp_path)))
     assert images_of(wrong) != images_of(asked)
     assert [text_of(turn) for turn in wrong.turns] == [text_of(turn) for turn in asked.turns]
 
@@ -120,16 +120,16 @@ def test_words_that_cannot_be_kept_right_can_still_be_kept_wrong(
 def test_images_change_places_under_the_words_between_them(tmp_path: Path, pictures: list[ImageRef]) -> None:
     parts = (Text("Left: "), pictures[0], Text(" Right: "), pictures[1], Text(" What is on the left?"))
     asked = Example("q", (Turn("user", parts), Turn("assistant", (Text("red"),))))
-    assert isinstance(perturbations.shuffled_right(asked, bench(tmp_path)), Skipped)
-    [wrong] = made(perturbations.shuffled_wrong(asked, bench(tmp_path)))
+    assert isinstance(perturbations.shuffled_right(asked, context(tmp_path)), Skipped)
+    [wrong] = made(perturbations.shuffled_wrong(asked, context(tmp_path)))
     assert images_of(wrong) == (pictures[1], pictures[0])
 
 
 def test_a_question_with_more_images_lends_the_first_of_them(tmp_path: Path, pictures: list[ImageRef]) -> None:
     one = Example("one", (Turn("user", (pictures[3], Text("?"))), Turn("assistant", (Text("x"),))))
-    [wrong] = made(perturbations.wrong_images(one, bench(tmp_path, one, question(pictures))))
+    [wrong] = made(perturbations.wrong_images(one, context(tmp_path, one, question(pictures))))
     assert images_of(wrong) == (pictures[0],)
-    fewer = perturbations.wrong_images(question(pictures), bench(tmp_path, one, question(pictures)))
+    fewer = perturbations.wrong_images(question(pictures), context(tmp_path, one, question(pictures)))
     assert isinstance(fewer, Skipped)
 
 
@@ -137,10 +137,10 @@ def test_wrong_images_are_as_many_and_of_no_shared_picture(tmp_path: Path, pictu
     asked = question(pictures)
     mine = replace(asked, id="shares one")
     few = Example("few", (Turn("user", (pictures[3], Text("?"))), Turn("assistant", (Text("x"),))))
-    assert isinstance(perturbations.wrong_images(asked, bench(tmp_path, asked, mine, few)), Skipped)
+    assert isinstance(perturbations.wrong_images(asked, context(tmp_path, asked, mine, few)), Skipped)
     strangers = [draw(tmp_path / "strange" / f"{colour}.png", colour) for colour in ("black", "white", "pink")]
     donor = replace(question(strangers), id="donor")
-    [wrong] = made(perturbations.wrong_images(asked, bench(tmp_path, asked, mine, few, donor)))
+    [wrong] = made(perturbations.wrong_images(asked, context(tmp_path, asked, mine, few, donor)))
     assert list(images_of(wrong)) == strangers
     assert text_of(wrong.turns[0]) == text_of(asked.turns[0])
 
@@ -149,7 +149,7 @@ def test_leaving_one_out_empties_each_image_once_and_keeps_the_numbers(
     tmp_path: Path, pictures: list[ImageRef]
 ) -> None:
     asked = question(pictures)
-    variants = made(perturbations.left_out(asked, bench(tmp_path)))
+    variants = made(perturbations.left_out(asked, context(tmp_path)))
     assert [each.id for each in variants] == ["q#1", "q#2", "q#3"]
     for number, each in enumerate(variants, start=1):
         changed = [new != old for new, old in zip(images_of(each), images_of(asked), strict=True)]
@@ -167,7 +167,7 @@ def test_one_picture_of_all_has_the_published_size_and_stripes() -> None:
 
 
 def test_merged_is_one_image_before_the_same_numbers(tmp_path: Path, pictures: list[ImageRef]) -> None:
-    [merged] = made(perturbations.merged(question(pictures), bench(tmp_path)))
+    [merged] = made(perturbations.merged(question(pictures), context(tmp_path)))
     assert isinstance(merged.turns[0].parts[0], ImageRef)
     assert len(images_of(merged)) == 1
     assert images_of(merged)[0].size == (3 * 32 + 2 * 10, 32)
@@ -177,10 +177,10 @@ def test_merged_is_one_image_before_the_same_numbers(tmp_path: Path, pictures: l
 def test_images_go_in_front_and_back_to_their_words(tmp_path: Path, pictures: list[ImageRef]) -> None:
     inside = Example("q", (Turn("user", (Text("Is "), pictures[0], Text(" like "), pictures[1], Text("?"))),
                            Turn("assistant", (Text("no"),))))  # fmt: skip
-    [front] = made(perturbations.in_front(inside, bench(tmp_path)))
+    [front] = made(perturbations.in_front(inside, context(tmp_path)))
     assert front.turns[0].parts[:2] == tuple(pictures[:2])
-    assert isinstance(perturbations.in_front(front, bench(tmp_path)), Skipped)
-    [back] = made(perturbations.interleaved(front, bench(tmp_path)))
+    assert isinstance(perturbations.in_front(front, context(tmp_path)), Skipped)
+    [back] = made(perturbations.interleaved(front, context(tmp_path)))
     assert isinstance(back.turns[0].parts[0], Text)
     assert images_of(back) == images_of(inside)
 
@@ -188,7 +188,7 @@ def test_images_go_in_front_and_back_to_their_words(tmp_path: Path, pictures: li
 def test_coding_anew_keeps_the_size_and_half_halves_it(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     Image.radial_gradient("L").resize((101, 40)).convert("RGB").save(path)
-    coded = Darkroom(tmp_path / "dark").coded_anew(ImageRef(str(path)))
+    coded = ImageEdits(tmp_path / "dark").as_jpeg(ImageRef(str(path)))
     assert (coded.size, Path(coded.source).suffix) == ((101, 40), ".jpg")
     assert load_image(coded).tobytes() != load_image(ImageRef(str(path))).tobytes()
     assert measure(half_size(ImageRef(str(path)))).size == (50, 20)
@@ -200,14 +200,14 @@ def test_frames_of_a_video_stay_frames_where_their_pictures_change(tmp_path: Pat
     asked = question([replace(image, video="film") for image in pictures])
     other = replace(question([draw(tmp_path / f"other-{at}.png", "white") for at in range(3)]), id="other")
     for change in (perturbations.jpeg, perturbations.half, perturbations.left_out, perturbations.wrong_images):
-        for each in made(changed_by(change, asked, bench(tmp_path, asked, other))):
+        for each in made(changed_by(change, asked, context(tmp_path, asked, other))):
             assert [image.video for image in images_of(each)] == ["film"] * 3
 
 
 def test_a_missing_picture_skips_a_condition_and_says_so(tmp_path: Path) -> None:
     gone = [ImageRef(str(tmp_path / f"{number}.png")) for number in range(3)]
     for change in (perturbations.jpeg, perturbations.half, perturbations.merged, perturbations.left_out):
-        found = changed_by(change, question(gone), bench(tmp_path))
+        found = changed_by(change, question(gone), context(tmp_path))
         assert found == Skipped("a picture that cannot be used (image file missing)")
 
 
@@ -271,7 +271,7 @@ def test_the_deciding_image_is_what_facts_or_words_say(pictures: list[ImageRef])
 def test_a_changed_question_of_any_benchmark_is_answered_by_its_reference(name: str, tmp_path: Path) -> None:
     benchmark = find("benchmark", name, Benchmark)
     asked = [row for row in benchmark.questions(SAMPLES / name) if isinstance(row, Example)][:4]
-    place = bench(tmp_path, *asked)
+    place = context(tmp_path, *asked)
     turned = 0
     for each in asked:
         for condition in CONDITIONS:

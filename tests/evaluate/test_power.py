@@ -9,34 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.evaluate.certainty.power import detectable, layout, numbered, share_needed, standard_error
+from triptych.evaluate.certainty.power import design_of, detectable, numbered, share_needed, standard_error
 from triptych.evaluate.certainty.statistics import summarise
 
 
 def test_the_standard_error_is_the_textbook_one() -> None:
     values = np.array([0.1, 0.4, 0.35, 0.8])
-    assert standard_error(values, layout(4)) == pytest.approx(values.std(ddof=1) / 2)
+    assert standard_error(values, design_of(4)) == pytest.approx(values.std(ddof=1) / 2)
 
 
 def test_questions_that_agree_count_once() -> None:
     values = np.repeat([0.1, 0.4, 0.35, 0.8], 5)
     clusters = np.repeat(np.arange(4), 5).tolist()
-    assert standard_error(values, layout(20, clusters=clusters)) == pytest.approx(
-        standard_error(values[::5], layout(4))
+    assert standard_error(values, design_of(20, clusters=clusters)) == pytest.approx(
+        standard_error(values[::5], design_of(4))
     )
 
 
 def test_one_cluster_tells_nothing() -> None:
-    of = layout(3, clusters=["a"] * 3)
-    assert standard_error(np.array([0.0, 1.0, 1.0]), of) == math.inf
-    assert detectable(np.array([0.0, 1.0, 1.0]), of) == (1.0, 1.0)
+    design = design_of(3, clusters=["a"] * 3)
+    assert standard_error(np.array([0.0, 1.0, 1.0]), design) == math.inf
+    assert detectable(np.array([0.0, 1.0, 1.0]), design) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.5, 352), (0.8, 200), (0.95, 100), (0.2, 100)])
 def test_the_difference_that_is_said_to_be_seen_is_seen_four_times_in_five(share: float, count: int) -> None:
     rng = np.random.default_rng(1)
     right = round(share * count)
-    seen, _ = detectable(np.array([1.0] * right + [0.0] * (count - right)), layout(count))
+    seen, _ = detectable(np.array([1.0] * right + [0.0] * (count - right)), design_of(count))
     other = share + seen if share < 0.5 else share - seen
     first, second = rng.binomial(count, share, 4000) / count, rng.binomial(count, other, 4000) / count
     middle = (first + second) / 2
@@ -51,25 +51,25 @@ def test_the_217_items_of_a_benchmark_do_not_see_a_tenth_of_a_point() -> None:
 
 
 def test_all_right_is_not_told_to_see_everything() -> None:
-    unpaired, paired = detectable(np.ones(100), layout(100))
+    unpaired, paired = detectable(np.ones(100), design_of(100))
     assert 0.04 < paired < unpaired < 0.12
-    few, _ = detectable(np.ones(100), layout(100, clusters=[number // 10 for number in range(100)]))
+    few, _ = detectable(np.ones(100), design_of(100, clusters=[number // 10 for number in range(100)]))
     assert few > unpaired
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 5), st.integers(0, 2)), min_size=1))
 def test_what_is_seen_is_a_difference_that_can_be(items: list[tuple[float, int, int]]) -> None:
-    of = layout(len(items), clusters=[it[1] for it in items], strata=[it[2] for it in items])
-    unpaired, paired = detectable(np.array([it[0] for it in items]), of)
+    design = design_of(len(items), clusters=[it[1] for it in items], strata=[it[2] for it in items])
+    unpaired, paired = detectable(np.array([it[0] for it in items]), design)
     assert 0 < paired <= unpaired <= 1
 
 
 @given(st.lists(st.integers(0, 4), min_size=1), st.lists(st.integers(0, 4), min_size=1))
 def test_weights_of_questions_add_up_to_one(strata: list[int], clusters: list[int]) -> None:
     count = min(len(strata), len(clusters))
-    of = layout(count, strata=strata[:count], clusters=clusters[:count])
-    assert of.weights.sum() == pytest.approx(1)
-    assert all(1 <= free <= max(1, of.clusters) for free in of.freedom_of_block)
+    design = design_of(count, strata=strata[:count], clusters=clusters[:count])
+    assert design.weights.sum() == pytest.approx(1)
+    assert all(1 <= free <= max(1, design.clusters) for free in design.freedom_of_block)
 
 
 def test_labels_are_numbered_as_they_come() -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from triptych.core.errors import ConfigError, DataError
-from triptych.core.records import Example, Json, Text, Turn
+from triptych.core.records import Example, ImageRef, Json, Text, Turn
 from triptych.evaluate.benchmark import Benchmark, Figures, chance_of
 from triptych.evaluate.page import listing
 from triptych.evaluate.reading import scorers
 from triptych.evaluate.reading.judge import Judge, needs_judge
-from triptych.evaluate.running.beside import beside_to_json, lines_beside
 from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.running.secondary_scores import secondary_lines, secondary_to_json
 from triptych.infer.canned import CannedResponder
 
 
@@ -118,26 +118,38 @@ def test_figures_are_told_in_their_unit_with_the_published_reading_beside_them(t
     assert 0 < points.low < 190 < points.high <= 200
     told = json.loads((tmp_path / "result.json").read_text())["figures"]
     assert (told["points"]["value"], told["share"]["published"]) == (190, 0.7)
-    lines = lines_beside(found)
+    lines = secondary_lines(found)
     assert lines[0].startswith("points 190.0 (")
     assert lines[0].endswith(" of 200; by the authors' own reading 140.0")
     assert lines[1].startswith("share 95.0% (")
     assert lines[-1].startswith("by the authors' own reading 70.0% (")
-    assert beside_to_json(found)["figures"] == told
+    assert secondary_to_json(found)["figures"] == told
 
 
 def test_a_benchmark_without_figures_tells_nothing_beside_its_total(tmp_path: Path) -> None:
     found = mark(benchmark([question("0", "k")]), {"0": "right"}, tmp_path)
-    assert lines_beside(found) == []
-    assert beside_to_json(found) == {}
+    assert secondary_lines(found) == []
+    assert secondary_to_json(found) == {}
 
 
-def test_scores_of_a_whole_corpus_are_given_at_once(tmp_path: Path) -> None:
+def test_a_whole_corpus_is_scored_at_once_with_the_questions_whose_reply_says_nothing(tmp_path: Path) -> None:
     questions = [question(str(number), "k") for number in range(3)]
     of = benchmark(questions, corpus=lambda replies: [1 / len(replies)] * len(replies))
     found = mark(of, {"0": "a", "1": "", "2": "b"}, tmp_path)
-    assert found.total.score == pytest.approx((0.5 + 0 + 0.5) / 3)
+    assert found.total.score == pytest.approx((1 / 3 + 0 + 1 / 3) / 3)
     assert found.unanswered == 1
+
+
+def test_questions_on_one_image_are_no_independent_ones(tmp_path: Path) -> None:
+    def asked(name: str, image: int) -> Example:
+        turns = (Turn("user", (ImageRef(f"{image}.png"), Text("?"))), Turn("assistant", (Text("yes"),)))
+        return Example(name, turns, facts={"kind": "x", "chance": 0.25})
+
+    replies = {str(number): "yes" if number % 4 < 2 else "no" for number in range(60)}
+    alone = mark(benchmark([asked(name, int(name)) for name in replies]), replies, tmp_path / "alone")
+    pairs = mark(benchmark([asked(name, int(name) // 2) for name in replies]), replies, tmp_path / "pairs")
+    assert alone.total.score == pairs.total.score == 0.5
+    assert pairs.total.high - pairs.total.low > 1.3 * (alone.total.high - alone.total.low)
 
 
 def test_a_statistic_stands_for_the_mean_of_every_group(tmp_path: Path) -> None:

@@ -59,6 +59,12 @@ def test_a_reply_that_says_something_else_is_wrong(reply: str, reference: str) -
     assert correct(question(reference), reply) == 0.0
 
 
+def test_a_sign_is_a_reply_where_the_answer_is_one() -> None:
+    asked = question("+")
+    assert is_answered(asked, "+")
+    assert (correct(asked, "+"), correct(asked, " + "), correct(asked, "*"), correct(asked, "plus")) == (1, 1, 0, 0)
+
+
 @pytest.mark.parametrize("reply", ["", "  \n", "...", "?!"])
 def test_a_reply_without_a_word_is_unanswered(reply: str) -> None:
     assert not is_answered(question("the dog"), reply)

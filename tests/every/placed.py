@@ -29,7 +29,7 @@ from triptych.infer.scores import Scored, Scorer
 from triptych.models.adapters import AdapterPlan, add_adapter, merge
 from triptych.models.family import Family, Model, open_model
 from triptych.models.heads import ScoreHead
-from triptych.models.memory.half_precision import narrow
+from triptych.models.memory.half_precision import downcast_frozen
 from triptych.models.memory.placement import Precision, device_of, place, place_to_answer
 from triptych.models.vision.features import FeatureStore
 from triptych.train.loss import batch_loss
@@ -97,7 +97,7 @@ def learn_in_16_bits(sample: str, device: str, folder: Path, *, small: bool) -> 
     """Learn with DoRA under autocast, of matrices that fit in 16 bits: kept so, or not."""
     model = _adapted(sample, whole=False)
     if small:
-        assert narrow(model.network, model.parts()["language"]) > 0
+        assert downcast_frozen(model.network, model.parts()["language"]) > 0
     place(model, device_of(device))
     with torch.autocast(device_of(device).type, torch.bfloat16):
         return _step(model, _pack(model, folder), features=FeatureStore(model))

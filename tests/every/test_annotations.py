@@ -13,7 +13,7 @@ from triptych.core.errors import ConfigError, DataError, NotFoundError
 from triptych.data.format import Refused
 from triptych.generate.annotation import AnnotationLayout, read_annotations
 from triptych.generate.item import Annotation, Item
-from triptych.generate.written import annotation_from_json, annotation_to_json, line_of
+from triptych.generate.written import item_from_json, item_to_json, line_of
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "annotations"
 LAYOUTS = {name: plugins.find("annotation", name, AnnotationLayout) for name in plugins.names("annotation")}
@@ -64,7 +64,8 @@ def test_entries_are_annotations_or_refusals_and_the_same_each_time(name: str, t
         assert isinstance(annotation, Annotation)
         assert annotation.id
         assert annotation.origin
-        assert annotation_from_json(json.loads(line_of(annotation_to_json(annotation))), where="here") == annotation
+        item = Item(annotation.id, annotation)
+        assert item_from_json(json.loads(line_of(item_to_json(item))), where="here") == item
         for thing in (thing for view in annotation.views for thing in view.things):
             assert thing.box is None or (
                 0 <= thing.box[0] <= thing.box[2] <= 1 and 0 <= thing.box[1] <= thing.box[3] <= 1

@@ -18,7 +18,7 @@ from triptych.core import plugins
 from triptych.core.records import Example, ImageRef, Text, Turn, images_of
 from triptych.data.batch import IGNORE, Batch, collate, pad_left
 from triptych.data.template import stop_id
-from triptych.infer.decoding.decode import speak
+from triptych.infer.decoding.decode import decode
 from triptych.models.family import Family, Model, open_model
 
 FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
@@ -237,7 +237,7 @@ def test_generation_by_transformers_is_our_greedy_loop(model: Model, examples: l
     seen = pixels_of(model, batch.images)
     replies: list[list[int]] = [[] for _ in questions]
     with torch.no_grad():
-        for step in speak(model, model.weave(pad_left(batch), model.encode(seen)), stops={stop}, max_tokens=8):
+        for step in decode(model, model.weave(pad_left(batch), model.encode(seen)), stops={stop}, max_tokens=8):
             for row, token in zip(step.rows, step.ids, strict=True):
                 replies[row].append(token)
     for question, reply in zip(questions, replies, strict=True):
@@ -259,7 +259,7 @@ def test_cached_generation_is_what_is_computed_anew_each_time(model: Model, exam
     batch = collate([[encoded(model, question, open_reply=True)]], pad_id=stop)
     features = model.encode(pixels_of(model, batch.images))
     with torch.no_grad():
-        steps = list(speak(model, model.weave(batch, features), stops={-1}, max_tokens=6))
+        steps = list(decode(model, model.weave(batch, features), stops={-1}, max_tokens=6))
         said: list[int] = []
         for _ in range(6):
             longer = _with_words(batch, said)

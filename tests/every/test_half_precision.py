@@ -14,7 +14,7 @@ from triptych.core.records import ImageRef
 from triptych.data.batch import Batch, collate
 from triptych.models.adapters import AdapterPlan, adapter_state, add_adapter, merge
 from triptych.models.family import Family, Model
-from triptych.models.memory.half_precision import narrow, widen
+from triptych.models.memory.half_precision import downcast_frozen, upcast_frozen
 from triptych.train.loss import supervised_loss
 
 FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
@@ -52,7 +52,7 @@ def test_frozen_matrices_kept_in_16_bits_compute_the_same_bits_and_come_back(
             weight.data = torch.randn(weight.shape, generator=draws) * 0.1
         if small:
             bytes_before = sum(weight.nbytes for weight in model.network.parameters())
-            saved = narrow(model.network, model.parts()["language"])
+            saved = downcast_frozen(model.network, model.parts()["language"])
             assert 0 < saved == bytes_before - sum(weight.nbytes for weight in model.network.parameters())
         with torch.autocast("cpu", torch.bfloat16):
             loss = _loss(model, collate([[encoded(model, each) for each in asked]], pad_id=0))
@@ -60,7 +60,7 @@ def test_frozen_matrices_kept_in_16_bits_compute_the_same_bits_and_come_back(
         losses.append(loss.detach())
         gradients.append({name: weight.grad for name, weight in adapter_state(model).items()})
         if small:
-            widen(model.network)
+            upcast_frozen(model.network)
             kept = [weight for weight in model.network.parameters() if id(weight) in whole]
             assert len(kept) == len(whole)
             assert all(torch.equal(weight, whole[id(weight)]) for weight in kept)

@@ -85,10 +85,8 @@ class Bureau:
         return json.dumps(line, ensure_ascii=not self.raw) + "\n"
 
 
-@contextmanager
-def bureau(**settings: Any) -> Iterator[Bureau]:
-    """Serve while the block runs."""
-    found = Bureau(**settings)
+def handler_of(found: Bureau) -> type[BaseHTTPRequestHandler]:
+    """Return the class that answers the server's requests."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -137,7 +135,14 @@ def bureau(**settings: Any) -> Iterator[Bureau]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextmanager
+def bureau(**settings: Any) -> Iterator[Bureau]:
+    """Serve while the block runs."""
+    found = Bureau(**settings)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(found))
     server.daemon_threads = True
     found.url = f"http://127.0.0.1:{server.server_port}/v1#m"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -128,14 +128,8 @@ def storm(folder: Path, *, kills: int, items: int, seed: int, budget_step: int |
             kept = kept_words(folder / "run")
             found.life, found.deadline = [], None if final else random.randrange(1, 3 + items // 4)
             starts += 1
-            child = _start(file, folder / "run")
-            found.child = child
-            limit_s = 120.0 if final else random.uniform(0.8, 3.0)
-            try:
-                child.wait(limit_s)
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-                child.wait(60)
+            found.child = child = _start(file, folder / "run")
+            _wait_or_kill(child, 120.0 if final else random.uniform(0.8, 3.0))
             found.child = None
             killed += child.returncode == -signal.SIGKILL
             requests += len(found.life)
@@ -209,6 +203,14 @@ def _start(file: Path, folder: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "triptych", "generate", "run", str(file), "--run", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
     return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _wait_or_kill(child: subprocess.Popen[bytes], limit_s: float) -> None:
+    try:
+        child.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGKILL)
+        child.wait(60)
 
 
 def _failed(run: Path) -> int:

@@ -21,7 +21,7 @@ from triptych.generate.item import Annotation, Item, Thing, View
 from triptych.generate.kit.claims import expected, presupposed
 from triptych.generate.kit.kinds import KINDS, exchanged, propose
 from triptych.generate.kit.sorts import plural, with_article
-from triptych.generate.kit.truth import seen_by, told
+from triptych.generate.kit.truth import told
 from triptych.generate.kit.verdicts import same
 from triptych.generate.question import Question, question_of
 from triptych.generate.stages.from_truth import STAGE, FromTruth
@@ -75,7 +75,7 @@ def test_no_image_alone_settles_a_question_that_needs_several(asked: list[Item])
         if kind.lone or kind.quantified:
             continue
         tried += 1
-        assert all(seen_by(question, views, frozenset((at,))) is None for at in range(1, len(views) + 1))
+        assert all(told(question, views, seen=frozenset((at,))) is None for at in range(1, len(views) + 1))
     assert tried > 150
 
 

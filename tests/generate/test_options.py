@@ -11,7 +11,7 @@ import pytest
 from tests.generate.driving import Ran, facts_of, run
 from tests.generate.test_syphus import source_of
 from triptych.core.records import ImageRef, Text, text_of
-from triptych.generate.kit.asking import question_from
+from triptych.generate.kit.written_questions import question_from
 from triptych.generate.options import lettered, meant, options_of
 from triptych.generate.question import Question, exchanges_of, question_of
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from triptych.core.errors import ConfigError, NotFoundError
 from triptych.core.records import ImageRef, Text, text_of
+from triptych.generate.few_shot import Proposal, Proposals, read_proposals, write_proposals
 from triptych.generate.prompts import fill, load, names, parse
 from triptych.generate.reply_pairs import read_pairs
-from triptych.generate.shots import Proposal, Proposals, read_proposals, write_proposals
 
 OF_THE_PAPER = ("la_conversation", "la_detail", "la_reasoning", "sd", "cgd", "sn", "dc", "vst", "tvc", "e4d")
 SMALL = (

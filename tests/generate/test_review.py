@@ -13,11 +13,11 @@ from tests.generate.driving import asked
 from tests.pictures import draw
 from triptych.core.errors import ConfigError, NotFoundError
 from triptych.core.records import Example
+from triptych.generate.few_shot import read_proposals
 from triptych.generate.pipeline import generate
 from triptych.generate.prompts import load
 from triptych.generate.recipe import load_recipe
 from triptych.generate.review import FILE, open_review, review_app
-from triptych.generate.shots import read_proposals
 
 JSON = {"content-type": "application/json"}
 

@@ -18,7 +18,7 @@ from triptych.core.plugins import find
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
 from triptych.data.transform import draw, tidy
 from triptych.generate.item import Annotation, Item, Refusal
-from triptych.generate.marking import likeness, marked, numbers_in, unmarked, what_was_lost
+from triptych.generate.marked_text import likeness, marked, numbers_in, unmarked, what_was_lost
 from triptych.generate.question import FACT, Question, as_json, question_of
 from triptych.generate.stage import Made, Stage
 

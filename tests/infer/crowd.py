@@ -9,7 +9,7 @@ from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import stop_ids
 from triptych.infer.decoding.sampling import Sampling
-from triptych.infer.engine.prefix_cache import Pictures
+from triptych.infer.engine.prefix_cache import PromptKeys
 from triptych.infer.engine.scheduler import Request, Scheduler
 from triptych.infer.engine.ticket import Ticket, Usage
 from triptych.models.family import Model
@@ -45,7 +45,7 @@ def scheduler_of(model: Model, *, prefix_tokens: int) -> Scheduler:
     )
 
 
-def request_of(asked: Asked, model: Model, pictures: tuple[ImageRef, ...], known: Pictures) -> Request:
+def request_of(asked: Asked, model: Model, pictures: tuple[ImageRef, ...], known: PromptKeys) -> Request:
     prompt = prompt_of(question(asked.number, pictures), model.rendering)
     ticket = Ticket(f"q{asked.number}", Usage(len(prompt.ids), 0, 0, 0))
     return Request(prompt, known.key(prompt), asked.sampling, ticket)
@@ -54,7 +54,7 @@ def request_of(asked: Asked, model: Model, pictures: tuple[ImageRef, ...], known
 def alone(asked: Asked, model: Model, pictures: tuple[ImageRef, ...]) -> str:
     if asked not in _alone:
         scheduler = scheduler_of(model, prefix_tokens=0)
-        request = request_of(asked, model, pictures, Pictures())
+        request = request_of(asked, model, pictures, PromptKeys())
         scheduler.begin(request)
         while scheduler.running:
             scheduler.step()

@@ -123,7 +123,7 @@ def test_a_video_is_sent_as_frames_in_its_place(tmp_path: Path) -> None:
     ]
 
 
-def test_a_guess_counts_letters_and_images() -> None:
+def test_a_guess_counts_characters_and_images() -> None:
     rng = random.Random(1)
     text = "".join(rng.choices("abc ", k=300))
     image = {"type": "image_url", "image_url": {"url": "data:,"}}

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from triptych.data.batch import PADDING, Batch
-from triptych.infer.decoding.decode import Shared, Spoken, can_share, speak
+from triptych.infer.decoding.decode import DecodeStep, SharedPrefix, can_share, decode
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, Seen, Woven
 
@@ -26,7 +26,7 @@ NEVER = -1
 ROWS = 5
 
 
-def replies(steps: Iterable[Spoken]) -> list[list[int]]:
+def replies(steps: Iterable[DecodeStep]) -> list[list[int]]:
     said: list[list[int]] = [[] for _ in range(ROWS)]
     for step in steps:
         for row, token in zip(step.rows, step.ids, strict=True):
@@ -67,23 +67,23 @@ def prompts(rows: int = ROWS) -> Woven:
 
 def test_a_row_ends_with_its_stop_token_and_the_others_go_on() -> None:
     model = toy()
-    endless = replies(speak(model, prompts(), stops={NEVER}, max_tokens=12))
+    endless = replies(decode(model, prompts(), stops={NEVER}, max_tokens=12))
     assert {len(row) for row in endless} == {12}
     for stop in sorted({token for row in endless for token in row}):
-        ended = replies(speak(model, prompts(), stops={stop}, max_tokens=12))
+        ended = replies(decode(model, prompts(), stops={stop}, max_tokens=12))
         assert ended == [row[: row.index(stop) + 1] if stop in row else row for row in endless]
 
 
 def test_generation_ends_when_every_row_has_ended() -> None:
     model = toy()
-    first = next(speak(model, prompts(1), stops={NEVER}, max_tokens=3))
-    steps = list(speak(model, prompts(1), stops={first.ids[0]}, max_tokens=3))
+    first = next(decode(model, prompts(1), stops={NEVER}, max_tokens=3))
+    steps = list(decode(model, prompts(1), stops={first.ids[0]}, max_tokens=3))
     assert steps == [first]
 
 
 def test_the_callers_gradients_are_as_they_were_between_two_tokens() -> None:
     model = toy()
-    for _ in speak(model, prompts(), stops={NEVER}, max_tokens=2):
+    for _ in decode(model, prompts(), stops={NEVER}, max_tokens=2):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
 
@@ -106,7 +106,7 @@ def model_of(config: PreTrainedConfig) -> OfWords:
     return OfWords(network.eval().requires_grad_(False))
 
 
-def grouped_prompts(model: OfWords) -> tuple[Woven, list[Shared]]:
+def grouped_prompts(model: OfWords) -> tuple[Woven, list[SharedPrefix]]:
     """Ten prompts in four groups: questions on one beginning, turns of a conversation, a fork in a fork, one alone."""
     generator = torch.Generator().manual_seed(2)
 
@@ -124,7 +124,7 @@ def grouped_prompts(model: OfWords) -> tuple[Woven, list[Shared]]:
     rows = [torch.tensor(row) for members, _ in groups for row in members]
     shared, begin = [], 0
     for members, common in groups:
-        shared.append(Shared(tuple(range(begin, begin + len(members))), common))
+        shared.append(SharedPrefix(tuple(range(begin, begin + len(members))), common))
         begin += len(members)
     width = max(map(len, rows))
     ids_BT = torch.stack([torch.nn.functional.pad(row, (width - len(row), 0)) for row in rows])
@@ -138,15 +138,15 @@ def test_tokens_with_shared_beginnings_are_those_without(name: str) -> None:
     assert can_share(model)
     woven, shared = grouped_prompts(model)
 
-    def said(chosen: list[Shared], stop: int) -> list[Spoken]:
-        return list(speak(model, woven, stops={stop}, max_tokens=6, shared=chosen))
+    def said(chosen: list[SharedPrefix], stop: int) -> list[DecodeStep]:
+        return list(decode(model, woven, stops={stop}, max_tokens=6, shared=chosen))
 
     plain = said([], NEVER)
     assert len({tuple(step.ids[row] for step in plain) for row in range(10)}) > 7, "alike replies would prove nothing"
     assert said(shared, NEVER) == plain
     stop = plain[2].ids[0]
     assert said(shared, stop) == said([], stop) != plain
-    alone = [Shared((row,), (0,)) for row in range(10)]
+    alone = [SharedPrefix((row,), (0,)) for row in range(10)]
     assert said(alone, NEVER) == plain
 
 
@@ -160,7 +160,7 @@ def test_a_token_that_rows_share_is_computed_once() -> None:
             widths.append(tuple(embeds.shape[:2]))
 
     hook = model.network.register_forward_pre_hook(count, with_kwargs=True)
-    next(speak(model, woven, stops={NEVER}, max_tokens=1, shared=shared))
+    next(decode(model, woven, stops={NEVER}, max_tokens=1, shared=shared))
     hook.remove()
     assert widths == [(4, 18), (10, 1)], "the most different tokens of a group, then each row's last"
 

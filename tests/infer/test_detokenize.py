@@ -1,4 +1,4 @@
-"""A reply's words while they come: whole letters, no stop text, and in the end what the tokens say."""
+"""A reply's words while they come: whole characters, no stop text, and in the end what the tokens say."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def spoken(detokenizer: Detokenizer, ids: list[int]) -> list[str]:
 
 
 @pytest.mark.parametrize("tokenizer", [BYTES, PAIRS], ids=["bytes", "pairs"])
-def test_a_letter_of_several_tokens_is_said_whole(tokenizer: PreTrainedTokenizerBase) -> None:
+def test_a_character_of_several_tokens_is_said_whole(tokenizer: PreTrainedTokenizerBase) -> None:
     pieces = spoken(Detokenizer(CHATML, tokenizer), ids_of(SAID, tokenizer))
     assert "".join(pieces) == SAID
     assert all("\ufffd" not in piece for piece in pieces)
     assert len([piece for piece in pieces if piece]) > 10
 
 
-def test_a_letter_that_never_ends_is_said_last() -> None:
+def test_a_character_that_never_ends_is_said_last() -> None:
     ids = ids_of("so 🎉", BYTES)[:-1]
     assert spoken(Detokenizer(CHATML, BYTES), ids)[-1] == parse_reply(ids, CHATML, tokenizer=BYTES)[3:]
 

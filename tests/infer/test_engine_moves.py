@@ -12,7 +12,7 @@ from tests.infer.crowd import Asked, alone, request_of, scheduler_of
 from tests.models.pictures import draw_pictures
 from triptych.core.records import ImageRef
 from triptych.infer.decoding.sampling import Sampling
-from triptych.infer.engine.prefix_cache import Pictures
+from triptych.infer.engine.prefix_cache import PromptKeys
 from triptych.infer.engine.scheduler import Request
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model
@@ -48,7 +48,7 @@ MOVES = st.lists(st.one_of(ASKED, st.tuples(st.just("cancel"), st.integers(0, 9)
 def test_whoever_comes_and_goes_each_says_what_it_says_alone(
     model: Model, pictures: tuple[ImageRef, ...], moves: list[Any], prefix_tokens: int
 ) -> None:
-    scheduler, known = scheduler_of(model, prefix_tokens=prefix_tokens), Pictures()
+    scheduler, known = scheduler_of(model, prefix_tokens=prefix_tokens), PromptKeys()
     asked: list[tuple[Asked, Request]] = []
     for move in moves:
         if isinstance(move, Asked):

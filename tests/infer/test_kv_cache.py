@@ -8,9 +8,8 @@ from torch import Tensor
 from transformers import Cache
 
 from tests.infer.test_decode import CONFIGS, NEVER, OfWords, model_of, prompts, toy
-from triptych.infer.decoding import decode
-from triptych.infer.decoding.decode import Spoken, speak
-from triptych.infer.decoding.kv_cache import PreallocatedLayer, with_room
+from triptych.infer.decoding.decode import DecodeStep, decode
+from triptych.infer.decoding.kv_cache import PreallocatedLayer, preallocate
 from triptych.infer.engine.slots import woven_words
 from triptych.models.families.tiny import tiny
 from triptych.models.memory.placement import computing, place_to_answer
@@ -26,16 +25,16 @@ def first_pass(model: OfWords, ids: list[int]) -> tuple[Tensor, Cache]:
 def test_logits_are_those_of_the_own_cache_also_beyond_the_room(name: str, room: int) -> None:
     model, ids = model_of(CONFIGS[name]), [1, 2, 3, 4, 5]
     _, plain = first_pass(model, ids)
-    _, roomy = first_pass(model, ids)
-    roomy = with_room(roomy, room, precision=torch.float32)
-    assert {type(layer) for layer in roomy.layers} == {PreallocatedLayer}
+    _, preallocated = first_pass(model, ids)
+    preallocated = preallocate(preallocated, room, precision=torch.float32)
+    assert {type(layer) for layer in preallocated.layers} == {PreallocatedLayer}
     for step in range(8):
         token = woven_words(model, [step + 7])
         token.positions_ABT.add_(len(ids) + step)
         mask = torch.ones(1, len(ids) + step + 1).long()
         with torch.inference_mode():
             wanted, plain = model.run(token, mask=mask, cache=plain)
-            found, roomy = model.run(token, mask=mask, cache=roomy)
+            found, preallocated = model.run(token, mask=mask, cache=preallocated)
         assert torch.equal(found, wanted)
 
 
@@ -49,7 +48,7 @@ def test_nothing_is_copied_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
         return made
 
     monkeypatch.setattr(model, "run", watched)
-    list(speak(model, prompts(), stops={NEVER}, max_tokens=12))
+    list(decode(model, prompts(), stops={NEVER}, max_tokens=12))
     assert len(places) == 12
     assert len(set(places[1:])) == 1
 
@@ -57,12 +56,12 @@ def test_nothing_is_copied_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_that_end_leave_the_others_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     model = toy()
 
-    def said(stop: int) -> list[Spoken]:
-        return list(speak(model, prompts(), stops={stop}, max_tokens=10))
+    def said(stop: int) -> list[DecodeStep]:
+        return list(decode(model, prompts(), stops={stop}, max_tokens=10))
 
     stop = said(NEVER)[3].ids[0]
     found = said(stop)
-    monkeypatch.setattr(decode, "with_room", lambda cache, *_args, **_more: cache)
+    monkeypatch.setattr("triptych.infer.decoding.decode.preallocate", lambda cache, *_args, **_more: cache)
     assert found == said(stop)
     assert len({len(step.rows) for step in found}) > 1
 
@@ -73,15 +72,15 @@ def test_under_autocast_keys_are_kept_in_16_bits() -> None:
         _, cache = model.run(woven_words(model, [1, 2, 3]), mask=torch.ones(1, 3).long(), cache=None)
     assert cache.layers[0].keys is not None
     assert cache.layers[0].keys.dtype == torch.float32, "rotary keys, else this shows nothing"
-    roomy = with_room(cache, 4, precision=model.precision).layers[0]
-    assert isinstance(roomy, PreallocatedLayer)
-    assert roomy.keys is not None
-    assert roomy.keys.dtype == torch.bfloat16
+    preallocated = preallocate(cache, 4, precision=model.precision).layers[0]
+    assert isinstance(preallocated, PreallocatedLayer)
+    assert preallocated.keys is not None
+    assert preallocated.keys.dtype == torch.bfloat16
 
 
 def test_a_window_that_holds_no_reply_keeps_its_own_layer() -> None:
     _, cache = first_pass(model_of(CONFIGS["mistral"]), [1, 2, 3])
     assert not any(
-        isinstance(layer, PreallocatedLayer) for layer in with_room(cache, 37, precision=torch.float32).layers
+        isinstance(layer, PreallocatedLayer) for layer in preallocate(cache, 37, precision=torch.float32).layers
     )
-    assert all(isinstance(layer, PreallocatedLayer) for layer in with_room(cache, 36, precision=torch.float32).layers)
+    assert all(isinstance(layer, PreallocatedLayer) for layer in preallocate(cache, 36, precision=torch.float32).layers)

@@ -16,7 +16,7 @@ from transformers import (
 from tests.infer.test_decode import NEVER, OfWords, model_of, woven_of
 from tests.models.test_lengths import LLAMA_4
 from triptych.data.batch import PADDING
-from triptych.infer.decoding.decode import Shared, Spoken, can_share, speak
+from triptych.infer.decoding.decode import DecodeStep, SharedPrefix, can_share, decode
 from triptych.infer.engine.one_by_one import OneByOne
 from triptych.infer.engine.rows import Rows
 from triptych.infer.engine.slots import Slots, woven_words
@@ -61,10 +61,10 @@ def woven_left(model: OfWords, prompts: list[list[int]]) -> Woven:
     return woven_of(model.network.get_input_embeddings()(ids_BT), segments_BT)
 
 
-def said(model: OfWords, prompts: list[list[int]], *, shared: list[Shared] | None = None) -> list[list[int]]:
+def said(model: OfWords, prompts: list[list[int]], *, shared: list[SharedPrefix] | None = None) -> list[list[int]]:
     replies: list[list[int]] = [[] for _ in prompts]
-    steps: list[Spoken] = list(
-        speak(model, woven_left(model, prompts), stops={NEVER}, max_tokens=8, shared=shared or ())
+    steps: list[DecodeStep] = list(
+        decode(model, woven_left(model, prompts), stops={NEVER}, max_tokens=8, shared=shared or ())
     )
     for step in steps:
         for row, token in zip(step.rows, step.ids, strict=True):
@@ -84,7 +84,7 @@ def test_long_prompts_that_begin_alike_say_what_each_gets_alone(name: str) -> No
     model, prompts = model_of(CONFIGS[name]), words(14, 25, 17, begun=11)
     alone = [said(model, [prompt])[0] for prompt in prompts]
     assert can_share(model)
-    assert said(model, prompts, shared=[Shared((0, 1, 2), (0, 11, 11))]) == alone
+    assert said(model, prompts, shared=[SharedPrefix((0, 1, 2), (0, 11, 11))]) == alone
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -111,6 +111,6 @@ def test_rows_that_are_asked_one_by_one_are_chosen_for_by_their_numbers() -> Non
         return [5]
 
     woven = woven_left(model, words(4, 21))
-    steps = list(speak(model, woven, stops={NEVER}, max_tokens=2, choose_rows=choose))
+    steps = list(decode(model, woven, stops={NEVER}, max_tokens=2, choose_rows=choose))
     assert seen == [([0], 1), ([0], 1), ([1], 1), ([1], 1)]
-    assert steps == [Spoken((0,), (5,)), Spoken((0,), (5,)), Spoken((1,), (5,)), Spoken((1,), (5,))]
+    assert steps == [DecodeStep((0,), (5,)), DecodeStep((0,), (5,)), DecodeStep((1,), (5,)), DecodeStep((1,), (5,))]

@@ -90,11 +90,11 @@ def test_conversations_that_cannot_stand_together_are_scored_one_by_one(question
     whole = scorer()
     wanted = scores([found for question in questions for found in whole.score([question])])
     lengths = sorted(len(scored_prompt_of(question, whole.rendering).ids) for question in questions)
-    apart = scorer()
+    other = scorer()
     # Beyond so many tokens such a language model has other positions, for all that go through it together.
-    text = apart.model.network.config.get_text_config()
+    text = other.model.network.config.get_text_config()
     text.rope_parameters = {"rope_type": "longrope", "original_max_position_embeddings": lengths[1]}
-    found = scores(list(apart.score(questions)))
+    found = scores(list(other.score(questions)))
     assert found.keys() == wanted.keys()
     for name, each in wanted.items():
         assert found[name] == pytest.approx(each, abs=1e-4)

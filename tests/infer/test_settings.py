@@ -1,4 +1,4 @@
-"""Settings from the command line: strict, one line for what is wrong; addresses taken apart."""
+"""Settings from the command line: strict, one line for what is wrong; addresses parsed."""
 
 from __future__ import annotations
 

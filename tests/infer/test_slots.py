@@ -25,7 +25,7 @@ JOINED: dict[str, PreTrainedConfig] = {
     "gpt_neox": GPTNeoXConfig(**SMALL, **MORE),
     "gpt2": GPT2Config(vocab_size=50, n_embd=32, n_head=4, n_layer=2, n_positions=64, initializer_range=0.3),
 }
-APART: dict[str, PreTrainedConfig] = {
+ONE_BY_ONE: dict[str, PreTrainedConfig] = {
     "mistral": MistralConfig(**SMALL, **MORE, num_key_value_heads=2, sliding_window=5),
 }
 
@@ -46,14 +46,14 @@ def test_keys_and_values_of_every_position_can_be_joined(name: str) -> None:
     assert rows_of(model_of(JOINED[name])).joins
 
 
-@pytest.mark.parametrize("name", sorted(APART))
+@pytest.mark.parametrize("name", sorted(ONE_BY_ONE))
 def test_windows_that_hold_nothing_are_computed_one_by_one(name: str) -> None:
-    assert not rows_of(model_of(APART[name])).joins
+    assert not rows_of(model_of(ONE_BY_ONE[name])).joins
 
 
-@pytest.mark.parametrize("name", sorted(JOINED | APART))
+@pytest.mark.parametrize("name", sorted(JOINED | ONE_BY_ONE))
 def test_rows_that_come_and_go_have_the_logits_they_have_alone(name: str) -> None:
-    model, rng = model_of((JOINED | APART)[name]), random.Random(7)
+    model, rng = model_of((JOINED | ONE_BY_ONE)[name]), random.Random(7)
     rows, texts = rows_of(model), list[list[int]]()
     for _ in range(60):
         move = rng.random()

@@ -30,6 +30,7 @@ class Repository:
     files: dict[str, bytes] = field(default_factory=dict)
     private: bool = False
     gated: bool = False
+    commit: str = SHA
 
 
 @dataclass
@@ -42,8 +43,14 @@ class Hub:
     """Method and path of each request, with the bytes asked for."""
     cut_after: dict[str, int] = field(default_factory=dict)
     """Files whose first answer ends after so many bytes."""
+    always_cut: dict[str, int] = field(default_factory=dict)
+    """Files of which every answer ends after so many bytes."""
+    damaged: set[str] = field(default_factory=set)
+    """Files of which one bit arrives changed."""
     broken: int = 0
     """Status of every answer; 0: as it should be."""
+    broken_files: int = 0
+    """Status of every answer for a file's content; 0: as it should be."""
     url: str = ""
 
 
@@ -115,21 +122,33 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 return self.tell(200, [_entry(each, content) for each, content in model.files.items()])
             if rest.startswith("/resolve/"):
                 return self.give(model, rest.split("/", 3)[3])
-            info = {"id": name, "modelId": name, "sha": SHA, "private": model.private, "gated": False, "siblings": []}
+            info = {
+                "id": name,
+                "modelId": name,
+                "sha": model.commit,
+                "private": model.private,
+                "gated": False,
+                "siblings": [],
+            }
             return self.tell(200, info)
 
         def give(self, model: Repository, file: str) -> None:
             if file not in model.files:
                 return self.tell(404, {"error": "no"}, {"X-Error-Code": "EntryNotFound"})
             content = model.files[file]
+            digest = hashlib.sha256(content).hexdigest()
+            if hub.broken_files and self.command == "GET":
+                return self.tell(hub.broken_files, {"error": "broken"})
+            if file in hub.damaged:
+                content = bytes([content[0] ^ 1]) + content[1:]
             start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0] or 0)
             headers = {
-                "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
-                "X-Repo-Commit": SHA,
+                "ETag": f'"{digest}"',
+                "X-Repo-Commit": model.commit,
                 "Accept-Ranges": "bytes",
                 "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}",
             }
-            if self.command == "GET" and (cut := hub.cut_after.pop(file, None)) is not None:
+            if self.command == "GET" and (cut := hub.cut_after.pop(file, hub.always_cut.get(file))) is not None:
                 self.send_response(200)
                 for name, value in {**headers, "Content-Length": str(len(content))}.items():
                     self.send_header(name, value)

@@ -53,6 +53,6 @@ def stacked(pictures: Sequence[Seen]) -> Tensor:
 
 
 def logits_of(model: Model, batch: Batch) -> Tensor:
-    """Return logits_BTV by the pieces of ``Model``, conversations kept apart."""
+    """Return logits_BTV by the pieces of ``Model``, none seeing another."""
     features = model.encode(pixels_of(model, batch.images))
     return model.head(model.hidden(model.weave(batch, features)))

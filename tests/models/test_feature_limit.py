@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.models.pictures import draw_pictures, stacked
+from triptych.core.machine import GIB
 from triptych.core.records import ImageRef
 from triptych.models.families.llava import LlavaModel
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model
 from triptych.models.vision.feature_limit import room_on
 from triptych.models.vision.features import FeatureStore
-
-GIB = 2**30
 
 
 def frozen(seed: int = 0) -> LlavaModel:

@@ -37,7 +37,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageRef, ...]:
 def test_words_see_the_image_before_them_alone(model: FlamingoModel, pictures: tuple[ImageRef, ...]) -> None:
     first, second, third, _ = pictures
     batch = batch_of(model, [[ask("a", "x ", first, " y ", second, " z", reply="yes"), ask("b", third, reply="no")]])
-    sees_TM = model.weave(batch, model.encode(pixels_of(model, batch.images))).beside["sees"][0]
+    sees_TM = model.weave(batch, model.encode(pixels_of(model, batch.images))).extra_inputs["sees"][0]
     one, two, three = (slot.start for slot in batch.slots)
     ends = int((batch.segments_BT[0] == 0).sum())
     assert sees_TM.sum(dim=-1).max() == 1
@@ -89,11 +89,11 @@ def test_words_before_the_first_image_are_those_of_a_conversation_without_one(
         alone = model.network(input_ids=batch.ids_BT[:, :before]).logits[0]
         for gated in cross_attention_of(model.network.lang_encoder):
             gated.attn_gate.add_(5.0)
-        widened = model.network(input_ids=batch.ids_BT[:, :before]).logits[0]
+        with_open_gates = model.network(input_ids=batch.ids_BT[:, :before]).logits[0]
         for gated in cross_attention_of(model.network.lang_encoder):
             gated.attn_gate.sub_(5.0)
     assert torch.allclose(logits_TV, alone, atol=1e-4)
-    assert torch.equal(alone, widened)
+    assert torch.equal(alone, with_open_gates)
 
 
 def test_where_the_configuration_says_so_words_see_all_media_before_them() -> None:
@@ -122,7 +122,7 @@ def test_adjacent_images_are_one_medium_only_where_the_configuration_says_so(pic
     for name, media in (("films", 2), ("llama", 4)):
         model = sample(name)
         batch = batch_of(model, [[ask("a", *pictures[:3], "and ", pictures[3], reply="yes")]])
-        beside = model.weave(batch, model.encode(pixels_of(model, batch.images))).beside
+        beside = model.weave(batch, model.encode(pixels_of(model, batch.images))).extra_inputs
         assert beside["media"].shape[:2] == (1, media)
 
 
@@ -144,7 +144,7 @@ def test_images_of_one_medium_have_one_mark_in_their_order(pictures: tuple[Image
         alone = batch_of(model, [rows[1:]])
         film_FPC = torch.stack([seen.values for seen in model.encode(pixels_of(model, (first, third, second)))])
         latents = model.network.perceiver(film_FPC[None], torch.tensor([0]))
-        beside = model.weave(alone, model.encode(pixels_of(model, alone.images))).beside
+        beside = model.weave(alone, model.encode(pixels_of(model, alone.images))).extra_inputs
         assert torch.allclose(beside["media"][0, 0], latents[0], atol=1e-5)
         inputs = model.inputs(alone, pixels_of(model, alone.images))
         assert inputs["frames"].tolist() == [3, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from triptych.models.memory.half_precision import narrow, widen
+from triptych.models.memory.half_precision import downcast_frozen, upcast_frozen
 
 
 class Tied(nn.Module):
@@ -22,7 +22,7 @@ class Tied(nn.Module):
 
 def test_a_head_that_is_the_table_stays_whole() -> None:
     network = Tied()
-    assert narrow(network, network) == 2 * (4 * 4 + 4)
+    assert downcast_frozen(network, network) == 2 * (4 * 4 + 4)
     assert network.inside.weight.dtype == network.inside.bias.dtype == torch.bfloat16
     assert network.head.weight is network.table.weight
     assert network.table.weight.dtype == torch.float32
@@ -33,10 +33,10 @@ def test_one_value_that_would_be_rounded_keeps_its_matrix_whole() -> None:
     with torch.no_grad():
         network.inside.weight[0, 0] = 1 + 2**-20
     before = network.inside.weight.clone()
-    narrow(network, network)
+    downcast_frozen(network, network)
     assert network.inside.weight.dtype == torch.float32
     assert network.inside.bias.dtype == torch.bfloat16
-    widen(network)
+    upcast_frozen(network)
     assert torch.equal(network.inside.weight, before)
 
 
@@ -45,8 +45,8 @@ def test_values_beyond_sixteen_bits_are_not_lost() -> None:
     with torch.no_grad():
         network.inside.weight[0] = torch.tensor([float("inf"), 1e38, -0.0, 2.0**-149])
     before = network.inside.weight.clone()
-    narrow(network, network)
-    widen(network)
+    downcast_frozen(network, network)
+    upcast_frozen(network)
     assert torch.equal(network.inside.weight, before)
     assert torch.equal(network.inside.weight.signbit(), before.signbit())
 
@@ -54,5 +54,5 @@ def test_values_beyond_sixteen_bits_are_not_lost() -> None:
 def test_what_moves_stays_as_it_is() -> None:
     network = Tied()
     network.inside.weight.requires_grad_(True)
-    assert narrow(network, network) == 0
+    assert downcast_frozen(network, network) == 0
     assert network.inside.bias.dtype == torch.float32

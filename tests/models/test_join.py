@@ -85,7 +85,7 @@ def test_packed_conversations_have_the_logits_they_have_alone(
 
 
 @pytest.mark.parametrize("language", ["llama-tied", "llama-untied"])
-def test_tied_weights_stay_tied_and_others_stay_apart(language: str, clip: Path, tmp_path: Path) -> None:
+def test_tied_weights_stay_tied_and_others_stay_separate(language: str, clip: Path, tmp_path: Path) -> None:
     folder = save_language(tmp_path / "language", LANGUAGES[language])
     assembled = assemble("llava", replace(PLAN, vision=str(clip), language=str(folder)))
     assembled.save(tmp_path / "saved")

@@ -24,7 +24,7 @@ from transformers import (
 from tests.models.test_attention import positions_of
 from triptych.core.errors import ModelError
 from triptych.data.batch import PADDING
-from triptych.models.attention.lengths import apart_beyond, reach_of, rope_changes, table_of
+from triptych.models.attention.lengths import batchable_length, reach_of, rope_changes, table_of
 from triptych.models.attention.packs import PackAttention
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 11}
@@ -193,7 +193,7 @@ def test_how_far_rows_are_alike_is_the_least_that_a_configuration_says() -> None
         **MORE, max_position_embeddings=64, rope_parameters={**rope, "original_max_position_embeddings": 16}
     )
     local = AutoConfig.for_model("gpt_neo", num_layers=2, attention_types=[[["global", "local"], 1]], window_size=12)
-    assert (reach_of(longrope), apart_beyond(longrope)) == (16, 16)
-    assert (reach_of(local), apart_beyond(local)) == (12, None)
-    assert (reach_of(LONG["llama4"]), apart_beyond(LONG["llama4"])) == (4, None)
+    assert (reach_of(longrope), batchable_length(longrope)) == (16, 16)
+    assert (reach_of(local), batchable_length(local)) == (12, None)
+    assert (reach_of(LONG["llama4"]), batchable_length(LONG["llama4"])) == (4, None)
     assert reach_of(LlamaConfig(**MORE)) is None

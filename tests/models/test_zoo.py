@@ -138,7 +138,7 @@ def test_a_model_is_fetched_with_what_it_needs_and_opens(model: dict[str, bytes]
         assert not any(line.startswith("GET /me/toy/resolve") for line in there.heard[heard:])
     assert (got.files, got.left) == (len(model), 2)  # of the top: the old weights and the teaser
     assert got.size_bytes == sum(map(len, model.values()))
-    assert {path.name for path in (tmp_path / "toy").iterdir()} == {*model, "triptych.json", ".cache"}
+    assert {path.name for path in (tmp_path / "toy").iterdir()} == {*model, "triptych.json", ".cache", ".got.json"}
     assert open_model(tmp_path / "toy").template.name == "chatml"
 
 

@@ -20,7 +20,7 @@ from triptych.data.batch import Batch, collate, pad_left
 from triptych.data.format import Format, Refused
 from triptych.data.media.images import load_image, measure
 from triptych.data.template import Encoded, parse_reply, stop_id
-from triptych.infer.decoding.decode import speak
+from triptych.infer.decoding.decode import decode
 from triptych.infer.local import measured
 from triptych.models.family import Model, Seen, open_model
 from triptych.train.loss import supervised_loss
@@ -96,7 +96,7 @@ def check_talk(
         batch = pad_left(collate([[prompt]], pad_id=0))
         with torch.inference_mode():
             woven = model.weave(batch, model.encode(pixels_of(model, batch.images)))
-            steps = list(speak(model, woven, stops={stop}, max_tokens=len(told["reply"])))
+            steps = list(decode(model, woven, stops={stop}, max_tokens=len(told["reply"])))
         reply = [number for step in steps for number in step.ids]
         assert reply == told["reply"]
         assert parse_reply(reply, model.template, tokenizer=model.tokenizer) == told["said"]

@@ -126,7 +126,7 @@ def test_frames_are_one_medium_where_the_model_has_embeddings_for_several(
     model = models[kind]
     batch = batch_of(rendered(model, rows_of(instructions, "video"), "otter_simple"), packed=False)
     features = model.encode([model.pixels(load_image(image)) for image in batch.images])
-    beside = model.weave(batch, features).beside
+    beside = model.weave(batch, features).extra_inputs
     assert len(batch.slots) == 4
     assert beside["media"].shape[1] == (1 if kind == "llama_video" else 4)
     assert int(beside["sees"][0, -1].sum()) == 1

@@ -23,7 +23,8 @@ from triptych.data.media.locate import keep_bytes
 from triptych.data.plan.scoring import Scoring
 from triptych.data.template import find_template
 from triptych.evaluate.certainty.ratings import Vote
-from triptych.evaluate.saved.arena import read_contestants, read_votes
+from triptych.evaluate.saved.arena import read_contestants
+from triptych.evaluate.saved.votes import read_votes
 from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.engine.engine import Engine
 from triptych.infer.scores import Scored, Scorer
@@ -246,7 +247,7 @@ def test_votes_are_what_an_arena_reads(server: Running) -> None:
     files = [server.folder / "toy.jsonl", server.folder / "other.jsonl"]
     contestants = read_contestants(files)
     assert contestants[0].replies == {f"q{number}": f"reply {number}" for number in (1, 2, 3)}
-    assert read_votes(server.folder / "votes.jsonl", [each.name for each in contestants]) == [
+    assert read_votes(server.folder / "votes.jsonl", contestants) == [
         Vote("toy", "other", 1.0, "q1"),
         Vote("toy", "other", 0.5, "q2"),
         Vote("toy", "other", 0.0, "q3"),

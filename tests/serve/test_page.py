@@ -21,7 +21,8 @@ from triptych.cli.main import build_app
 from triptych.core.records import Example, Text, images_of
 from triptych.data.format import read_source
 from triptych.data.media.images import load_image
-from triptych.evaluate.saved.arena import read_votes
+from triptych.evaluate.saved.arena import read_contestants
+from triptych.evaluate.saved.votes import read_votes
 from triptych.models.families.tiny import tiny
 
 expect = playwright.expect
@@ -207,7 +208,8 @@ def test_two_models_are_compared_unnamed_and_the_vote_can_be_read(page: Any, ser
     assert page.locator("#turns .assistant .said").text_content() == replies[1]
     note = page.locator("#turns .note").inner_text()
     a, b = (note.split(f"{side} was ")[1].split(",")[0] for side in "AB")
-    vote = read_votes(server.folder / "votes.jsonl", ["toy", "other"])[-1]
+    contestants = read_contestants([server.folder / f"{name}.jsonl" for name in ("toy", "other")])
+    vote = read_votes(server.folder / "votes.jsonl", contestants)[-1]
     assert (vote.first, vote.second, vote.won) == (a, b, 0.0)
     last = json.loads((server.folder / f"{b}.jsonl").read_text().splitlines()[-1])
     assert last["reply"] == replies[1]

@@ -19,10 +19,10 @@ from triptych.models.attention.segments import SEGMENTS, attend
 from triptych.train.parallel.blocks import reset_blocks
 from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Recipe, Tune
-from triptych.train.stage_state import TuneRun, start
+from triptych.train.stage_state import StageState, begin_stage
 from triptych.train.start import start_model
+from triptych.train.step import train_step
 from triptych.train.trainer import train
-from triptych.train.tune import train_step
 
 LORA = "language: {train: lora, rate: 1e-2, rank: 4, alpha: 8, dropout: 0.1}"
 FULL = (LORA, "language: {train: full, rate: 1e-3}")
@@ -35,11 +35,11 @@ def stage_of(recipe: Recipe) -> Tune:
     return stage
 
 
-def begin(folder: Path, *changes: tuple[str, str], key: str) -> TuneRun:
+def begin(folder: Path, *changes: tuple[str, str], key: str) -> StageState:
     """Return the toy run with one key more in its stage."""
     recipe = toy_recipe(folder, *changes, ("    schedule: linear\n", f"    schedule: linear\n    {key}\n"))
     stage = stage_of(recipe)
-    return start(start_model(recipe.model, seed=0), stage, run=folder / key.partition(":")[0], seed=0)
+    return begin_stage(start_model(recipe.model, seed=0), stage, run=folder / key.partition(":")[0], seed=0)
 
 
 @pytest.mark.parametrize("changes", [[], [FULL, TOWER]])
@@ -57,7 +57,7 @@ def test_activations_computed_again_give_the_same_gradient_also_in_packs_and_wit
 def test_less_is_kept_where_activations_are_computed_again(tmp_path: Path) -> None:
     saved = {}
     for key in ("clip: 1.0", "checkpoint_activations: true"):
-        work, total = begin(tmp_path, FULL, key=key), 0
+        state, total = begin(tmp_path, FULL, key=key), 0
 
         def count(tensor: torch.Tensor) -> torch.Tensor:
             nonlocal total
@@ -65,17 +65,17 @@ def test_less_is_kept_where_activations_are_computed_again(tmp_path: Path) -> No
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            train_step(work, 0)
+            train_step(state, 0)
         saved[key] = total
     # The hooks count what is kept outside of the layers, and inside of those that keep all.
     assert saved["checkpoint_activations: true"] < 0.5 * saved["clip: 1.0"]
 
 
 def test_layers_are_left_as_they_were(tmp_path: Path) -> None:
-    work = begin(tmp_path, key="checkpoint_activations: true")
-    layers = blocks_of(work.model.body)
+    state = begin(tmp_path, key="checkpoint_activations: true")
+    layers = blocks_of(state.model.body)
     assert all("forward" in layer.__dict__ for layer in layers)
-    reset_blocks(work.model, work.stage)
+    reset_blocks(state.model, state.stage)
     assert not any("forward" in layer.__dict__ for layer in layers)
 
 
@@ -103,12 +103,12 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBacken
 
 
 def test_layers_are_compiled_once_for_packs_of_any_lengths(traced: CompileCounterWithBackend, tmp_path: Path) -> None:
-    work = begin(tmp_path, key="compile: true")
+    state = begin(tmp_path, key="compile: true")
     counts, lengths = [], []
     for step in range(6):
-        train_step(work, step)
+        train_step(state, step)
         counts.append(traced.frame_count)
-        lengths.append([len(pack) for pack in work.plan.step(step).packs])
+        lengths.append([len(pack) for pack in state.plan.step(step).packs])
     assert len(set(map(str, lengths[2:]))) > 1, "packs of as many conversations would hide it"
     assert counts[0] > 0
     assert counts[-1] == counts[2], "once for a length, once for any"

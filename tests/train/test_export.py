@@ -183,7 +183,7 @@ def test_vllm_gets_what_it_has_and_the_rest_is_refused(name: str, tmp_path: Path
     assert AutoTokenizer.from_pretrained(out).chat_template
 
 
-def test_a_llava_is_taken_apart_for_llama_cpp_with_nothing_lost(tmp_path: Path) -> None:
+def test_a_llava_is_divided_for_llama_cpp_with_nothing_lost(tmp_path: Path) -> None:
     model = tiny(0, projector="mlp")
     model.save(tmp_path / "model")
     out = tmp_path / "out"

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from tests.train.runs import toy_recipe
+from triptych.core.machine import GIB
 from triptych.models.families.tiny import tiny
 from triptych.models.family import open_model
-from triptych.train.forecast.estimate import GIB, Assumed, memory_of
+from triptych.train.forecast.estimate import Assumed, memory_of
 from triptych.train.forecast.planner import shape_of
 from triptych.train.recipe import ModelPlan, Recipe, Tune, load_recipe
-from triptych.train.stage_state import start
+from triptych.train.stage_state import begin_stage
 from triptych.train.start import start_model
 from triptych.train.trainer import train
 
@@ -40,8 +41,8 @@ def recipe(folder: Path, *changes: tuple[str, str]) -> Recipe:
 def begun(plan: Recipe, run: Path) -> dict[str, torch.dtype]:
     (stage,) = plan.stages
     assert isinstance(stage, Tune)
-    work = start(start_model(plan.model, seed=1), stage, run=run, seed=2)
-    return {name: weight.dtype for name, weight in work.model.network.named_parameters()}
+    state = begin_stage(start_model(plan.model, seed=1), stage, run=run, seed=2)
+    return {name: weight.dtype for name, weight in state.model.network.named_parameters()}
 
 
 def test_frozen_matrices_of_the_language_model_are_in_16_bits_where_a_step_is(tmp_path: Path) -> None:

@@ -20,17 +20,17 @@ from triptych.core.files import read_json_lines, sha256_of
 from triptych.core.records import ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.plan.balance import Work
-from triptych.data.plan.load import Loaded
-from triptych.data.plan.loader import PlanSettings, StepPlan
-from triptych.data.plan.measures import REFUSED, UNKNOWN, Known, Remembered, known_lengths
+from triptych.data.plan.measures import RECORD, REFUSED, UNKNOWN, USED, CachedMeasures, KnownMeasures
 from triptych.data.plan.mixture import mix
+from triptych.data.plan.step_loader import LoadedStep
+from triptych.data.plan.step_plan import PlanSettings, StepPlan
 from triptych.train.checkpoint import latest_checkpoint
 from triptych.train.measuring.meters import StepReport
 from triptych.train.pace import pace_of
 from triptych.train.recipe import Recipe, Tune
+from triptych.train.stage_state import StageState, begin_stage
 from triptych.train.start import start_model
 from triptych.train.trainer import Hooks, train
-from triptych.train.tune import TuneRun, start
 
 ON_DISK = ("checkpoint_every: 2 steps", "checkpoint_every: 2 steps\n    in_memory_rows: 0")
 REFUSE = ("    kind: tune\n", "    kind: tune\n    on_bad: refuse\n")
@@ -88,9 +88,9 @@ def facts(run: Path) -> list[dict[str, Json]]:
     return [{key: value for key, value in record.items() if not key.endswith(("_s", "_gib"))} for record in records]
 
 
-def begin(folder: Path, *changes: tuple[str, str]) -> TuneRun:
+def begin(folder: Path, *changes: tuple[str, str]) -> StageState:
     recipe = toy_recipe(folder, ON_DISK, *changes)
-    return start(start_model(recipe.model, seed=1), tune_stage(recipe), run=folder / "run", seed=2)
+    return begin_stage(start_model(recipe.model, seed=1), tune_stage(recipe), run=folder / "run", seed=2)
 
 
 def tune_stage(recipe: Recipe) -> Tune:
@@ -150,31 +150,31 @@ def test_many_rows_start_without_reading_them_all(tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path, ON_DISK)
     lines = (tmp_path / "tune.jsonl").read_text()
     (tmp_path / "tune.jsonl").write_text(lines * 400)
-    work = start(start_model(recipe.model, seed=1), tune_stage(recipe), run=tmp_path / "run", seed=2)
-    assert work.encoded == ()
-    assert work.features is None  # nor are all pictures encoded ahead
-    work.plan.step(0)
-    assert isinstance(work.plan.measures, Remembered)
-    states = work.plan.measures.look(np.arange(24 * 400))["state"]
+    state = begin_stage(start_model(recipe.model, seed=1), tune_stage(recipe), run=tmp_path / "run", seed=2)
+    assert state.encoded == ()
+    assert state.features is None  # nor are all pictures encoded ahead
+    state.plan.step(0)
+    assert isinstance(state.plan.measures, CachedMeasures)
+    states = state.plan.measures.look(np.arange(24 * 400))["state"]
     assert np.count_nonzero(states != UNKNOWN) == 4_096
 
 
 def test_an_epoch_ends_after_all_its_rows(tmp_path: Path) -> None:
-    work = begin(tmp_path, ("length: 6 steps", "length: 2 epochs"))
-    last = work.plan.first_step(2)
-    assert work.pace.finished(last)
-    assert not work.pace.finished(last - 1)
-    rates = [work.pace.factor(number) for number in range(last)]
+    state = begin(tmp_path, ("length: 6 steps", "length: 2 epochs"))
+    last = state.plan.first_step(2)
+    assert state.pace.finished(last)
+    assert not state.pace.finished(last - 1)
+    rates = [state.pace.factor(number) for number in range(last)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == 1
     assert 0 < rates[-1] < 0.3
-    assert work.pace.total(last) == last
+    assert state.pace.total(last) == last
 
 
 @pytest.mark.parametrize("warmup", ["3 steps", "0.5 epochs", "300 tokens"])
 def test_rates_rise_and_then_fall(tmp_path: Path, warmup: str) -> None:
-    work = begin(tmp_path, ("length: 6 steps", f"length: 3 epochs\n    warmup: {warmup}"))
-    rates = [work.pace.factor(number) for number in range(work.plan.first_step(3))]
+    state = begin(tmp_path, ("length: 6 steps", f"length: 3 epochs\n    warmup: {warmup}"))
+    rates = [state.pace.factor(number) for number in range(state.plan.first_step(3))]
     peak = rates.index(max(rates))
     assert 1 <= peak < len(rates) - 2
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
@@ -184,29 +184,29 @@ def test_rates_rise_and_then_fall(tmp_path: Path, warmup: str) -> None:
 
 
 def test_a_checkpoint_is_due_once_an_interval(tmp_path: Path) -> None:
-    work = begin(tmp_path, ("checkpoint_every: 2 steps", "checkpoint_every: 0.5 epochs"), EPOCHS)
-    due = [step for step in range(1, work.plan.first_step(2) + 1) if work.pace.saves(step)]
+    state = begin(tmp_path, ("checkpoint_every: 2 steps", "checkpoint_every: 0.5 epochs"), EPOCHS)
+    due = [step for step in range(1, state.plan.first_step(2) + 1) if state.pace.saves(step)]
     assert len(due) == 4
-    assert due[-1] == work.plan.first_step(2)
+    assert due[-1] == state.plan.first_step(2)
 
 
 def test_a_row_that_changed_since_it_was_measured_is_noticed(tmp_path: Path) -> None:
-    work = begin(tmp_path)
-    step = work.plan.step(0)
-    reads = [work.material.read(row).row for pack in step.packs for row in pack]
+    state = begin(tmp_path)
+    step = state.plan.step(0)
+    reads = [state.data.read(row).row for pack in step.packs for row in pack]
     assert not any(isinstance(read, Refused) for read in reads)
     step = replace(step, lengths=tuple(length + 1 for length in step.lengths))
     with pytest.raises(DataError, match="the data changed since"):
-        work.material.load(step)
+        state.data.load(step)
 
 
 @pytest.mark.parametrize("changes", [[ON_DISK], [TOWER]], ids=["as they come", "in memory, trained tower"])
 def test_any_number_of_workers_gives_the_same_batches(tmp_path: Path, changes: list[tuple[str, str]]) -> None:
     recipe = toy_recipe(tmp_path, *changes)
-    work = start(start_model(recipe.model, seed=1), tune_stage(recipe), run=tmp_path / "run", seed=2)
+    state = begin_stage(start_model(recipe.model, seed=1), tune_stage(recipe), run=tmp_path / "run", seed=2)
     streams = []
     for workers in (0, 2):
-        loaded = work.material.loaded(0, workers=workers, finished=work.pace.finished)
+        loaded = state.data.loaded(0, workers=workers, finished=state.pace.finished)
         streams.append(
             [(each.step, [[read.row for read in pack] for pack in each.packs], pixels(each)) for each in loaded]
         )
@@ -214,7 +214,7 @@ def test_any_number_of_workers_gives_the_same_batches(tmp_path: Path, changes: l
     assert streams[0] == streams[1]
 
 
-def pixels(loaded: Loaded) -> dict[ImageRef, bytes]:
+def pixels(loaded: LoadedStep) -> dict[ImageRef, bytes]:
     return {image: picture.tobytes() for image, picture in loaded.pictures.items()}
 
 
@@ -240,10 +240,11 @@ def test_what_the_budget_did_stands_in_the_ledger(tmp_path: Path, rows: int) -> 
 
 
 def test_rates_rise_and_fall_over_the_steps_that_there_are_though_most_rows_are_refused() -> None:
-    records = known_lengths([10] * 24_000).records
+    records = np.zeros(24_000, dtype=RECORD)
+    records["tokens"], records["state"] = 10, USED
     records["state"][np.arange(24_000) % 40 != 0] = REFUSED
     settings = PlanSettings(capacity=100, packs_per_step=2, seed=1, window=4_096, work=Work())
-    plan = StepPlan(Known(records), mix([24_000], weights=[1.0], limits=[None], seed=0), settings)
+    plan = StepPlan(KnownMeasures(records), mix([24_000], weights=[1.0], limits=[None], seed=0), settings)
     whole, warm, saved = Length(1, "epochs"), Length(0.1, "epochs"), Length(0.25, "epochs")
     pace = pace_of(plan, length=whole, warmup=warm, save_every=saved, schedule="cosine")
     steps = plan.steps_per_epoch(0)

@@ -17,8 +17,9 @@ from tests.train.runs import toy_recipe
 from triptych.data.batch import IGNORE, collate
 from triptych.data.media.images import load_image
 from triptych.train.recipe import Recipe, Tune
+from triptych.train.stage_state import StageState, begin_stage
 from triptych.train.start import start_model
-from triptych.train.tune import TuneRun, start, train_step
+from triptych.train.step import train_step
 
 STEPS, WARMUP, CLIP, DECAY = 5, 2, 0.5, 0.1
 RATES = {"projector": 3e-3, "language": 1e-3}
@@ -65,7 +66,7 @@ def groups_of(network: PreTrainedModel) -> Iterator[dict[str, Any]]:
             yield {"params": own, "lr": rate, "weight_decay": DECAY if decays else 0.0}
 
 
-def plain_losses(network: PreTrainedModel, work: TuneRun) -> Iterator[tuple[float, float]]:
+def plain_losses(network: PreTrainedModel, state: StageState) -> Iterator[tuple[float, float]]:
     """Yield the loss and the gradient's norm of each step, a conversation at a time."""
     for name, weight in network.named_parameters():
         weight.requires_grad_(part_of(name) != "vision")
@@ -75,12 +76,12 @@ def plain_losses(network: PreTrainedModel, work: TuneRun) -> Iterator[tuple[floa
     schedule = get_cosine_schedule_with_warmup(optimizer, WARMUP + 1, STEPS + 1)
     schedule.step()
     for number in range(STEPS):
-        rows = [work.encoded[index] for pack in work.plan.step(number).packs for index in pack]
+        rows = [state.encoded[index] for pack in state.plan.step(number).packs for index in pack]
         batches = [collate([[row]], pad_id=0) for row in rows]
         tokens, total = sum(batch.trained_tokens for batch in batches), 0.0
         for batch in batches:
-            pictures = [work.model.pixels(load_image(image)) for image in batch.images]
-            logits_BTV = network(**work.model.inputs(batch, pictures)).logits
+            pictures = [state.model.pixels(load_image(image)) for image in batch.images]
+            logits_BTV = network(**state.model.inputs(batch, pictures)).logits
             wanted = batch.labels_BT[:, 1:].flatten()
             nats = cross_entropy(logits_BTV[:, :-1].flatten(0, 1), wanted, ignore_index=IGNORE, reduction="sum")
             (nats / tokens).backward()
@@ -103,10 +104,10 @@ def test_five_steps_are_those_of_a_plain_loop_over_transformers(tmp_path: Path, 
     model = start_model(recipe.model, seed=1)
     model.save(tmp_path / "plain")
     network = AutoModelForImageTextToText.from_pretrained(tmp_path / "plain")
-    work = start(model, stage, run=tmp_path / "run", seed=2)
-    reports = [train_step(work, number) for number in range(STEPS)]
+    state = begin_stage(model, stage, run=tmp_path / "run", seed=2)
+    reports = [train_step(state, number) for number in range(STEPS)]
     found = [(report.loss, report.gradient_norm) for report in reports]
-    wanted = list(plain_losses(network, work))
+    wanted = list(plain_losses(network, state))
     assert max(norm for _, norm in wanted) > CLIP, "nothing was clipped"
     for (loss, norm), (plain_loss, plain_norm) in zip(found, wanted, strict=True):
         assert loss == pytest.approx(plain_loss, rel=1e-4)

@@ -27,9 +27,10 @@ from triptych.train.merging import merged_model
 from triptych.train.recipe import Recipe, Tune
 from triptych.train.release import settle_parts
 from triptych.train.scores import release_stage, scoring_of
+from triptych.train.stage_state import StageState, begin_stage
 from triptych.train.start import start_model
+from triptych.train.step import train_step
 from triptych.train.trainer import Hooks, train
-from triptych.train.tune import TuneRun, start, train_step
 
 LORA = "language: {train: lora, rate: 1e-2, rank: 4, alpha: 8, dropout: 0.1}"
 STILL = (LORA, "language: {train: lora, rate: 1e-2, rank: 4, alpha: 8}")
@@ -61,24 +62,24 @@ def scored_recipe(
     return toy_recipe(folder, (old, source), kind, (LORA, LORA + HEAD), *changes)
 
 
-def begin(folder: Path, *changes: tuple[str, str], run: str = "run", objective: str | None = None) -> TuneRun:
+def begin(folder: Path, *changes: tuple[str, str], run: str = "run", objective: str | None = None) -> StageState:
     recipe = scored_recipe(folder, *changes, **({} if objective is None else {"objective": objective}))
     stage = recipe.stages[0]
     assert isinstance(stage, Tune)
-    return start(start_model(recipe.model, seed=1), stage, run=folder / run, seed=2)
+    return begin_stage(start_model(recipe.model, seed=1), stage, run=folder / run, seed=2)
 
 
 def test_a_steps_loss_is_torchs_own_mean_over_its_targets(tmp_path: Path) -> None:
-    work = begin(tmp_path, STILL)
-    packs = [[work.encoded[index] for index in pack] for pack in work.plan.step(0).packs]
-    batch, model = collate(packs, pad_id=0), work.model
+    state = begin(tmp_path, STILL)
+    packs = [[state.encoded[index] for index in pack] for pack in state.plan.step(0).packs]
+    batch, model = collate(packs, pad_id=0), state.model
     with torch.no_grad():
         features = model.encode([model.pixels(load_image(image)) for image in batch.images])
         hidden_BTH = model.hidden(model.weave(batch, features))
         states_NH = hidden_BTH[batch.reads_NS2[:, 0, 0], batch.reads_NS2[:, 0, 1]]
         assert model.score_head is not None
         expected = mse_loss(model.score_head.score(states_NH), batch.targets_NS)
-    report = train_step(work, 0)
+    report = train_step(state, 0)
     assert report.loss == pytest.approx(expected.item(), rel=1e-5)
     assert report.supervised == batch.targets_NS.numel() == 2 * sum(map(len, packs))
     record = report.record()
@@ -109,9 +110,9 @@ def test_accumulating_over_packs_is_the_same_as_one_big_batch(tmp_path: Path, re
     found = []
     objective = f"kind: regression, targets: [red, any], read: {read}"
     for run, extra in (("one", []), ("four", [("640", "640\n    forward_tokens: 160")])):
-        work = begin(tmp_path, STILL, ("step_tokens: 320", "step_tokens: 640"), *extra, run=run, objective=objective)
-        report = train_step(work, 0)
-        found.append((report.loss, {name: weight.grad for name, weight in work.weights.items()}))
+        state = begin(tmp_path, STILL, ("step_tokens: 320", "step_tokens: 640"), *extra, run=run, objective=objective)
+        report = train_step(state, 0)
+        found.append((report.loss, {name: weight.grad for name, weight in state.weights.items()}))
     (loss_one, one), (loss_four, four) = found
     assert loss_four == pytest.approx(loss_one, rel=1e-6)
     assert {name.partition(".")[0] for name in one} == {"projector", "language", "head"}
@@ -128,21 +129,21 @@ def test_accumulating_over_packs_is_the_same_as_one_big_batch(tmp_path: Path, re
     ],
 )
 def test_a_head_learns(tmp_path: Path, objective: str, least: float) -> None:
-    work = begin(
+    state = begin(
         tmp_path, STILL, ("6 steps", "40 steps"), ("schedule: linear", "schedule: constant"), objective=objective
     )
-    losses = [train_step(work, number).loss for number in range(40)]
+    losses = [train_step(state, number).loss for number in range(40)]
     assert sum(losses[-5:]) < least * sum(losses[:5])
 
 
 def test_the_head_for_words_is_not_run_and_has_no_gradient(tmp_path: Path) -> None:
-    work = begin(tmp_path, (LORA + HEAD, "language: {train: full, rate: 1e-3}" + HEAD))
+    state = begin(tmp_path, (LORA + HEAD, "language: {train: full, rate: 1e-3}" + HEAD))
 
     def never(*_: object) -> None:
         raise AssertionError("the head for words ran")
 
-    work.model.network.get_output_embeddings().register_forward_hook(never)
-    assert train_step(work, 0).gradient_norm > 0
+    state.model.network.get_output_embeddings().register_forward_hook(never)
+    assert train_step(state, 0).gradient_norm > 0
 
 
 @dataclass
@@ -217,7 +218,7 @@ def test_a_target_that_is_the_same_in_all_rows_is_told(tmp_path: Path, capsys: p
     (tmp_path / "rated.json").write_text(json.dumps([row | {"labels": row["labels"] | {"any": 1.0}} for row in rows]))
     stage = recipe.stages[0]
     assert isinstance(stage, Tune)
-    start(start_model(recipe.model, seed=1), stage, run=tmp_path / "run", seed=2)
+    begin_stage(start_model(recipe.model, seed=1), stage, run=tmp_path / "run", seed=2)
     said = capsys.readouterr().err
     assert "tune: 'any' is 1 in all 32 rows: only this number can be learnt" in said
     assert "'red' is" not in said

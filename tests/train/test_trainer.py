@@ -22,9 +22,10 @@ from triptych.models.family import Model
 from triptych.train.measuring.meters import StepReport, rewind_records
 from triptych.train.recipe import Recipe, Tune, resolve
 from triptych.train.release import settle_parts
+from triptych.train.stage_state import begin_stage
 from triptych.train.start import start_model
+from triptych.train.step import train_step
 from triptych.train.trainer import Hooks, train
-from triptych.train.tune import start, train_step
 
 
 def test_a_run_leaves_records_of_every_step_and_stage(tmp_path: Path) -> None:
@@ -62,11 +63,11 @@ def test_the_merged_model_opens_in_plain_transformers_with_the_logits_of_the_ada
     assert isinstance(stage, Tune)
     model = start_model(recipe.model, seed=0)
     untouched = start_model(recipe.model, seed=0)
-    work = start(model, stage, run=tmp_path / "run", seed=0)
+    state = begin_stage(model, stage, run=tmp_path / "run", seed=0)
     for number in range(4):
-        train_step(work, number)
+        train_step(state, number)
     model.network.eval()
-    batch = collate([[next(encoded for encoded in work.encoded if encoded.slots)]], pad_id=0)
+    batch = collate([[next(encoded for encoded in state.encoded if encoded.slots)]], pad_id=0)
     adapted = logits_of(model, batch)
     assert not torch.allclose(adapted, logits_of(untouched, batch), atol=1e-2)
 

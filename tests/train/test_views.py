@@ -11,8 +11,9 @@ from tests.train.runs import toy_recipe
 from triptych.data.formats import messages
 from triptych.models.families.llava_onevision import tiny
 from triptych.train.recipe import Tune
+from triptych.train.stage_state import begin_stage
 from triptych.train.start import start_model
-from triptych.train.tune import start, train_step
+from triptych.train.step import train_step
 
 PARTS = ("  family: tiny\n  parts: {vision: vit, language: llama}\n", "  open: OPEN\n")
 LENGTHS = ("    pack_tokens: 160\n    step_tokens: 320\n", "    pack_tokens: 1024\n    step_tokens: 4096\n")
@@ -31,7 +32,7 @@ def test_the_tower_sees_each_view_once_and_none_that_no_row_shows(trained: bool,
     assert isinstance(stage, Tune)
     views: list[int] = []
     model.parts()["vision"].register_forward_hook(lambda _, given, __: views.append(len(given[0])))
-    work = start(model, stage, run=tmp_path / "run", seed=2)
-    report = train_step(work, 0)
+    state = begin_stage(model, stage, run=tmp_path / "run", seed=2)
+    report = train_step(state, 0)
     assert report.loss_nats > 0
     assert sum(views) == 2 * 3 + 2, "frames of two videos, and a view of each of two pictures"

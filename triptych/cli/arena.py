@@ -36,15 +36,15 @@ def run(
         judge_pairs,
         lines_of,
         read_contestants,
-        read_votes,
     )
+    from triptych.evaluate.saved.votes import read_votes
 
     if (judge is None) == (votes is None):
         raise ConfigError("who says which reply is better: --judge MODEL, or --votes FILE? Give one of them.")
     contestants = read_contestants(answers)
     names = [contestant.name for contestant in contestants]
     if votes is not None:
-        arena = hold_arena(read_votes(votes, names), names=names)
+        arena = hold_arena(read_votes(votes, contestants), names=names)
     else:
         from triptych.infer.opening import open_responder
 

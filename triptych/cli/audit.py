@@ -8,17 +8,15 @@ from typing import Annotated
 
 import typer
 
+from triptych.cli.groups.evaluation import AnswersKey, BenchmarkName, QuestionsPath
+
 
 def run(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="See: triptych list benchmarks.")],
+    benchmark: BenchmarkName,
     answers: Annotated[Path, typer.Argument(metavar="ANSWERS", help="As for: triptych mark.")],
     *,
-    key: Annotated[
-        Path | None, typer.Option("--answers", metavar="KEY", help="What is right: {id: answer} as JSON.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="PATH", help="The questions, with what is right in them.")
-    ] = None,
+    key: AnswersKey = None,
+    data: QuestionsPath = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List replies that speak for several options, and replies that choose none."""

@@ -9,13 +9,12 @@ from typing import Annotated
 
 import typer
 
+from triptych.cli.groups.evaluation import ModelName
 from triptych.core.log import say
 
 
 def run(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or an endpoint: http://host/v1#model-name.")
-    ],
+    model: ModelName,
     images: Annotated[
         list[str] | None,
         typer.Argument(metavar="IMAGE", help="Pictures and videos, in order: paths, URLs, patterns."),

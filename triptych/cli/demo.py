@@ -67,14 +67,13 @@ def draw_once(data: Path, *, seed: int, costs: Path) -> None:
     Raises:
         RunError: what is there was drawn by another version, or from another seed.
     """
-    from triptych.cli.starter import write_storyboard
+    from triptych.cli.starter import NOTE, describe, write_storyboard
     from triptych.core.errors import RunError
     from triptych.core.files import write_atomically
     from triptych.core.log import measured, say
-    from triptych.starter.storyboard import Sizes, describe_storyboard
+    from triptych.starter.storyboard import Sizes
 
-    note = data / "drawn.json"
-    wanted = json.dumps(describe_storyboard(seed=seed, sizes=Sizes()), indent=1) + "\n"
+    note, wanted = data / NOTE, describe(seed=seed, sizes=Sizes())
     if note.is_file():
         if note.read_text(encoding="utf-8") != wanted:
             raise RunError(f"{data} was drawn from another seed or by another version. Delete {RUN} to begin anew.")

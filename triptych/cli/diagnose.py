@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from triptych.cli.groups.asking import (
+from triptych.cli.groups.evaluation import (
     BenchmarkName,
     Data,
     JudgeName,
     Limit,
     ModelName,
     Settings,
-    open_asked,
-    place_of,
+    open_responders,
+    paths_of,
 )
 from triptych.core.log import say
 
@@ -51,12 +51,12 @@ def run(
 
     task = find("benchmark", benchmark, Benchmark)
     conditions = choose_conditions(only or ())
-    place = place_of(model, data, benchmark=benchmark)
-    folder = out or place.beside / "diagnosis"
-    task, opened, judging = open_asked(task, model, judge, settings or ())
+    paths = paths_of(model, data, benchmark=benchmark)
+    folder = out or paths.parent / "diagnosis"
+    task, opened, judging = open_responders(task, model, judge, settings or ())
     found = diagnose(
         task,
-        place.questions,
+        paths.questions,
         opened.responder,
         folder=folder,
         name=benchmark,

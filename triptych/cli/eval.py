@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.cli.groups.asking import (
+from triptych.cli.groups.evaluation import (
     BenchmarkName,
     Data,
     JudgeName,
     Limit,
     ModelName,
     Settings,
-    open_asked,
-    place_of,
+    open_responders,
+    paths_of,
 )
 from triptych.core.log import say
 
@@ -51,14 +51,14 @@ def run(
 
     task = find("benchmark", benchmark, Benchmark)
     part = parse_shard(shard) if shard else None
-    place = place_of(model, data, benchmark=benchmark)
-    folder = out or place.beside / "evals" / (f"{benchmark}-blind" if blind else benchmark)
+    paths = paths_of(model, data, benchmark=benchmark)
+    folder = out or paths.parent / "evals" / (f"{benchmark}-blind" if blind else benchmark)
     folder = folder / part.folder if part else folder
-    task, opened, judging = open_asked(task, model, judge, settings or ())
-    before = _tell_of_another(folder, benchmark, opened.responder.name, blind=blind)
+    task, opened, judging = open_responders(task, model, judge, settings or ())
+    before = _announce_replacement(folder, benchmark, opened.responder.name, blind=blind)
     result = evaluate(
         task,
-        place.questions,
+        paths.questions,
         opened.responder,
         folder=folder,
         blind=blind,
@@ -79,8 +79,12 @@ def run(
         raise typer.Exit(1)
 
 
-def _tell_of_another(folder: Path, benchmark: str, name: str, *, blind: bool) -> int:
-    """Say that a folder has another result, before that is replaced; return of how many questions the same one is."""
+def _announce_replacement(folder: Path, benchmark: str, name: str, *, blind: bool) -> int:
+    """Say, before it is replaced, that a folder has the result of another evaluation.
+
+    Returns:
+        of how many questions the folder's result of this very evaluation is; 0: it has none.
+    """
     from triptych.core.errors import DataError, NotFoundError
     from triptych.evaluate.running.asked import read_asked
 
@@ -92,16 +96,16 @@ def _tell_of_another(folder: Path, benchmark: str, name: str, *, blind: bool) ->
         )
         if was == now:
             return len(before.keys) + len(before.refused)
-        told = [f"{model}{', blind' if without else ''}" for _, model, without in (was, now)]
+        names = [f"{model}{', blind' if without else ''}" for _, model, without in (was, now)]
         if was[0] != now[0]:
-            told = [f"{each} on {task}" for each, task in zip(told, (was[0], now[0]), strict=True)]
-        say(f"{folder}: its result, of {told[0]}, becomes that of {told[1]}; --out DIR keeps both. Replies are kept.")
+            names = [f"{each} on {task}" for each, task in zip(names, (was[0], now[0]), strict=True)]
+        say(f"{folder}: its result, of {names[0]}, becomes that of {names[1]}; --out DIR keeps both. Replies are kept.")
     return 0
 
 
 def result_lines(result: Result) -> list[str]:
-    """Return the table of a result: all questions, each group that has more than one member, and what stands beside."""
-    from triptych.evaluate.running.beside import lines_beside
+    """Return the table of a result: all questions, groups where there are several, and the secondary scores."""
+    from triptych.evaluate.running.secondary_scores import secondary_lines
 
     rows = [("all", result.total)]
     for groups in (result.by_split, result.by_skill, result.by_scenario):
@@ -115,7 +119,7 @@ def result_lines(result: Result) -> list[str]:
         lines.append(
             "min diff: the smallest difference between two models that n questions show (at 5%, four times in five)"
         )
-    return lines + lines_beside(result)
+    return lines + secondary_lines(result)
 
 
 def _numbers(score: Score) -> str:

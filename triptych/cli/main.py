@@ -64,9 +64,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except (OSError, SafetensorError) as error:
-        if (told := _told(error)) is None:
+        if (explanation := _explanation(error)) is None:
             raise
-        _refuse(told)
+        _refuse(explanation)
 
 
 def build_app() -> typer.Typer:
@@ -92,7 +92,7 @@ def command_names() -> list[str]:
     return [name for name in (*ORDER, *others, *GROUPS) if name in names]
 
 
-def _tell_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(__version__)
         raise typer.Exit
@@ -100,13 +100,13 @@ def _tell_version(asked: bool) -> None:
 
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version and leave.")
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Take the options that stand before a command; each acts in its callback."""
 
 
-def _told(error: OSError | SafetensorError) -> str | None:
+def _explanation(error: OSError | SafetensorError) -> str | None:
     """Return what a user can act on: a folder one may not write, a full disk; None: it is another error."""
     rust = _RUST.search(str(error))
     number = error.errno if isinstance(error, OSError) else int(rust[1]) if rust else None

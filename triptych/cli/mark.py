@@ -8,21 +8,18 @@ from typing import Annotated
 
 import typer
 
+from triptych.cli.groups.evaluation import AnswersKey, BenchmarkName, QuestionsPath
 from triptych.core.log import say
 
 
 def run(
-    benchmark: Annotated[str, typer.Argument(metavar="BENCHMARK", help="See: triptych list benchmarks.")],
+    benchmark: BenchmarkName,
     answers: Annotated[
         Path, typer.Argument(metavar="ANSWERS", help='Lines {"id", "reply"} or {"idx", "full_prediction"}, or our own.')
     ],
     *,
-    key: Annotated[
-        Path | None, typer.Option("--answers", metavar="KEY", help="What is right: {id: answer} as JSON.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="PATH", help="The questions, with what is right in them.")
-    ] = None,
+    key: AnswersKey = None,
+    data: QuestionsPath = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="ITEMS", help="Write a line an item: id, choice, correct...")
     ] = None,

@@ -5,30 +5,10 @@ Not the commands themselves: each file ``cli/groups/models_*.py`` has some, in i
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Callable
+from triptych.cli.groups.command_group import command_group
 
-import typer
-
-from triptych.cli import groups
-
-ORDER = ("list", "info", "get", "check")
-"""How help lists the commands. Others come after, by name."""
-
-
-def _group() -> typer.Typer:
-    group = typer.Typer(
-        help="Released models: list them, bring one here; say what a folder is, and whether it is whole.",
-        no_args_is_help=True,
-    )
-    found: dict[str, Callable[..., None]] = {}
-    for module in pkgutil.iter_modules(groups.__path__):
-        if module.name.startswith("models_"):
-            found |= importlib.import_module(f"{groups.__name__}.{module.name}").COMMANDS
-    for name in [*(name for name in ORDER if name in found), *sorted(found.keys() - set(ORDER))]:
-        group.command(name)(found[name])
-    return group
-
-
-GROUP = _group()
+GROUP = command_group(
+    "models",
+    help="Released models: list them, bring one here; say what a folder is, and whether it is whole.",
+    order=("list", "info", "get", "check"),
+)

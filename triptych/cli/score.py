@@ -57,11 +57,11 @@ def run(
     found = _scored(scorer, asked)
     scores = {name: each.scores for name, each in found.items()}
     agreed = agreements([asked[name] for name in found], scores, scoring.targets, classes=scoring.loss == "ce")
-    told = json_text(_as_json(model, scoring, asked, found, agreed))
+    output = json_text(_as_json(model, scoring, asked, found, agreed))
     if out is not None:
-        write_atomically(out, told + "\n")
+        write_atomically(out, output + "\n")
     if as_json:
-        typer.echo(told)
+        typer.echo(output)
         return
     for line in (*_table(found, scoring), *_agreement_table(agreed)):
         typer.echo(line)

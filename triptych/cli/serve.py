@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
+from triptych.cli.groups.evaluation import ModelName
 from triptych.core.errors import ConfigError
 
 
 def run(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or an endpoint: http://host/v1#model-name.")
-    ],
+    model: ModelName,
     more: Annotated[
         list[str] | None,
         typer.Argument(

@@ -7,18 +7,15 @@ from typing import Annotated
 
 import typer
 
-from triptych.cli.groups.recipes import that_trains
+from triptych.cli.groups.recipes import Overrides, RecipeFile, that_trains
 from triptych.core.log import say
 
 RUNS = Path("runs")
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, e.g. recipes/nlvr.yaml.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes to it, e.g. stages.tune.length='40 steps'."),
-    ] = None,
+    recipe: RecipeFile,
+    overrides: Overrides = None,
     *,
     folder: Annotated[
         Path | None, typer.Option("--run", metavar="DIR", help="Default: runs/NAME, NAME being the recipe's.")

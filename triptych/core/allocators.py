@@ -13,7 +13,7 @@ import sys
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Names of glibc's settings (malloc.h)."""
-KEPT_BYTES = 2**30
+KEPT_BYTES = 1 << 30
 """Blocks up to this size come from the heap, and so much of its free end is kept."""
 GPU, GPU_TOO = "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"
 """Variables that torch reads when a GPU is first used; the second is the newer name."""

@@ -29,7 +29,7 @@ FEW_KEYS = 3
 KEYS_SHOWN = 5
 """Keys that are told of a file that has none of ours."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-"""Of a name that becomes a folder's."""
+"""Pattern of a name that becomes a folder's."""
 KEY = re.compile(r"[A-Za-z_0-9-]+(\.[A-Za-z_0-9-]+)*")
 
 
@@ -102,6 +102,22 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), *, model: type[
 def parse_config(text: str, *, model: type[C], file: str) -> C:
     """Return the tree that YAML text describes; ``file`` is its name in messages. Raises like `load_config`."""
     return _validate(_parse_yaml(text, file=file), model=model, file=file, touched=[])
+
+
+def parse_key_values(words: Sequence[str], *, model: type[C], example: str) -> C:
+    """Return the tree that ``KEY=VALUE`` words describe; values are YAML, and of a key said twice the last counts.
+
+    Raises:
+        ConfigError: a word is not like ``example``, no such key, or no such value; one line that names it.
+    """
+    said: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not KEY.fullmatch(key):
+            raise ConfigError(f"{word!r}: expected KEY=VALUE, e.g. {example}.")
+        said[key] = value
+    text = "".join(f"{key}: {value}\n" for key, value in said.items())
+    return parse_config(text or "{}", model=model, file="settings")
 
 
 def dump_config(config: BaseModel) -> str:

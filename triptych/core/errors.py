@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST_QUOTE = 200
+
 
 class TriptychError(Exception):
     """Base of all errors that a user can act on."""
 
 
 class DataError(TriptychError, ValueError):
-    """A row, file or picture is not what its format promises."""
+    """A row, file or image is not what its format promises."""
 
 
 class ConfigError(TriptychError, ValueError):
@@ -31,10 +33,15 @@ class NotFoundError(TriptychError, LookupError):
 
 
 class RunError(TriptychError, RuntimeError):
-    """A run cannot go on: NaN loss, a foreign run folder, a torn checkpoint, a full disk."""
+    """A run cannot go on: NaN loss, a foreign run folder, a damaged checkpoint, a full disk."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> str:
     """Return `` Did you mean 'NAME'?`` with what is spelt alike (``difflib``), nearest first; nothing is: no words."""
     close = get_close_matches(name, list(known), n=most, cutoff=cutoff)
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def quoted(name: str) -> str:
+    """Return a name from somebody's data or URL as a message shows it: in quotes, escaped, cut at 200 characters."""
+    return repr(name if len(name) <= LONGEST_QUOTE else f"{name[:LONGEST_QUOTE]}...")

@@ -1,4 +1,4 @@
-"""Content behind http(s) URLs, fetched once and kept in the cache folder under its SHA-256. For those who ask for it.
+"""Content behind http(s) URLs, fetched once and kept in the cache folder under its SHA-256. On request only.
 
 Not a downloader of data sets, and not for hosts of one's own network: names are resolved here, every address must be a
 public one, and the connection goes to the very address that was checked, for each redirect anew. So no data file can
@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, quoted
 from triptych.core.files import cache_folder, write_atomically
 
 MAX_BYTES = 32 << 20
@@ -39,7 +39,7 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given out for the whole net. What lies beside it leads nowhere, or home: site-local addresses,
 translators' own prefixes, IPv4 addresses in old clothes. ``is_global`` of some Pythons lets those pass."""
 _NOBODYS = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("3fff::/20"))
-"""For protocols and for books; likewise."""
+"""Addresses reserved for protocols and for documentation; ``is_global`` of some Pythons lets these pass too."""
 _SAFE = "/%:@!$&'()*+,;=-._~"
 _HEADERS = {"User-Agent": "triptych", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 
@@ -122,7 +122,7 @@ def _follow(
     for _ in range(MAX_REDIRECTS + 1):
         parts = _parts(at, url)
         if allowed is not None and not allowed(str(parts.hostname).lower().rstrip(".")):
-            raise FetchError("url not allowed", f"{_short(url)}: it leads to {parts.hostname}, which may not be asked.")
+            raise FetchError("url not allowed", f"{quoted(url)}: it leads to {parts.hostname}, which may not be asked.")
         address = _address(parts, url, allow_private)
         try:
             with _response(parts, address, deadline) as response:
@@ -144,9 +144,9 @@ def _parts(url: str, asked: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable:
-        raise FetchError("url not allowed", f"{_short(asked)}: no http or https URL. Mend it, or put a file there.")
+        raise FetchError("url not allowed", f"{quoted(asked)}: no http or https URL. Mend it, or put a file there.")
     if parts.username is not None or parts.password is not None:
-        raise FetchError("url not allowed", f"{_short(asked)}: a name or a password in it. Fetch it yourself.")
+        raise FetchError("url not allowed", f"{quoted(asked)}: a name or a password in it. Fetch it yourself.")
     return parts
 
 
@@ -162,7 +162,7 @@ def _address(parts: SplitResult, asked: str, allow_private: bool) -> tuple[str, 
         if not (allow_private or _is_public(address)):
             raise FetchError(
                 "url not allowed",
-                f"{_short(asked)}: {parts.hostname} is {address}, which is no public address. Put a file there, or let"
+                f"{quoted(asked)}: {parts.hostname} is {address}, which is no public address. Put a file there, or let"
                 " who runs this allow private addresses (fetch_private=true; for data #urls=private).",
             )
     return addresses[0], port
@@ -251,7 +251,7 @@ def _content(response: http.client.HTTPResponse, asked: str, max_bytes: int, dea
     if time.monotonic() >= deadline:  # Who hung up was we: without a length, that looks like a good end.
         raise TimeoutError
     if (response.length or 0) + len(content) > max_bytes:
-        raise FetchError("url too large", f"{_short(asked)}: more than {max_bytes:,} bytes. Put a smaller file there.")
+        raise FetchError("url too large", f"{quoted(asked)}: more than {max_bytes:,} bytes. Put a smaller file there.")
     if response.length:
         raise _not_reached(asked, f"the answer ends {response.length} bytes early")
     return bytes(content)
@@ -259,8 +259,4 @@ def _content(response: http.client.HTTPResponse, asked: str, max_bytes: int, dea
 
 def _not_reached(url: str, said: str) -> FetchError:
     said = said.replace("\n", " ")
-    return FetchError("url not reached", f"{_short(url)}: not reached ({said}). Try again, or put a file there.")
-
-
-def _short(url: str) -> str:
-    return repr(url if len(url) <= 200 else f"{url[:200]}...")
+    return FetchError("url not reached", f"{quoted(url)}: not reached ({said}). Try again, or put a file there.")

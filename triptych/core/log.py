@@ -22,9 +22,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import append_json_line
+from triptych.core.machine import GIB
 from triptych.core.records import Json
 
-GIB = 1 << 30
 SAMPLE_EVERY_S = 0.05
 PLAIN_EVERY_S = 10.0
 STATUS = Path("/proc/self/status")
@@ -42,6 +42,14 @@ _muted: list[bool] = [False]
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 row``, ``2,000 rows``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def duration(seconds: float) -> str:
+    """Return how long something took: ``4.2 s``, ``3 min 07 s``, ``2 h 05 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def mute(silent: bool) -> None:

@@ -1,8 +1,16 @@
-"""What of the machine this process may use."""
+"""What of the machine this process may use: its cores, and the room on its disks."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
+
+MIB = 1 << 20
+GIB = 1 << 30
+"""Bytes of a GiB, in which memory and disks are told."""
+SPARE_BYTES = 64 << 20
+"""Bytes that are left free on a disk by what checks it before it writes."""
 
 
 def cores() -> int:
@@ -13,3 +21,12 @@ def cores() -> int:
 def cores_each() -> int:
     """Return how many of them are this process's, at least 1, where torchrun started several on this machine."""
     return max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def disk_room(folder: Path) -> tuple[int, int]:
+    """Return (all, free) bytes of the disk that a folder, which need not be there yet, is or would be on."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    disk = shutil.disk_usage(there)
+    return disk.total, disk.free

@@ -25,10 +25,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Where an image's bytes are, not the pixels themselves."""
+    """An image by the place of its bytes, not the pixels themselves."""
 
     source: str
-    """Locator of the picture's bytes (``data/media/locate.py``): mostly the absolute path of its file, else a member of
+    """Locator of the image's bytes (``data/media/locate.py``): mostly the absolute path of its file, else a member of
     an archive, base64 text in a file or a frame of a video."""
     size: tuple[int, int] | None = None
     """(width, height) in pixels after EXIF rotation, crop and resize; None until somebody has looked."""
@@ -37,13 +37,13 @@ class ImageRef:
     resize: tuple[int, int] | None = None
     """(width, height) in pixels that it, or its box, is scaled to (bicubic) before a model sees it. None: as it is."""
     video: str = ""
-    """Name of the video that it is a frame of, mostly its path; empty: a picture by itself. Frames of one name with
-    nothing between them are one video, the last of them its end (``ends_video``). Most models see pictures in them."""
+    """Name of the video that it is a frame of, mostly its path; empty: an image by itself. Frames of one name with
+    nothing between them are one video, the last of them its end (``ends_video``). Most models see images in them."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRef:
-    """Where a video is: a file, or a folder of frames."""
+    """A video by its place: a file, or a folder of frames."""
 
     source: str
 
@@ -70,7 +70,7 @@ class Example:
     labels: tuple[tuple[str, float], ...] = ()
     """Numeric targets by name, in order (quality scores, classes)."""
     origin: str = ""
-    """Where it was read: ``file: row N``. For messages to people."""
+    """File and row it was read from, ``file: row N``, for messages to people."""
     skills: tuple[str, ...] = ()
     """What it exercises, e.g. ``("temporal",)``."""
     facts: Mapping[str, Json] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a failure takes back: new folders that are empty again, and the files of a run that has done nothing yet.
+"""What is taken back after a failure: new folders that are empty again, and files of a run that has done nothing yet.
 
 Not how a file is written (``files``). Invariant: only what was made here goes; what was there before, and what somebody
 else put beside it, stays.
@@ -19,7 +19,7 @@ class Before:
 
     folder: Path
     names: frozenset[str]
-    """Of what was in it."""
+    """Names of what was in it."""
     missing: tuple[Path, ...]
     """Itself and the folders around it that were not there, the innermost first."""
 

@@ -91,13 +91,7 @@ def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | Non
     every = [encoded for pack in packs for encoded in pack]
     assert len({(len(encoded.reads), len(encoded.targets)) for encoded in every}) <= 1, "all are scored alike, or none"
     lengths = [sum(len(encoded.ids) for encoded in pack) for pack in packs]
-    longest = max(lengths)
-    if width is None:
-        width = longest
-    if longest > width:
-        first = packs[lengths.index(longest)][0].id
-        raise DataError(f"the pack of example {first!r} has {longest} tokens, a row {width}: raise pack_tokens.")
-    shape = (len(packs), width)
+    shape = (len(packs), _width(packs, lengths, width))
     ids_BT = torch.full(shape, pad_id)
     labels_BT = torch.full(shape, IGNORE)
     positions_BT = torch.zeros(shape, dtype=torch.int64)
@@ -134,6 +128,17 @@ def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | Non
         targets_NS=torch.tensor([encoded.targets for encoded in every], dtype=torch.float32),
         reads_NS2=torch.tensor(reads, dtype=torch.int64).reshape(len(every), len(every[0].reads) if every else 0, 2),
     )
+
+
+def _width(packs: Sequence[Sequence[Encoded]], lengths: Sequence[int], width: int | None) -> int:
+    """Return the tokens of a row. Raises DataError: a pack is longer than ``width``."""
+    longest = max(lengths)
+    if width is None:
+        return longest
+    if longest > width:
+        first = packs[lengths.index(longest)][0].id
+        raise DataError(f"the pack of example {first!r} has {longest} tokens, a row {width}: raise pack_tokens.")
+    return width
 
 
 def pad_left(batch: Batch) -> Batch:

@@ -51,8 +51,9 @@ class RowError(DataError):
 Reader = Callable[[Path], Iterator[Example | Refused]]
 Writer = Callable[[Iterable[Example], Path], int]
 Trait = Literal["chat", "images", "boxes", "videos", "demonstrations", "labels", "facts", "marks"]
-"""Of an Example: turns of words in any number; images anywhere; a part or another size of a picture, or a frame of a
-video; videos anywhere; demonstrations; labels; skills and facts; words with a literal ``<image>`` or ``<video>``."""
+"""Something that an Example may have and a layout may lack words for: chat (turns of words in any number); images and
+videos, anywhere; boxes (a part or another size of an image, or a frame of a video); demonstrations; labels; facts
+(skills and facts); marks (words with a literal ``<image>`` or ``<video>``)."""
 RowReader = Callable[["Row"], Example | Refused]
 """Turns one row of a file into its Example, without the rows around it."""
 
@@ -74,11 +75,11 @@ class Format:
     """(path, options) -> what turns one row of that JSON list or JSON Lines file into its Example, so that rows can be
     read at random. None: this file, or this layout, is read as a stream only. ConfigError as ``configure``."""
     endings: tuple[str, ...] = (".jsonl", ".json")
-    """Of the files that it writes, or reads where it does not write."""
+    """File name endings: of the files that it writes, or that it reads where it does not write."""
     folders: bool = False
     """Whether it also writes a folder, where a path has none of its endings."""
     cannot: frozenset[Trait] = frozenset()
-    """What of an Example the layout has no words for. Writing an Example that has it is refused, never cut."""
+    """What the layout cannot say. Writing an Example that has such a thing is refused; nothing is left out silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ class RowSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """All rows of a source."""
+class LoadedRows:
+    """All rows of a source, read into memory."""
 
     examples: tuple[Example, ...]
     refused: tuple[Refused, ...]
@@ -171,7 +172,7 @@ def random_rows(source: str) -> RowSource | None:
     return RowSource(path, lambda row: _hinted(read(row), source, hint), start, stop, options.get("where"))
 
 
-def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_images: bool = True) -> Loaded:
+def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_images: bool = True) -> LoadedRows:
     """Read a whole source.
 
     Args:
@@ -193,7 +194,7 @@ def load_examples(source: str, *, on_bad: Literal["raise", "refuse"], verify_ima
             raise DataError(seen.message)
         else:
             refused.append(seen)
-    return Loaded(tuple(examples), tuple(refused))
+    return LoadedRows(tuple(examples), tuple(refused))
 
 
 def measured(example: Example, sizes: dict[str, Size | ImageError]) -> Example | Refused:

@@ -77,7 +77,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ShownTurn:
     """One turn, or where tokens are known the whole conversation, as runs and images."""
 
     role: str
@@ -94,7 +94,7 @@ class Card:
     origin: str
     chips: tuple[str, ...]
     """Skills, scenario and labels."""
-    said: tuple[Said, ...]
+    said: tuple[ShownTurn, ...]
     tally: Tally | None
     images: int
 
@@ -178,17 +178,17 @@ def _card(
             shelf.picture(piece, next(costs)) if isinstance(piece, ImageRef) else piece
             for piece in pieces_of(encoded, tokenizer)
         )
-        said = (Said("", False, pieces),)
+        said = (ShownTurn("", False, pieces),)
         in_images = sum(slot.stop - slot.start for slot in encoded.slots)
         tally = Tally(len(encoded.ids) - in_images, in_images, sum(encoded.trained))
     return Card(example.id, example.origin, _chips(example), said, tally, shelf.count)
 
 
-def _turns(example: Example, shelf: _Pictures, *, shown: bool) -> Iterator[Said]:
+def _turns(example: Example, shelf: _Pictures, *, shown: bool) -> Iterator[ShownTurn]:
     for demonstration in example.demonstrations:
         yield from _turns(demonstration, shelf, shown=True)
     for turn in example.turns:
-        yield Said(turn.role, shown, tuple(_piece(part, turn, shelf) for part in turn.parts))
+        yield ShownTurn(turn.role, shown, tuple(_piece(part, turn, shelf) for part in turn.parts))
 
 
 def _piece(part: Part, turn: Turn, shelf: _Pictures) -> Words | Picture:

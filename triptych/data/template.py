@@ -31,7 +31,7 @@ from triptych.core.records import Example, ImageRef, Role
 from triptych.data.format import Refused, refusal
 from triptych.data.text.jinja import write_jinja
 from triptych.data.text.pieces import LEARNT, SHOWN, Frame, Laid, laid_for, pieces_of
-from triptych.data.text.spelling import Spelling, holding, spelling_of, words_of
+from triptych.data.text.spelling import Spelling, decode_words, holding, spelling_of
 from triptych.data.text.tokenise import Run, Tokeniser, tokeniser_of
 
 if TYPE_CHECKING:  # a tokenizer is handed in; reading data loads no transformers
@@ -104,7 +104,7 @@ class Template:
 
     @property
     def jinja(self) -> str:
-        """The same template in Hugging Face's language: content is a string or a list of text and image parts."""
+        """This template as a Hugging Face chat template; content is a string or a list of text and image parts."""
         return write_jinja(self)
 
     def around(self, role: Role) -> Around:
@@ -152,12 +152,12 @@ class Encoded:
 
     @property
     def images(self) -> tuple[ImageRef, ...]:
-        """Its pictures, in reading order."""
+        """Its images, in reading order."""
         return tuple(slot.image for slot in self.slots)
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """Where its pictures stand, in reading order; none is empty."""
+        """Where its images stand, in reading order; none is empty."""
         places: list[Place] = []
         for slot in self.slots:
             if slot.stop > slot.start:
@@ -283,7 +283,7 @@ def parse_reply(ids: Sequence[int], template: Template, *, tokenizer: PreTrained
     """Return the words of a generated reply, cut at the stop token; other special tokens are left out."""
     spelling = spelling_of(template, tokenizer)
     said = ids[: ids.index(spelling.stop)] if spelling.stop in ids else ids
-    words = words_of(said, tokenizer).removeprefix(template.lead)
+    words = decode_words(said, tokenizer).removeprefix(template.lead)
     words = words.partition(template.stop)[0] if spelling.stop_is_text else words
     return words.removesuffix(template.tail)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from triptych.core.config import Settings, parse_config
-from triptych.core.errors import NotFoundError
+from triptych.core.errors import ConfigError, NotFoundError
 from triptych.core.plugins import find
 from triptych.core.records import Example, Json, Part, Text
 from triptych.data.format import Refused, RowError, refusal
@@ -38,7 +38,7 @@ class Transform:
     """One operation. It is either ``each`` or ``whole``."""
 
     settings: type[Settings]
-    """What a step of this kind may say; unknown keys are refused."""
+    """The settings that a step of this kind has; unknown keys are refused."""
     about: str
     """One line for people."""
     each: Each | None = None
@@ -74,11 +74,7 @@ class TransformPlan:
             transform = find("transform", kind, Transform)
         except NotFoundError as error:
             raise ValueError(str(error)) from None
-        rest = {key: said for key, said in value.items() if key != "kind"}
-        try:
-            text = json.dumps(rest, ensure_ascii=False)
-        except TypeError as error:
-            raise ValueError(f"{kind}: a value is neither text, number, list nor mapping: {error}") from None
+        text = settings_text(value, without={"kind"}, what=kind)
         return cls(kind, parse_config(text, model=transform.settings, file=f"step {kind!r}"))
 
     def as_json(self) -> dict[str, Json]:
@@ -88,10 +84,32 @@ class TransformPlan:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let a config node hold a step: read from its mapping, written as its mapping."""
-        written = core_schema.plain_serializer_function_ser_schema(lambda plan: plan.as_json())
-        return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, TransformPlan) else cls.parse(value), serialization=written
-        )
+        return plan_schema(cls)
+
+
+def settings_text(value: Mapping[str, Any], *, without: Set[str], what: str) -> str:
+    """Return the settings that stand beside a plug-in's name, as JSON for ``parse_config``.
+
+    Args:
+        value: the mapping as it was written, e.g. ``{"kind": NAME, ...settings}``.
+        without: keys that are no settings.
+        what: whose they are, for the message.
+
+    Raises:
+        ConfigError: a value that JSON cannot say.
+    """
+    try:
+        return json.dumps({key: said for key, said in value.items() if key not in without}, ensure_ascii=False)
+    except TypeError as error:
+        raise ConfigError(f"{what}: a value is neither text, number, list nor mapping: {error}") from None
+
+
+def plan_schema(kind: type[Any]) -> CoreSchema:
+    """Return the schema by which a config node holds a class with ``parse`` and ``as_json``, such as TransformPlan."""
+    written = core_schema.plain_serializer_function_ser_schema(lambda plan: plan.as_json())
+    return core_schema.no_info_plain_validator_function(
+        lambda value: value if isinstance(value, kind) else kind.parse(value), serialization=written
+    )
 
 
 class Steps(Settings):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from triptych.core.errors import DataError
-from triptych.core.records import Example, ImageRef, Json, Turn, VideoRef
+from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
 from triptych.data.format import Refused
 from triptych.evaluate.reading import scorers
 from triptych.evaluate.reading.judge import Judge
@@ -180,8 +180,11 @@ def fact(question: Example, key: str) -> str:
 
 
 def story_of(question: Example) -> str:
-    """Return what a question shares with others; one without a story shares nothing that we know of: it is its own."""
-    return str(question.facts.get("story") or ("alone", question.id))
+    """Return what a question shares with others: its story, else the images and videos that it shows, else nothing."""
+    if story := question.facts.get("story"):
+        return str(story)
+    shown = [part.source for turn in question.turns for part in turn.parts if not isinstance(part, Text)]
+    return str(("media", *shown) if shown else ("alone", question.id))
 
 
 def chance_of(question: Example) -> float:

@@ -32,7 +32,7 @@ class AnnotationLayout:
     options: Mapping[str, str]
     """What may stand behind ``#``, and what it means, e.g. ``{"images": "folder that the file names are in"}``."""
     items: Callable[[Path, Mapping[str, str]], Iterator[Item | Refused]] | None = None
-    """For layouts whose entries are conversations already: as ``read``, each entry with its conversation."""
+    """As ``read``, for layouts whose entries are conversations already: yields each entry with its conversation."""
 
 
 _FIRST = re.compile(r"#[a-z_]+=")

@@ -1,4 +1,4 @@
-"""Whether a translator's words say that it will not translate: a refusal, in any of the eight languages, is no text.
+"""Whether a translator's reply says that it will not translate, in any of the eight languages.
 
 Not a check of other words: what people in an image cannot do, they may say. The patterns are in the first person, and
 the caller sees that the original does not say the same.

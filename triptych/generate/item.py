@@ -61,11 +61,11 @@ class Annotation:
     views: tuple[View, ...]
     """In order; the order has meaning. May be empty only where a paper's pipeline knows sentences alone."""
     sentences: tuple[str, ...] = ()
-    """Of all views together: the differences of a pair, a scene in words."""
+    """What is said of all views together: the differences of a pair, a scene in words."""
     events: tuple[Event, ...] = ()
     title: str = ""
     about: str = ""
-    """A description of all."""
+    """A description of all views together."""
     origin: str = ""
     """Where it was read: ``file: row N``. For messages to people."""
     facts: Mapping[str, Json] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from triptych.generate.loose_json import TornObject, TornText
 
 KEYS = ("options", "choices", "answer_options", "answer_choices", "alternatives")
 _TEXT_KEYS = ("text", "content", "value", "option", "choice", "answer", "label")
-"""Of an option that is an object; which of them is its letter, teachers do not agree on."""
+"""Keys under which an option that is an object has its text; a letter may stand under any of them too."""
 _LETTERED = re.compile(r"\(?([A-H])[).:]\s*(.+?)(?=\s*[,;]?\s*\(?[B-H][).:]\s|$)")
 _OWN_LETTER = re.compile(r"\(?([A-Za-z])[).:]\s+")
 _CHOSEN = re.compile(

@@ -23,14 +23,14 @@ from triptych.core.rollback import left_as, look_before
 from triptych.core.shard import Shard
 from triptych.generate import prompts
 from triptych.generate.recipe import OWN_FILES, RECIPE, BudgetPlan, Recipe, identity, read_recipe, write_recipe
-from triptych.generate.running import making
+from triptych.generate.running import stage_work
 from triptych.generate.running.asking import BudgetUsedError, ask_all
 from triptych.generate.running.costs import Totals
 from triptych.generate.running.files import STAGES, Note, Placed, StageFiles, stamp, write_refusals
-from triptych.generate.running.making import Work
 from triptych.generate.running.replies import ReplyStore
 from triptych.generate.running.shards import claim, has_worked, put_together, shared_stages
 from triptych.generate.running.spend import Account
+from triptych.generate.running.stage_work import Work
 from triptych.generate.running.teachers import Teacher, look_for_teacher, open_teacher
 
 LOCK = "lock"
@@ -197,13 +197,13 @@ def _made(run: _Run, work: Work, number: int, files: StageFiles) -> Iterator[Pla
     label, stage, shard = work.label, work.stage, run.shard
     if stage.begin is not None:
         with work.showing(label):
-            yield from making.begin(work, belongs=shard.holds if shard else lambda name: True)
+            yield from stage_work.begin(work, belongs=shard.holds if shard else lambda name: True)
         return
     total = run.notes[-1].items_out
     source = StageFiles(run.folder, run.recipe.label(number - 1))
     if stage.ask is None:
         with work.showing(label, total):
-            made = making.each if stage.each is not None else making.whole
+            made = stage_work.each if stage.each is not None else stage_work.whole
             yield from made(work, source.read_items())
         return
     name = work.plan.teacher
@@ -211,7 +211,7 @@ def _made(run: _Run, work: Work, number: int, files: StageFiles) -> Iterator[Pla
     teacher = cache(partial(run.teacher, name))
     with progress(f"{label} asking", total) as advance:
         asked = ask_all(
-            (making.item_of(placed) for placed in source.read_items()),
+            (stage_work.item_of(placed) for placed in source.read_items()),
             work.requests(),
             teacher,
             run.store,
@@ -224,7 +224,7 @@ def _made(run: _Run, work: Work, number: int, files: StageFiles) -> Iterator[Pla
     if asked:
         say(f"{label}: {asked:,} new replies from {teacher().model}")
     with work.showing(label, total):
-        yield from making.take(work, source.read_items(), run.store, keys=files.keys, teacher=teacher)
+        yield from stage_work.take(work, source.read_items(), run.store, keys=files.keys, teacher=teacher)
 
 
 def _why_anew(note: Note, told: str, came: str) -> str | None:

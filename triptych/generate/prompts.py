@@ -30,7 +30,7 @@ from pathlib import Path
 from triptych.core.errors import ConfigError, NotFoundError, TriptychError, did_you_mean
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
 from triptych.data.transform import tidy
-from triptych.generate.shots import accepted_shots
+from triptych.generate.few_shot import accepted_shots
 
 Value = str | int | float | Part | Sequence[Part]
 """What a slot is filled with: words, a number, an image, or words and images in reading order."""
@@ -48,7 +48,7 @@ class Prompt:
     """A prompt, ready to be filled."""
 
     name: str
-    """As `load` was asked for it: a file of ``prompts/`` without its ending, or a path."""
+    """The name that `load` was asked for: a file of ``prompts/`` without its ending, or a path."""
     hash: str
     """SHA-256 of its words, 64 hexadecimal digits."""
     about: str

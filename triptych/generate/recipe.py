@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, GetCoreSchemaHandler, model_validator
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
 from triptych.core.config import Settings, dump_config, load_config, parse_config
 from triptych.core.errors import ConfigError, NotFoundError
 from triptych.core.plugins import find
 from triptych.core.records import Json
+from triptych.data.transform import plan_schema, settings_text
 from triptych.generate.stage import Stage
 from triptych.infer.settings import Asking, EndpointSettings, LocalSettings, address_of
 
@@ -47,7 +48,7 @@ NO_MATTER = {"concurrency", "attempts", "timeout_s", "requests_per_minute", "pri
 
 
 READING = 2
-"""Of how replies are read, for all stages. With another one, what was made of kept replies is made anew of the same."""
+"""Version of how replies are read. Where it changes, stages are run again over the replies that are kept."""
 
 
 class EndpointTeacher(EndpointSettings):
@@ -78,20 +79,6 @@ class CannedTeacher(Asking):
 TeacherSetting = EndpointTeacher | LocalTeacher | CannedTeacher
 
 
-def _text(value: Mapping[str, Any], without: set[str], what: str) -> str:
-    try:
-        return json.dumps({key: said for key, said in value.items() if key not in without}, ensure_ascii=False)
-    except TypeError as error:
-        raise ConfigError(f"{what}: a value is neither text, number, list nor mapping: {error}") from None
-
-
-def _node(kind: type[Any]) -> CoreSchema:
-    written = core_schema.plain_serializer_function_ser_schema(lambda plan: plan.as_json())
-    return core_schema.no_info_plain_validator_function(
-        lambda value: value if isinstance(value, kind) else kind.parse(value), serialization=written
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class TeacherPlan:
     """Who is asked, and how. In a recipe: ``{model: NAME, ...settings}``."""
@@ -119,7 +106,10 @@ class TeacherPlan:
             without |= real - CannedTeacher.model_fields.keys()
         elif address_of(model):
             kind = EndpointTeacher
-        return cls(model, parse_config(_text(value, without, "teacher"), model=kind, file=f"teacher {model}"))
+        return cls(
+            model,
+            parse_config(settings_text(value, without=without, what="teacher"), model=kind, file=f"teacher {model}"),
+        )
 
     def as_json(self) -> dict[str, Json]:
         """Return the teacher as it is written, defaults included."""
@@ -128,7 +118,7 @@ class TeacherPlan:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let a config node hold a teacher."""
-        return _node(cls)
+        return plan_schema(cls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +141,12 @@ class StagePlan:
             stage = find("stage", kind, Stage)
         except NotFoundError as error:
             raise ValueError(str(error)) from None
-        return cls(kind, parse_config(_text(value, {"kind"}, kind), model=stage.settings, file=f"stage {kind!r}"))
+        return cls(
+            kind,
+            parse_config(
+                settings_text(value, without={"kind"}, what=kind), model=stage.settings, file=f"stage {kind!r}"
+            ),
+        )
 
     def as_json(self) -> dict[str, Json]:
         """Return the step as it is written, defaults included."""
@@ -171,7 +166,7 @@ class StagePlan:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let a config node hold a step."""
-        return _node(cls)
+        return plan_schema(cls)
 
 
 class BudgetPlan(Settings):
@@ -179,14 +174,14 @@ class BudgetPlan(Settings):
 
     usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     tokens: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
-    """Of questions and replies together, e.g. ``2e6``."""
+    """Most tokens of questions and replies together, e.g. ``2e6``."""
 
 
 class Recipe(Settings):
     """One run."""
 
     name: Name
-    """Its folder is ``runs/NAME``."""
+    """Name of the run; its folder is ``runs/NAME``."""
     seed: int = 0
     teachers: dict[Name, TeacherPlan] = Field(default_factory=dict)
     budget: BudgetPlan = BudgetPlan()

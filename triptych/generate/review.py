@@ -30,11 +30,11 @@ from triptych.core.errors import ConfigError, DataError, NotFoundError, Triptych
 from triptych.core.records import ImageRef, text_of
 from triptych.data.media.images import load_image
 from triptych.data.media.locate import frame_at, name_of
+from triptych.generate.few_shot import Picture, Proposal, Proposals, read_proposals, write_proposals
 from triptych.generate.item import Item
 from triptych.generate.prompts import load
 from triptych.generate.reply_pairs import read_pairs
 from triptych.generate.running.files import StageFiles, stage_labels
-from triptych.generate.shots import Picture, Proposal, Proposals, read_proposals, write_proposals
 from triptych.generate.stages.cold_start import META
 
 FILE = "cold_start.yaml"
@@ -49,7 +49,7 @@ class _Saved(Settings):
     """What the page sends."""
 
     version: str
-    """Of the file that it began with."""
+    """Version of the file that the page began with."""
     proposals: tuple[Proposal, ...]
 
 
@@ -102,14 +102,7 @@ def open_review(named: str, *, runs: Path) -> Path:
 
 def review_app(path: Path) -> FastAPI:
     """Return the server of the page on one file of proposals."""
-    page = resources.files("triptych.generate").joinpath("review.html").read_text(encoding="utf-8")
-    script = _SCRIPT.search(page)
-    assert script is not None, "the page has one script"
-    digest = base64.b64encode(hashlib.sha256(script[1].encode("utf-8")).digest()).decode("ascii")
-    policy = (
-        "default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    page, policy = _page()
     app = FastAPI(openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
 
@@ -127,37 +120,59 @@ def review_app(path: Path) -> FastAPI:
 
     @app.get("/pictures/{proposal}/{number}")
     def picture(proposal: int, number: int) -> Response:
-        known = read_proposals(path).proposals
-        if not (0 <= proposal < len(known) and 0 <= number < len(known[proposal].pictures)):
-            raise HTTPException(404, "no such picture")
-        try:
-            content = _thumbnail(known[proposal].pictures[number])
-        except DataError as error:
-            raise HTTPException(404, str(error)) from None
-        return Response(content, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+        return _picture_response(path, proposal, number)
 
     @app.post("/check")
     async def check(request: Request) -> dict[str, int]:
-        said = await _body(request)
-        try:
-            reply = _Reply.model_validate_json(said).reply
-        except ValidationError:
-            raise HTTPException(422, "expected {reply: text}") from None
-        found = read_pairs(reply)
-        return {"pairs": len(found.pairs), "torn": len(found.torn)}
+        return _pairs_in(await _body(request))
 
     @app.put("/proposals")
     async def save(request: Request) -> dict[str, object]:
-        body = await _body(request)
-        try:
-            said = _Saved.model_validate_json(body)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            raise HTTPException(422, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
-        _save(path, said)
+        _save(path, _saved_in(await _body(request)))
         return _told(path)
 
     return app
+
+
+def _page() -> tuple[str, str]:
+    """Return the page and its content security policy, which lets only the page's own script run."""
+    page = resources.files("triptych.generate").joinpath("review.html").read_text(encoding="utf-8")
+    script = _SCRIPT.search(page)
+    assert script is not None, "the page has one script"
+    digest = base64.b64encode(hashlib.sha256(script[1].encode("utf-8")).digest()).decode("ascii")
+    return page, (
+        "default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def _picture_response(path: Path, proposal: int, number: int) -> Response:
+    known = read_proposals(path).proposals
+    if not (0 <= proposal < len(known) and 0 <= number < len(known[proposal].pictures)):
+        raise HTTPException(404, "no such picture")
+    try:
+        content = _thumbnail(known[proposal].pictures[number])
+    except DataError as error:
+        raise HTTPException(404, str(error)) from None
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+def _pairs_in(body: bytes) -> dict[str, int]:
+    """Return how many pairs a reply holds, and how many of them are torn."""
+    try:
+        reply = _Reply.model_validate_json(body).reply
+    except ValidationError:
+        raise HTTPException(422, "expected {reply: text}") from None
+    found = read_pairs(reply)
+    return {"pairs": len(found.pairs), "torn": len(found.torn)}
+
+
+def _saved_in(body: bytes) -> _Saved:
+    try:
+        return _Saved.model_validate_json(body)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise HTTPException(422, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
 
 
 @dataclass(frozen=True, slots=True)

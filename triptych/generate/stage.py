@@ -67,12 +67,12 @@ class Stage:
     """One step of making data."""
 
     settings: type[Settings]
-    """What the step may say; unknown keys are refused. A stage that asks has a key ``teacher: str``."""
+    """The settings that the step has; unknown keys are refused. A stage that asks has a key ``teacher: str``."""
     about: str
     """One line for people."""
     begin: Begin | None = None
     reads: Callable[[Any], Sequence[Path]] | None = None
-    """Files that a ``begin`` reads: where one of them is another, it begins anew."""
+    """Settings -> the files that a ``begin`` reads: where one of them has changed, the stage is run anew."""
     each: Each | None = None
     ask: Ask | None = None
     take: Take | None = None
@@ -85,11 +85,11 @@ class Stage:
 
 
 class StageSettings(Settings):
-    """What every step may say."""
+    """Settings that every step has."""
 
 
 class TeacherSettings(StageSettings):
-    """What every step that asks may say."""
+    """Settings that every step has which asks a teacher."""
 
     teacher: str = "writer"
     """Which of the recipe's teachers is asked."""

@@ -1,4 +1,4 @@
-"""What of a reply was said: a reasoning model's thinking, which some endpoints leave before its reply, is none of it.
+"""The reply without a reasoning model's thinking, which some endpoints leave in front of it.
 
 Not the reading of what was said. A draft is no reply, so all that stands before the last end of thinking goes, also
 where its begin stands in the prompt and not in the reply. Invariant: thinking without an end leaves no reply, rather

@@ -1,7 +1,7 @@
 """Items, annotations and refusals as JSON objects, and back, exactly: what stands between two stages on a disk.
 
 Not a data format for training (``data/formats``): that is what ``export`` writes. Invariant: what is read is equal to
-what was written, image sizes and origins included. What equals its default is left out; words are strings, pictures and
+what was written, image sizes and origins included. What equals its default is left out; words are strings, images and
 videos are objects.
 """
 
@@ -37,8 +37,8 @@ def item_to_json(item: Item) -> dict[str, Json]:
     """Return an item as a JSON object."""
     return {
         "id": item.id,
-        "annotation": annotation_to_json(item.annotation),
-        **({} if item.example is None else {"example": example_to_json(item.example)}),
+        "annotation": _annotation_to_json(item.annotation),
+        **({} if item.example is None else {"example": _example_to_json(item.example)}),
         **_said(reply=item.reply, parents=list(item.parents), history=[dict(each) for each in item.history]),
         **_said(facts=dict(item.facts)),
     }
@@ -68,7 +68,7 @@ def refusal_from_json(record: Mapping[str, Json], *, where: str) -> Refusal:
     return _read(_refusal, record, where)
 
 
-def annotation_to_json(annotation: Annotation) -> dict[str, Json]:
+def _annotation_to_json(annotation: Annotation) -> dict[str, Json]:
     """Return an annotation as a JSON object."""
     return {
         "id": annotation.id,
@@ -79,29 +79,19 @@ def annotation_to_json(annotation: Annotation) -> dict[str, Json]:
     }
 
 
-def annotation_from_json(record: Mapping[str, Json], *, where: str) -> Annotation:
-    """Return the annotation that `annotation_to_json` wrote. Raises DataError."""
-    return _read(_annotation, record, where)
-
-
-def example_to_json(example: Example) -> dict[str, Json]:
-    """Return a conversation as a JSON object; unlike a row of ``messages``, nothing of it is left out."""
+def _example_to_json(example: Example) -> dict[str, Json]:
+    """Return a conversation as a JSON object; unlike a row of ``messages``, it has all fields."""
     return {
         "id": example.id,
-        "turns": [[turn.role, *map(part_to_json, turn.parts)] for turn in example.turns],
-        **_said(demonstrations=[example_to_json(shown) for shown in example.demonstrations]),
+        "turns": [[turn.role, *map(_part_to_json, turn.parts)] for turn in example.turns],
+        **_said(demonstrations=[_example_to_json(shown) for shown in example.demonstrations]),
         **_said(labels=[list(label) for label in example.labels], origin=example.origin),
         **_said(skills=list(example.skills), facts=dict(example.facts)),
     }
 
 
-def example_from_json(record: Mapping[str, Json], *, where: str) -> Example:
-    """Return the conversation that `example_to_json` wrote. Raises DataError."""
-    return _read(_example, record, where)
-
-
-def part_to_json(part: Part) -> Json:
-    """Return words as a string, a picture or a video as an object."""
+def _part_to_json(part: Part) -> Json:
+    """Return words as a string, an image or a video as an object."""
     match part:
         case Text(text):
             return text
@@ -120,7 +110,7 @@ def _said(**values: Json) -> dict[str, Json]:
 
 def _view_to_json(view: View) -> Json:
     return {
-        "media": part_to_json(view.media),
+        "media": _part_to_json(view.media),
         **_said(captions=list(view.captions), things=[_thing_to_json(thing) for thing in view.things]),
         **_said(name=view.name, title=view.title, tags=list(view.tags)),
         **({} if view.time_s is None else {"time_s": view.time_s}),

@@ -1,7 +1,7 @@
 """Replies that were given before, in any run on this machine: known by prompt, pixels, model and settings.
 
 Not a run's own record (``evaluate/reading/answers.py``), which also knows what a question is called. Here its name does
-not matter, nor where its pictures are: only words, the pictures' bytes in their places, who answers, and the most
+not matter, nor where its images are: only words, the images' bytes in their places, who answers, and the most
 tokens.
 Failures are not kept. A folder for each responder, in it a file for each process that ever wrote: nobody waits for
 anybody, a killed process loses the line it was at, and folders of several machines can be copied together.
@@ -25,7 +25,7 @@ from triptych.data.media.video import frame_files
 
 
 class Digests:
-    """What pictures and videos hold, by their source. Its state is what it has read."""
+    """What images and videos hold, by their source. Its state is what it has read."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -62,7 +62,7 @@ def prompt_key(question: Example, *, fingerprint: str, max_tokens: int, digests:
         question: as it is asked, without a reference.
         fingerprint: of who answers, with the settings that change replies.
         max_tokens: most tokens of the reply.
-        digests: of pictures, to read each only once.
+        digests: of images, to read each only once.
     """
     row, media = media_of(question, digests)
     shown = [each["messages"] for each in _rows(row.get("demonstrations"))]

@@ -36,7 +36,7 @@ class CannedResponder:
 
     @property
     def fingerprint(self) -> str:
-        """Of the replies when they are written down; of a function, only its name."""
+        """Digest of the replies when they are written down; of a function, only its name."""
         if callable(self.replies):
             return f"function {self.name}"
         return hashlib.sha256(json.dumps(dict(self.replies), sort_keys=True).encode()).hexdigest()[:16]

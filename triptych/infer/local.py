@@ -5,6 +5,7 @@ Not a server. Questions that begin alike, on the same images, compute that begin
 others are sorted by length, so that a batch pads little. A reply depends neither on what else is in its batch nor on
 what it shares (tests/infer/test_local.py).
 
+Shapes: B rows, V vocabulary.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from triptych.data.media.images import measure
 from triptych.data.plan.rendering import Rendering, prompt_of
 from triptych.data.template import Encoded, parse_reply
 from triptych.infer.decoding.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
-from triptych.infer.decoding.decode import Shared, Spoken, can_share, speak
+from triptych.infer.decoding.decode import DecodeStep, SharedPrefix, can_share, decode
 from triptych.infer.decoding.generation_config import ends_of, penalty_of
 from triptych.infer.decoding.kv_budget import BATCH, positions_that_fit
 from triptych.infer.decoding.sampling import Chooser, Sampling, choose
 from triptych.infer.responder import Failed, as_question
 from triptych.models.attention.lengths import longest_of
 from triptych.models.attention.segments import window_of
+from triptych.models.digest import add_weights
 from triptych.models.family import Model
 from triptych.models.memory.placement import computing
 from triptych.models.vision.features import FeatureStore
@@ -93,14 +95,12 @@ class LocalResponder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of every weight, the network's settings, the preprocessing, the tokenizer and the template: 16 digits."""
+        """Digest of weights, the network's settings, preprocessing, tokenizer and template: 16 hexadecimal digits."""
         digest = hashlib.sha256(f"{self.model.fingerprint()} {self.model.template!r}".encode())
         digest.update(json.dumps(_lasting(self.model.network.config.to_dict()), sort_keys=True, default=str).encode())
         digest.update(_tokenizer_as_text(self.model.tokenizer).encode())
         digest.update(str(self.model.precision).encode())
-        for name, weight in sorted(self.model.network.state_dict().items()):
-            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        add_weights(digest, self.model.network.state_dict())
         if not self.sampling.plain:
             drawn = self.sampling
             asked = (drawn.temperature, drawn.top_p, drawn.top_k, drawn.seed or 0, drawn.penalty)
@@ -146,7 +146,7 @@ class LocalResponder:
         if lost and len(prompts) == 1:
             yield Failed(prompts[0].id, lost)
             return
-        if lost:  # a picture cannot be read: one by one shows whose it is; or all are too many: half of them may not be
+        if lost:  # an image cannot be read: one by one shows whose it is; or all are too many: half of them may not be
             part = len(prompts) // 2 if lost == _NO_MEMORY else 1
             for start in range(0, len(prompts), part):
                 yield from self._answer_batch([alone(each) for each in prompts[start : start + part]], max_tokens)
@@ -158,7 +158,7 @@ class LocalResponder:
     def _words(self, ids: Sequence[int]) -> str:
         return parse_reply(ids, self.model.template, tokenizer=self.model.tokenizer)
 
-    def _speak(self, batch: Sequence[Group], max_tokens: int) -> Iterator[Spoken]:
+    def _speak(self, batch: Sequence[Group], max_tokens: int) -> Iterator[DecodeStep]:
         prompts = [prompt for group in batch for prompt in group.prompts]
         batch_left = pad_left(collate([[prompt] for prompt in prompts], pad_id=0))
         # Outside of inference mode: the store keeps features, and others may train on them.
@@ -171,7 +171,7 @@ class LocalResponder:
             return [chosen.id for chosen in choose(logits_BV, [choosers[row] for row in rows])]
 
         chosen = None if self.sampling.plain else choose_rows
-        return speak(
+        return decode(
             self.model, woven, stops=self._stops, max_tokens=max_tokens, shared=_rows_of(batch), choose_rows=chosen
         )
 
@@ -195,13 +195,13 @@ def check_speaks(model: Model, name: str) -> None:
         raise ModelError(f"{name} has a head for scores and none for words: triptych score, or eval ... scores=true.")
 
 
-def _rows_of(batch: Sequence[Group]) -> list[Shared]:
+def _rows_of(batch: Sequence[Group]) -> list[SharedPrefix]:
     """Return which rows share what; nothing, where no row shares anything."""
     if not any(len(group.prompts) > 1 for group in batch):
         return []
     ends = accumulate(len(group.prompts) for group in batch)
     return [
-        Shared(tuple(range(end - len(group.prompts), end)), group.common)
+        SharedPrefix(tuple(range(end - len(group.prompts), end)), group.common)
         for group, end in zip(batch, ends, strict=True)
     ]
 

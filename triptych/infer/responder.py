@@ -20,7 +20,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A question that got no answer: a picture that cannot be read, a prompt that is too long. Never a wrong answer."""
+    """A question that got no answer: an image that cannot be read, a prompt that is too long. Never a wrong answer."""
 
     id: str
     """The Example's id."""
@@ -58,7 +58,7 @@ class Told:
     tokens_out: int = 0
     """What is booked for it; more than the answer says where the endpoint does not tell."""
     seconds: float = 0.0
-    """From sending to the last byte, of the attempt that got it."""
+    """Seconds from sending to the last byte, of the attempt that got the reply."""
 
 
 class EachResponder(Protocol):

@@ -3,6 +3,8 @@
 Not replies in words (``local.py``) and not how good the scores are (``evaluate``). What a score head reads is made
 exactly as in training. ``ScoreResponder`` says the same numbers as a reply, a line for each, so that benchmarks which
 ask for ratings can ask a score head.
+
+Shapes: B rows, T tokens a row, H hidden size, N conversations, S targets, C outputs for each target.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from triptych.data.plan.rendering import Rendering, scored_prompt_of
 from triptych.data.template import Encoded
 from triptych.infer.responder import Failed
 from triptych.models.attention.lengths import longest_of
+from triptych.models.digest import add_weights
 from triptych.models.family import Model
 from triptych.models.heads import ScoreHead
 from triptych.models.memory.placement import computing
@@ -41,9 +44,9 @@ class Scored:
     scores: tuple[float, ...]
     """One for each of ``Scoring.targets``: a number, a share from 0 to 1, or the likeliest class."""
     shares: tuple[tuple[float, ...], ...] = ()
-    """With classes: how likely each is, target by target."""
+    """Probability of each class, target by target; empty where there are no classes."""
     tokens: int = 0
-    """Of the prompt, images included."""
+    """Tokens of the prompt, images included."""
 
 
 class Scorer:
@@ -112,7 +115,7 @@ class Scorer:
         if lost and len(pack) == 1:
             yield Failed(pack[0].id, lost)
             return
-        if lost:  # a picture cannot be read, or they cannot stand together: one by one shows whose it is
+        if lost:  # an image cannot be read, or they cannot stand together: one by one shows whose it is
             for prompt in pack:
                 yield from self._pack([prompt])
             return
@@ -126,7 +129,7 @@ class Scorer:
         """Return outputs_NSC of a batch's conversations, on the CPU: before they are made scores.
 
         Raises:
-            DataError: a picture cannot be read.
+            DataError: an image cannot be read.
         """
         features = self.features.features(batch.images, spans=batch.spans)
         with torch.inference_mode(), computing(self.model):
@@ -158,13 +161,11 @@ class ScoreResponder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of every weight, the head's too, the preprocessing and the template: 16 hexadecimal digits."""
+        """Digest of every weight, the head's too, the preprocessing and the template: 16 hexadecimal digits."""
         model, head = self.scorer.model, self.scorer.head
         digest = hashlib.sha256(f"{model.fingerprint()} {model.template!r} {head.scoring!r} {model.precision}".encode())
         for part in (model.network, head):
-            for name, weight in sorted(part.state_dict().items()):
-                digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-                digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            add_weights(digest, part.state_dict())
         return digest.hexdigest()[:16]
 
     def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer | Failed]:

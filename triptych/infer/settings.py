@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from triptych.core.config import KEY, Settings, parse_config
+from triptych.core.config import Settings, parse_key_values
 from triptych.core.errors import ConfigError
 
 S = TypeVar("S", bound="Asking")
@@ -30,12 +30,12 @@ class Asking(Settings):
 
 
 class LocalSettings(Asking):
-    """Of a model in this process."""
+    """Settings of a model in this process."""
 
     device: str = "auto"
-    """Where it computes, as torch calls it: cpu, cuda, cuda:1. auto: a GPU where there is one."""
+    """Device, as torch calls it: cpu, cuda, cuda:1. auto: a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of matrices. auto: bfloat16 on a GPU, float32 on a CPU."""
+    """Type of matrix products. auto: bfloat16 on a GPU, float32 on a CPU."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Most positions of a batch, padding and replies included; bounds the memory. None: what a GPU's free memory holds
     (``decoding/kv_budget.py``), 4,096 on a CPU."""
@@ -46,13 +46,13 @@ class LocalSettings(Asking):
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Only of the likeliest tokens that together have this probability."""
     seed: int = 0
-    """Of replies that are drawn: equal seeds and prompts, equal replies."""
+    """Seed of sampled replies: equal seeds and prompts, equal replies."""
     scores: bool = False
     """Answer with the numbers of the model's score head, a line for each target, not with words."""
 
 
 class EndpointSettings(Asking):
-    """Of a model behind an address that speaks OpenAI's chat completions."""
+    """Settings of a model behind an address that speaks OpenAI's chat completions."""
 
     temperature: float | None = Field(default=0.0, ge=0)
     """None: not sent, for models that refuse one."""
@@ -65,7 +65,7 @@ class EndpointSettings(Asking):
     attempts: int = Field(default=6, ge=1)
     """Times that a question is sent before it has failed."""
     timeout_s: float = Field(default=120.0, gt=0)
-    """For one attempt, to the last byte."""
+    """Time limit of one attempt, to the last byte."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     budget_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of all questions and replies together; what is left then has failed, and is asked next time."""
@@ -85,7 +85,7 @@ class EndpointSettings(Asking):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an endpoint is, and which of its models is asked."""
+    """An endpoint's URL, and which of its models is asked."""
 
     url: str
     """Up to and with the version: ``http://localhost:8000/v1``."""
@@ -122,7 +122,7 @@ def address_of(model: str) -> Address | None:
 
 
 def _without_key(url: str) -> str:
-    """Return an address that cannot be taken apart without what may be a key in it."""
+    """Return an address that cannot be parsed, without what may be a key in it."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
@@ -133,14 +133,7 @@ def parse_settings(overrides: Sequence[str], *, model: type[S]) -> S:
     Raises:
         ConfigError: no such key, or no such value; one line that names it.
     """
-    said: dict[str, str] = {}
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or not KEY.fullmatch(key):
-            raise ConfigError(f"{override!r}: expected KEY=VALUE, e.g. max_tokens=64.")
-        said[key] = value
-    text = "".join(f"{key}: {value}\n" for key, value in said.items())
-    settings = parse_config(text or "{}", model=model, file="settings")
+    settings = parse_key_values(overrides, model=model, example="max_tokens=64")
     if isinstance(settings, EndpointSettings) and settings.budget_usd and not settings.price_in + settings.price_out:
         raise ConfigError("budget_usd needs price_in and price_out, in dollars for a million tokens.")
     return settings

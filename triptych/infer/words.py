@@ -23,6 +23,7 @@ from triptych.core.records import Answer, Example, Text
 from triptych.infer.decoding.kv_budget import BATCH, positions_that_fit
 from triptych.infer.responder import Failed, Query, Told, as_question
 from triptych.models.attention.lengths import longest_of
+from triptych.models.digest import add_weights
 from triptych.models.memory.placement import Precision, device_of, precision_on
 from triptych.models.parts import quiet
 
@@ -82,12 +83,10 @@ class WordsResponder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of every weight, the template and how replies are drawn: 16 digits."""
+        """Digest of every weight, the template and how replies are drawn: 16 hexadecimal digits."""
         drawn = f"{self._temperature} {self._top_p} {self._seed}" if self._temperature else "greedy"
         digest = hashlib.sha256(f"{self.tokenizer.chat_template} {drawn}".encode())
-        for name, weight in sorted(self.network.state_dict().items()):
-            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-            digest.update(weight.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        add_weights(digest, self.network.state_dict())
         return digest.hexdigest()[:16]
 
     @property

@@ -21,12 +21,12 @@ from transformers.pytorch_utils import Conv1D
 
 from triptych.core.errors import ModelError
 from triptych.models.family import Model
-from triptych.models.memory.half_precision import widen
+from triptych.models.memory.half_precision import upcast_frozen
 from triptych.models.memory.quantise import dequantise, is_quantised, plain, quantise, weight_of
 
 ALL_LINEAR: Literal["all-linear"] = "all-linear"
 MARK = "lora_"
-"""In the name of every adapter weight, and of no other."""
+"""Occurs in the name of every adapter weight, and of no other."""
 HOST = torch.device("cpu")
 PART = "part"
 """What a part is called in the module that peft is given: a part may be one linear layer itself."""
@@ -43,11 +43,11 @@ class AdapterPlan:
     """Every linear layer of the part but the head, or layers by the last word of their name, e.g. ``q_proj``."""
     dropout: float
     seed: int
-    """Of the adapter's first weights."""
+    """Seed of the adapter's initial weights."""
     from_layer: int = 0
     """First layer that gains one; those below need no backward pass. 0: all."""
     decomposed: bool = False
-    """DoRA: each row's magnitude is learnt apart from its direction."""
+    """DoRA: each row's magnitude is learnt separately from its direction."""
     quantised: bool = False
     """QLoRA: the part's linear layers are kept in 4 bits."""
     gaussian: bool = False
@@ -120,7 +120,7 @@ def merge(model: Model) -> Model:
         network.set_submodule(name, _merged(name, module).to(HOST))
     dequantise(network, device=HOST)
     nn.Module.to(network, HOST)
-    widen(network)
+    upcast_frozen(network)
     for name, module in adapted:
         if (name, module) in small:
             continue

@@ -1,11 +1,11 @@
-"""Closed-form alignment: the linear map under which a picture's features fall on the embedding of its caption.
+"""Closed-form alignment: the linear map under which an image's features fall on the embedding of its caption.
 
 Not learning by gradients: one pass over the data adds up the normal equations of ridge regression, one solve gives the
 best map there is. Any tower, any language model, several tokens an image: each is to become the caption's mean input
 embedding. All sums are float64, so order and chunks of the data do not matter.
 
 Shapes: N images, P feature positions an image, C channels of the tower, H hidden size of the language model, R = N * P
-rows of the regression.
+rows of the regression, T tokens of a caption.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class NormalEquations:
         self._products_CH = torch.zeros(channels, hidden_size, dtype=torch.float64)
 
     def add(self, features_NPC: Tensor, targets_NH: Tensor) -> None:
-        """Add a chunk of pictures, any number of them.
+        """Add a chunk of images, any number of them.
 
         Raises:
             ModelError: shapes that do not fit, or a number that is not finite.
@@ -57,7 +57,7 @@ class NormalEquations:
         self._features_C += features_RC.sum(dim=0)
         self._targets_H += positions * targets_NH.sum(dim=0)
         self._squares_CC += features_RC.T @ features_RC
-        # All positions of a picture have one target: sum them first.
+        # All positions of an image have one target: sum them first.
         self._products_CH += features_NPC.detach().cpu().double().sum(dim=1).T @ targets_NH
 
     def solve(self, ridge: float) -> LinearMap:
@@ -65,7 +65,7 @@ class NormalEquations:
 
         Args:
             ridge: > 0; the penalty in units of the features' mean sum of squares, so that it means the same for every
-                tower and every number of pictures.
+                tower and every number of images.
 
         Raises:
             ModelError: no rows yet, ``ridge`` is not positive, or all features are the same.

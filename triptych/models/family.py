@@ -43,25 +43,26 @@ Projector = Literal["linear", "mlp"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One picture on its way into the language model. Pictures of a batch may differ in P and K, so each goes alone."""
+    """One image on its way into the language model. Images of a batch may differ in P and K, so each goes alone."""
 
     values: Tensor
-    """In turn: pixels, as the family's processor gives them for one picture; features [P, C]; tokens [K, H]."""
+    """Pixels as the family's processor gives them, then the tower's features [P, C], then image tokens [K, H]."""
     size: Size
-    """(width, height) in pixels of the picture: it says how the values lie."""
+    """(width, height) of the image in pixels, from which follows how the values are laid out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Woven:
-    """A batch as the language model is given it: words and pictures at their places."""
+    """A batch as the language model is given it: words and images at their places."""
 
     embeds_BTH: Tensor
     positions_ABT: Tensor
     """int64; one axis, or as many as the language model's rotary positions have. Restart with each conversation."""
     segments_BT: Tensor
-    """``Batch.segments_BT``: beyond its conversation nobody looks."""
-    beside: Mapping[str, Tensor] = field(default_factory=dict)
-    """What a family hands its network besides, the first axis that of rows."""
+    """``Batch.segments_BT``: the number of each token's conversation, within which attention stays."""
+    extra_inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the network takes besides, by the names of its arguments, the first axis that of rows: media that
+    cross-attention sees (Flamingo), features of lower tower layers (Qwen3-VL)."""
 
 
 class Model(ABC):
@@ -79,17 +80,17 @@ class Model(ABC):
     family: str
     """Name of the family, a file in ``families/``."""
     sources: Mapping[str, Provenance]
-    """Where each part is from, by the part's name: source, licence, digest."""
+    """Source, licence and digest of each part, by its name."""
     score_head: ScoreHead | None = None
-    """Regression or classification head on hidden states, not inside ``network``. None: it only talks."""
+    """Regression or classification head on hidden states, not inside ``network``. None: it only generates text."""
     precision: torch.dtype = torch.float32
-    """What matrices are multiplied in where it answers (``memory/placement.py``); a run of training says so itself."""
+    """Type of matrix products at inference (``memory/placement.py``); training takes it from the recipe."""
     splices: ClassVar[bool] = True
     """Whether an image's tokens stand among the words; False: beside them, for cross-attention."""
 
     @property
     def device(self) -> device:
-        """Where the language model's weights are."""
+        """Device of the language model's weights."""
         return self.network.device
 
     @property
@@ -109,18 +110,18 @@ class Model(ABC):
 
     @abstractmethod
     def pixels(self, image: Image) -> Seen:
-        """Return the picture as the tower wants it, float32."""
+        """Return the image as the tower wants it, float32."""
 
     def shown_as(self, span: int) -> str:
         """Return a name of what ``pixels_in`` shows in so many positions, the same for the same; empty: all."""
         return ""
 
     def pixels_in(self, image: Image, span: int) -> Seen:
-        """Return what of the picture a slot of so many positions needs, as the tower wants it, float32."""
+        """Return what of the image a slot of so many positions needs, as the tower wants it, float32."""
         return self.pixels(image)
 
     @abstractmethod
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return the tower's features_PC of each, float32; no gradient where no weight of the tower is trained.
 
         The tower is always in evaluation mode: its batch statistics are never touched.
@@ -132,7 +133,7 @@ class Model(ABC):
 
         Args:
             features: at least one.
-            counts: K of each, where the conversation has room for fewer than the picture alone would get.
+            counts: K of each, where the conversation has room for fewer than the image alone would get.
         """
 
     def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
@@ -153,7 +154,7 @@ class Model(ABC):
         return Woven(embeds_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT)
 
     def hidden(self, woven: Woven) -> Tensor:
-        """Return the language model's last hidden_BTH, before the head; conversations of a row kept apart."""
+        """Return the language model's last hidden_BTH, before the head; no conversation of a row sees another."""
         return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT)
 
     def head(self, hidden_NH: Tensor) -> Tensor:
@@ -179,15 +180,15 @@ class Model(ABC):
         )
         return found.logits[:, -1], found.past_key_values
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own ``forward`` and ``generate`` take, to compare with: a conversation a row.
 
         Args:
             batch: of conversations.
-            pictures: pixels of ``batch.images``, in their order.
+            images: pixels of ``batch.images``, in their order.
         """
         words = plain_words(batch)
-        shown = [pictures[slot.image].values for slot in batch.slots]
+        shown = [images[slot.image].values for slot in batch.slots]
         return words | ({"pixel_values": torch.stack(shown)} if shown else {})
 
     @abstractmethod
@@ -208,8 +209,8 @@ class Model(ABC):
         """Return a sha256 of all that ``encode(pixels(image))`` depends on but the image. Key of the feature cache."""
 
     @abstractmethod
-    def beside(self) -> Sequence[Saved]:
-        """Return what is saved beside the network, ready to be: tokenizer and processors; later files win."""
+    def processors(self) -> Sequence[Saved]:
+        """Return the tokenizer and processors, set up to be saved with the network; files of later ones win."""
 
     def save(self, folder: str | Path) -> None:
         """Write an ordinary Hugging Face folder: ``AutoModelForImageTextToText.from_pretrained`` opens it.
@@ -222,7 +223,7 @@ class Model(ABC):
         save_folder(
             Path(folder),
             self.network,
-            beside=self.beside(),
+            processors=self.processors(),
             template=self.template,
             image_tokens=self.cost.tokens((1, 1)) if isinstance(self.cost, Fixed) else None,
             sources=self.sources,
@@ -262,11 +263,11 @@ class PartsPlan:
     template: str
     """Name of the chat template, e.g. ``chatml``."""
     seed: int
-    """Of the projector's first weights."""
+    """Seed of the projector's initial weights."""
     projector_weights: str | None = None
     """A file of a projector that was trained alone, or a folder or hub id that holds one; None: new weights."""
     settings: Mapping[str, Json] = field(default_factory=dict)
-    """Of what stands between the parts: keys of ``Family.settings``."""
+    """Settings of the modules between the parts: keys of ``Family.settings``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,10 +276,10 @@ class Family:
 
     about: str
     model_types: tuple[str, ...]
-    """What ``config.json`` calls it; empty for a family that only makes models of another one."""
+    """Values of ``model_type`` in config.json that it opens; empty where it only assembles models of another family."""
     assemble: Callable[[PartsPlan], Model]
     open: Callable[[Path], Model]
-    """From an ordinary Hugging Face folder."""
+    """Opens an ordinary Hugging Face folder."""
     outline: Callable[[PartsPlan | Path], Rendering] | None = None
     """``assemble(plan).rendering`` or ``open(folder).rendering`` without loading weights; None: it cannot."""
     settings: type[Settings] | None = None

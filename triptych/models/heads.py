@@ -34,10 +34,10 @@ SPREAD = 0.02
 """Standard deviation of new weights, as transformers begins a linear layer."""
 
 BIAS = "score.bias"
-_APART = re.compile(r"score\.\d+\.weight")
+_PER_LABEL = re.compile(r"score\.\d+\.weight")
 """Weights of a head for each label, read at a token of its own: Mantis with ``score_type: special_token``."""
 _FLAT = "Qwen2VLForSequenceClassification"
-"""A network of Mantis which counts positions through pictures as through words, where Qwen2-VL has three axes."""
+"""A network of Mantis which counts positions through images as through words, where Qwen2-VL has three axes."""
 
 _LOSSES: dict[str, Loss] = {
     "regression": "mse",
@@ -106,7 +106,7 @@ def head_in(folder: Path, said: Any) -> ScoreHead | None:
         said: of the head, in the folder's note; None: it says nothing.
 
     Raises:
-        ModelError: the head's file is missing or torn, or a published head is of a kind that is not known, or would
+        ModelError: the head's file is missing or damaged, or a published head is of a kind that is not known, or would
             give other scores here than by its own code.
     """
     if (folder / WEIGHTS).is_file():
@@ -144,10 +144,10 @@ def _published_weights(folder: Path) -> dict[str, Tensor]:
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
-            if apart := sorted(filter(_APART.fullmatch, names)):
+            if several := sorted(filter(_PER_LABEL.fullmatch, names)):
                 raise ModelError(
-                    f"{folder}: it has a score head for each label, the first is {apart[0]!r}, read at tokens of their"
-                    " own (score_type special_token); here one head, 'score.weight', is read. Use its own code."
+                    f"{folder}: it has a score head for each label, the first is {several[0]!r}, read at tokens of"
+                    " their own (score_type special_token); here one head, 'score.weight', is read. Use its own code."
                 )
             if SCORE in names:
                 return {name: file.get_tensor(name).float() for name in names & {SCORE, BIAS}}

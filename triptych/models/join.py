@@ -4,7 +4,8 @@ Not a network of our own: the result is a ``LlavaForConditionalGeneration`` (tow
 ``FastVlmForConditionalGeneration`` (towers that give a map NCHW), with the parts' weights unchanged. Which of the two
 is read off the tower's output, not off its name.
 
-Shapes: P feature positions an image, C channels of the tower.
+Shapes: N images, C channels and H x W pixels, P feature positions an image, C channels of the tower, B rows, T tokens a
+row, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -43,27 +44,27 @@ EMBEDDINGS = "embed_tokens.weight"
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What a tower gives for a picture."""
+class TowerOutput:
+    """What a tower gives for one image, and which of it is taken."""
 
     is_map: bool
     positions: int
-    """P, of what the language model is given."""
+    """P, the positions that the language model is given."""
     channels: int
     """C."""
     layer: int
-    """Which hidden state is taken; the classes call it ``vision_feature_layer``."""
+    """Index of the hidden state that is taken: ``vision_feature_layer`` of the config."""
     strategy: str
     """``default`` leaves the class token out; ``full`` takes all."""
 
 
-def look(vision: Vision) -> Sight:
-    """Show the tower a grey picture and return what it gives.
+def probe_tower(vision: Vision) -> TowerOutput:
+    """Show the tower a grey image and return what it gives.
 
     A tower of class and patch tokens is read as LLaVA does: the last hidden state but one, patches only.
 
     Raises:
-        ModelError: neither a map nor a row of tokens for each picture, or others each time.
+        ModelError: neither a map nor a row of tokens for each image, or others each time.
     """
     pixels_NCHW = blank_pixels(vision.processor)
     vision.tower.eval()
@@ -71,16 +72,16 @@ def look(vision: Vision) -> Sight:
         shape_of(vision.tower, lambda see, pixels: see(pixels).last_hidden_state, pixels_NCHW)
         last = seen_once(vision.tower, pixels_NCHW)
     if last.dim() == 4:
-        return Sight(True, last.shape[2] * last.shape[3], last.shape[1], layer=-1, strategy="full")
+        return TowerOutput(True, last.shape[2] * last.shape[3], last.shape[1], layer=-1, strategy="full")
     if last.dim() != 3:
         raise ModelError(f"a tower of type {vision.tower.config.model_type!r} gives {last.dim()} axes, not 3 or 4.")
     positions, channels = last.shape[1:]
     patches = _count_patches(vision.tower.config, pixels_NCHW)
     if patches is None or positions < patches:
-        return Sight(False, positions, channels, layer=-1, strategy="full")
+        return TowerOutput(False, positions, channels, layer=-1, strategy="full")
     if positions == patches:
-        return Sight(False, positions, channels, layer=-2, strategy="full")
-    return Sight(False, positions - 1, channels, layer=-2, strategy="default")
+        return TowerOutput(False, positions, channels, layer=-2, strategy="full")
+    return TowerOutput(False, positions - 1, channels, layer=-2, strategy="default")
 
 
 def join(vision: Vision, language: Language, template: Template, *, projector: Projector, seed: int) -> PreTrainedModel:
@@ -96,7 +97,7 @@ def join(vision: Vision, language: Language, template: Template, *, projector: P
     Raises:
         ModelError: the language model does more than embed, attend and score, or lacks the template's tokens.
     """
-    sight = look(vision)
+    sight = probe_tower(vision)
     _check_width(language.network)
     image_token_id = add_image_token(language, template)
     expected_BTV = _first_logits(language.network)
@@ -195,7 +196,7 @@ def _head(network: PreTrainedModel) -> nn.Linear:
 
 
 def _check_width(network: PreTrainedModel) -> None:
-    """Raise ModelError where words are of another size than the layers: a picture's tokens are made for the layers."""
+    """Raise ModelError where words are of another size than the layers: an image's tokens are made for the layers."""
     wide, layers = _table(network).embedding_dim, network.config.hidden_size
     if not wide == _head(network).in_features == layers:
         raise ModelError(
@@ -242,11 +243,11 @@ def _first_logits(network: PreTrainedModel) -> Tensor:
 
 
 def _logits_among_pictures(network: PreTrainedModel) -> Tensor:
-    """Return what ``_first_logits`` does, of embeddings and under a mask, as conversations with pictures are given.
+    """Return what ``_first_logits`` does, of embeddings and under a mask, as conversations with images are given.
 
     Of no more tokens than a layer looks back through, as the mask says nothing of a window.
 
-    Beside them stands a conversation of embeddings that are no word's, as pictures' are: some networks look up whose
+    Beside them stands a conversation of embeddings that are no word's, as images' are: some networks look up whose
     they are.
     """
     body, text = network.get_submodule("model.language_model"), network.config.get_text_config()
@@ -275,7 +276,7 @@ def generation(template: Template, tokenizer: PreTrainedTokenizerBase) -> Genera
 
 
 def _count_patches(config: PreTrainedConfig, pixels_NCHW: Tensor) -> int | None:
-    """Return how many patches the picture is cut into; None where the tower does not say."""
+    """Return how many patches the image is cut into; None where the tower does not say."""
     patch = getattr(config, "patch_size", None)
     if not isinstance(patch, int):
         return None
@@ -289,7 +290,7 @@ def whole_processor(
 
     Args:
         config: the whole network's.
-        images: the picture preparation.
+        images: the image preparation.
         tokenizer: with image token and chat template.
         tokens: what an image costs.
     """
@@ -310,7 +311,7 @@ def whole_processor(
 def _grid(height_px: int, width_px: int, positions: int, *, patch_px: int | None) -> tuple[int, int]:
     """Return (patch size, tokens beside the patches) from which a ``LlavaProcessor`` counts ``positions``.
 
-    The processor divides the picture by the patch size. A tower that does not say one, or merges its patches, is given
+    The processor divides the image by the patch size. A tower that does not say one, or merges its patches, is given
     the largest size that yields the most patches, not more than positions: for a map its total stride.
     """
 

@@ -19,7 +19,7 @@ from triptych.data.template import find_template
 from triptych.models import parts
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Model, PartsPlan
-from triptych.models.join import look, teach_tokenizer
+from triptych.models.join import probe_tower, teach_tokenizer
 
 
 class _OpensFolder(Protocol):
@@ -56,4 +56,4 @@ def _image_tokens(plan: PartsPlan) -> int:
         with torch.device("meta"):
             tower = AutoModel.from_config(getattr(config, "vision_config", config))
         processor = parts.see_whole_pictures(parts.load_image_processor(seen))
-    return look(parts.Vision(tower, processor)).positions
+    return probe_tower(parts.Vision(tower, processor)).positions

@@ -1,4 +1,4 @@
-"""Find and load what a model is put together from: a vision tower, its picture preparation, a language model.
+"""Find and load what a model is put together from: a vision tower, its image preparation, a language model.
 
 Not how they are joined: that is a family's. A part is named by a folder, a hub id or ``starter:NAME``; all three end
 as an ordinary Hugging Face folder. Its licence is what its model card (README.md) declares.
@@ -41,7 +41,8 @@ from transformers.utils import logging
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.files import sha256_of
 from triptych.models import zoo
-from triptych.models.disk.missing_files import wanting
+from triptych.models.disk.hub_errors import HUB_ERRORS, told
+from triptych.models.disk.missing_files import missing_file
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.starter import weights
 
@@ -52,8 +53,8 @@ STARTER = "starter:"
 FACTS = "part.json"
 """What a starter part says of itself."""
 
-TORN = (RuntimeError, SafetensorError, UnpicklingError, EOFError)
-"""What files of weights raise that are cut off, empty or no files of weights."""
+WEIGHT_FILE_ERRORS = (RuntimeError, SafetensorError, UnpicklingError, EOFError)
+"""What reading a weight file raises that is cut off, empty, or not a weight file at all."""
 
 LIST_LINES = 6
 """Most that is told of an error that is a list: transformers says in the sixth what to install for a tokenizer."""
@@ -84,23 +85,23 @@ class Provenance:
     """Where a part came from."""
 
     name: str
-    """As a recipe names it: a folder, a hub id, ``starter:NAME``."""
+    """The part as a recipe names it: a folder, a hub id, ``starter:NAME``."""
     origin: str
     """Where its authors published it, as far as the part says so itself."""
     licence: str
     """What the part declares; ``unknown`` where it does not."""
     sha256: str
-    """Of its weight file; of the files' sums where there are several."""
+    """Digest of its weight file; where there are several, of their digests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vision:
-    """A loaded tower and how it wants its pictures."""
+    """A loaded tower and how it wants its images."""
 
     tower: PreTrainedModel
     processor: ImageProcessor
     folder: Path | None = None
-    """Whence it is; None: made here."""
+    """Folder it was loaded from; None: it was made here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def locate(name: str, *, image_tokens: int | None = None) -> Path:
         image_tokens: tokens an image costs, for a starter tower that lets one choose.
 
     Raises:
-        NotFoundError: nothing is there.
+        NotFoundError: nothing is there, or the hub does not give it.
+        RunError: the disk is full.
     """
     if name.startswith(STARTER):
         if image_tokens is None:
@@ -140,8 +142,8 @@ def locate(name: str, *, image_tokens: int | None = None) -> Path:
         if not any(fetched.glob("*.safetensors")):
             fetched = Path(snapshot_download(name, allow_patterns=[*HUB_FILES, *OLD_WEIGHTS]))
         return fetched
-    except (OSError, ValueError) as error:
-        raise NotFoundError(f"{name}: no such folder, and the model hub did not give it: {reason(error)}") from error
+    except HUB_ERRORS as error:
+        raise told(error, name, before="no such folder, and ") from error
 
 
 def provenance(name: str, folder: Path) -> Provenance:
@@ -218,11 +220,11 @@ def load_network(
         missing: is given the names of those that are.
 
     Raises:
-        ModelError: weights are missing, of another shape, torn, or those of an adapter.
+        ModelError: weights are missing, of another shape, damaged, or those of an adapter.
     """
     try:
         opened = open_network(folder, output_loading_info=True, ignore_mismatched_sizes=True)
-    except TORN as error:
+    except WEIGHT_FILE_ERRORS as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ModelError(f"{folder}: its weights cannot be read: {reason(error)}") from error
@@ -257,7 +259,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 
 
 def see_whole_pictures(processor: ImageProcessor) -> ImageProcessor:
-    """Return a processor that squeezes a picture to the tower's size where this one would cut off its sides.
+    """Return a processor that squeezes an image to the tower's size where this one would cut off its sides.
 
     A crop loses what a question may be about, silently. Size, mean, deviation and filter stay the tower's.
     """
@@ -278,7 +280,7 @@ def see_whole_pictures(processor: ImageProcessor) -> ImageProcessor:
 
 
 def blank_pixels(processor: ImageProcessor, width: int = 64, height: int = 64) -> Tensor:
-    """Return pixels [1, C, H, W] of a grey picture: what the tower is asked with to learn its shapes."""
+    """Return pixels [1, C, H, W] of a grey image: what the tower is asked with to learn its shapes."""
     grey = Image.fromarray(np.full((height, width, 3), 127, dtype=np.uint8))
     return processor(grey, return_tensors="pt")["pixel_values"]
 
@@ -314,7 +316,7 @@ def clear_errors(folder: Path, what: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         if isinstance(error, ModelError):
             raise
-        why = wanting(folder, str(error)) or reason(error)
+        why = missing_file(folder, str(error)) or reason(error)
         raise ModelError(f"{folder} cannot be opened as {what}: {why}") from error
 
 

@@ -119,7 +119,7 @@ def _processor() -> ImageProcessor:
 def enliven(network: nn.Module, *, seed: int) -> None:
     """Give a network random matrices, in place, so that what it says depends on all it is given.
 
-    As networks are usually begun, two pictures would change a toy's words by nothing that a test could see.
+    As networks are usually begun, two images would change a toy's words by nothing that a test could see.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

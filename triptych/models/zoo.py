@@ -18,9 +18,9 @@ from triptych.core.errors import NotFoundError, did_you_mean
 
 CATALOGUE = Path(__file__).with_name("zoo.yaml")
 HALF_BYTES = 2
-"""Of a number in bfloat16 or float16."""
+"""Bytes of a number in bfloat16 or float16."""
 TOKENS = 8192
-"""Of the conversation that memory is told for: some ten pictures of 729 tokens and words."""
+"""Tokens of the conversation that memory is told for: some ten images of 729 tokens, and words."""
 NOT_RUN = "no weights from the hub have been run here"
 
 Work = Literal["mantis", "interleave", "mimicit", "videoscore", "base"]
@@ -53,7 +53,7 @@ class Entry(Settings):
     shapes: str | None
     parameters: int | None
     licence: str | None
-    """As its publisher declares it; null: not known here."""
+    """Licence as its publisher declares it; null: not known here."""
     gated: bool = False
     tried: tuple[Tried, ...]
     about: str
@@ -66,7 +66,7 @@ class Catalogue(Settings):
     parts: dict[str, dict[str, JsonValue]]
     """Shapes that several networks share."""
     shapes: dict[str, dict[str, JsonValue]]
-    """As config.json has them."""
+    """Network sizes by name, with the keys of config.json."""
 
 
 @cache
@@ -115,7 +115,7 @@ def weight_bytes(entry: Entry) -> int | None:
 def cache_bytes(entry: Entry, tokens: int = TOKENS) -> int | None:
     """Return what keys and values of so many tokens take in 16 bits; None: not known.
 
-    Two vectors for each layer, token and head that keys and values have. Pictures of a Flamingo take no tokens.
+    Two vectors for each layer, token and head that keys and values have. Images of a Flamingo take no tokens.
     """
     if entry.shapes is None:
         return None

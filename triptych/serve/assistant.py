@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # networks are loaded when a model is opened
 
 
 class Wishes(TypedDict, total=False):
-    """How a reply is chosen; see ``infer.sampling.Sampling``."""
+    """How a reply is chosen; see ``infer.decoding.sampling.Sampling``."""
 
     max_tokens: int
     """Most tokens of the reply; 512. Shorter where the conversation leaves less room."""
@@ -260,9 +260,9 @@ def _sampling(wishes: Wishes) -> Sampling:
     stop = () if stop is None else stop
     if not isinstance(stop, str | Collection):
         raise ConfigError(f"this question: stop: expected a text or several, found {stop!r}.")
-    told = {**wishes, "stop": [stop] if isinstance(stop, str) else list(stop)}
+    values = {**wishes, "stop": [stop] if isinstance(stop, str) else list(stop)}
     # JSON is YAML too: so a wish is checked as everything that people type is.
-    return sampling_of(json.dumps(told, default=repr), where="this question")
+    return sampling_of(json.dumps(values, default=repr), where="this question")
 
 
 def _scores(scorer: Scorer, said: Said, video_frames: int) -> dict[str, float]:

@@ -94,8 +94,8 @@ def list_images(session: Session, numbered: Sequence[tuple[int, ImageRef]], *, w
     """
     waits = session.chat.waiting if waiting else ()
     for run in _runs(numbered):
-        told = " (with the next message)" if run[0][0] in waits else ""
-        session.tell(f"{_line(session.chat, run)}{told}\n")
+        note = " (with the next message)" if run[0][0] in waits else ""
+        session.tell(f"{_line(session.chat, run)}{note}\n")
     if session.paint is not None and numbered:
         session.out(session.paint(numbered))
 
@@ -179,8 +179,8 @@ def _save(session: Session, rest: str) -> None:
     path = Path(_one_file(rest, "/save talk.jsonl")).expanduser()
     session.chat.save(path)
     cut = sum(session.chat.cut)
-    told = f". {cut} {'reply is' if cut == 1 else 'replies are'} cut: facts.cut says which" if cut else ""
-    session.tell(f"saved; triptych data check messages:{path} looks at it as training data{told}\n")
+    note = f". {cut} {'reply is' if cut == 1 else 'replies are'} cut: facts.cut says which" if cut else ""
+    session.tell(f"saved; triptych data check messages:{path} looks at it as training data{note}\n")
 
 
 def _load(session: Session, rest: str) -> None:

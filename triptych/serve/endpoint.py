@@ -1,6 +1,6 @@
 """A model behind an address as a talker: OpenAI's chat completions, streamed, many at once.
 
-Not what is sent for a picture (``infer/wire``), and no evaluation: nothing is asked again but where the connection
+Not what is sent for an image (``infer/endpoint``), and no evaluation: nothing is asked again but where the connection
 failed before anything was said. A reply that ends without saying why was cut on its way, and is an error. State: one
 thread with an event loop, and what is under way in it.
 """
@@ -256,9 +256,9 @@ def _finish(reason: str, refusal: str | None, address: Address) -> Finish:
     return "length" if reason == "length" else "stop"
 
 
-def _logprobs(told: ChoiceLogprobs | None) -> tuple[TokenLogprob, ...]:
+def _logprobs(logprobs: ChoiceLogprobs | None) -> tuple[TokenLogprob, ...]:
     found = []
-    for each in (told.content if told else None) or ():
+    for each in (logprobs.content if logprobs else None) or ():
         top: list[Any] = list(each.top_logprobs or ())
         found.append(
             TokenLogprob(
@@ -272,5 +272,5 @@ def _logprobs(told: ChoiceLogprobs | None) -> tuple[TokenLogprob, ...]:
     return tuple(found)
 
 
-def _bytes(token: str, told: list[int] | None) -> bytes:
-    return bytes(told) if told is not None else token.encode(errors="replace")
+def _bytes(token: str, known: list[int] | None) -> bytes:
+    return bytes(known) if known is not None else token.encode(errors="replace")

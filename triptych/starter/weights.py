@@ -30,7 +30,7 @@ class Part:
     file: str
     """The weights' file inside it."""
     sha256: str
-    """Of that file."""
+    """SHA-256 of that file, in hexadecimal."""
     install: str
     """What to type when it is not there."""
     source: str

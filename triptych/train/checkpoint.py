@@ -40,7 +40,7 @@ PART = ".part"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stood."""
+    """The stage and step at which a run stood."""
 
     stage: str
     step: int
@@ -109,36 +109,17 @@ def save_checkpoint(run: Path, outcome: Outcome, world: World | None = None) -> 
         _remove(part)
         part.mkdir(parents=True)
 
-    def write() -> None:
-        for name, each in tensors.items():
-            try:
-                save_file({key: tensor.detach().cpu().contiguous() for key, tensor in each.items()}, part / name)
-            except SafetensorError as error:
-                raise OSError(str(error)) from error
-
     def write_share() -> None:
         own = {f"{Path(name).stem}/{key}": tensor for name, each in tensors.items() for key, tensor in each.items()}
         write_shares(part / SHARES, own, world)
-
-    def end() -> None:
-        share(part)
-        (part / POSITION).write_text(json.dumps(asdict(position), indent=2) + "\n", encoding="utf-8")
-        files = sorted(path for path in part.rglob("*") if path.is_file())
-        digests = {str(path.relative_to(part)): sha256_of(path) for path in files}
-        (part / MARKER).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
-        for path in (*files, part / MARKER, *(path for path in part.iterdir() if path.is_dir()), part):
-            flush(path)
-        _remove(folder)  # a torn one: a whole one would have been taken up, and its step not be done again
-        part.rename(folder)
-        flush(folder.parent)
 
     try:
         world.lead(begin)
         if is_shared(outcome.weights):
             world.together(write_share)
         else:
-            world.lead(write)
-        world.lead(end)
+            world.lead(lambda: _write_whole(part, tensors))
+        world.lead(lambda: _complete(part, folder, position))
     except (OSError, RunError) as error:
         shutil.rmtree(part, ignore_errors=True)
         last = latest_checkpoint(run, position.stage)
@@ -150,8 +131,31 @@ def save_checkpoint(run: Path, outcome: Outcome, world: World | None = None) -> 
     return folder
 
 
+def _write_whole(part: Path, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write tensors by name into the files by name of an unfinished checkpoint."""
+    for name, each in tensors.items():
+        try:
+            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in each.items()}, part / name)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def _complete(part: Path, folder: Path, position: Position) -> None:
+    """Write an unfinished checkpoint's position and marker, bring all of it to the disk, and give it its name."""
+    share(part)
+    (part / POSITION).write_text(json.dumps(asdict(position), indent=2) + "\n", encoding="utf-8")
+    files = sorted(path for path in part.rglob("*") if path.is_file())
+    digests = {str(path.relative_to(part)): sha256_of(path) for path in files}
+    (part / MARKER).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+    for path in (*files, part / MARKER, *(path for path in part.iterdir() if path.is_dir()), part):
+        flush(path)
+    _remove(folder)  # a damaged one: a whole one would have been taken up, and its step not be done again
+    part.rename(folder)
+    flush(folder.parent)
+
+
 def latest_checkpoint(run: Path, stage: str) -> Checkpoint | None:
-    """Return the whole checkpoint of a stage with the most steps, or None. A torn one is said and passed over."""
+    """Return the whole checkpoint of a stage with the most steps, or None. A damaged one is told of and passed over."""
     for step, folder in sorted(_folders(run, stage), reverse=True):
         problem = _problem(folder)
         if problem is None:
@@ -168,13 +172,13 @@ def prune_checkpoints(run: Path, stage: str, *, latest: int, keep: int) -> None:
     Args:
         run: the run's folder.
         stage: whose checkpoints they are.
-        latest: steps of the latest whole one: those of more are torn, were passed over, and count for nothing.
+        latest: steps of the latest whole one: those of more are damaged, were passed over, and count for nothing.
         keep: how many stay.
     """
     folders = sorted(_folders(run, stage), reverse=True)
-    torn = [folder for step, folder in folders if step > latest]
+    damaged = [folder for step, folder in folders if step > latest]
     old = [folder for step, folder in folders if step <= latest][keep:]
-    for folder in (*torn, *old):
+    for folder in (*damaged, *old):
         _remove(folder)
     for part in (run / FOLDER).glob(f"{stage}-*{PART}"):
         _remove(part)

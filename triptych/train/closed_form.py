@@ -1,4 +1,4 @@
-"""The closed-form stage: one pass over captioned pictures, one solve, and the projector speaks the words' language.
+"""The closed-form stage: one pass over captioned images, one solve, and the projector speaks the words' language.
 
 Not the mathematics (``models/align.py``): here are the data, the features, what is reported and what is kept.
 
@@ -35,14 +35,14 @@ from triptych.train.signals import Stop
 from triptych.train.torn_images import read_ahead
 
 CHUNK = 64
-"""Pictures at once."""
+"""Images at once."""
 CHECKED = 10_000
 """Captions on which the fit is reported: the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One picture and the words that its features are to become."""
+    """One image and the words that its features are to become."""
 
     id: str
     image: ImageRef
@@ -51,20 +51,20 @@ class Caption:
 
     @property
     def images(self) -> tuple[ImageRef]:
-        """Its one picture."""
+        """Its one image."""
         return (self.image,)
 
 
 def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Sequence[str], stop: Stop) -> Outcome:
-    """Set the model's projector to the ridge regression of captions' embeddings on pictures' features.
+    """Set the model's projector to the ridge regression of captions' embeddings on images' features.
 
     Args:
         model: its projector is overwritten.
-        stage: captioned pictures, and the strength of the ridge.
+        stage: captioned images, and the strength of the ridge.
         run: the run's folder.
         seed: of this stage.
         later: stages after this one, whose records are dropped.
-        stop: is asked after each chunk of pictures.
+        stop: is asked after each chunk of images.
 
     Raises:
         DataError: the data cannot be used.
@@ -99,7 +99,7 @@ def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Seque
 
 
 def caption_of(example: Example) -> Caption | Refused:
-    """Return the one picture and the one reply of an example, or its refusal."""
+    """Return the one image and the one reply of an example, or its refusal."""
     images = images_of(example)
     replies = [text_of(turn).strip() for turn in example.turns if turn.role == "assistant"]
     if len(images) != 1 or len(replies) != 1:
@@ -115,7 +115,7 @@ def _quality(
 ) -> tuple[float, float]:
     """Return the share of the targets' variance that is explained, and how often the nearest caption is the right one.
 
-    Nearest by cosine, around the mean of the captions; a picture's tokens are averaged.
+    Nearest by cosine, around the mean of the captions; an image's tokens are averaged.
     """
     number = {text: at for at, text in enumerate(dict.fromkeys(caption.text for caption in captions))}
     names_MH = torch.stack([words[text] for text in number])
@@ -140,7 +140,7 @@ def _features(store: FeatureStore, captions: Sequence[Caption]) -> Tensor:
     """Return features_NPC.
 
     Raises:
-        ModelError: pictures have features of differing numbers, among which none stands for the whole.
+        ModelError: images have features of differing numbers, among which none stands for the whole.
     """
     features = [seen.values for seen in store.features([caption.image for caption in captions])]
     if any(each.shape != features[0].shape for each in features):

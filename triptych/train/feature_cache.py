@@ -1,7 +1,7 @@
-"""Whether the features of a stage's pictures are kept: encoded once, before its steps, or anew in each of them.
+"""Whether the features of a stage's images are kept: encoded once, before its steps, or anew in each of them.
 
 Not the features (``models/vision/features.py``). They are kept where the tower does not move, all rows are in memory,
-and the run's disk has room: of 20,000 conversations with four pictures each, a CLIP at 336 pixels makes 190 GB. A run
+and the run's disk has room: of 20,000 conversations with four images each, a CLIP at 336 pixels makes 190 GB. A run
 that is taken up decides as it did when it began.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from triptych.core.files import write_atomically
 from triptych.core.log import say
+from triptych.core.machine import GIB
 from triptych.core.records import ImageRef
 from triptych.data.media.images import ImageError
 from triptych.data.template import Encoded
@@ -22,14 +23,14 @@ from triptych.models.vision.features import FeatureStore
 FEATURES = "features"
 """Folder of a run."""
 SHARE = 0.5
-"""Of the disk's room, what features may take; the rest is for checkpoints."""
+"""Share of the disk's room that features may take; the rest is for checkpoints."""
 MEASURED = 4
-"""Pictures that are encoded to learn how much all will take,"""
+"""Images that are encoded to learn how much all will take,"""
 LARGEST_BYTES = 64 * 2**20
-"""unless there is room for so much of each, more than any released tower makes of a picture."""
+"""unless there is room for so much of each, more than any released tower makes of an image."""
 
 
-def keeps(model: Model, rows: Sequence[Encoded], run: Path, *, stage: str, anew: bool) -> bool:
+def keeps_features(model: Model, rows: Sequence[Encoded], run: Path, *, stage: str, anew: bool) -> bool:
     """Decide for a stage whose tower is frozen; where there is no room, say so.
 
     Args:
@@ -53,15 +54,15 @@ def keeps(model: Model, rows: Sequence[Encoded], run: Path, *, stage: str, anew:
     needed = len(shown) * sum(measured) / max(1, len(measured))
     if needed <= room:
         return True
-    take = f"features of {len(shown)} pictures would take {needed / 2**30:.3g} GiB"
-    why = f"{take}, and {room / 2**30:.3g} are free for them"
+    take = f"features of {len(shown)} pictures would take {needed / GIB:.3g} GiB"
+    why = f"{take}, and {room / GIB:.3g} are free for them"
     say(f"{stage}: {why} ({folder}): each picture is encoded in every step that shows it")
     write_atomically(refused, why + "\n")
     return False
 
 
 def _bytes_of(model: Model, image: ImageRef, span: int) -> int:
-    """Return what the features of a picture take; 0: it cannot be read, which is told elsewhere."""
+    """Return what the features of an image take; 0: it cannot be read, which is told elsewhere."""
     try:
         return FeatureStore(model).features([image], spans=[span])[0].values.nbytes
     except ImageError:

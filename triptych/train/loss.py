@@ -29,7 +29,7 @@ time reads and writes their whole gradient, which a GPU, quick at products, woul
 
 
 class Supervised(NamedTuple):
-    """Where a micro-batch is supervised."""
+    """The supervised positions of a micro-batch."""
 
     hidden_NH: Tensor
     """Hidden states at the positions *before* the trained tokens: what they are told from."""

@@ -44,7 +44,7 @@ def merged_model(path: Path, *, base: str | None = None) -> Model:
         NotFoundError: it is neither, or the base model is not there.
         RunError: the run has no checkpoint yet.
         ConfigError: the run's recipe cannot be read.
-        ModelError: the adapter does not fit its base, or a file of it is torn.
+        ModelError: the adapter does not fit its base, or a file of it is damaged.
     """
     if (path / ADAPTER).is_file():
         return _of_adapter(path, base=base)
@@ -123,7 +123,7 @@ def _base_of(path: Path) -> str:
     """Return the base model that an adapter names.
 
     Raises:
-        ModelError: the file is torn, or names none.
+        ModelError: the file is damaged, or names none.
     """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ class Classification(Scores):
     targets: Targets
     """Names of the rows' labels, whole numbers from 0, in the order of the head's outputs."""
     classes: Annotated[int, Field(ge=2)]
-    """Of every target."""
+    """Number of classes, the same for every target."""
 
 
 Objective = Annotated[Reply | Regression | Classification, Field(discriminator="kind")]

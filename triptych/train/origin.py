@@ -25,7 +25,7 @@ SAMPLE_BYTES = 64
 """Read from the middle of a tensor; and of a file without a table of tensors, so often:"""
 PLACES = 512
 MOST_TENSORS = 4096
-"""Of a file with more tensors, every second or third is looked at, and so on."""
+"""Most tensors of a file that are looked at; of more, every second or third is, and so on."""
 
 Told = dict[str, dict[str, str]]
 """Part of the recipe -> file -> digest."""

@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import count
 
 from triptych.core.config import Length
-from triptych.data.plan.loader import StepPlan
+from triptych.data.plan.step_plan import StepPlan
 from triptych.train.optim import Schedule, schedule_factor
 
 
@@ -24,9 +24,10 @@ def steps_in(length: Length, plan: StepPlan) -> int:
     if length.unit == "steps":
         return int(length.amount)
     if length.unit == "epochs":
-        part, whole = math.modf(length.amount)
-        rest = math.ceil(part * plan.steps_per_epoch(int(whole))) if part else 0
-        return plan.first_step(int(whole)) + rest
+        epochs = _exact(length)
+        whole = int(epochs)
+        rest = math.ceil((epochs - whole) * plan.steps_per_epoch(whole)) if epochs > whole else 0
+        return plan.first_step(whole) + rest
     return next(number for number in count() if plan.step(number).spent >= length.amount)
 
 
@@ -54,7 +55,8 @@ class Pace:
         """Return what rates are multiplied by in step ``number``, from 0."""
         warm, warmed = self._passed(self.warmup, number)
         if warm < warmed:
-            return schedule_factor(warm, total=warmed, warmup=warmed, schedule=self.schedule)
+            rungs = self._rungs(number, warmed)
+            return schedule_factor(number, total=rungs, warmup=rungs, schedule=self.schedule)
         done, whole = self._passed(self.length, number)
         return schedule_factor(done, total=whole, warmup=self._descent, schedule=self.schedule)
 
@@ -64,6 +66,11 @@ class Pace:
             return int(self.length.amount)
         done, whole = self._passed(self.length, max(1, step))
         return max(step, math.ceil(whole * max(1, step) / max(1, done)))
+
+    def _rungs(self, number: int, warmed: float) -> int:
+        """Return how many steps a warm-up has, where they are as large as those up to ``number``, which is one."""
+        reached, _ = self._passed(self.warmup, number + 1)
+        return max(number + 1, math.ceil(warmed * (number + 1) / reached))
 
     @cached_property
     def _descent(self) -> float:
@@ -82,7 +89,12 @@ class Pace:
             return step, int(length.amount)
         if length.unit == "tokens":
             return self.plan.step(step).spent, int(length.amount)
-        return self.plan.step(step).passed, math.ceil(self.plan.rows_in(Fraction(repr(length.amount))))
+        return self.plan.step(step).passed, math.ceil(self.plan.rows_in(_exact(length)))
+
+
+def _exact(length: Length) -> Fraction:
+    """Return an amount as it is written: 1.1 is eleven tenths, which no float is."""
+    return Fraction(repr(length.amount))
 
 
 def pace_of(plan: StepPlan, *, length: Length, warmup: Length, save_every: Length, schedule: Schedule) -> Pace:

@@ -1,6 +1,6 @@
 """Sources of a stage -> rows in memory, and the ledger of every row that is not used as it is.
 
-Not the order of steps (``data.loader``), and not for many rows: those are read as they come (``stage_data.py``). Here
+Not the order of steps (``step_plan``), and not for many rows: those are read as they come (``stage_data.py``). Here
 all is read and rendered before the first step, so that a bad row is told at the start.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from triptych.core.log import counted, progress, say
 from triptych.core.records import Example, ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.media.locate import bytes_of, name_of
-from triptych.data.plan.corpora import Corpora, ask_always
+from triptych.data.plan.corpora import Corpora, always_needs_sizes
 from triptych.data.plan.corpus import open_corpus
 from triptych.data.plan.mixture import Mixture, mix
 from triptych.data.plan.reader import Read, Reader
@@ -50,11 +51,11 @@ class Gathered(Generic[T]):
 
     rows: list[T]
     numbers: list[int]
-    """Of each, among the rows of all sources."""
+    """Number of each row among the rows of all sources."""
     sources: list[int]
-    """Number of each one's source in the stage."""
+    """Number of each row's source in the stage."""
     mixture: Mixture
-    """Of places in ``rows``."""
+    """What epochs take, as indices of ``rows``."""
 
 
 def open_sources(stage: Stage, *, seed: int) -> Corpora:
@@ -113,26 +114,21 @@ def gather(
     ledger: list[dict[str, Json]] = []
     for entry, (corpus, (begin, end)) in enumerate(zip(corpora.sources, pairwise(corpora.starts), strict=True)):
         before, counts, refused = len(rows), Counter[str](), list[Refused]()
-        with progress(f"{stage.name}: reading", end - begin) as advance:
-            for first in range(begin, end, CHUNK_ROWS):
-                chunk = range(first, min(first + CHUNK_ROWS, end))
-                for number, taken in zip(chunk, take(chunk), strict=True):
-                    if isinstance(taken.row, Refused):
-                        raise_bad(stage, taken.row)
-                        refused.append(taken.row)
-                        ledger.append(refusal_record(stage.name, corpus.source, taken.row))
-                        counts["refused"] += 1
-                        continue
-                    rows.append(taken.row)
-                    numbers.append(number)
-                    sources.append(entry)
-                    read = taken.read
-                    counts[(read.act if read else "") or "used"] += 1
-                    if read and read.act and isinstance(read.row, Encoded):
-                        ledger.append(act_record(stage.name, corpus.source, read.row, read))
-                advance(len(chunk))
-                if stop is not None:
-                    stop.check(f"while the rows of stage {stage.name!r} were read")
+        with closing(_read_chunks(stage, range(begin, end), take, stop=stop)) as numbered:
+            for number, taken in numbered:
+                if isinstance(taken.row, Refused):
+                    raise_bad(stage, taken.row)
+                    refused.append(taken.row)
+                    ledger.append(refusal_record(stage.name, corpus.source, taken.row))
+                    counts["refused"] += 1
+                    continue
+                rows.append(taken.row)
+                numbers.append(number)
+                sources.append(entry)
+                read = taken.read
+                counts[(read.act if read else "") or "used"] += 1
+                if read and read.act and isinstance(read.row, Encoded):
+                    ledger.append(act_record(stage.name, corpus.source, read.row, read))
         used.append(len(rows) - before)
         ledger.append(sum_record(stage.name, corpus.source, counts))
         if refused:
@@ -147,6 +143,19 @@ def gather(
     if not rows:
         raise DataError(f"stage {stage.name!r}: no row of its data can be used; the reasons are in {run / LEDGER}.")
     return Gathered(rows, numbers, sources, mixture_of(stage, used, seed=seed))
+
+
+def _read_chunks(
+    stage: Stage, numbers: range, take: Callable[[Sequence[int]], Iterable[Taken[T]]], *, stop: Stop | None
+) -> Generator[tuple[int, Taken[T]]]:
+    """Yield the rows of a source, by number, a chunk at a time; show how far it is, and ask between chunks to go on."""
+    with progress(f"{stage.name}: reading", len(numbers)) as advance:
+        for first in range(0, len(numbers), CHUNK_ROWS):
+            chunk = numbers[first : first + CHUNK_ROWS]
+            yield from zip(chunk, take(chunk), strict=True)
+            advance(len(chunk))
+            if stop is not None:
+                stop.check(f"while the rows of stage {stage.name!r} were read")
 
 
 def prepare(
@@ -167,7 +176,7 @@ def prepare(
     corpora = open_sources(stage, seed=seed)
 
     def take(rows: Sequence[int]) -> Iterable[Taken[T]]:
-        for example in corpora.examples(rows, ask_always):
+        for example in corpora.examples(rows, always_needs_sizes):
             yield Taken(example if isinstance(example, Refused) else use(example))
 
     gathered = gather(stage, corpora, take, run=run, seed=seed, stop=stop)

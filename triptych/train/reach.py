@@ -12,18 +12,18 @@ from torch.distributed.tensor import DTensor
 from triptych.core.errors import RunError
 from triptych.core.log import say
 from triptych.train.measuring.meters import StepReport
-from triptych.train.stage_state import TuneRun
+from triptych.train.stage_state import StageState
 
 LOOKED_AT = 10
-"""Steps after which it is told. The first ones may hold no picture, or a gate that is still closed."""
+"""Steps after which it is told. The first ones may hold no image, or a gate that is still closed."""
 
 
 class Reach:
     """Looks at the gradients of a stage's steps until all parts that move have had one, or it has told."""
 
-    def __init__(self, work: TuneRun) -> None:
-        self._work = work
-        self._parts = frozenset(map(_part, work.weights))
+    def __init__(self, state: StageState) -> None:
+        self._state = state
+        self._parts = frozenset(map(_part, state.weights))
         self._reached: set[str] = set()
         self._steps = 0
 
@@ -36,9 +36,9 @@ class Reach:
         if self._steps >= LOOKED_AT or self._reached == self._parts:
             return
         self._steps += 1
-        waiting = {name: weight for name, weight in self._work.weights.items() if _part(name) not in self._reached}
+        waiting = {name: weight for name, weight in self._state.weights.items() if _part(name) not in self._reached}
         here = {_part(name) for name, weight in waiting.items() if _moves(weight)}
-        self._reached.update(*self._work.world.gather(here))
+        self._reached.update(*self._state.world.gather(here))
         if self._steps < LOOKED_AT and report.step < report.total_steps:
             return
         if not self._reached:

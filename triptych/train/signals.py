@@ -56,7 +56,7 @@ class Stop:
 
 
 class CutOff:
-    """In place of what was to come next: those who make it were ended by the signal that asks everybody to stop."""
+    """Stands for the next item where the processes that make it were ended by the signal that asks all to stop."""
 
 
 def next_or_cut_off(items: Iterator[T], stop: Stop) -> T | CutOff | None:

@@ -20,12 +20,12 @@ from triptych.data.plan.ahead import ahead
 from triptych.data.plan.balance import Work
 from triptych.data.plan.budget import Budget
 from triptych.data.plan.corpora import Corpora
-from triptych.data.plan.load import Load, Loaded
-from triptych.data.plan.loader import WINDOW_ROWS, PlanSettings, StepPlan
-from triptych.data.plan.measures import REFUSED, Known, Records, Remembered, records_of
+from triptych.data.plan.measures import REFUSED, CachedMeasures, KnownMeasures, Records, records_of
 from triptych.data.plan.mixture import Numbers
 from triptych.data.plan.reader import Read, Reader
 from triptych.data.plan.rendering import Rendering, in_pack
+from triptych.data.plan.step_loader import LoadedStep, StepLoader
+from triptych.data.plan.step_plan import WINDOW_ROWS, PlanSettings, StepPlan
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import READ, RunningLedger, raise_bad
@@ -38,21 +38,21 @@ from triptych.train.torn_images import enter
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class StageData:
     """What a stage learns from."""
 
     plan: StepPlan
     digest: str
-    """Of all rows and how they become tokens; another one, another run."""
+    """Digest of all rows and how they become tokens; a run goes on only with the same one."""
     encoded: Sequence[Encoded]
     """All rows by number, where they are in memory."""
     source: Callable[[int], int]
     """Number of the source in the stage that a row, by its number in the plan, is of."""
     read: Callable[[int], Read]
     """Reads a row by its number in the plan."""
-    load: Load
+    load: StepLoader
     """Reads a step in this process."""
-    load_apart: Load | None
+    load_in_worker: StepLoader | None
     """Reads a step in another process, without torch; None: there is nothing to do ahead."""
     refuse: Callable[[int, Refused], None]
     """Is told of a row that is bad when it is read for its step. Raises DataError under ``on_bad: raise``."""
@@ -63,16 +63,16 @@ class Material:
 
     @property
     def in_memory(self) -> bool:
-        """Whether all rows are."""
+        """Whether all rows are in memory."""
         return bool(self.encoded)
 
-    def without_pixels(self) -> Material:
+    def without_pixels(self) -> StageData:
         """Return the same for steps that need no pixels, where all rows are in memory: there is nothing to do ahead."""
-        return replace(self, load=Load(self.read, decode=False), load_apart=None)
+        return replace(self, load=StepLoader(self.read, decode=False), load_in_worker=None)
 
     def loaded(
         self, first: int, *, workers: int, finished: Callable[[int], bool], rank: int = 0, ranks: int = 1
-    ) -> Generator[Loaded]:
+    ) -> Generator[LoadedStep]:
         """Yield the steps from number ``first`` on until one is ``finished``, read ahead by so many processes.
 
         Of each step, the packs of ``rank``.
@@ -81,14 +81,14 @@ class Material:
         steps = (self.plan.step(number) for number in numbers)
         if ranks > 1:
             steps = (step.of_rank(rank, ranks) for step in steps)
-        if self.load_apart is None:
+        if self.load_in_worker is None:
             return ahead(self.load, steps, workers=0)
-        return ahead(self.load_apart if workers else self.load, steps, workers=workers)
+        return ahead(self.load_in_worker if workers else self.load, steps, workers=workers)
 
 
-def open_material(
+def open_stage_data(
     stage: Tune, rendering: Rendering, *, run: Path, seed: int, anew: bool, stop: Stop | None = None
-) -> Material:
+) -> StageData:
     """Open the sources of a stage and plan its steps.
 
     Args:
@@ -146,33 +146,33 @@ def settings_of(stage: Tune, *, seed: int, in_memory: bool) -> PlanSettings:
     )
 
 
-def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop | None) -> Material:
+def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop | None) -> StageData:
     gathered = prepare_encoded(stage, reader, pack_tokens=stage.pack_tokens, run=run, seed=seed, stop=stop)
     records = records_of([Read(row) for row in gathered.rows])
-    plan = StepPlan(Known(records), gathered.mixture, settings_of(stage, seed=seed, in_memory=True))
+    plan = StepPlan(KnownMeasures(records), gathered.mixture, settings_of(stage, seed=seed, in_memory=True))
 
     def refuse(row: int, refused: Refused) -> None:
         raise_bad(stage, refused)
         enter([(gathered.sources[row], refused)], stage, run=run)
 
     held = _Held(gathered.rows)
-    return Material(
+    return StageData(
         plan=plan,
         digest=digest_of(gathered.rows),
         encoded=gathered.rows,
         source=gathered.sources.__getitem__,
         read=held,
-        load=Load(held, decode=True),
-        load_apart=Load(_Renumbered(reader.portable(), gathered.numbers), decode=True),
+        load=StepLoader(held, decode=True),
+        load_in_worker=StepLoader(_Renumbered(reader.portable(), gathered.numbers), decode=True),
         refuse=refuse,
         act=lambda _row, _read: None,  # told when it was read first
         settle=lambda: None,
     )
 
 
-def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bool) -> Material:
+def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bool) -> StageData:
     corpora = reader.corpora
-    lengths = Remembered(reader)
+    lengths = CachedMeasures(reader)
     if anew:
         lengths.forget_refused()
 
@@ -188,14 +188,14 @@ def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bo
     mixture = mixture_of(stage, [len(corpus) for corpus in corpora.sources], seed=seed)
     settings = settings_of(stage, seed=seed, in_memory=False)
     told = (*(corpus.digest for corpus in corpora.sources), reader.digest, mixture, settings)
-    return Material(
+    return StageData(
         plan=StepPlan(lengths, mixture, settings, watch=watch),
         digest=hashlib.sha256(repr(told).encode("utf-8")).hexdigest(),
         encoded=(),
         source=lambda row: corpora.place(row)[0],
         read=reader.read,
-        load=Load(reader.read, decode=True),
-        load_apart=Load(reader.portable().read, decode=True),
+        load=StepLoader(reader.read, decode=True),
+        load_in_worker=StepLoader(reader.portable().read, decode=True),
         refuse=lambda row, refused: ledger.refuse(row, refused, when=READ),
         act=ledger.act,
         settle=ledger.settle,

@@ -1,4 +1,4 @@
-"""A tune stage under way: what its loop needs, how it is begun, taken up from a checkpoint and kept in one.
+"""A tune stage under way: what its loop needs, how it begins, resumes from a checkpoint, and what a checkpoint holds.
 
 Not the loop (``tune.py``).
 """
@@ -14,44 +14,44 @@ from torch.optim import AdamW
 
 from triptych.core.errors import RunError
 from triptych.core.log import say
-from triptych.data.plan.loader import StepPlan
+from triptych.data.plan.step_plan import StepPlan
 from triptych.data.template import Encoded
 from triptych.models.family import Model
-from triptych.models.memory.half_precision import narrow
+from triptych.models.memory.half_precision import downcast_frozen
 from triptych.models.memory.placement import choose_kernels, place
 from triptych.models.vision.features import FeatureStore
 from triptych.train.checkpoint import Checkpoint, Outcome, Position
-from triptych.train.feature_cache import FEATURES, keeps
-from triptych.train.measuring.operations import Counts, Operations, look_once, operations_of
+from triptych.train.feature_cache import FEATURES, keeps_features
+from triptych.train.measuring.operations import Counts, Operations, count_image, operations_of
 from triptych.train.optim import make_optimizer, optimizer_tensors, restore_optimizer
 from triptych.train.pace import Pace, pace_of
 from triptych.train.parallel.blocks import refit_blocks
 from triptych.train.parallel.replicas import Alone, Replicas, Sharing
 from triptych.train.parallel.shards import Shards
 from triptych.train.parallel.world import World
-from triptych.train.recipe import Frozen, Tune
+from triptych.train.recipe import Frozen, Full, Lora, Tune
 from triptych.train.release import load_weights, moving_weights
 from triptych.train.scores import release_stage, tell_constant
 from triptych.train.signals import Stop
-from triptych.train.stage_data import Material, open_material
-from triptych.train.torn_images import Torn
+from triptych.train.stage_data import StageData, open_stage_data
+from triptych.train.torn_images import TornImages
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TuneRun:
+class StageState:
     """A tune stage under way: everything the loop needs. Its only state is in the weights and the optimizer."""
 
     model: Model
     stage: Tune
     seed: int
-    """Of this stage."""
+    """Seed of this stage."""
     run: Path
     world: World
-    material: Material
+    data: StageData
     paces: Mapping[str, Pace]
-    """Of each part, which may have a warm-up of its own."""
+    """Pace of each part, which may have a warm-up of its own."""
     pace: Pace
-    """Of the stage."""
+    """Pace of the stage."""
     sharing: Sharing
     """How processes share the gradients."""
     optimizer: AdamW
@@ -60,13 +60,13 @@ class TuneRun:
     peak: float | None
     """Operations a second of one process's device."""
     features: FeatureStore | None
-    """None: every picture is encoded each time, as the tower is trained or the rows are too many to keep all."""
-    torn: Torn = field(default_factory=Torn)
-    """Pictures that cannot be read. A conversation with one is left out of its pack."""
+    """None: every image is encoded each time, as the tower is trained or the rows are too many to keep all."""
+    torn_images: TornImages = field(default_factory=TornImages)
+    """Images that cannot be read. A conversation with one is left out of its pack."""
 
     @property
     def weights(self) -> Mapping[str, nn.Parameter]:
-        """Those that may move, by part and name; shares of them under FSDP."""
+        """Weights that are trained, by part and name; shares of them under FSDP."""
         return self.sharing.weights
 
     def mfu(self, counts: Counts, wall_s: float) -> float | None:
@@ -77,18 +77,18 @@ class TuneRun:
 
     @property
     def book(self) -> Path:
-        """Where this process writes metrics and ledger."""
+        """Folder in which this process writes metrics and ledger."""
         return self.world.book(self.run)
 
     @property
     def plan(self) -> StepPlan:
         """The plan of its steps."""
-        return self.material.plan
+        return self.data.plan
 
     @property
     def encoded(self) -> Sequence[Encoded]:
         """All rows by number, where they are in memory."""
-        return self.material.encoded
+        return self.data.encoded
 
     @property
     def total(self) -> int:
@@ -96,7 +96,7 @@ class TuneRun:
         return self.pace.total(0)
 
 
-def start(
+def begin_stage(
     model: Model,
     stage: Tune,
     *,
@@ -106,7 +106,7 @@ def start(
     world: World | None = None,
     peak: float | None = None,
     stop: Stop | None = None,
-) -> TuneRun:
+) -> StageState:
     """Read the data, plan the steps, let the parts move and make the optimizer.
 
     Args:
@@ -125,38 +125,28 @@ def start(
     """
     world = World() if world is None else world
 
-    def read() -> Material:
+    def read() -> StageData:
         book, leads = world.book(run), world.leads
-        return open_material(stage, model.rendering, run=book, seed=seed, anew=anew and leads, stop=stop)
+        return open_stage_data(stage, model.rendering, run=book, seed=seed, anew=anew and leads, stop=stop)
 
-    material = world.after_lead(read)
-    world.lead(lambda: tell_constant(stage, material.encoded))
-    sight = None if peak is None else world.together(lambda: look_once(model))
+    data = world.after_lead(read)
+    world.lead(lambda: tell_constant(stage, data.encoded))
+    sight = None if peak is None else world.together(lambda: count_image(model))
     sharing = world.together(lambda: _share(model, stage, world=world, seed=seed))
-    paces = {
-        part: pace_of(
-            material.plan,
-            length=stage.length,
-            warmup=stage.warmup if isinstance(plan, Frozen) or plan.warmup is None else plan.warmup,
-            save_every=stage.checkpoint_every,
-            schedule=stage.schedule,
-        )
-        for part, plan in (("", Frozen()), *stage.parts.items())
-    }
-    has_tower = any(True for _ in model.parts()["vision"].parameters())
+    paces = {part: _pace(stage, plan, data.plan) for part, plan in (("", Frozen()), *stage.parts.items())}
     features = None
-    if isinstance(stage.parts.vision, Frozen) and has_tower and material.in_memory:
-        rows = material.encoded
-        if world.lead(lambda: keeps(model, rows, run, stage=stage.name, anew=anew)):
-            features, material = FeatureStore(model, run / FEATURES), material.without_pixels()
+    if _may_keep_features(model, stage, data):
+        rows = data.encoded
+        if world.lead(lambda: keeps_features(model, rows, run, stage=stage.name, anew=anew)):
+            features, data = FeatureStore(model, run / FEATURES), data.without_pixels()
     counted = None if sight is None else operations_of(model, sight, features_kept=features is not None)
-    return TuneRun(
+    return StageState(
         model=model,
         stage=stage,
         seed=seed,
         run=run,
         world=world,
-        material=material,
+        data=data,
         paces=paces,
         pace=paces[""],
         sharing=sharing,
@@ -165,6 +155,23 @@ def start(
         peak=peak,
         features=features,
     )
+
+
+def _pace(stage: Tune, plan: Frozen | Full | Lora, steps: StepPlan) -> Pace:
+    """Return the pace of a part, whose plan may have a warm-up of its own."""
+    return pace_of(
+        steps,
+        length=stage.length,
+        warmup=stage.warmup if isinstance(plan, Frozen) or plan.warmup is None else plan.warmup,
+        save_every=stage.checkpoint_every,
+        schedule=stage.schedule,
+    )
+
+
+def _may_keep_features(model: Model, stage: Tune, data: StageData) -> bool:
+    """Return whether the tower stays as it is and all rows are known, so that features can be encoded ahead."""
+    has_tower = any(True for _ in model.parts()["vision"].parameters())
+    return isinstance(stage.parts.vision, Frozen) and has_tower and data.in_memory
 
 
 def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
@@ -177,7 +184,7 @@ def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
     release_stage(model, stage, seed=seed, device=None if shared else world.device)
     if not shared:
         if stage.precision == "bfloat16":
-            narrow(model.network, model.parts()["language"])
+            downcast_frozen(model.network, model.parts()["language"])
         place(model, world.device)
     refit_blocks(model, stage, world.device)
     if world.ranks == 1:
@@ -187,26 +194,26 @@ def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
     return Replicas(moving_weights(model))
 
 
-def take_up(work: TuneRun, last: Checkpoint) -> int:
-    """Put back what the latest checkpoint holds; return the steps that are done.
+def resume_stage(state: StageState, last: Checkpoint) -> int:
+    """Restore weights and optimizer from the latest checkpoint; return the steps that are done.
 
     Raises:
         RunError: the data changed since.
         ModelError: it is of another model.
     """
-    if last.position.plan != work.material.digest:
+    if last.position.plan != state.data.digest:
         raise RunError(
-            f"the data of stage {work.stage.name!r} changed since {last.folder} was written. Put it back as it was, use"
-            f" another name for the run, or delete {last.folder.parent} to begin anew."
+            f"the data of stage {state.stage.name!r} changed since {last.folder} was written. Put it back as it was,"
+            f" use another name for the run, or delete {last.folder.parent} to begin anew."
         )
-    load_weights(work.weights, last.weights(work.weights))
-    restore_optimizer(work.optimizer, work.weights, last.optimizer(work.weights))
-    step, total = last.position.step, work.pace.total(last.position.step)
-    say(f"{work.stage.name}: going on after step {step} of {total}, from {last.folder}")
+    load_weights(state.weights, last.weights(state.weights))
+    restore_optimizer(state.optimizer, state.weights, last.optimizer(state.weights))
+    step, total = last.position.step, state.pace.total(last.position.step)
+    say(f"{state.stage.name}: going on after step {step} of {total}, from {last.folder}")
     return last.position.step
 
 
-def outcome(work: TuneRun, step: int) -> Outcome:
+def stage_outcome(state: StageState, step: int) -> Outcome:
     """Return what is kept of a stage after so many steps."""
-    position = Position(work.stage.name, step, finished=work.pace.finished(step), plan=work.material.digest)
-    return Outcome(position, work.weights, optimizer_tensors(work.optimizer, work.weights))
+    position = Position(state.stage.name, step, finished=state.pace.finished(step), plan=state.data.digest)
+    return Outcome(position, state.weights, optimizer_tensors(state.optimizer, state.weights))

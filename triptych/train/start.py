@@ -31,7 +31,7 @@ from triptych.models.parts import Provenance, locate, provenance
 from triptych.train.recipe import ModelPlan
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-"""Where a folder says how pictures are prepared."""
+"""Where a folder says how images are prepared."""
 
 
 def start_model(plan: ModelPlan, *, seed: int) -> Model:

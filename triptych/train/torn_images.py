@@ -1,7 +1,7 @@
-"""Pictures that turn out to be torn when their pixels are read: their rows are refused then, by name, never replaced.
+"""Images that turn out to be torn when their pixels are read: their rows are refused then, by name, never replaced.
 
 Not the check of headers, which is done before (``prepare.py``): a header says nothing of a file that ends early. The
-plan of steps stays as it is, so a torn picture moves no other conversation to another step.
+plan of steps stays as it is, so a torn image moves no other conversation to another step.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Row(Protocol):
 
     @property
     def origin(self) -> str:
-        """Where it was read."""
+        """File and row it was read from."""
 
     @property
     def images(self) -> Sequence[ImageRef]:
-        """Its pictures."""
+        """Its images."""
 
 
 R = TypeVar("R", bound=Row)
@@ -56,19 +56,19 @@ def read_ahead(
     stop: Stop,
     rank: int = 0,
     ranks: int = 1,
-) -> Torn:
-    """Read every distinct picture of the rows once, in an order that no restart changes; return those that are torn.
+) -> TornImages:
+    """Read every distinct image of the rows once, in an order that no restart changes; return those that are torn.
 
     Args:
         rows: what a stage learns from.
-        read: encodes a chunk of pictures, or decodes it; raises ImageError where one is torn.
+        read: encodes a chunk of images, or decodes it; raises ImageError where one is torn.
         label: of the progress bar.
         stop: is asked after each chunk.
         rank: of this process, which reads every ``ranks``-th chunk.
         ranks: processes that share the work.
     """
     images = list(dict.fromkeys(image for row in rows for image in row.images))
-    torn = Torn()
+    torn = TornImages()
     with progress(f"{label}: pictures", len(images)) as advance:
         for first in range(0, len(images), CHUNK_IMAGES):
             chunk = images[first : first + CHUNK_IMAGES]
@@ -79,15 +79,15 @@ def read_ahead(
     return torn
 
 
-class Torn:
-    """The pictures that cannot be read. State: these, and those that are known to be whole."""
+class TornImages:
+    """The images that cannot be read. State: these, and those that are known to be whole."""
 
     def __init__(self) -> None:
         self._problems: dict[ImageRef, ImageError] = {}
         self._whole: set[ImageRef] = set()
 
     def look(self, images: Sequence[ImageRef], read: Callable[[Sequence[ImageRef]], object]) -> None:
-        """Read pictures that nobody has looked at yet."""
+        """Read images that nobody has looked at yet."""
         unknown = [image for image in images if image not in self._whole and image not in self._problems]
         if not unknown:
             return
@@ -102,7 +102,7 @@ class Torn:
         else:
             self._whole.update(unknown)
 
-    def joined(self, others: Iterable[Torn]) -> Torn:
+    def joined(self, others: Iterable[TornImages]) -> TornImages:
         """Return what this one and others know together."""
         for other in others:
             self._problems.update(other._problems)
@@ -110,7 +110,7 @@ class Torn:
         return self
 
     def problem(self, row: Row) -> Refused | None:
-        """Return why a row cannot be used; None where all its pictures are whole, or nobody has looked."""
+        """Return why a row cannot be used; None where all its images are whole, or nobody has looked."""
         for image in row.images:
             if error := self._problems.get(image):
                 where = f"{row.origin} (id {row.id!r})"
@@ -118,7 +118,7 @@ class Torn:
         return None
 
     def keep(self, rows: Iterable[tuple[int, R]], stage: Stage, *, run: Path) -> Iterator[R]:
-        """Yield the rows whose pictures are whole; put the others into the run's ledger.
+        """Yield the rows whose images are whole; put the others into the run's ledger.
 
         Args:
             rows: each with the number of its source in the stage: several sources may read one file.

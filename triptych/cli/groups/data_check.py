@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.data.trust.check import Report
     from triptych.data.trust.doubts import Doubt
 
-TOLD = 10
-"""Rows that are told one by one, for each reason."""
+LISTED = 10
+"""Rows that are listed one by one, for each reason."""
 
 
 def check_sources(
@@ -48,7 +48,8 @@ def check_sources(
         write_atomically(html, page_of(report, sources))
         say(f"{html}: {report.refused} refused, {counted(len(report.doubts), 'warning')}")
     if as_json:
-        typer.echo(json_text({**report.as_json(), "refusals": _told(report.refusals), "doubts": _told(report.doubts)}))
+        refusals, doubts = _rows_to_json(report.refusals), _rows_to_json(report.doubts)
+        typer.echo(json_text({**report.as_json(), "refusals": refusals, "doubts": doubts}))
     else:
         for line in _report_lines(report):
             typer.echo(printable(line))
@@ -70,7 +71,7 @@ def count_source(source: Source, *, as_json: AsJson = False) -> None:
         typer.echo(f"{key.replace('_', ' '):<{width}}  {'-' if shown == '' else shown}")
 
 
-def _told(rows: Sequence[Refused] | Sequence[Doubt]) -> list[Json]:
+def _rows_to_json(rows: Sequence[Refused] | Sequence[Doubt]) -> list[Json]:
     return [{"where": each.where, "reason": each.reason, "message": each.message} for each in rows]
 
 
@@ -85,10 +86,10 @@ def _report_lines(report: Report) -> Iterator[str]:
 def _reason_lines(what: str, counts: Mapping[str, int], rows: Sequence[Refused] | Sequence[Doubt]) -> Iterator[str]:
     for reason, count in counts.items():
         yield f"{what}{reason}: {count}"
-        told = [each for each in rows if each.reason == reason][:TOLD]
-        yield from (f"  {each.message}" for each in told)
-        if count > TOLD:
-            yield f"  and {count - TOLD} more; --json lists all"
+        listed = [each for each in rows if each.reason == reason][:LISTED]
+        yield from (f"  {each.message}" for each in listed)
+        if count > LISTED:
+            yield f"  and {count - LISTED} more; --json lists all"
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"check": check_sources, "stats": count_source}

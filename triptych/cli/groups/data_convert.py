@@ -10,8 +10,8 @@ import typer
 from triptych.cli.groups.sources import Source, usable_rows
 from triptych.core.log import counted, say
 
-TOLD = 10
-"""Rows left out that are told one by one."""
+LISTED = 10
+"""Rows left out that are listed one by one."""
 
 
 def convert_source(
@@ -31,10 +31,10 @@ def convert_source(
         return
     rows = LeavingOut(usable_rows(source))
     count = write(rows, path)
-    for refused in rows.left_out[:TOLD]:
+    for refused in rows.left_out[:LISTED]:
         say(f"left out: {refused.message}")
-    if len(rows.left_out) > TOLD:
-        say(f"and {len(rows.left_out) - TOLD} more")
+    if len(rows.left_out) > LISTED:
+        say(f"and {len(rows.left_out) - LISTED} more")
     say(f"{path}: {counted(count, 'row')}, {len(rows.left_out)} left out that {to.partition(':')[0]} cannot say")
 
 

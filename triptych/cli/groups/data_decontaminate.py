@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Json
     from triptych.data.trust.decontaminate import Found
 
-TOLD = 10
-"""Matches that are told one by one, for each kind."""
+LISTED = 10
+"""Matches that are listed one by one, for each kind."""
 AGAINST = "--against"
 
 
@@ -53,16 +53,16 @@ def decontaminate_sources(
 
 def spread(arguments: Sequence[str]) -> list[str]:
     """Return the command line with ``--against`` before each benchmark: ``--against A B`` says two."""
-    told: list[str] = []
+    spread_out: list[str] = []
     gathering = False
     for position, argument in enumerate(arguments):
         before = arguments[position - 1] if position else ""
         if argument.startswith("-"):
             gathering = argument == AGAINST or argument.startswith(f"{AGAINST}=")
-            told.append(argument)
+            spread_out.append(argument)
         else:
-            told += [AGAINST, argument] if gathering and before != AGAINST else [argument]
-    return told
+            spread_out += [AGAINST, argument] if gathering and before != AGAINST else [argument]
+    return spread_out
 
 
 class SpreadCommand(TyperCommand):
@@ -90,10 +90,10 @@ def _lines(found: Found) -> Iterator[str]:
     for kind, count in found.kinds.items():
         note = " (short questions asked alike; not taken for shared)" if kind == "question" else ""
         yield f"{kind}: {count} row{'' if count == 1 else 's'}{note}"
-        told = [match for match in found.matches if match.kind == kind]
-        yield from (f"  {match.message}" for match in told[:TOLD])
-        if len(told) > TOLD:
-            yield f"  and {len(told) - TOLD} more; --json lists all"
+        matches = [match for match in found.matches if match.kind == kind]
+        yield from (f"  {match.message}" for match in matches[:LISTED])
+        if len(matches) > LISTED:
+            yield f"  and {len(matches) - LISTED} more; --json lists all"
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"decontaminate": decontaminate_sources}

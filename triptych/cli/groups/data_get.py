@@ -31,7 +31,7 @@ def get_dataset(
     for licence in dict.fromkeys(_licence(each) for each in wanted):
         say(licence)
     for got in get(wanted, to, jobs=jobs, revision=revision):
-        _tell(got)
+        _report(got)
 
 
 def _wanted(name: str) -> list[DataSet]:
@@ -47,13 +47,13 @@ def _wanted(name: str) -> list[DataSet]:
 
 
 def _licence(dataset: DataSet) -> str:
-    said = dataset.licence
-    if said is None or isinstance(said, str):
+    licence = dataset.licence
+    if licence is None or isinstance(licence, str):
         return "licence: unknown"
-    return f"licence: {said.is_}" + (f" ({said.note})" if said.note else "")
+    return f"licence: {licence.is_}" + (f" ({licence.note})" if licence.note else "")
 
 
-def _tell(got: Got) -> None:
+def _report(got: Got) -> None:
     from shlex import quote
 
     checked = "all with the right checksum"

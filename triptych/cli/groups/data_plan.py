@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.cli.groups.recipes import that_trains
+from triptych.cli.groups.recipes import Overrides, RecipeFile, that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 from triptych.core.log import counted
 
@@ -17,11 +16,8 @@ if TYPE_CHECKING:
 
 
 def plan_recipe(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, e.g. recipes/nlvr.yaml.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Changes to it, e.g. stages.tune.length='40 steps'."),
-    ] = None,
+    recipe: RecipeFile,
+    overrides: Overrides = None,
     *,
     ranks: Annotated[int, typer.Option("--ranks", min=1, help="Processes among which steps are dealt.")] = 1,
     steps: Annotated[int, typer.Option("--steps", min=0, help="Show the ids of the first so many steps.")] = 0,

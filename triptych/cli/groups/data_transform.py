@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Example
     from triptych.data.transform import TransformPlan
 
-TOLD = 10
-"""Refused rows that are told one by one."""
+LISTED = 10
+"""Refused rows that are listed one by one."""
 
 
 def transform_source(
@@ -58,7 +58,7 @@ def _made(
             left.update(left_by(row))
             yield row
             continue
-        if refused.total() < TOLD:
+        if refused.total() < LISTED:
             say(f"refused: {row.message}")
         refused[row.reason] += 1
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Callable, Iterator
 from importlib import resources
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from triptych.cli.list import plugins
 from triptych.core.errors import NotFoundError
 
-KINDS = {"stages": "stage", "annotations": "annotation", "prompts": ""}
+KINDS = ("stages", "annotations", "prompts")
 
 
 def list_all(
@@ -44,13 +42,7 @@ def _entries(kind: str) -> Iterator[tuple[str, str]]:
                 first = file.read_text(encoding="utf-8").partition("\n")[0]
                 yield file.name.removesuffix(".md"), first.lstrip("# ")
         return
-    from triptych.core.plugins import DRAWERS, names
-
-    for name in names(KINDS[kind]):
-        spec = find_spec(f"{DRAWERS[KINDS[kind]]}.{name}")
-        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
-        first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-        yield name, first.removeprefix(f"{name}: ").replace("``", "")
+    yield from plugins(kind)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"list": list_all}

@@ -27,8 +27,8 @@ def review_examples(
     import uvicorn
 
     from triptych.cli.groups.generate_run import RUNS
+    from triptych.generate.few_shot import read_proposals
     from triptych.generate.review import HOSTS, open_review, review_app
-    from triptych.generate.shots import read_proposals
 
     path = open_review(run, runs=RUNS)
     with socket.socket() as listener:

@@ -42,7 +42,7 @@ def run_recipe(
     with that_makes_data(recipe):
         plan = load_recipe(recipe, overrides or [])
     run = folder or (RUNS / plan.name / part.folder if part else RUNS / plan.name)
-    _tell(generate(plan, folder=run, shard=part))
+    _report(generate(plan, folder=run, shard=part))
 
 
 def merge_parts(
@@ -60,10 +60,10 @@ def merge_parts(
     from triptych.generate.running.shards import shard_folders
 
     parts = shard_folders(folders)
-    _tell(merge(parts, out=out or parts[0].resolve().parent))
+    _report(merge(parts, out=out or parts[0].resolve().parent))
 
 
-def _tell(outcome: Outcome) -> None:
+def _report(outcome: Outcome) -> None:
     from triptych.generate.page.page import report_after
 
     for line in _lines(outcome):

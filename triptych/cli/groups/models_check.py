@@ -43,16 +43,16 @@ def check_folder(path: Path, *, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def tell_folder(path: Path, *, as_json: AsJson = False) -> None:
+def print_info(path: Path, *, as_json: AsJson = False) -> None:
     """Say what a model is: its family, its template and how that is known, and what pictures cost it.
 
     Of a released checkpoint that is no folder here: what is known of it, without fetching anything.
     """
-    from triptych.cli.groups.models_zoo import tell_entry
+    from triptych.cli.groups.models_zoo import print_entry
     from triptych.models import zoo
 
     if not Folder(path).is_dir() and (known := zoo.find(path)) is not None:
-        tell_entry(*known, as_json=as_json)
+        print_entry(*known, as_json=as_json)
         return
 
     from triptych.models.disk.check import inform
@@ -70,8 +70,8 @@ def tell_folder(path: Path, *, as_json: AsJson = False) -> None:
         "image token": f"{info.image_token} ({info.image_token_id})",
         "tokens": costs,
     }
-    for name, said in lines.items():
-        typer.echo(f"{name:<11}  {said}")
+    for name, value in lines.items():
+        typer.echo(f"{name:<11}  {value}")
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"check": check_folder, "info": tell_folder}
+COMMANDS: dict[str, Callable[..., None]] = {"check": check_folder, "info": print_info}

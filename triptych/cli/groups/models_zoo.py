@@ -33,21 +33,21 @@ def list_models(
 
     chosen = zoo.select(family=family, work=work)
     if as_json:
-        told: dict[str, Json] = {"zoo": {name: _record(each) for name, each in chosen.items()}}
+        record: dict[str, Json] = {"zoo": {name: _record(each) for name, each in chosen.items()}}
         if family is None and work is None:
-            told |= _openable()
-        typer.echo(json_text(told))
+            record |= _openable()
+        typer.echo(json_text(record))
         return
     wide = max(map(len, chosen))
     licences = max(len(each.licence or NOT_KNOWN) for each in chosen.values())
     typer.echo(
         f"{'name':<{wide + 2}} {'family':<16} {'billion':>7} {'GB in 16 bits':>13}  {'licence':<{licences}} hub id"
     )
-    said = ""
+    previous = ""
     for name, each in chosen.items():
-        if each.work != said:
+        if each.work != previous:
             typer.echo(f"{zoo.WORKS[each.work]}:")
-            said = each.work
+            previous = each.work
         count = "?" if each.parameters is None else f"{each.parameters / 1e9:.2f}"
         weights = zoo.weight_bytes(each)
         size = "?" if weights is None else f"{weights / GB:.1f}"
@@ -57,7 +57,7 @@ def list_models(
         )
     typer.echo(f"\nparameters are counted from shapes; {zoo.NOT_RUN}: triptych models info NAME says what was tried")
     if family is None and work is None:
-        _tell_openable()
+        _print_openable()
 
 
 def get_model(
@@ -94,7 +94,7 @@ def get_model(
     typer.echo(f"triptych models check {hub_id if folder is None else folder}")
 
 
-def tell_entry(name: str, entry: Entry, *, as_json: bool) -> None:
+def print_entry(name: str, entry: Entry, *, as_json: bool) -> None:
     """Say what is known of a released checkpoint."""
     from triptych.models import zoo
 
@@ -121,8 +121,8 @@ def tell_entry(name: str, entry: Entry, *, as_json: bool) -> None:
         "memory": memory,
         "licence": (entry.licence or NOT_KNOWN) + ("; gated" if entry.gated else ""),
     }
-    for key, said in lines.items():
-        typer.echo(f"{key:<11}  {said}")
+    for key, value in lines.items():
+        typer.echo(f"{key:<11}  {value}")
     for tried in entry.tried:
         typer.echo(f"{'tried':<11}  {tried}: {zoo.MEANS[tried]}")
     typer.echo(f"{'not tried':<11}  {zoo.NOT_RUN}")
@@ -147,14 +147,14 @@ def _openable() -> dict[str, Json]:
     from triptych.models.family import Family
 
     families = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
-    told: dict[str, Json] = {
+    openable: dict[str, Json] = {
         name: {"about": each.about, "model_types": [*each.model_types]} for name, each in families.items()
     }
     known: dict[str, Json] = {name: asdict(fact) for name, fact in published().items()}
-    return {"families": told, "original": [*LANGUAGES], "published": known}
+    return {"families": openable, "original": [*LANGUAGES], "published": known}
 
 
-def _tell_openable() -> None:
+def _print_openable() -> None:
     from triptych.core import plugins
     from triptych.models.disk.llava_checkpoint import LANGUAGES
     from triptych.models.family import Family

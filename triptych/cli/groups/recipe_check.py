@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from triptych.cli.groups.recipe_show import Overrides, RecipeFile
-from triptych.cli.groups.recipes import that_trains
+from triptych.cli.groups.recipes import Overrides, RecipeFile, that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 
 

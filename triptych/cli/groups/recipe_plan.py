@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.cli.groups.recipe_show import Overrides, RecipeFile
-from triptych.cli.groups.recipes import that_trains
+from triptych.cli.groups.recipes import Overrides, RecipeFile, that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def plan_run(
     shape = shape_of(found.model, recipes=recipe.parent)
     stages = plan_stages(found, shape, gpu=GPUS[gpu], gpus=gpus, mfu=mfu, epoch_tokens=tokens)
     if as_json:
-        typer.echo(json_text([_told(each) for each in stages]))
+        typer.echo(json_text([_stage_to_json(each) for each in stages]))
         return
     weights = ", ".join(f"{part} {count / 1e9:.2f}" for part, count in shape.part_weights.items() if count)
     typer.echo(f"model: 10^9 weights: {weights}; {shape.image_tokens} tokens an image")
@@ -69,8 +68,8 @@ def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[
         data = "" if stage.epoch_tokens is None else f" of {_millions(stage.epoch_tokens)} million tokens an epoch"
         yield f"  length       {stage.steps} steps{data}: {_span(stage.hours or 0.0)} in packs"
         if unpacked := _unpacked(stage):
-            told = " or ".join(f"{_span(hours)} (MFU {mfu:.0%})" for mfu, hours in unpacked.items())
-            yield f"               {told} where nothing is packed, as published runs were done"
+            text = " or ".join(f"{_span(hours)} (MFU {mfu:.0%})" for mfu, hours in unpacked.items())
+            yield f"               {text} where nothing is packed, as published runs were done"
     if stage.features is not None:
         yield f"  features     {_disk_of(stage.features)}"
     for number, change in enumerate(stage.changes):
@@ -79,12 +78,12 @@ def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[
 
 def _disk_of(features: Features) -> str:
     """Return what features take of the disk, and whether they are kept."""
-    told = f"{features.picture / (1 << 20):.2f} MiB a picture"
+    text = f"{features.picture / (1 << 20):.2f} MiB a picture"
     if features.total is not None:
-        told += f", {features.total / (1 << 30):,.1f} GiB for all"
+        text += f", {features.total / (1 << 30):,.1f} GiB for all"
     if features.kept is False:
-        return f"not kept, as there are more rows than in_memory_rows: each step encodes its pictures ({told})"
-    return f"kept on the run's disk: {told}; where there is no room, each step encodes its pictures"
+        return f"not kept, as there are more rows than in_memory_rows: each step encodes its pictures ({text})"
+    return f"kept on the run's disk: {text}; where there is no room, each step encodes its pictures"
 
 
 def _span(hours: float) -> str:
@@ -108,7 +107,7 @@ def _unpacked(stage: StageEstimate) -> dict[float, float]:
     return {mfu: hours for mfu in UNPACKED_MFU if (hours := stage.hours_at(mfu)) is not None}
 
 
-def _told(stage: StageEstimate) -> dict[str, Json]:
+def _stage_to_json(stage: StageEstimate) -> dict[str, Json]:
     return {
         "stage": stage.stage,
         "memory_gib": {part: round(getattr(stage.memory, part) / (1 << 30), 3) for part in PARTS},

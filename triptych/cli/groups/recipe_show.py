@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from triptych.cli.groups.recipes import that_trains
+from triptych.cli.groups.recipes import Overrides, RecipeFile, that_trains
 from triptych.cli.groups.sources import AsJson, json_text
 
 if TYPE_CHECKING:
     from triptych.core.records import Json
 
-RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, e.g. recipes/nlvr.yaml.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Changes to it, e.g. stages.tune.length='40 steps'."),
-]
 WIDEST = 48
 """Characters of a value in a line of ``diff``."""
 
@@ -32,8 +27,8 @@ def show_recipe(recipe: RecipeFile, overrides: Overrides = None, *, as_json: AsJ
     with that_trains(recipe):
         found = load_config(recipe, overrides or [], model=Recipe)
     if as_json:
-        told: dict[str, Json] = {"recipe": resolve(found).model_dump(mode="json"), "not_default": [*changed(found)]}
-        typer.echo(json_text(told))
+        record: dict[str, Json] = {"recipe": resolve(found).model_dump(mode="json"), "not_default": [*changed(found)]}
+        typer.echo(json_text(record))
         return
     for line in page_of(found):
         typer.echo(line)

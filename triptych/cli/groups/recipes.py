@@ -1,4 +1,4 @@
-"""What the commands on recipes share: one that is given to the wrong command hears the right one.
+"""What the commands on recipes share: their arguments, and the right command for a recipe given to a wrong one.
 
 Not a command: its name begins with no group's. The rooms that train and that make data know nothing of each other.
 """
@@ -8,8 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from triptych.core.errors import ConfigError, TriptychError
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, e.g. recipes/nlvr.yaml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Changes to it, e.g. stages.tune.length='40 steps'."),
+]
 
 
 @contextmanager

@@ -88,7 +88,7 @@ class Media:
                 return self.videos.find_video(words(name, "a video's path").removeprefix(_FILE))
         raise bad("a video is no path. Mend the row or leave it out.")
 
-    def films(self, entries: Sequence[Json]) -> list[VideoRef | tuple[ImageRef, ...]]:
+    def videos_of(self, entries: Sequence[Json]) -> list[VideoRef | tuple[ImageRef, ...]]:
         """Return the videos of a row, those given as lists as their frames. Raises RowError and ImageError."""
         return [
             self._frames(entry, number) if isinstance(entry, list) else self.video(entry)

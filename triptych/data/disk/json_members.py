@@ -35,7 +35,7 @@ class Member:
     start: int
     """First byte of the value's JSON text in the file; of a text, its opening quote."""
     length: int
-    """In bytes, quotes counted."""
+    """Length of the value's JSON text in bytes, quotes included."""
 
 
 def members_of(path: Path, *, inside: str | None = None) -> Iterator[Member]:

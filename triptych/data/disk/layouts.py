@@ -23,7 +23,7 @@ _READ_AS = {
 
 _KEYS_SHOWN = 8
 _CHARACTERS = 100
-"""Most that is shown of a row's keys."""
+"""Most characters of a row's keys that a message shows."""
 
 
 def turns_in(row: Mapping[str, Json], key: str) -> list[Json]:

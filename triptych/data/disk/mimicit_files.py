@@ -23,7 +23,7 @@ from triptych.data.disk.writing import put_all, written
 from triptych.data.media.locate import read_bytes
 
 ENDING = "_instructions.json"
-"""Of the instructions file's name."""
+"""How the name of an instructions file ends."""
 OWN = frozenset({"id", "instruction", "answer", "image_ids", "rel_ins_ids"})
 """The layout's keys; all others are facts."""
 _SHA_DIGITS = 16

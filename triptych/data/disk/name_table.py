@@ -36,7 +36,7 @@ class NameTable:
     """A finished table. Opened for each use, so that forked workers share nothing."""
 
     path: Path
-    """Of the SQLite file."""
+    """Path of the SQLite file."""
 
     def find(self, names: Iterable[str]) -> dict[str, list[Place]]:
         """Return where each of the names stands, in the order of the file; names that are nowhere are left out."""

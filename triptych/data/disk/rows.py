@@ -42,7 +42,7 @@ ROLES: dict[str, Role] = {
 }
 """Names of speakers in published files."""
 _ID_CHARACTERS = 100
-"""Most that a refusal shows of an id."""
+"""Most characters of an id that a refusal shows."""
 _LOOKED_AT, _NAMED = 100_000, 8
 """Where no row is chosen: values that are looked at, and different ones that are named."""
 
@@ -249,9 +249,15 @@ def size_of(value: Json) -> tuple[int, int] | None:
 def labels_of(value: Json) -> Iterator[tuple[str, float]]:
     """Yield the labels of an object of numbers, in its order. Raises RowError."""
     for name, number in keyed({} if value is None else value, "labels").items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float):
             raise bad(f"label {name!r} is {number!r}, not a number.")
-        yield words(name, "a label's name"), float(number)
+        try:
+            held = float(number)
+        except OverflowError:  # A whole number of JSON has as many digits as it likes.
+            held = math.inf
+        if not math.isfinite(held):
+            raise bad(f"label {name!r} is {_shown(number)}, not a number that a float can hold.")
+        yield words(name, "a label's name"), held
 
 
 def bad(message: str) -> RowError:

@@ -23,7 +23,7 @@ from triptych.data.disk.writing import written
 from triptych.data.media.locate import index_tar
 
 SHARD_BYTES = 1 << 30
-"""Of a shard, when a folder of them is written; a sample is never divided."""
+"""Size from which on a folder's next sample begins a new shard; a sample is never divided."""
 Content = tuple[str, bytes]
 """A file's extension and its bytes."""
 
@@ -39,7 +39,7 @@ class Sample:
     """The files of one key, in their order."""
 
     key: str
-    """With its folder."""
+    """The key, with its folder: ``a/b`` of ``a/b.0.jpg``."""
     files: tuple[tuple[str, str], ...]
     """(extension, locator); the extension as it is written, empty where a name has none."""
 

@@ -1,7 +1,8 @@
 """Rows kept as JSON Lines, exactly as they were: what streams only once can be read at random afterwards.
 
-Not a format for people (that is ``messages``) and not for exchange: it is written and read by ``corpus`` alone, in the
-cache folder. Invariant: what comes out equals what went in.
+Not a format for people (that is ``messages``) and not for exchange: only ``corpus`` writes and reads it, in the cache
+folder. Not ``generate/written.py`` either, although both write Examples as JSON: a digest of these bytes tells whether
+a run's data are still the same, so the lines must stay as they are. Invariant: what comes out equals what went in.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def write_spool(rows: Iterable[Example | Refused], path: Path) -> NDArray[np.int
     lengths: list[int] = []
     with path.open("wb", buffering=BUFFER) as file:
         for row in rows:
-            lengths.append(file.write(spooled(row)))
+            lengths.append(file.write(encode_row(row)))
             file.write(b"\n")
     places = np.empty((len(lengths), 3), dtype=np.int64)
     places[:, 0] = np.arange(len(lengths))
@@ -35,12 +36,12 @@ def write_spool(rows: Iterable[Example | Refused], path: Path) -> NDArray[np.int
     return places
 
 
-def spooled(row: Example | Refused) -> bytes:
+def encode_row(row: Example | Refused) -> bytes:
     """Return a row as its line, without the line's end."""
     return json.dumps(_packed(row), separators=(",", ":")).encode("ascii")
 
 
-def read_spooled(row: Row) -> Example | Refused:
+def decode_row(row: Row) -> Example | Refused:
     """Return the row that a line holds."""
     assert not isinstance(row.value, RowError), f"the spool is torn: {row.value}"
     match row.value:

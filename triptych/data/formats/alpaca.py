@@ -95,7 +95,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     image_entries, video_entries = entries_of(row, "image"), entries_of(row, "video")
     check_counts(marks=count_marks(texts), images=len(image_entries), other=_OTHER)
     check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(video_entries), what="video", other=_OTHER)
-    images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.films(video_entries))
+    images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.videos_of(video_entries))
     turns = tuple(Turn(role, place(text, images, videos)) for role, text in said)
     check_turns(turns)
     skills, facts = split_others(row, OWN)

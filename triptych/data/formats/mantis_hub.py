@@ -79,7 +79,7 @@ def _finder(folder: Path, split: str) -> Callable[[object], ImageRef]:
     """Return what finds the pictures of a split: in its rows, beside the file, or in its zips.
 
     Raises:
-        DataError: a zip is missing or torn.
+        DataError: a zip is missing or torn, or two versions of them are there.
     """
     zips = _zips(folder, split)
     for file in zips:
@@ -105,8 +105,10 @@ def _zips(folder: Path, split: str) -> list[Path]:
     if listing.is_file():
         names = listing.read_text(encoding="utf-8", errors="replace").split()
         return [folder / Path(name).name for name in names]
-    single = folder / f"{split}_images.zip"
-    return [single] if single.is_file() else sorted(folder.glob(f"{split}_images_part*.zip"))
+    single, parts = folder / f"{split}_images.zip", sorted(folder.glob(f"{split}_images_part*.zip"))
+    if single.is_file() and parts:
+        raise DataError(f"{folder}: holds {single.name} and {parts[0].name}: one is of an older version. Delete that.")
+    return [single] if single.is_file() else parts
 
 
 def _columns(example: Example) -> dict[str, object]:

@@ -60,7 +60,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     check_counts(marks=count_marks(texts), images=len(image_entries), other=_OTHER)
     check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(video_entries), what="video", other=_OTHER)
     images = iter([media.image(entry) for entry in image_entries])
-    videos = iter(media.films(video_entries))
+    videos = iter(media.videos_of(video_entries))
     turns = tuple(Turn(role, place(text, images, videos)) for role, text in said)
     check_turns(turns)
     skills, facts = split_others(row, _OWN)

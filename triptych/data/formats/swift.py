@@ -65,7 +65,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     first = next((number for number, role in enumerate(roles) if role != "system"), None)
     texts = marks_in_front(texts, first, len(image_entries) - marks)
     texts = marks_in_front(texts, first, len(video_entries) - video_marks, VIDEO_MARK)
-    images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.films(video_entries))
+    images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.videos_of(video_entries))
     turns = tuple(Turn(role, place(text, images, videos)) for role, text in zip(roles, texts, strict=True))
     check_turns(turns)
     skills, facts = split_others(row, _OWN if _turns_key(row) else alpaca.OWN)

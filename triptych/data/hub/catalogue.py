@@ -113,7 +113,8 @@ class DataSet(Settings):
     absent: str | None = None
     """Why it cannot be fetched."""
     read: str | None = None
-    """Its source once it is fetched; ``{folder}`` is where, ``{PATTERN}`` the file that one of ``files`` found."""
+    """The source to read it by once it is fetched: ``{folder}`` stands for its folder, ``{PATTERN}`` for the file
+    that this one of ``files`` found. None: no format reads it as it is."""
 
     @model_validator(mode="after")
     def _fetched_or_absent(self) -> DataSet:
@@ -221,19 +222,6 @@ def size_of(dataset: DataSet) -> int | None:
     return sum(each.count for each in dataset.examples if each.by == first)
 
 
-def added_up(suite: Suite, total: Total) -> tuple[int, int]:
-    """Return what the data sets of a published total make, and how far rounding can have moved the two apart."""
-    counts = [
-        count
-        for each in suite.datasets
-        if all(_said(each, key) == value for key, value in total.over.items())
-        for count in (*(each.examples if isinstance(each.examples, tuple) else ()), *each.more)
-        if count.of == total.of and count.by in (total.counts_by or (total.by,))
-    ]
-    halves = sum(count.to / 2 for count in counts if count.to > 1) + (total.to / 2 if total.to > 1 else 0)
-    return sum(count.count for count in counts), int(halves)
-
-
 @cache
 def _suite(name: str) -> Suite:
     suite = parse_config(_text(name), model=Suite, file=f"catalogue/{name}.yaml")
@@ -256,7 +244,3 @@ def _text(name: str) -> str:
 
 def _skills(dataset: DataSet) -> Sequence[str]:
     return ("unknown",) if isinstance(dataset.skill, str) else dataset.skill
-
-
-def _said(dataset: DataSet, key: Literal["scenario", "task", "origin"]) -> str:
-    return dataset.origin.is_ if key == "origin" else str(getattr(dataset, key))

@@ -18,14 +18,17 @@ from pathlib import Path
 from triptych.core.errors import NotFoundError, RunError
 from triptych.core.files import append_json_line, only_one, read_json_lines
 from triptych.core.log import progress, say
+from triptych.core.machine import MIB
 from triptych.core.records import Json
-from triptych.data.hub.catalogue import DataSet, Where
+from triptych.data.hub.catalogue import DataSet, Url, Where
 from triptych.data.hub.download import DownloadError, RemoteFile, checksum_of, download, open_session, part_of
 from triptych.data.hub.remote import Listing, Servers, list_files, matching, servers
 
 JOBS = 4
+Record = Mapping[str, Json]
 RECORD, LOCK = ".got.jsonl", ".get.lock"
-MIB = 1 << 20
+FETCHED = "fetched"
+"""Key of a record: whence a file came. Of one without it that was there, it is known that it is what the server has."""
 SPARE_BYTES = 64 * MIB
 """What is left free on a disk."""
 
@@ -89,13 +92,19 @@ def _from_place(
         files = {file.path: file for found in chosen.values() for each in found.values() for file in each}
         with only_one(folder / LOCK):
             verified = _verified(folder)
+            old = _left_over(wanted, where, listing, folder, verified)
             absent = [file for file in files.values() if not _is_there(file, folder, verified)]
             _check_room(absent, folder)
 
             def bring(file: RemoteFile, moved: Callable[[int], None], stop: threading.Event) -> None:
                 download(file, folder / file.path, session=session, moved=moved, stop=stop)
 
-            _bring_all(absent, folder, bring, jobs=jobs, label=wanted[0].name if len(wanted) == 1 else where.folder)
+            place = where.url if isinstance(where, Url) else where.repo
+            label = wanted[0].name if len(wanted) == 1 else where.folder
+            _bring_all(absent, folder, bring, place=place, jobs=jobs, label=label)
+            for path in old:
+                path.unlink(missing_ok=True)
+                say(f"{path}: deleted, as its place does not list it any more")
     return [_got(dataset, chosen[dataset.name], folder) for dataset in wanted]
 
 
@@ -110,11 +119,48 @@ def _chosen(dataset: DataSet, listing: Listing) -> dict[str, list[RemoteFile]]:
     return found
 
 
+def _left_over(
+    wanted: Sequence[DataSet], where: Where, listing: Listing, folder: Path, verified: Mapping[str, Record]
+) -> list[Path]:
+    """Return files that were fetched for these data sets, and that their place does not list any more.
+
+    Beside the new ones they would be read, too: rows twice, or pictures of an older zip.
+
+    Raises:
+        RunError: such a file was there before, or was changed since.
+    """
+    if isinstance(where, Url):
+        return []
+    listed = {file.path for file in listing.files}
+    known = [RemoteFile(path, "", None, None) for path in verified if path not in listed and ".." not in path]
+    names = {file.path for dataset in wanted for pattern in dataset.files for file in matching(known, pattern)}
+    found = []
+    for name in sorted(names):
+        path, record = folder / name, verified[name]
+        if not path.is_file() or record.get(FETCHED, where.repo) != where.repo:
+            continue
+        if FETCHED not in record or not _is_as_fetched(path, record):
+            raise RunError(
+                f"{path}: {where.repo} does not list it any more, and it is not as this command fetched it. Delete it"
+                " or move it away, or use another --to."
+            )
+        found.append(path)
+    return found
+
+
+def _is_as_fetched(path: Path, record: Record) -> bool:
+    state, known_as = path.stat(), str(record["known_as"])
+    if (state.st_size, state.st_mtime_ns) == (record["size"], record["mtime_ns"]):
+        return True
+    return state.st_size == record["size"] and checksum_of(path, known_as) == known_as
+
+
 def _bring_all(
     files: Sequence[RemoteFile],
     folder: Path,
     bring: Callable[[RemoteFile, Callable[[int], None], threading.Event], None],
     *,
+    place: str,
     jobs: int,
     label: str,
 ) -> None:
@@ -131,7 +177,7 @@ def _bring_all(
         def one(file: RemoteFile) -> None:
             bring(file, moved, stop)
             with lock:
-                append_json_line(folder / RECORD, _record(file, folder))
+                append_json_line(folder / RECORD, _record(file, folder) | {FETCHED: place})
 
         with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="get") as pool:
             try:
@@ -189,20 +235,21 @@ def _check_room(files: Sequence[RemoteFile], folder: Path) -> None:
         )
 
 
-def _is_there(file: RemoteFile, folder: Path, verified: Mapping[str, Json]) -> bool:
+def _is_there(file: RemoteFile, folder: Path, verified: Mapping[str, Record]) -> bool:
     """Return whether a file is here as the server has it; one that was never looked at is read once."""
     path = folder / file.path
     if not path.is_file() or (file.size_bytes is not None and path.stat().st_size != file.size_bytes):
         return False
     record = _record(file, folder)
-    if verified.get(file.path) == record:
+    before = verified.get(file.path, {})
+    if before.items() >= record.items():
         return True
     if file.checksum is None:
         return file.size_bytes is not None and file.etag is None
     if checksum_of(path, file.checksum) != file.checksum:
         say(f"{path}: is not what the server has; it is fetched anew")
         return False
-    append_json_line(folder / RECORD, record)
+    append_json_line(folder / RECORD, record | {key: before[key] for key in (FETCHED,) if key in before})
     return True
 
 
@@ -212,7 +259,7 @@ def _record(file: RemoteFile, folder: Path) -> dict[str, Json]:
     return {"path": file.path, "size": state.st_size, "mtime_ns": state.st_mtime_ns, "known_as": known_as}
 
 
-def _verified(folder: Path) -> dict[str, Json]:
+def _verified(folder: Path) -> dict[str, Record]:
     path = folder / RECORD
     return {str(record["path"]): record for record in read_json_lines(path)} if path.exists() else {}
 

@@ -60,11 +60,19 @@ def list_files(place: Where, *, session: requests.Session, known: Servers, revis
     Raises:
         DownloadError: it is not reached, not allowed or not there.
     """
-    if isinstance(place, Hub):
-        return _on_hub(place, session, known, revision or place.revision)
-    if isinstance(place, GitHub):
-        return _on_github(place, session, known, revision or place.revision)
-    return _at_url(place, session)
+    if isinstance(place, Url):
+        return _at_url(place, session)
+    at, server = revision or place.revision, known.hub if isinstance(place, Hub) else known.github_api
+    try:
+        if isinstance(place, Hub):
+            return _on_hub(place, session, known, at)
+        return _on_github(place, session, known, at)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise DownloadError(
+            "server",
+            f"{place.repo} at {at}: {server} answers something else than a listing of files ({error!r}). Is it the"
+            " right server? A mirror may lack what it takes: ask another one.",
+        ) from error
 
 
 def matching(files: Iterable[RemoteFile], pattern: str) -> list[RemoteFile]:

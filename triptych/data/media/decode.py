@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MAX_FRAME_PIXELS = 89_478_485
-"""Most pixels of a frame, as of a picture."""
+"""Most pixels of a frame: the limit of ``images.MAX_PIXELS``."""
 
 Stamp = tuple[str, int, int]
 """(path, size in bytes, mtime in ns)."""

@@ -53,7 +53,7 @@ class Fingerprint:
     thumb: NDArray[np.uint8]
     """(THUMB_PX, THUMB_PX, 3), RGB; sides scaled each on its own."""
     plain: bool
-    """Too even to be told from other even pictures by more than its exact pixels."""
+    """Whether it is so even (one colour, an empty page) that only its exact pixels tell it from others."""
 
 
 def fingerprint(picture: Image.Image, *, crops: bool) -> Fingerprint:

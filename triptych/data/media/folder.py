@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from triptych.core.errors import quoted
 from triptych.core.files import sha256_of, write_atomically
 from triptych.core.records import ImageRef, VideoRef
 from triptych.data.media.locate import SUFFIXES, ImageError, name_of, place_of, read_bytes, zip_members
@@ -24,7 +25,7 @@ VIDEOS = "videos"
 """Where its copied videos lie."""
 _SHA_DIGITS = 16
 _NAMED_ZIPS = 3
-"""Most that a message names."""
+"""Most zips that a message names."""
 
 
 class ImageFolder:
@@ -74,7 +75,7 @@ class ImageFolder:
         if self._any_of and len(places) > 1:
             zips = " and in ".join(Path(place_of(place).container).name for place in places)
             raise ImageError(
-                "image in several zips", f"image {_short(name)} is in {zips}. Say which one (#{self._option}=ZIP)."
+                "image in several zips", f"image {quoted(name)} is in {zips}. Say which one (#{self._option}=ZIP)."
             )
         if places:
             return ImageRef(places[0])
@@ -124,7 +125,7 @@ class ImageFolder:
             other = f", or say #{self._option}=FOLDER, or #outside=allow if you trust the file" if self._option else ""
             raise ImageError(
                 "path leaves the data folder",
-                f"image {_short(name)} lies outside {self._root}. Put the pictures under that folder{other}.",
+                f"image {quoted(name)} lies outside {self._root}. Put the pictures under that folder{other}.",
             )
         return path
 
@@ -149,7 +150,7 @@ class ImageFolder:
         where = " or ".join([f"under {self._root}", *zips])
         return ImageError(
             f"{kind} file missing",
-            f"{kind} {_short(name)} is no file {where}. Put it there{other} or leave the row out.",
+            f"{kind} {quoted(name)} is no file {where}. Put it there{other} or leave the row out.",
         )
 
 
@@ -252,7 +253,3 @@ class ImageShelf:
 def _with_sha(stem: str, sha: str, suffix: str) -> str:
     sha = sha[:_SHA_DIGITS]
     return f"{stem if stem.endswith(sha) else f'{stem[:64]}-{sha}'}{suffix}"
-
-
-def _short(name: str) -> str:
-    return repr(name if len(name) <= 200 else f"{name[:200]}...")

@@ -38,7 +38,7 @@ WINDOW = 1 << 16
 CHUNK = 256
 """Sources that a process is given at a time."""
 FEW = 4 * CHUNK
-"""So few headers are read here: to start processes would take longer."""
+"""Up to so many headers are read in this process: starting others would take longer."""
 _TABLE = "sizes-1-{}.npy"
 """The number counts up when sizes are read in another way, so that old tables are not believed."""
 _KEY_BYTES = 16

@@ -42,7 +42,7 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("frame", re.compile(r"(?P<container>.*)!frame=(?P<start>[0-9]{1,18})", re.DOTALL)),
 )
 _ZIPS = 16
-"""Tables of contents that are kept."""
+"""Tables of contents that are kept in memory."""
 
 
 class ImageError(DataError):
@@ -65,11 +65,11 @@ class Place:
     container: str
     """Path of the file that holds it."""
     name: str = ""
-    """Of the member, for zip and tar."""
+    """Name of the member, for zip and tar."""
     start: int = 0
     """First byte, or the frame."""
     length: int = 0
-    """In bytes."""
+    """Number of bytes."""
 
 
 def place_of(source: str) -> Place:

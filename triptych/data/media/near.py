@@ -21,7 +21,7 @@ from triptych.data.media.fingerprint import THUMB_PX, WINDOWS, Fingerprint, Hash
 LOW_BITS, ALL_BITS = 14, 104
 """Most signs that may differ of the lowest 64, and of all 256: with windows, where edges fall between two of them."""
 WHOLE_LOW_BITS, WHOLE_ALL_BITS = 8, 48
-"""The same where only whole pictures are compared."""
+"""As ``LOW_BITS`` and ``ALL_BITS``, where only whole pictures are compared."""
 MEAN_LEVELS = 22.0
 """Most that small copies may differ, on average, in levels of 0 to 255."""
 CORRELATION = 0.92
@@ -55,7 +55,7 @@ class Overlay:
     """How alike two pictures are where one is laid over a part of the other."""
 
     correlation: float
-    """Of all pixels, -1 to 1."""
+    """Correlation of all pixels, -1 to 1."""
     worst: float
     """Mean difference of the four least alike of 64 blocks, in levels of 0 to 255."""
     cut: Cut

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, quoted
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"(\xb5": "zstd"}
 """First two bytes of a file -> what it was packed with."""
@@ -31,9 +31,9 @@ def tar_files(path: Path) -> Iterator[tuple[str, int, int]]:
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse():
-                raise DataError(f"{path}: {_short(member.name)} is a link or no file. Pack the tar without links.")
+                raise DataError(f"{path}: {quoted(member.name)} is a link or no file. Pack the tar without links.")
             if leads_out(member.name):
-                raise DataError(f"{path}: the name {_short(member.name)} leads out of it. Pack the tar again.")
+                raise DataError(f"{path}: the name {quoted(member.name)} leads out of it. Pack the tar again.")
             if member.offset_data + member.size > size_bytes:
                 raise _torn(path, member.offset_data, "a file ends early")
             yield PurePosixPath(member.name).as_posix(), member.offset_data, member.size
@@ -77,7 +77,3 @@ def _next(path: Path, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
 
 def _torn(path: Path, at: int, why: str) -> DataError:
     return DataError(f"{path}: no whole tar, it breaks off at byte {at} ({why}). Copy or pack it again.")
-
-
-def _short(name: str) -> str:
-    return repr(name if len(name) <= 200 else f"{name[:200]}...")

@@ -19,7 +19,7 @@ Grid = tuple[int, int]
 """(columns, rows)."""
 
 LLAVA_GRIDS: tuple[Grid, ...] = ((1, 2), (2, 1), (2, 2), (3, 1), (1, 3))
-"""Of LLaVA-NeXT and LLaVA-NeXT-Interleave, in their order: it decides between equals."""
+"""The grids of LLaVA-NeXT and LLaVA-NeXT-Interleave, in their order, which decides between equals."""
 
 
 @dataclass(frozen=True, slots=True)

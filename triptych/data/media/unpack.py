@@ -54,10 +54,11 @@ class Member(NamedTuple):
     """Where a zip's member is."""
 
     start: int
-    """Of its own header, in bytes of the file."""
+    """Where its own header begins, in bytes of the file."""
     packed: int
+    """Its size in the zip, in bytes, as the table of contents says."""
     size: int
-    """In bytes, packed and unpacked, as the table of contents says."""
+    """Its size unpacked, in bytes, as the table of contents says."""
     method: int
     crc: int
 

@@ -211,16 +211,6 @@ def pick_fps(
     return pick_linspace(frames, at_most) if at_most and (force or len(picked) > at_most) else picked
 
 
-def pick_fps_or_all(frames: int, native_fps: float, *, fps: float, at_most: int) -> Indexes:
-    """Return all frames where there are at most ``at_most``; else frames at a rate, the first ``at_most`` of them.
-
-    Source: Mantis, videos as files with ``fps``: every n-th frame, n = ceil(native_fps / fps), and the end is cut off.
-    """
-    _check_count(frames, at_most)
-    _check_rates(native_fps, fps)
-    return tuple(range(frames)) if frames <= at_most else tuple(range(0, frames, ceil(native_fps / fps)))[:at_most]
-
-
 def _stamp(path: str) -> Stamp:
     try:
         return stamp_of(path)

@@ -1,6 +1,6 @@
 """Work that is done ahead in other processes, and comes back in its order: the same stream for any number of workers.
 
-Not about what is done. Workers are started anew (spawn), so neither locks nor threads nor a GPU's state go along; they
+Not about which work. Workers are started anew (spawn), so neither locks nor threads nor a GPU's state go along; they
 import what the work needs and nothing else. An error comes back in its place. A worker that is killed ends the stream
 with an error, never with a wait without end; workers whose parent is killed end by themselves.
 """
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from triptych.core.errors import RunError
 
 DEPTH = 2
-"""Pieces of work under way for each worker."""
+"""Tasks handed to each worker ahead of the one that is waited for."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -62,7 +62,7 @@ def ahead(work: Callable[[A], B], tasks: Iterable[A], *, workers: int) -> Genera
 
 
 _work: Callable[[Any], Any] | None = None
-"""In a worker: what it does."""
+"""In a worker process: the function that it runs on each task."""
 
 
 def _begin(work: Callable[[Any], Any]) -> None:

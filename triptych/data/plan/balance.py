@@ -1,7 +1,7 @@
 """How much work a pack is, and which rank does which packs of a step, so that none waits long for another.
 
-Not the order of steps (``loader``), and no clock: the work is estimated from token counts. A step's packs are the same
-for any number of ranks; only who does them differs.
+Not the order of steps (``step_plan``), and no clock: the work is estimated from token counts. A step's packs are the
+same for any number of ranks; only which rank does which differs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Work:
     """
 
     vision_linear: float = 0.30
-    """For each image token: 0.30e9 weights."""
+    """Work of the image tower per image token, linear part: 0.30e9 weights."""
     vision_quadratic: float = 2 * 1024 * 24 * 1e-9
-    """For each pair of tokens of one image."""
+    """Work of the image tower per pair of tokens of one image, quadratic part."""
     language_linear: float = 6.6
-    """For each token: 6.6e9 weights."""
+    """Work of the language model per token, linear part: 6.6e9 weights."""
     language_quadratic: float = 4096 * 32 * 1e-9
-    """For each pair of tokens of one conversation."""
+    """Work of the language model per pair of tokens of one conversation, quadratic part."""
 
     def of(self, records: Records) -> NDArray[np.float64]:
         """Return the work of each row."""

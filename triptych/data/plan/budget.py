@@ -44,7 +44,7 @@ UNCUT_VIDEO = "video not cut into frames"
 NO_COST = "image too thin"
 
 NOTHING = Fixed(0)
-"""What an image costs that shares the tokens of the one before it."""
+"""The cost of an image that shares the tokens of the one before it."""
 FLOOR_PX = 56
 """Two patches of CLIP and SigLIP towers and more: below it a picture shows a tower nothing."""
 
@@ -53,14 +53,14 @@ Outcome = Literal["used", "shrunk", "shortened"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Most tokens, as the language model counts them. None: as many as there are."""
+    """Limits in tokens, as the language model counts them. None: no limit."""
 
     image_tokens: int | None = None
-    """Of one image."""
+    """Most tokens of one image."""
     images_tokens: int | None = None
-    """Of all images of an example together."""
+    """Most tokens of all images of an example together."""
     example_tokens: int | None = None
-    """Of an example, words and images."""
+    """Most tokens of an example, words and images."""
     least_side_px: int | None = None
     """No image is shrunk until its shorter side has fewer pixels; one that has fewer stays as it is. None: 56."""
 
@@ -80,11 +80,11 @@ class Fitted:
 
     example: Example
     acts: tuple[dict[str, Json], ...] = ()
-    """What was done, for the ledger: {id, act: ``shrunk`` or ``shortened``, message}. None: it fitted as it was."""
+    """What was done, for the ledger: {id, act: ``shrunk`` or ``shortened``, message}. Empty: it fitted as it was."""
 
     @property
     def outcome(self) -> Outcome:
-        """What it counts as, once, in used + shrunk + shortened + refused = all: shortened, whether shrunk or not."""
+        """Its one place in used + shrunk + shortened + refused = all; both shortened and shrunk is shortened."""
         acts = {act["act"] for act in self.acts}
         return "shortened" if "shortened" in acts else "shrunk" if "shrunk" in acts else "used"
 

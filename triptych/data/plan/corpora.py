@@ -1,6 +1,6 @@
 """The rows of several sources under one numbering: those of the first source come first.
 
-Not their order in an epoch (``mixture``, ``loader``) and not tokens (``reader``).
+Not their order in an epoch (``mixture``, ``step_plan``) and not tokens (``reader``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from triptych.data.media.images import ImageError, Size
 from triptych.data.media.index import index_of
 from triptych.data.plan.corpus import Corpus
 
-Asks = Callable[[Example], bool]
-"""Whether the sizes of an example's images are to be known."""
+NeedsSizes = Callable[[Example], bool]
+"""Example -> whether the sizes of its images have to be known."""
 
 
 class Corpora:
@@ -37,12 +37,12 @@ class Corpora:
         source = bisect_right(self.starts, row) - 1
         return source, row - self.starts[source]
 
-    def example(self, row: int, asks: Asks) -> Example | Refused:
+    def example(self, row: int, asks: NeedsSizes) -> Example | Refused:
         """Return a row, with the sizes of its images where they are asked for; refused where one cannot be read."""
         example = self._row(row)
         return measured(example, {}) if isinstance(example, Example) and asks(example) else example
 
-    def examples(self, rows: Sequence[int], asks: Asks) -> list[Example | Refused]:
+    def examples(self, rows: Sequence[int], asks: NeedsSizes) -> list[Example | Refused]:
         """Return ``example`` of each row; headers are read together, and their sizes remembered."""
         found = [self._row(row) for row in rows]
         asking = [isinstance(each, Example) and asks(each) for each in found]
@@ -65,11 +65,11 @@ class Corpora:
         return self.sources[source].row(number)
 
 
-def ask_always(_example: Example) -> bool:
-    """Ask for the sizes of all images, so that one that is missing is noticed at once."""
+def always_needs_sizes(_example: Example) -> bool:
+    """Return True: the sizes of all images are looked up, so that one that is missing is noticed at once."""
     return True
 
 
-def ask_where_cut(example: Example) -> bool:
-    """Ask for sizes where a part or another size of an image is meant."""
+def needs_sizes_where_cut(example: Example) -> bool:
+    """Return whether the example refers to a part or another size of an image, which only its size can settle."""
     return any(image.box or image.resize for image in images_of(example))

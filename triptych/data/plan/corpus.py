@@ -1,9 +1,9 @@
 """The rows of a source, at random: how many there are, and any one of them, without the others in memory.
 
-Not the order in which they are learnt (``loader``). A JSON list or JSON Lines is looked through once for where its rows
-are; a stream (Parquet, tar, steps that need many rows) is kept in memory while it is short, else spooled once. What is
-found is kept in the cache folder by the file's path, size and time of change, and memory-mapped: 24 bytes a row, which
-several processes share. Invariant: row i is the i-th of ``read_source``, with the source's transforms applied.
+Not the order in which they are learnt (``step_plan``). A JSON list or JSON Lines is scanned once for the places of its
+rows; a stream (Parquet, tar, steps that need many rows) is kept in memory while it is short, else spooled once. What
+is found is kept in the cache folder by the file's path, size and time of change, and memory-mapped: 24 bytes a row,
+which several processes share. Invariant: row i is the i-th of ``read_source``, with the source's transforms applied.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from triptych.core.files import cache_folder, hidden_folder, sha256_of
 from triptych.core.records import Example
 from triptych.data.disk.json_rows import read_row_at, row_places
 from triptych.data.disk.rows import chooser, nothing_chosen, rows_of
-from triptych.data.disk.spool import read_spooled, spooled, write_spool
+from triptych.data.disk.spool import decode_row, encode_row, write_spool
 from triptych.data.format import Refused, options_of, random_rows, read_source, split_source
 from triptych.data.transform import TransformPlan, apply, is_lazy
 
 IN_MEMORY_ROWS = 20_000
 """A stream that is no longer than this is not spooled."""
 IN_MEMORY_BYTES = 8 << 20
-"""A file that is no larger is looked through anew each time: that is faster than anybody notices."""
+"""A file that is no larger is scanned anew each time, which is fast enough."""
 VERSION = 1
-"""Of what is kept in the cache folder; another one, another name."""
+"""Version of what is kept in the cache folder; it is part of the names there, so old files are not read."""
 
 Places = NDArray[np.int64]
 """[rows, 3]: number for messages, offset and length in bytes."""
@@ -55,7 +55,7 @@ class Corpus:
         """See ``open_corpus``."""
         self.source = source
         self.digest = digest
-        """Of what the rows follow from; where the file lies does not count. The same digest, the same rows."""
+        """Digest of all that decides the rows, except where the file lies: equal digests mean equal rows."""
         self._steps = tuple(steps)
         self._seed = seed
         self._fetch = fetch
@@ -118,14 +118,14 @@ def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Seque
         rows = stream()
         first = list(islice(rows, IN_MEMORY_ROWS + 1))
         if len(first) <= IN_MEMORY_ROWS:
-            digest = _digest(*how, _content(map(spooled, first), home))
+            digest = _digest(*how, _content(map(encode_row, first), home))
             return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=first.__getitem__, rows=len(first))
         _keep(shelf, partial(_spool, chain(first, rows), home=home, how=how))
     places, digest = _kept(shelf)
 
     def fetch(number: int) -> Example | Refused:
         at, offset, length = (int(each) for each in places[number])
-        return read_spooled(read_row_at(shelf / "rows.jsonl", offset, length, number=at))
+        return decode_row(read_row_at(shelf / "rows.jsonl", offset, length, number=at))
 
     return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
 

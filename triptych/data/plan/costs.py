@@ -25,7 +25,7 @@ AROUND = "<fake_token_around_image>"
 LINE_END = "|NEWLINE|"
 """Mark behind each row of patches: Fuyu."""
 THINNEST = 200
-"""Most times that Qwen-VL takes one side of a picture longer than the other."""
+"""Largest ratio of an image's longer side to its shorter that Qwen-VL accepts."""
 
 
 class CostError(DataError):
@@ -116,10 +116,10 @@ class Fixed(Cost):
     shrinks: ClassVar[bool] = False
     features: int
     marks: int = 0
-    """Between the features, where a picture is cut in parts, all of as many features."""
+    """Number of marks between the features, where an image is cut into parts of equally many features."""
     ends: int = 0
     mark: str = ""
-    """What such a mark is called."""
+    """The text of such a mark."""
     frame: int | None = None
     joins: bool = False
 

@@ -33,7 +33,7 @@ class AnyRes(Cost):
     grids: tuple[Size, ...]
     """(width, height) in pixels to choose from, multiples of the tile. Of equals the first is taken."""
     view: int
-    """Features of the view of the whole."""
+    """Features of the view of the whole image."""
     most_tiles: int | None = None
     """More features than so many tiles have are brought down to it. None: never."""
     digits: int | None = 7
@@ -41,9 +41,9 @@ class AnyRes(Cost):
     among_others: int | None = None
     """What an image costs where the conversation has several (LLaVA-OneVision: a view, a new line). None: as alone."""
     frame: int | None = None
-    """Of a video's frame: a view brought down to half its rows and columns, rounded up."""
+    """Tokens of a video's frame: a view at half its rows and columns, rounded up. None: a frame is an image."""
     video_end: int = 0
-    """Behind a video's last frame: one new line."""
+    """Tokens that the last frame of a video has besides: one new line."""
 
     def grid(self, size: Size) -> Size:
         """Return the grid, in pixels, that keeps most of the picture and wastes least."""

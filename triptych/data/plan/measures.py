@@ -24,25 +24,25 @@ from triptych.data.plan.mixture import Numbers
 from triptych.data.plan.reader import Read, Reader
 
 UNKNOWN, USED, SHRUNK, SHORTENED, REFUSED = range(5)
-"""What became of a row: nobody looked; as it is; smaller images; without its early turns; not used."""
+"""State of a row: not measured yet; used as it is; used with smaller images; without its early turns; not used."""
 STATES = ("unknown", "used", "shrunk", "shortened", "refused")
 RECORD = np.dtype(
     [("tokens", "<u4"), ("images", "<u2"), ("image_tokens", "<u4"), ("image_squares", "<u8"), ("state", "u1")]
 )
-"""Of a row: its tokens, its images, their tokens, the sum of their tokens' squares, and what became of it."""
+"""What is kept of a row: its tokens, number of images, their tokens, the sum of the squares of these, state."""
 Records = NDArray[Any]
 """Array of RECORD."""
 
 
 class Measures(Protocol):
-    """What a plan asks."""
+    """What ``StepPlan`` asks for the lengths of rows."""
 
     def measure(self, rows: Numbers) -> Records:
         """Return the record of each row."""
 
 
-class Known:
-    """Lengths that are all known, e.g. because every row is in memory."""
+class KnownMeasures:
+    """Measures that are all known beforehand, e.g. because every row is in memory."""
 
     def __init__(self, records: Records) -> None:
         """Take the record of each row."""
@@ -53,8 +53,8 @@ class Known:
         return self.records[rows]
 
 
-class Remembered:
-    """Lengths that are measured when they are first asked for. State: the files, through which they are written."""
+class CachedMeasures:
+    """Measures that are taken when first asked for and cached in files. State: the memory-mapped files."""
 
     def __init__(self, reader: Reader, *, folder: Path | None = None) -> None:
         """Open the files, or begin them.
@@ -82,7 +82,7 @@ class Remembered:
         return found
 
     def look(self, rows: Numbers) -> Records:
-        """Return what is known of each row; nothing is read."""
+        """Return the cached record of each row, ``UNKNOWN`` where there is none; no row is read."""
         found = np.zeros(len(rows), dtype=RECORD)
         starts = np.array(self._reader.corpora.starts)
         sources = np.searchsorted(starts, rows, side="right") - 1
@@ -92,7 +92,7 @@ class Remembered:
         return found
 
     def forget_refused(self) -> None:
-        """Let rows that could not be used be looked at again: somebody may have mended them."""
+        """Forget the refused rows, so that they are measured again: somebody may have mended them."""
         for file in self._files:
             file[np.flatnonzero(file["state"] == REFUSED)] = np.zeros((), dtype=RECORD)
 
@@ -111,14 +111,6 @@ def records_of(reads: Sequence[Read]) -> Records:
         record["image_squares"] = sum(span * span for span in spans)
         record["state"] = STATES.index(read.act) if read.act else USED
     return records
-
-
-def known_lengths(tokens: Sequence[int]) -> Known:
-    """Return the lengths of rows without images."""
-    records = np.zeros(len(tokens), dtype=RECORD)
-    records["tokens"] = tokens
-    records["state"] = USED
-    return Known(records)
 
 
 def _name(corpus: Corpus, reading: str) -> str:

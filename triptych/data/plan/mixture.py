@@ -1,6 +1,6 @@
 """Which rows of which source make up an epoch: weights, limits and balancing, always seeded, never a fixed prefix.
 
-Not their order within the epoch (``loader``). Each source is an endless stream of its rows, shuffled anew for every
+Not their order within the epoch (``step_plan``). Each source is an endless stream of its rows, shuffled anew for every
 pass; an epoch takes the next piece of it. So a weight of 1 has every row once an epoch, 0.5 has a half and then the
 other half, 2.5 has all twice and a half, then all twice and the other half. Rows are numbers: those of the first source
 come first. Memory: eight bytes a row.
@@ -27,7 +27,7 @@ class Portion:
     """How much of a source an epoch takes."""
 
     rows: int
-    """Of the source."""
+    """Number of rows of the source."""
     an_epoch: Fraction
     """Rows that an epoch takes, on average over epochs: more than ``rows`` repeats some."""
 

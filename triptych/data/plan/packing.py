@@ -1,6 +1,6 @@
 """Lengths -> packs: which conversations share a row. Best fit within a window; a conversation is never split.
 
-Not the loader: order comes in as the order of ``lengths``. Each pack starts with the oldest conversation that still
+Not the order of the rows: they are packed as they arrive. Each pack starts with the oldest conversation that still
 waits and takes, again and again, the longest of the next ``window`` that fits. So nobody waits for ever, nobody is
 taken more than a window early, and the short ones are left for the gaps. With ``search``, a pack that would stay
 emptier than it must is filled anew by an exact subset sum over some of those who wait. Invariants: every index exactly
@@ -13,8 +13,6 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from triptych.core.errors import DataError
-
 WINDOW = 1024
 CANDIDATES = 24
 """Conversations among which the exact search chooses: more cost time and fill no better."""
@@ -22,55 +20,31 @@ SLACK = 0.005
 """Share of a pack that may stay empty before it is searched for something better."""
 
 
-def check_lengths(lengths: Sequence[int], *, capacity: int) -> None:
-    """Refuse a conversation that is longer than a pack, or empty.
-
-    Raises:
-        DataError: names the first such index and its length.
-    """
-    for index, length in enumerate(lengths):
-        if length > capacity:
-            raise DataError(
-                f"example {index} has {length} tokens, a pack only {capacity}: raise pack_tokens, "
-                "or shrink its images, or shorten it."
-            )
-        if length < 1:
-            raise DataError(f"example {index} has {length} tokens: leave it out.")
-
-
-def pack(lengths: Sequence[int], *, capacity: int, window: int = WINDOW, search: bool = False) -> list[list[int]]:
-    """Return packs of indexes into ``lengths``, in order of each pack's first; ascending within a pack.
-
-    Args:
-        lengths: tokens of each conversation, > 0.
-        capacity: tokens of a pack.
-        window: how many waiting conversations a pack may choose from, > 0.
-        search: look for the fullest pack where the longest-first choice leaves a gap.
-
-    Raises:
-        DataError: a conversation is longer than a pack, or empty.
-    """
-    check_lengths(lengths, capacity=capacity)
-    packer = Packer(capacity=capacity, window=window, search=search)
-    return [*packer.add(lengths), *packer.finish()]
-
-
 class Packer:
     """Packs a stream that arrives in pieces, exactly as it would be packed whole. State: those who wait."""
 
     def __init__(self, *, capacity: int, window: int = WINDOW, search: bool = False) -> None:
-        """As ``pack``."""
+        """Begin with nobody waiting.
+
+        Args:
+            capacity: tokens of a pack. Every length that is added is above 0 and at most this.
+            window: how many waiting conversations a pack may choose from, > 0.
+            search: look for the fullest pack where the longest-first choice leaves a gap.
+        """
         self._capacity = capacity
         self._window = window
         self._slack = int(SLACK * capacity) if search else capacity
         # (length, -index), sorted: the last that fits is the longest, and of equals the oldest.
         self._waiting: list[tuple[int, int]] = []
         self._lengths: dict[int, int] = {}
-        """Of those who wait, in order of arrival: the first is the oldest."""
+        """Index -> length of each conversation that waits, in order of arrival: the first is the oldest."""
         self._arrived = 0
 
     def add(self, lengths: Iterable[int]) -> list[list[int]]:
-        """Take conversations in; return the packs that are settled, whatever comes after. Indexes go on counting."""
+        """Take conversations in, by their lengths in tokens; return the packs that no later arrival can change.
+
+        A pack is the indexes of its conversations, ascending. They count arrivals from 0, over all calls.
+        """
         packs: list[list[int]] = []
         arriving = iter(lengths)
         while True:

@@ -1,6 +1,6 @@
 """Row number -> tokens: the rows of all sources of a stage, read, sized where that counts, brought within the budget.
 
-Not decoding: pixels are ``load``'s. Free of torch, so that it goes to worker processes as it is.
+Not decoding: ``step_loader`` reads pixels. Free of torch, so that it goes to worker processes as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from triptych.core.records import Example
 from triptych.data.format import Refused, refusal
 from triptych.data.plan.budget import OVER_BUDGET, Budget, costs_of, fit
-from triptych.data.plan.corpora import Corpora, ask_always, ask_where_cut
+from triptych.data.plan.corpora import Corpora, always_needs_sizes, needs_sizes_where_cut
 from triptych.data.plan.costs import Fixed
 from triptych.data.plan.rendering import Rendering, encode
 from triptych.data.template import Encoded
@@ -20,7 +20,7 @@ from triptych.data.template import Encoded
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A row as it can be learnt, or why not."""
+    """A row as tokens, or why it cannot be used."""
 
     row: Encoded | Refused
     act: str = ""
@@ -54,7 +54,7 @@ class Reader:
         self.rendering = rendering
         self.budgets = tuple(budgets) or (None,) * len(corpora.sources)
         self.shorten = shorten
-        self._asks = ask_always if look or any(self.budgets) or rendering.asks_sizes else ask_where_cut
+        self._asks = always_needs_sizes if look or any(self.budgets) or rendering.asks_sizes else needs_sizes_where_cut
 
     @property
     def digest(self) -> str:
@@ -78,7 +78,7 @@ class Reader:
             self.rendering.portable(),
             budgets=self.budgets,
             shorten=self.shorten,
-            look=self._asks is ask_always,
+            look=self._asks is always_needs_sizes,
         )
 
     def _read(self, row: int, example: Example | Refused) -> Read:

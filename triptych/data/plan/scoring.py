@@ -20,6 +20,8 @@ Asked = Literal["chat", "plain"]
 
 NO_TARGET = "target missing"
 ODD_TARGET = "target out of range"
+LARGEST_TARGET = 1e18
+"""Largest target that the loss mse takes: it is summed in float32, which cannot hold the square of much more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,12 @@ def targets_of(example: Example, scoring: Scoring) -> tuple[float, ...]:
             there = ", ".join(repr(each) for each in labels) or "none"
             raise RowError(NO_TARGET, f"it has no label {name!r}; there are: {there}. Add it, or leave the row out.")
         value = labels[name]
+        if scoring.loss == "mse" and not abs(value) <= LARGEST_TARGET:
+            raise RowError(
+                ODD_TARGET,
+                f"label {name!r} is {value:g}; with loss mse it is from {-LARGEST_TARGET:g} to {LARGEST_TARGET:g}. Give"
+                " it in another unit, or leave the row out.",
+            )
         if scoring.loss == "bce" and not 0 <= value <= 1:
             raise RowError(ODD_TARGET, f"label {name!r} is {value:g}; with loss bce it is a share from 0 to 1.")
         if scoring.loss == "ce" and not (value.is_integer() and 0 <= value < scoring.classes):

@@ -15,7 +15,7 @@ from triptych.data.plan.costs import Cost, CostError, least_longer, scaled
 _RUNGS = 24
 """Factors that are tried from full size down to the floor, evenly in proportion."""
 _HALVINGS = 8
-"""Between the first factor that will do and the last that will not."""
+"""Steps of the bisection between the first factor that keeps the limits and the last that does not."""
 
 
 def shrink(

@@ -35,7 +35,7 @@ _NOUNS_LAST = re.compile(r"\b(?:images|pictures|photos|photographs)[ \t]+$", re.
 _SINGULAR = re.compile(r"\b(?:image|picture|photo|photograph|frame|view|video)\b", re.IGNORECASE)
 _NOUN_AND_COLON = re.compile(rf"\b{_NOUN}[ \t]*:$", re.IGNORECASE)
 _NAME = re.compile(r"\W*(?:(?:is|as)\b\W*)?(.*?)(?:\s+(?:is|shows))?[^\w.,;:]*([.,;:]?)\W*", re.IGNORECASE | re.DOTALL)
-"""A label; group 1: the name in it, group 2: what ends it."""
+"""A label. Group 1: the name in it; group 2: the punctuation that ends it."""
 _LABEL_VERB = re.compile(r"\s(?:is|shows)$")
 _NEXT = re.compile(r"\s*[A-Z][\w ]{0,30}:")
 _LIST = re.compile(r"[\s\-*•]*\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.):]+")
@@ -53,7 +53,7 @@ class _Gap:
     stop: int
     """The parts [start, stop) of the turn."""
     numbers: tuple[int, ...]
-    """Of its images; -1 for the first video, and so on."""
+    """Numbers of the images that stood there; a video has a negative one, -1 for the first."""
     before: str
     """Words between it and the image before it, without labels that go."""
     after: str
@@ -62,7 +62,7 @@ class _Gap:
 
     @property
     def number(self) -> int:
-        """That of the first: what the gap is known by."""
+        """The number of its first image, by which the gap is known."""
         return self.numbers[0]
 
 

@@ -6,7 +6,7 @@ which they were read, unless that is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Json, VideoRef
+from triptych.data.format import Refused
 from triptych.data.transform import NOTES, draw
 
 LOOK_AHEAD = 256
@@ -39,7 +40,7 @@ class Grouping(Settings):
         return self
 
 
-def deal(
+def group_rows(
     examples: Sequence[Example],
     usable: Sequence[int],
     settings: Grouping,
@@ -80,6 +81,32 @@ def deal(
     return groups
 
 
+def in_place(
+    examples: Sequence[Example],
+    usable: Sequence[int],
+    groups: Sequence[Sequence[int]],
+    made: Mapping[int, Example],
+    *,
+    refused: Callable[[Example], Refused] | None,
+) -> Iterator[Example | Refused]:
+    """Yield the examples in their order, those of a group of several replaced by what was made of them.
+
+    Args:
+        examples: all rows.
+        usable: indexes of those that could be put together.
+        groups: indexes of the rows of each group.
+        made: index of the first row of a group of several -> what was made of the group; it stands there.
+        refused: refuses a row that is not usable; None: such rows stay as they are.
+    """
+    gone = {at for group in groups if len(group) > 1 for at in group}
+    used = set(usable)
+    for at, example in enumerate(examples):
+        if at in made:
+            yield made[at]
+        elif at not in gone:
+            yield example if at in used or refused is None else refused(example)
+
+
 def one_image_of(example: Example) -> ImageRef | None:
     """Return the image of an example that has exactly one, and no video, demonstration or system turn; else None."""
     parts = [part for turn in example.turns for part in turn.parts]
@@ -91,7 +118,7 @@ def one_image_of(example: Example) -> ImageRef | None:
     return None if any(isinstance(part, VideoRef) for part in parts) else images[0]
 
 
-def same_picture(one: ImageRef, other: ImageRef) -> bool:
+def same_image(one: ImageRef, other: ImageRef) -> bool:
     """Return whether two references show the same part of the same picture."""
     return (one.source, one.box) == (other.source, other.box)
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
 from triptych.core.records import Role
-from triptych.data.text.turns import MARKER
+from triptych.data.text.turns import NOISE_MARKER
 
 if TYPE_CHECKING:  # template.py imports this file
     from triptych.data.template import Template
@@ -60,7 +60,7 @@ def _messages(template: Template) -> str:
 def _content(template: Template) -> str:
     """Write what a message says: a string, or a loop over its parts."""
     words = "message['role'] == 'assistant'" if template.images_only else "true"
-    cleaned = f"|replace({json.dumps(MARKER)}, '')" if template.one_image_first else ""
+    cleaned = f"|replace({json.dumps(NOISE_MARKER)}, '')" if template.one_image_first else ""
     part = _if(_IS_IMAGE, _image(template), _if(words, f"{{{{ part['text']{cleaned} }}}}"))
     if template.images_lead:
         skipped = _if(f"message['role'] == 'user' and images.lead and {_IS_IMAGE}", "", "{% set images.lead = false %}")

@@ -17,10 +17,8 @@ from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef,
 from triptych.data.text.gaps import words_left
 from triptych.data.text.labels import labelled
 from triptych.data.text.references import find_references
+from triptych.data.text.turns import NOISE_MARKER
 from triptych.data.transform import tidy
-
-NOISE = "QA_GT_caption_based_noisy"
-"""A marker in published LLaVA data that is deleted before training."""
 
 _MARK = re.compile(r"<\|?(?:image|img)[ _-]*(\d{1,3})\|?>", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s\b")
@@ -31,7 +29,7 @@ class Front:
     """How images are put in front."""
 
     separator: str = "\n"
-    """Between the images and the words."""
+    """What stands between the images and the words."""
     leave: str = "image {k}"
     """Said where an image stood inside a sentence; ``{k}`` is its number. Of several side by side: "images 1 to 10"; of
     a video: "the video", or "video 2" where there are more. Empty: nothing."""
@@ -75,7 +73,7 @@ def to_front(example: Example, front: Front) -> Example:
 def to_published_front(example: Example) -> Example:
     """Return the conversation as LLaVA's training makes it: where a turn has exactly one image (or video) and does not
     start with it, that one goes to the front of its turn, a line end after it; turns with more stay as they are.
-    A marker of noisy captions is deleted. Source: ``preprocess_multimodal`` of LLaVA-NeXT.
+    ``NOISE_MARKER`` is deleted. Source: ``preprocess_multimodal`` of LLaVA-NeXT.
     """
     shown = tuple(map(to_published_front, example.demonstrations))
     return replace(example, turns=tuple(map(_published_turn, example.turns)), demonstrations=shown)
@@ -116,7 +114,7 @@ def _published_turn(turn: Turn) -> Turn:
     if len(visuals) == 1 and isinstance(parts[0], Text):
         # As the published rule sees it, an image after words of no letter is an image that does not stand first.
         parts = (visuals[0], Text(f"\n{text_of(turn).strip()}".rstrip()))
-    cleaned = [Text(part.text.replace(NOISE, "")) if isinstance(part, Text) else part for part in parts]
+    cleaned = [Text(part.text.replace(NOISE_MARKER, "")) if isinstance(part, Text) else part for part in parts]
     return Turn(turn.role, tidy(cleaned))
 
 

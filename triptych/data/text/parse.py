@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, get_args
 from triptych.core.errors import DataError
 from triptych.core.records import ImageRef, Part, Role, Text, Turn
 from triptych.data.template import Encoded, Template
-from triptych.data.text.spelling import Spelling, spelling_of, words_of
+from triptych.data.text.spelling import Spelling, decode_words, spelling_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -154,11 +154,11 @@ def _atoms(encoded: Encoded, spelling: Spelling, tokenizer: PreTrainedTokenizerB
             said.append(encoded.ids[at])
             at += 1
             continue
-        yield from words_of(said, tokenizer)
+        yield from decode_words(said, tokenizer)
         said.clear()
         yield from place.images if place else (encoded.ids[at],)
         at = place.stop if place else at + 1
-    yield from words_of(said, tokenizer)
+    yield from decode_words(said, tokenizer)
 
 
 def _unwrap(atoms: list[Atom], template: Template, spelling: Spelling) -> list[Atom]:

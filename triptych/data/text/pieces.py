@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from triptych.core.records import Example, ImageRef, Part, Text, ends_video, in_one_video
 from triptych.data.text.tokenise import Run, Tokeniser
-from triptych.data.text.turns import Said, turns_of
+from triptych.data.text.turns import TemplateTurn, turns_of
 
 if TYPE_CHECKING:  # template.py imports this file
     from triptych.data.template import Template
@@ -25,7 +25,7 @@ Piece = tuple["str | int | ImageRef | Frame", int]
 """Words, a special token's id, an image or a video's frame; and its kind."""
 
 Laid = tuple["Run | int | ImageRef | Frame", int]
-"""The same as a tokenizer is given it."""
+"""A piece as the tokenizer gets it: words as a ``Run``; and its kind."""
 
 
 class Frame(NamedTuple):
@@ -93,7 +93,7 @@ class _Layer:
         self.number = template.first_number
         self.first = self.number
 
-    def turn(self, turn: Said, *, after_system: bool) -> None:
+    def turn(self, turn: TemplateTurn, *, after_system: bool) -> None:
         template, reply = self.template, turn.role == "assistant"
         around = template.around(turn.role)
         said = READ if not reply else LEARNT if self._learns_all(turn) else SHOWN
@@ -117,7 +117,7 @@ class _Layer:
                 self.pieces.append((self.spelling.stop, said))
         self.spelled(around.after, READ)
 
-    def parts(self, turn: Said, said: int) -> None:
+    def parts(self, turn: TemplateTurn, said: int) -> None:
         parts = turn.parts
         for at, part in enumerate(parts):
             if isinstance(part, Text):
@@ -156,10 +156,10 @@ class _Layer:
             else:
                 self.words(span if number is None else span.replace("{k}", str(number)), kind)
 
-    def _learns_all(self, turn: Said) -> bool:
+    def _learns_all(self, turn: TemplateTurn) -> bool:
         return not turn.shown or "demonstrations" in self.template.also_trained
 
-    def _around_images(self, turn: Said, said: int) -> int:
+    def _around_images(self, turn: TemplateTurn, said: int) -> int:
         """Return the kind of what stands around an image in this turn."""
         if self.template.images_apart:
             return APART

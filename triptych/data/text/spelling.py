@@ -41,7 +41,7 @@ def spelling_of(template: Template, tokenizer: PreTrainedTokenizerBase) -> Spell
     return _spelling(template, tokenizer, len(tokenizer))
 
 
-def words_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
+def decode_words(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
     """Return what ids say, exactly; special tokens say nothing."""
     text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     assert isinstance(text, str)

@@ -91,15 +91,6 @@ class Tokeniser:
         kept = self._kept.__getitem__
         return [list(chain.from_iterable(map(kept, words))) for words in cut]
 
-    def counts(self, runs: Sequence[Run]) -> list[int]:
-        """Return how many ids each run has: ``len`` of what ``ids_of`` says, and faster."""
-        if not self.keeps_words:
-            found = self.ids_of(list(dict.fromkeys(runs)))
-            return [len(found[run]) for run in runs]
-        cut = self._learn([run.text for run in runs])
-        kept = self._kept.__getitem__
-        return [sum(map(len, map(kept, words))) for words in cut]
-
     def _learn(self, texts: Iterable[str]) -> list[list[str]]:
         """Return the texts as words, all of which are kept then."""
         cut = [_words(text) for text in texts]
@@ -135,7 +126,7 @@ def _read(backend: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
 
 
 COMPONENTS = ("normalizer", "pre_tokenizer")
-"""Of a tokenizer, what may put a space before words."""
+"""The components of a tokenizer that may put a space before words."""
 
 
 def without_space(state: Any) -> Any:

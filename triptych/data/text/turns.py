@@ -15,11 +15,11 @@ from triptych.core.records import Example, ImageRef, Part, Role, Text, Turn, Vid
 if TYPE_CHECKING:  # template.py imports this file
     from triptych.data.template import Template
 
-MARKER = "QA_GT_caption_based_noisy"
+NOISE_MARKER = "QA_GT_caption_based_noisy"
 """Stands in some rows that LLaVA was tuned on; its code deletes it before the words are read."""
 
 
-class Said(NamedTuple):
+class TemplateTurn(NamedTuple):
     """A turn as a template says it."""
 
     role: Role
@@ -29,7 +29,7 @@ class Said(NamedTuple):
     """Belongs to a demonstration."""
 
 
-def turns_of(example: Example, template: Template, *, open_reply: bool) -> list[Said]:
+def turns_of(example: Example, template: Template, *, open_reply: bool) -> list[TemplateTurn]:
     """Return the turns that are rendered.
 
     Args:
@@ -54,15 +54,15 @@ def one_image_first(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """Return a turn as LLaVA reads it: its only image, if it does not begin the turn, is moved there before a line end.
 
     Frames of one video, side by side, are one image. The words that stay behind lose the white space around them. Two
-    images and more stay where they are. ``MARKER`` is deleted in any case. Source: ``preprocess_multimodal`` of LLaVA
-    (arXiv:2304.08485) and LLaVA-NeXT.
+    images and more stay where they are. ``NOISE_MARKER`` is deleted in any case. Source: ``preprocess_multimodal`` of
+    LLaVA (arXiv:2304.08485) and LLaVA-NeXT.
     """
     images = tuple(part for part in parts if isinstance(part, ImageRef))
     starts = [part for before, part in zip((None, *parts), parts, strict=False) if not in_one_video(before, part)]
     if sum(isinstance(part, ImageRef) for part in starts) == 1 and isinstance(parts[0], Text):
         words = "".join(part.text for part in parts if isinstance(part, Text)).strip()
         parts = (*images, Text(f"\n{words}" if words else ""))
-    clean = (Text(part.text.replace(MARKER, "")) if isinstance(part, Text) else part for part in parts)
+    clean = (Text(part.text.replace(NOISE_MARKER, "")) if isinstance(part, Text) else part for part in parts)
     return tuple(part for part in clean if part != Text(""))
 
 
@@ -87,18 +87,18 @@ def _shown(example: Example) -> Iterator[Turn]:
         yield from demonstration.turns
 
 
-def _checked(turn: Turn, shown: bool, example: Example) -> Said:
+def _checked(turn: Turn, shown: bool, example: Example) -> TemplateTurn:
     for part in turn.parts:
         if isinstance(part, VideoRef):
             raise DataError(f"example {example.id!r} holds the video {part.source}: cut it into frames first.")
-    return Said(turn.role, tuple(part for part in turn.parts if part != Text("")), shown)
+    return TemplateTurn(turn.role, tuple(part for part in turn.parts if part != Text("")), shown)
 
 
-def _images_of(turn: Said) -> Said:
+def _images_of(turn: TemplateTurn) -> TemplateTurn:
     return turn._replace(parts=tuple(part for part in turn.parts if isinstance(part, ImageRef)))
 
 
-def _caption(turns: list[Said], *, open_reply: bool) -> list[Said]:
+def _caption(turns: list[TemplateTurn], *, open_reply: bool) -> list[TemplateTurn]:
     """Return the first reply, and before it, as one turn of the user, as many images as it has no places for.
 
     Its places hold the last images, in their order, with nothing between two side by side.
@@ -110,7 +110,7 @@ def _caption(turns: list[Said], *, open_reply: bool) -> list[Said]:
     said = [
         reply._replace(parts=tuple(each for part in reply.parts for each in _placed(part, placed))) for reply in replies
     ]
-    return [Said("user", tuple(front), shown=False), *said]
+    return [TemplateTurn("user", tuple(front), shown=False), *said]
 
 
 def _placed(part: Part, images: Iterator[Part]) -> tuple[Part, ...]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from triptych.core.records import Example, Text, Turn
 
 RUN = 13
-"""Words of a run."""
+"""Length of a run, in words."""
 _SHINGLE = 4
 _SKETCH = 64
 _MARK = re.compile(r"<(?:image|video)>", re.IGNORECASE)

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from triptych.core.config import Settings
 from triptych.core.records import Example, Json, Part, Text, Turn, text_of
 from triptych.data.format import Refused, refusal
-from triptych.data.text.grouping import Grouping, deal, joined, one_image_of, same_picture
+from triptych.data.text.grouping import Grouping, group_rows, in_place, joined, one_image_of, same_image
 from triptych.data.text.naming import STYLES, Namer, Style
 from triptych.data.text.references import LETTERS, find_doubt, find_references
 from triptych.data.transform import Transform, draw, tidy
@@ -50,9 +50,9 @@ class Contrast(Grouping):
     images: tuple[int, int] = (2, 8)
     kinds: Kinds = Kinds()
     questions: int | None = Field(default=None, ge=1)
-    """Questions of a conversation. None: one about each image. Never two about one image."""
+    """Number of questions in a conversation, never two about one image. None: one about each image."""
     options: int = Field(default=4, ge=2, le=26)
-    """Most options of a question of the kind choose."""
+    """Most options of a question that is asked as a choice (``choose``)."""
     longest_caption: int | None = Field(default=None, ge=1)
     """Rows with a caption of more words are not used."""
     p_end: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -88,27 +88,21 @@ def contrast(examples: Sequence[Example], settings: Contrast, seed: int) -> Iter
         image, key = one_image_of(candidate), _key(caption_of(candidate))
         for member in members:
             taken, other = one_image_of(member), _key(caption_of(member))
-            if image is None or taken is None or same_picture(taken, image) or key <= other or other <= key:
+            if image is None or taken is None or same_image(taken, image) or key <= other or other <= key:
                 return False
         return True
 
-    groups = deal(examples, usable, settings, seed=seed, fits=fits)
+    def refused(example: Example) -> Refused:
+        return refusal(example, "no caption", "contrast: it is not one image with one reply that describes it.")
+
+    groups = group_rows(examples, usable, settings, seed=seed, fits=fits)
     dealer = _Dealer()
     made = {
         min(group): _Writer([examples[at] for at in group], settings, dealer, seed).write()
         for group in groups
         if len(group) > 1
     }
-    gone = {at for group in groups if len(group) > 1 for at in group}
-    used = set(usable)
-    for at, example in enumerate(examples):
-        if at in made:
-            yield made[at]
-        elif at not in gone:
-            if at in used or settings.others == "keep":
-                yield example
-            else:
-                yield refusal(example, "no caption", "contrast: it is not one image with one reply that describes it.")
+    yield from in_place(examples, usable, groups, made, refused=refused if settings.others == "refuse" else None)
 
 
 def caption_of(example: Example) -> str:

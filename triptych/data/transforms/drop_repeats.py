@@ -17,7 +17,7 @@ from triptych.data.transform import Transform, noted
 
 
 class DropRepeats(Settings):
-    """Nothing is drawn: the first of several equal ones is kept."""
+    """Which repeats are left out. No randomness: the first of several equal ones is kept."""
 
     rows: bool = True
     """Refuse a row that equals an earlier one."""

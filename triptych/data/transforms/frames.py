@@ -1,7 +1,7 @@
 """frames: each video becomes some of its frames, as images in its place that say which video they are of.
 
-Which frames: by number or by rate, in every way that is published (``data/frames.py``), within a limit and a budget of
-tokens. Nothing is decoded here but what counting a video's frames needs.
+Which frames: by number or by rate, in every way that is published (``data/media/video.py``), within a limit and a
+budget of tokens. Nothing is decoded here but what counting a video's frames needs.
 """
 
 from __future__ import annotations
@@ -40,25 +40,26 @@ _NEAR = 16
 
 
 class Frames(Settings):
-    """How many frames are taken: ``n``, or ``fps`` of them a second; of each video. Nothing is drawn."""
+    """Settings: ``n`` frames of each video, or ``fps`` of them a second. No randomness."""
 
     n: int | None = Field(default=None, ge=1)
-    """Frames of each video."""
+    """Number of frames taken from each video."""
     fps: float | None = Field(default=None, gt=0)
-    """Frames a second."""
+    """Frames taken from each second of a video."""
     way: Literal["uniform", "linspace", "arange", "step", "interval", "middle"] = "uniform"
     """How ``n`` frames are taken; uniform: from the first to the last, each once."""
     folder_fps: float | None = Field(default=None, gt=0)
-    """Frames a second of a folder of frames, which does not say. LLaVA-NeXT assumes 2."""
+    """Rate of videos that are folders of frames, which do not tell it. LLaVA-NeXT assumes 2."""
     most: int | None = Field(default=None, ge=1)
-    """Most frames of a row, its videos together."""
+    """Most frames in a row, over all of its videos."""
     budget_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of a row's frames; needs ``frame_tokens``."""
+    """Most tokens that the frames of a row may cost; needs ``frame_tokens``."""
     frame_tokens: int | None = Field(default=None, ge=1)
-    """Tokens that a frame costs."""
+    """Tokens that one frame costs."""
     as_images: bool = False
-    """Frames do not say which video they are of: pictures by themselves for every model. LLaVA-OneVision, which pools
-    the frames of a video, then sees them as LLaVA-NeXT-Interleave does; most models see no difference."""
+    """Whether frames leave out which video they are of, so that every model treats them as separate images.
+    LLaVA-OneVision, which pools the frames of a video, then sees them as LLaVA-NeXT-Interleave does; most models see no
+    difference."""
     text: str = ""
     """Said after the frames; {count} of them, {seconds} of the video, {times} of the frames ("0.00s,1.00s")."""
 

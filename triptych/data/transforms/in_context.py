@@ -2,7 +2,7 @@
 
 Source: arXiv:2306.05425 section 3.1: earlier rounds of the same dialogue, other questions on the same clip, the nearest
 images or texts (two of the ten nearest were used). Better here: a demonstration brings its own images, and is never
-the row itself, nor about its picture where likeness was asked for.
+the row itself, nor about its image where likeness was asked for.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class InContext(Settings):
     by: Literal["dialogue", "clip", "image", "text", "random"]
     """dialogue: earlier rounds; clip: other rows on the same images or video; image, text: the nearest; random."""
     k: int = Field(default=2, ge=1)
-    """Demonstrations of a row."""
+    """How many demonstrations a row gets."""
     group: str | None = None
     """The fact that says which dialogue or clip a row is of. None: a dialogue is the id up to its last ``_`` and
     number, on the same images; a clip is the images."""
     embeddings: str | None = None
-    """For image and text: a .npz file with ``ids`` and ``vectors``. None: small copies of the pictures, TF-IDF of the
+    """For image and text: a .npz file with ``ids`` and ``vectors``. None: small copies of the images, TF-IDF of the
     questions."""
     candidates: int = Field(default=50, ge=1)
     """How many of the nearest are looked at."""
     most_like: float = Field(default=0.98, gt=0.0, le=1.0)
-    """Cosine from which on a picture, or a question without pictures, is a near-duplicate and not shown."""
+    """Cosine from which on an image, or a question without images, is a near-duplicate and not shown."""
     order: Literal["nearest_last", "nearest_first", "drawn"] = "nearest_last"
-    """Of the demonstrations. Those of a dialogue stay in its order."""
+    """The order of the demonstrations; those that are earlier rounds of a dialogue keep its order."""
     on_few: Literal["keep", "refuse"] = "keep"
     """What becomes of a row for which fewer than ``k`` are found."""
     renumber: bool = True
@@ -65,11 +65,11 @@ class InContext(Settings):
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What is asked of a row again and again."""
+    """What is looked up of a row again and again."""
 
     example: Example
     own: Example
-    """Without demonstrations."""
+    """The row without demonstrations."""
     question: str
     reply: str
     pictures: frozenset[tuple[object, ...]]

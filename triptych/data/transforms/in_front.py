@@ -16,10 +16,10 @@ from triptych.data.transform import Transform
 
 
 class InFront(Settings):
-    """Nothing is drawn; a conversation whose images are in front already stays as it is."""
+    """How images are put in front. No randomness; a conversation whose images are in front already stays as it is."""
 
     separator: str = "\n"
-    """Between the images and the words."""
+    """What stands between the images and the words."""
     leave: str = "image {k}"
     """Said where an image stood inside a sentence; {k} is its number. Of several side by side: "images 1 to 10"; of a
     video: "the video", or "video 2" where there are more. Empty: nothing."""

@@ -22,12 +22,12 @@ from triptych.data.transform import Transform, noted
 
 
 class LimitImages(Settings):
-    """Demonstrations count. Nothing is drawn."""
+    """How many images a row may have, those of its demonstrations included. No randomness."""
 
     most: int = Field(ge=1)
     """Most images that a row may have."""
     fewest: int = Field(default=0, ge=0)
-    """Rows with fewer are refused."""
+    """Rows with fewer images are refused."""
     on_more: Literal["refuse", "sample"] = "refuse"
     """What becomes of a row with more: refused; or its longest run keeps as many as fit, first and last among them."""
 

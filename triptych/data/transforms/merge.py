@@ -16,7 +16,7 @@ from pydantic import Field
 
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, text_of
 from triptych.data.format import Refused, refusal
-from triptych.data.text.grouping import Grouping, deal, joined, one_image_of, same_picture
+from triptych.data.text.grouping import Grouping, group_rows, in_place, joined, one_image_of, same_image
 from triptych.data.text.naming import STYLES, Namer, Style, put_to
 from triptych.data.text.references import UnclearError, find_references, is_within, renumber
 from triptych.data.transform import Transform, draw, tidy
@@ -27,8 +27,8 @@ class Merge(Grouping):
 
     share: float = Field(default=0.5, ge=0.0, le=1.0)
     rounds: Literal["dealt", "shuffled", "in_turn"] = "dealt"
-    """Questions of all images mixed, those of one image in their order; mixed altogether, as published; or image by
-    image."""
+    """dealt: questions of all images mixed, those of one image in their order; shuffled: mixed altogether, as
+    published; in_turn: image by image."""
     p_end: float = Field(default=0.5, ge=0.0, le=1.0)
     """Probability that the images stand after the first question and not before it."""
     p_in_place: float = Field(default=0.03, ge=0.0, le=1.0)
@@ -46,11 +46,11 @@ class Merge(Grouping):
 @dataclass(frozen=True, slots=True)
 class _Round:
     number: int
-    """Of the image it is about."""
+    """Number of the image that it is about."""
     question: str
     reply: tuple[Part, ...]
     first: bool
-    """Whether it is its parent's first."""
+    """Whether it is the first round of its parent."""
 
 
 def merge(examples: Sequence[Example], settings: Merge, seed: int) -> Iterator[Example | Refused]:
@@ -61,21 +61,15 @@ def merge(examples: Sequence[Example], settings: Merge, seed: int) -> Iterator[E
         image = one_image_of(candidate)
         taken = [one_image_of(member) for member in members]
         rounds = sum(len(member.turns) // 2 for member in (*members, candidate))
-        new = image is not None and not any(it is not None and same_picture(it, image) for it in taken)
+        new = image is not None and not any(it is not None and same_image(it, image) for it in taken)
         return new and rounds <= settings.most_rounds
 
-    groups = deal(examples, usable, settings, seed=seed, fits=fits)
+    def refused(example: Example) -> Refused:
+        return refusal(example, "cannot be merged", "merge: it is no conversation about exactly one image.")
+
+    groups = group_rows(examples, usable, settings, seed=seed, fits=fits)
     made = {min(group): _merged([examples[at] for at in group], settings, seed) for group in groups if len(group) > 1}
-    gone = {at for group in groups if len(group) > 1 for at in group}
-    used = set(usable)
-    for at, example in enumerate(examples):
-        if at in made:
-            yield made[at]
-        elif at not in gone:
-            if at in used or settings.others == "keep":
-                yield example
-            else:
-                yield refusal(example, "cannot be merged", "merge: it is no conversation about exactly one image.")
+    yield from in_place(examples, usable, groups, made, refused=refused if settings.others == "refuse" else None)
 
 
 def _is_usable(example: Example) -> bool:

@@ -19,7 +19,7 @@ from triptych.data.transform import Transform, add_words, tidy
 
 
 class NumberImages(Settings):
-    """Nothing is drawn. An image that the words label already gets no second label."""
+    """How images are numbered. No randomness; an image that the words label already gets no second label."""
 
     before: str = "Image {k}: "
     """Said before each image; {k} is its number."""

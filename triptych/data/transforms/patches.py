@@ -23,14 +23,14 @@ from triptych.data.transform import Transform, noted, tidy
 
 
 class Patches(Settings):
-    """How a picture is cut. Nothing is drawn."""
+    """How a picture is cut into tiles. No randomness."""
 
     tile_px: int = Field(default=384, ge=1)
-    """Side of a tile."""
+    """Side of a tile, in pixels."""
     grids: tuple[Grid, ...] = LLAVA_GRIDS
-    """[columns, rows] to choose from, in the order in which equals are preferred."""
+    """Grids to choose from, each [columns, rows]; of equally good ones the first is taken."""
     up_to: int | None = Field(default=None, ge=1, le=32)
-    """Instead of ``grids``: all of up to so many columns and rows; 6 as in LLaVA-OneVision."""
+    """Instead of ``grids``: all grids of up to so many columns and rows; 6 as in LLaVA-OneVision."""
     cut: Literal["fitted", "even"] = "fitted"
     """fitted: the picture keeps its shape, tiles at its edge may be smaller; even: equal parts, scaled to squares."""
     small: Literal["first", "last", "none"] = "first"
@@ -38,9 +38,9 @@ class Patches(Settings):
     images: Literal["single", "all"] = "single"
     """Whether only the one image of a conversation that has one is cut, as published, or every image."""
     before: str = ""
-    """Said before each tile; {row} and {column} from 1."""
+    """Words before each tile; {row} and {column} count from 1."""
     after: str = ""
-    """Said after each tile."""
+    """Words after each tile."""
     published: bool = False
     """Cut pictures that fit a tile too, and squash the small copy to a square, as LLaVA-NeXT does."""
 

@@ -38,7 +38,7 @@ _BARE = re.compile(
     r"\W*(?:answer\W*)?(?:the\s+)?(?:\d{1,2}|[a-z]|first|second|third|fourth|fifth|last)\W*$", re.IGNORECASE
 )
 _SHOWN = 20
-"""Characters that are told behind an ordinal."""
+"""Characters behind an ordinal that a note quotes."""
 _OPTION = re.compile(r"(?:^|[\n(])\s*\(?([A-Z1-9])[.):]\s*\S")
 
 

@@ -19,7 +19,7 @@ from triptych.data.transform import Transform, noted, tidy
 
 
 class Rule(Settings):
-    """One task: which turns are of it, and what is said there. All conditions that are given must hold."""
+    """One task: which turns belong to it, and what is said there. All conditions that are given must hold."""
 
     fact: str | None = None
     """A fact of the row; dots lead inwards: metadata.question_type."""
@@ -28,7 +28,7 @@ class Rule(Settings):
     skill: str | None = None
     """One of the row's skills."""
     longest_reply: int | None = Field(default=None, ge=1)
-    """Most words that the reply to the turn has."""
+    """The rule fits where the reply to the turn has at most so many words; None: whatever its length."""
     prefix: tuple[str, ...] = ()
     """Said before the user's first words; one is drawn where there are several."""
     suffix: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Rule(Settings):
 
 
 class TaskPrompt(Settings):
-    """For each turn the first rule that fits is taken. A prompt that stands there already is not said twice."""
+    """The rules: for each turn the first that fits is taken. A prompt that stands there already is not said twice."""
 
     rules: tuple[Rule, ...] = Field(min_length=1)
     turns: Literal["all", "first", "last"] = "all"

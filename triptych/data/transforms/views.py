@@ -20,12 +20,12 @@ from triptych.data.transform import Transform, add_words, noted, tidy
 
 
 class Views(Settings):
-    """Nothing is drawn. Demonstrations likewise, each with its own numbers."""
+    """How views are cut and named; in each demonstration too, with numbers of its own. No randomness."""
 
     split: tuple[int, int] | None = None
     """[columns, rows] of the views in one picture, row by row. None: each image is one view."""
     gap_px: int = Field(default=0, ge=0)
-    """Pixels between them."""
+    """Pixels between two views of one picture."""
     names: tuple[str, ...] = ()
     """What the views are called, in order: as many as the conversation has. Empty: View 1, View 2, ..."""
     before: str = "{name}: "

@@ -39,7 +39,7 @@ class Report:
     """References to videos in used rows."""
     refusals: tuple[Refused, ...]
     doubts: tuple[Doubt, ...]
-    """Of used rows, in their order; a row may have several."""
+    """The doubts about used rows, in the order of the rows; a row may have several."""
 
     @property
     def refused(self) -> int:

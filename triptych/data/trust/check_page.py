@@ -31,11 +31,11 @@ _LONGEST = 1200
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Words or a picture of a turn."""
+    """Words or an image of a turn."""
 
     text: str = ""
     number: int = 0
-    """Of a picture, from 1 in its conversation; 0 for words."""
+    """Number of an image in its conversation, from 1; 0 for words."""
     name: str = ""
     size: str = ""
     data: str = ""

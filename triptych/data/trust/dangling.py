@@ -51,11 +51,11 @@ class Reference:
     """A few words that point at one image."""
 
     number: int
-    """Of the image, counted from 1 as people do."""
+    """Number of the image, from 1."""
     said: str
     """The words, as they stand."""
     turn: int
-    """In which turn of its conversation, from 0; demonstrations have their own."""
+    """Number of the turn in its conversation, from 0; each demonstration counts its own turns."""
 
 
 def dangling(example: Example) -> tuple[Reference, ...]:

@@ -36,9 +36,9 @@ class VideoPrint:
     content: bytes
     """Digest of the file, or of a folder's files in order."""
     frames: tuple[ImageRef, ...]
-    """Those that are looked at, in order, each once."""
+    """References to the frames that are looked at, in order, each once."""
     prints: tuple[Fingerprint, ...]
-    """Their fingerprints."""
+    """The fingerprint of each of ``frames``."""
 
 
 def video_print(video: VideoRef) -> VideoPrint:

@@ -26,7 +26,14 @@ from triptych.data.disk.marks import check_counts, count_marks, place
 from triptych.data.disk.rows import bad, check_turns, convert_row, id_of, keyed, listed, role_of, words
 from triptych.data.format import Refused, RowError
 from triptych.evaluate.benchmark import Benchmark, chance_of, each_reply, fact
-from triptych.evaluate.metrics.interleave import CATEGORIES, dataset_score, multi_choice, open_ended, process
+from triptych.evaluate.metrics.interleave import (
+    category_of,
+    category_scores,
+    dataset_score,
+    multi_choice,
+    open_ended,
+    process,
+)
 from triptych.evaluate.question.question_rows import media_under
 from triptych.evaluate.reading.scorers import reference_of
 
@@ -38,7 +45,6 @@ FILES = {
 }
 """Published files, and the split that each is."""
 TYPES = ("open-ended", "multi-choice")
-_CATEGORY_OF = {name: category for category, names in CATEGORIES.items() for name in names}
 _OPTION = re.compile(r"(?:^|[\s(\[])([A-H])\s?[).:\]]")
 _TWO = frozenset({"yes", "no", "true", "false"})
 
@@ -78,11 +84,11 @@ def label(question: Example) -> Hashable:
 
 def suite_score(marked: Sequence[tuple[Example, float]]) -> float:
     """Return the unweighted mean over categories of the unweighted means over their data sets."""
-    found: defaultdict[str, defaultdict[str, list[float | None]]] = defaultdict(lambda: defaultdict(list))
+    by_dataset: defaultdict[str, list[float | None]] = defaultdict(list)
     for question, value in marked:
-        found[fact(question, "category")][fact(question, "kind")].append(value)
-    categories = [sum(map(dataset_score, each.values())) / len(each) for each in found.values()]
-    return sum(categories) / len(categories)
+        by_dataset[fact(question, "kind")].append(value)
+    by_category = category_scores({dataset: dataset_score(scores) for dataset, scores in by_dataset.items()})
+    return sum(by_category.values()) / len(by_category)
 
 
 def _reader(media: Media, split: str, first_type: dict[str, str]) -> Callable[[dict[str, Json], str], Example]:
@@ -100,7 +106,7 @@ def _reader(media: Media, split: str, first_type: dict[str, str]) -> Callable[[d
             raise RowError("empty reply", "nothing is left of a reference reply once it is processed. Leave it out.")
         shared: dict[str, Json] = {
             "kind": dataset,
-            "category": _CATEGORY_OF.get(dataset, dataset),
+            "category": category_of(dataset),
             "split": split,
             "question_type": asked_as,
         }

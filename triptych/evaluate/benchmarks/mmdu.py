@@ -112,7 +112,7 @@ def _ask(question: Example, reply: str) -> Example:
 def _read(question: Example, verdict: str) -> Mapping[str, float] | None:
     """Return the numbers of the verdict's last object over 10; None where one is missing or no number from 0 to 10."""
     said = _NUMBER.findall(verdict[verdict.rfind("{") :])
-    found = {name: score / TOP for name, *told in said if (score := score_of(*told, top=TOP)) is not None}
+    found = {name: score / TOP for name, *number in said if (score := score_of(*number, top=TOP)) is not None}
     if not found.keys() >= {*DIMENSIONS}:
         return None
     return {"score": found[OVERALL], **{name: found[name] for name in DIMENSIONS if name != OVERALL}}

@@ -28,8 +28,8 @@ def questions(path: Path) -> Iterator[Example | Refused]:
 
 
 def _asked(row: Example) -> Example:
-    of = fact(row, "identifier").split("-")[0]
-    return replace(row, facts={**row.facts, "choice": True, "set": of})
+    identifier = fact(row, "identifier").split("-")[0]
+    return replace(row, facts={**row.facts, "choice": True, "set": identifier})
 
 
 BENCHMARK = Benchmark(

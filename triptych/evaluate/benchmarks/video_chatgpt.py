@@ -80,6 +80,6 @@ BENCHMARK = Benchmark(
     metric="judge",
     aggregate="macro",
     max_tokens=1024,
-    judge=Judge(ask=ask_ratings, read=read_ratings, published="gpt-3.5-turbo-0613", max_tokens=RATED, beside=PAIR),
+    judge=Judge(ask=ask_ratings, read=read_ratings, published="gpt-3.5-turbo-0613", max_tokens=RATED, together=PAIR),
     figures=Figures(count_ratings, printed_average, lambda name: float(TOP)),
 )

@@ -18,24 +18,24 @@ from scipy import stats
 
 from triptych.evaluate.certainty.power import (
     ALPHA,
+    Design,
     Floats,
-    Layout,
     contributions,
+    design_of,
     detectable_pair,
     freedom,
-    layout,
     share_needed,
 )
 from triptych.evaluate.certainty.statistics import Interval, percentiles, resampled_means, resampled_values
 
 FLIPS = 10_000
 _EXACT_UNITS = 13
-"""So many signs are flipped in every way: 8,192 of them."""
+"""Up to so many signs are flipped in every way there is: 8,192 of them."""
 _BATCH_NUMBERS = 4_000_000
 _Z = float(stats.norm.ppf(1 - ALPHA / 2))
 
 Value = Callable[[Sequence[tuple[int, float]]], float]
-"""((position of a question, its score), ...) -> what they are worth together, -1 to 1."""
+"""((position of a question, its score), ...) -> the statistic of these questions, -1 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +49,15 @@ class Paired:
     high: float
     """The difference's 95% interval."""
     p: float
-    """Of the two-sided test that there is no difference."""
+    """p-value of the two-sided test that there is no difference."""
     test: Literal["mcnemar", "sign flips", "swaps"]
     n: int
     """Pairs."""
     clusters: int
-    """Independent ones among them."""
+    """Independent clusters of pairs."""
     first_better: int
     second_better: int
-    """Pairs in which one scored more."""
+    """Pairs in which the first, or the second, scored more."""
     detects: float | None
     """Smallest true difference that so many questions see, as often as these two disagree; None: they never do, or it
     is not worked out."""
@@ -86,31 +86,31 @@ def compare_scores(
         ValueError: no pairs, or lengths differ.
     """
     one, other = _arrays(first, second)
-    of = layout(len(one), clusters=clusters, strata=strata)
+    design = design_of(len(one), clusters=clusters, strata=strata)
     differences = one - other
-    difference = round(of.mean(differences), 12)  # without it, none is 1e-17
-    at_zero = contributions(differences, of, centred=False)
-    centred = contributions(differences, of)
-    least = _least_error(differences, of)
+    difference = round(design.mean(differences), 12)  # without it, none is 1e-17
+    at_zero = contributions(differences, design, centred=False)
+    centred = contributions(differences, design)
+    least = _least_error(differences, design)
     error, error_at_zero = (max(float(np.linalg.norm(parts)), least) for parts in (centred, at_zero))
-    free = freedom(np.bincount(of.block_of_cluster, weights=centred**2).astype(np.float64), of)
-    simple = of.strata == 1 and of.clusters == len(one) and np.isin([one, other], (0.0, 1.0)).all()
+    free = freedom(np.bincount(design.block_of_cluster, weights=centred**2).astype(np.float64), design)
+    simple = design.strata == 1 and design.clusters == len(one) and np.isin([one, other], (0.0, 1.0)).all()
     if simple:
         p, found = mcnemar(differences), _adjusted_wald(differences)
     else:
-        p, found = sign_flips(at_zero, seed=seed), _bootstrap(differences, of, error, free, seed)
+        p, found = sign_flips(at_zero, seed=seed), _bootstrap(differences, design, error, free, seed)
     share = share_needed(difference, error=error, error_at_zero=error_at_zero)
     low, high = _agreeing(found, p)
     return Paired(
-        first=of.mean(one),
-        second=of.mean(other),
+        first=design.mean(one),
+        second=design.mean(other),
         difference=difference,
         low=min(low, difference),
         high=max(high, difference),
         p=p,
         test="mcnemar" if simple else "sign flips",
         n=len(one),
-        clusters=of.clusters,
+        clusters=design.clusters,
         first_better=int((differences > 0).sum()),
         second_better=int((differences < 0).sum()),
         detects=detectable_pair(error_at_zero) if differences.any() else None,
@@ -138,30 +138,26 @@ def compare_values(
         value: the statistic.
         clusters: what each question shares with others; None: all are independent.
         seed: of swaps and bootstrap.
-        resamples: how many of either.
-        least: the least that the statistic can be: 0 of a share. Its most is 1.
+        resamples: number of swaps, and of bootstrap resamples.
+        least: lower end of the statistic's range, -1 or 0; the upper end is 1.
 
     Raises:
         ValueError: no pairs, or lengths differ.
     """
     one, other = _arrays(first, second)
-    of = layout(len(one), clusters=clusters)
+    design = design_of(len(one), clusters=clusters)
 
-    def worth(scores: Floats, positions: Sequence[int] | None = None) -> float:
-        at = range(len(scores)) if positions is None else positions
-        return value([(position, float(scores[position])) for position in at])
+    def value_at(scores: Floats, positions: Sequence[int]) -> float:
+        return value([(position, float(scores[position])) for position in positions])
 
-    both = worth(one), worth(other)
-    rng = np.random.default_rng(seed)
-    swapped = []
-    for _ in range(resamples):
-        flip = rng.integers(0, 2, of.clusters).astype(bool)[of.of_cluster]
-        swapped.append(worth(np.where(flip, other, one)) - worth(np.where(flip, one, other)))
+    everywhere = range(len(one))
+    both = value_at(one, everywhere), value_at(other, everywhere)
     difference = both[0] - both[1]
-    extreme = sum(abs(each) >= abs(difference) - 1e-12 for each in swapped)
-    p = (1 + extreme) / (1 + resamples)
-    drawn = resampled_values(lambda at: worth(one, at) - worth(other, at), of, resamples=resamples, seed=seed)
-    low, high = _agreeing(_of_statistics(drawn, of, least=_least_error(one - other, of), most=1 - least), p)
+    p = _swaps_p(
+        one, other, lambda scores: value_at(scores, everywhere), design, difference, seed=seed, swaps=resamples
+    )
+    drawn = resampled_values(lambda at: value_at(one, at) - value_at(other, at), design, resamples=resamples, seed=seed)
+    low, high = _agreeing(_of_statistics(drawn, design, least=_least_error(one - other, design), most=1 - least), p)
     return Paired(
         first=both[0],
         second=both[1],
@@ -171,7 +167,7 @@ def compare_values(
         p=p,
         test="swaps",
         n=len(one),
-        clusters=of.clusters,
+        clusters=design.clusters,
         first_better=int((one > other).sum()),
         second_better=int((one < other).sum()),
         detects=None,
@@ -223,6 +219,26 @@ def _arrays(first: Sequence[float], second: Sequence[float]) -> tuple[Floats, Fl
     return np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
 
 
+def _swaps_p(
+    one: Floats,
+    other: Floats,
+    value: Callable[[Floats], float],
+    design: Design,
+    difference: float,
+    *,
+    seed: int,
+    swaps: int,
+) -> float:
+    """Return how often the values differ at least as much when the two results swap the scores of random clusters."""
+    rng = np.random.default_rng(seed)
+    extreme = 0
+    for _ in range(swaps):
+        flip = rng.integers(0, 2, design.clusters).astype(bool)[design.cluster_ids]
+        swapped = value(np.where(flip, other, one)) - value(np.where(flip, one, other))
+        extreme += abs(swapped) >= abs(difference) - 1e-12
+    return (1 + extreme) / (1 + swaps)
+
+
 def _adjusted_wald(differences: Floats) -> Interval:
     count = len(differences) + 2
     better = (int((differences > 0).sum()) + 1) / count
@@ -231,36 +247,36 @@ def _adjusted_wald(differences: Floats) -> Interval:
     return Interval(max(-1.0, better - worse - half), min(1.0, better - worse + half))
 
 
-def _bootstrap(differences: Floats, of: Layout, error: float, free: float, seed: int) -> Interval:
-    if of.clusters < 2:
+def _bootstrap(differences: Floats, design: Design, error: float, free: float, seed: int) -> Interval:
+    if design.clusters < 2:
         return Interval(-1.0, 1.0)
-    low, high = percentiles(resampled_means(differences, of, seed=seed), error=error, freedom=free)
+    low, high = percentiles(resampled_means(differences, design, seed=seed), error=error, freedom=free)
     return Interval(max(-1.0, low), min(1.0, high))
 
 
-def _of_statistics(drawn: Floats, of: Layout, *, least: float, most: float) -> Interval:
+def _of_statistics(drawn: Floats, design: Design, *, least: float, most: float) -> Interval:
     """Return the interval of the difference of two statistics from its values on resamples.
 
     Args:
         drawn: the values.
-        of: which questions hang together.
+        design: which questions hang together.
         least: standard error that it has at least.
         most: the largest difference there can be.
     """
     if not len(drawn):
         return Interval(-most, most)
-    error = max(float(drawn.std()) * math.sqrt(of.clusters / (of.clusters - 1)), least)
-    low, high = percentiles(drawn, error=error, freedom=of.clusters - 1)
+    error = max(float(drawn.std()) * math.sqrt(design.clusters / (design.clusters - 1)), least)
+    low, high = percentiles(drawn, error=error, freedom=design.clusters - 1)
     return Interval(max(-most, low), min(most, high))
 
 
-def _least_error(differences: Floats, of: Layout) -> float:
+def _least_error(differences: Floats, design: Design) -> float:
     """Return the least standard error of a difference.
 
     Where nothing differs there still is a question that might have, on each side (Bonett & Price 2012); where all
     differ alike, one that might have differed by as much less or more.
     """
-    return float(np.abs(differences).max() or 1.0) * math.sqrt(2) / (of.clusters + 2)
+    return float(np.abs(differences).max() or 1.0) * math.sqrt(2) / (design.clusters + 2)
 
 
 def _agreeing(found: Interval, p: float) -> Interval:

@@ -33,56 +33,59 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which questions hang together, and how much each weighs."""
+class Design:
+    """The sampling design of a score: which questions share images, and which groups a macro score weighs alike."""
 
-    of_cluster: Numbers
+    cluster_ids: Numbers
     """Number of each question's cluster: questions of one share images, clusters are independent."""
-    of_stratum: Numbers
+    stratum_ids: Numbers
     """Number of each question's group; all groups weigh the same."""
 
     @cached_property
     def weights(self) -> Floats:
         """What each question weighs in the total; they add up to one."""
-        sizes = np.bincount(self.of_stratum)
-        return np.asarray(1 / (len(sizes) * sizes[self.of_stratum]), dtype=np.float64)
+        sizes = np.bincount(self.stratum_ids)
+        return np.asarray(1 / (len(sizes) * sizes[self.stratum_ids]), dtype=np.float64)
 
     def mean(self, values: Floats) -> float:
         """Return the mean of the groups' means; exactly one where every value is."""
-        sums = np.bincount(self.of_stratum, weights=values)
-        return float((sums / np.bincount(self.of_stratum)).mean())
+        sums = np.bincount(self.stratum_ids, weights=values)
+        return float((sums / np.bincount(self.stratum_ids)).mean())
 
     @cached_property
     def clusters(self) -> int:
-        """How many there are."""
-        return int(self.of_cluster.max()) + 1
+        """Number of clusters."""
+        return int(self.cluster_ids.max()) + 1
 
     @cached_property
     def strata(self) -> int:
-        """How many there are."""
-        return int(self.of_stratum.max()) + 1
+        """Number of groups."""
+        return int(self.stratum_ids.max()) + 1
 
     @cached_property
     def clusters_of_stratum(self) -> Numbers:
-        """How many clusters each group has questions of."""
-        return np.bincount(np.unique(np.stack([self.of_stratum, self.of_cluster]), axis=1)[0], minlength=self.strata)
+        """Of each group, the number of clusters that have a question in it."""
+        return np.bincount(np.unique(np.stack([self.stratum_ids, self.cluster_ids]), axis=1)[0], minlength=self.strata)
 
     @cached_property
     def block_of_cluster(self) -> Numbers:
-        """Clusters whose groups are the same, or hang together by other clusters: they are drawn from each other."""
+        """Of each cluster, the number of its block: a resample replaces a cluster by one of its own block.
+
+        Clusters are in one block where their questions are of the same groups, or of connected groups.
+        """
         if self.strata == 1:
             return np.zeros(self.clusters, dtype=np.intp)
         size = self.clusters + self.strata
-        edges = (np.ones(len(self.of_cluster)), (self.of_cluster, self.clusters + self.of_stratum))
+        edges = (np.ones(len(self.cluster_ids)), (self.cluster_ids, self.clusters + self.stratum_ids))
         return np.asarray(connected_components(coo_array(edges, shape=(size, size)), directed=False)[1], dtype=np.intp)[
             : self.clusters
         ]
 
     @cached_property
     def shares(self) -> Floats:
-        """Of each question, the share that its cluster's questions are of all in its group."""
-        pair = self.of_stratum * self.clusters + self.of_cluster
-        return np.asarray(np.bincount(pair)[pair] / np.bincount(self.of_stratum)[self.of_stratum], dtype=np.float64)
+        """Of each question, the share of its group's questions that are of its cluster."""
+        pair = self.stratum_ids * self.clusters + self.cluster_ids
+        return np.asarray(np.bincount(pair)[pair] / np.bincount(self.stratum_ids)[self.stratum_ids], dtype=np.float64)
 
     @cached_property
     def freedom_of_block(self) -> Floats:
@@ -90,16 +93,16 @@ class Layout:
 
         As many equal clusters as weigh the same in sum of squares (Carter, Schnepel & Steigerwald 2017); at least one.
         """
-        weight = np.bincount(self.of_cluster, weights=self.weights)
+        weight = np.bincount(self.cluster_ids, weights=self.weights)
         whole = np.bincount(self.block_of_cluster, weights=weight)
         equal = whole**2 / np.bincount(self.block_of_cluster, weights=weight**2)
         return np.asarray(np.maximum(1.0, equal - 1), dtype=np.float64)
 
 
-def layout(
+def design_of(
     count: int, *, clusters: Sequence[Hashable] | None = None, strata: Sequence[Hashable] | None = None
-) -> Layout:
-    """Return the layout of a number of questions; without clusters all are independent, without strata one group.
+) -> Design:
+    """Return the design of so many questions; without clusters all are independent, without strata all are one group.
 
     Raises:
         ValueError: not as many clusters or strata as questions.
@@ -109,9 +112,9 @@ def layout(
             raise ValueError(f"{count} scores but {len(given)} {name}")
     alone = np.arange(count, dtype=np.intp)
     together = np.zeros(count, dtype=np.intp)
-    return Layout(
-        of_cluster=alone if clusters is None else numbered(clusters),
-        of_stratum=together if strata is None else numbered(strata),
+    return Design(
+        cluster_ids=alone if clusters is None else numbered(clusters),
+        stratum_ids=together if strata is None else numbered(strata),
     )
 
 
@@ -121,76 +124,76 @@ def numbered(labels: Sequence[Hashable]) -> Numbers:
     return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.intp)
 
 
-def contributions(values: Floats, of: Layout, *, centred: bool = True) -> Floats:
+def contributions(values: Floats, design: Design, *, centred: bool = True) -> Floats:
     """Return what each cluster adds to the mean's deviation; the root of the sum of squares is its standard error.
 
     Args:
         values: one a question.
-        of: which questions hang together.
+        design: which questions hang together.
         centred: deviations from the mean of each group; else from zero, as under "there is no difference".
     """
     scores = values
     if centred:
-        within = of.clusters_of_stratum[of.of_stratum]
-        means = np.bincount(of.of_stratum, weights=values) / np.bincount(of.of_stratum)
+        within = design.clusters_of_stratum[design.stratum_ids]
+        means = np.bincount(design.stratum_ids, weights=values) / np.bincount(design.stratum_ids)
         # A group of one cluster tells nothing of its own spread: it is measured from the mean of all.
-        middle = np.where(within > 1, means[of.of_stratum], of.mean(values))
-        left = np.where(within > 1, 1 - of.shares, 1.0)
+        middle = np.where(within > 1, means[design.stratum_ids], design.mean(values))
+        left = np.where(within > 1, 1 - design.shares, 1.0)
         scores = (values - middle) * np.where(within > 1, np.sqrt((within - 1) / within), 1.0) / left
-    return np.bincount(of.of_cluster, weights=of.weights * scores).astype(np.float64)
+    return np.bincount(design.cluster_ids, weights=design.weights * scores).astype(np.float64)
 
 
-def standard_error(values: Floats, of: Layout) -> float:
+def standard_error(values: Floats, design: Design) -> float:
     """Return the standard error of a (macro) mean of scores from 0 to 1; infinite for a single cluster.
 
     A group in which all scores are equal has a spread of two more right and two more wrong (Agresti & Coull 1998).
     """
-    return math.inf if of.clusters < 2 else math.sqrt(float(variances(values, of).sum()))
+    return math.inf if design.clusters < 2 else math.sqrt(float(variances(values, design).sum()))
 
 
-def freedom(by_block: Floats, of: Layout) -> float:
+def freedom(by_block: Floats, design: Design) -> float:
     """Return the degrees of freedom of a variance: those of blocks, by what each adds to it (Satterthwaite 1946).
 
     A small group that spreads a lot leaves few, however large the others are.
 
     Args:
         by_block: what each block adds.
-        of: which questions hang together.
+        design: which questions hang together.
     """
     if not by_block.any():
-        return float(of.freedom_of_block.sum())
+        return float(design.freedom_of_block.sum())
     shares = by_block / by_block.sum()
-    return float(1 / (shares**2 / of.freedom_of_block).sum())
+    return float(1 / (shares**2 / design.freedom_of_block).sum())
 
 
-def variances(values: Floats, of: Layout) -> Floats:
+def variances(values: Floats, design: Design) -> Floats:
     """Return what each block adds to the variance of a (macro) mean of scores from 0 to 1; see ``standard_error``."""
-    parts = contributions(values, of)
-    low, high = np.full(of.strata, np.inf), np.full(of.strata, -np.inf)
-    np.minimum.at(low, of.of_stratum, values)
-    np.maximum.at(high, of.of_stratum, values)
-    alike = (low == high) & (of.clusters_of_stratum > 1)
-    found = np.bincount(of.block_of_cluster, weights=parts**2).astype(np.float64)
-    block_of_stratum = np.zeros(of.strata, dtype=np.intp)
-    block_of_stratum[of.of_stratum] = of.block_of_cluster[of.of_cluster]
-    least = _least_variance(low[alike], of.clusters_of_stratum[alike]) / of.strata**2
+    parts = contributions(values, design)
+    low, high = np.full(design.strata, np.inf), np.full(design.strata, -np.inf)
+    np.minimum.at(low, design.stratum_ids, values)
+    np.maximum.at(high, design.stratum_ids, values)
+    alike = (low == high) & (design.clusters_of_stratum > 1)
+    found = np.bincount(design.block_of_cluster, weights=parts**2).astype(np.float64)
+    block_of_stratum = np.zeros(design.strata, dtype=np.intp)
+    block_of_stratum[design.stratum_ids] = design.block_of_cluster[design.cluster_ids]
+    least = _least_variance(low[alike], design.clusters_of_stratum[alike]) / design.strata**2
     np.add.at(found, block_of_stratum[alike], least)
     if found.any():
         return found
-    whole = _least_variance(np.float64(of.mean(values)), np.intp(of.clusters))
+    whole = _least_variance(np.float64(design.mean(values)), np.intp(design.clusters))
     return np.full(len(found), whole / len(found))
 
 
-def detectable(values: Floats, of: Layout) -> tuple[float, float]:
+def detectable(values: Floats, design: Design) -> tuple[float, float]:
     """Return the smallest true differences from these scores that a benchmark of this size sees, unpaired and paired.
 
     Unpaired: of two models of which only the totals are known. Paired: item by item over the same questions, if their
     scores correlate by ``PAIRED_CORRELATION``. Both at most 1, which is also what one cluster can tell: nothing.
     """
-    error = standard_error(values, of)
+    error = standard_error(values, design)
     difference = (_SIGNIFICANT + _SEEN) * math.sqrt(2) * error
     if np.isin(values, (0.0, 1.0)).all() and math.isfinite(error):
-        difference = _between_shares(of.mean(values), error, of.clusters)
+        difference = _between_shares(design.mean(values), error, design.clusters)
     return min(1.0, difference), min(1.0, difference * math.sqrt(1 - PAIRED_CORRELATION))
 
 

@@ -185,5 +185,5 @@ def _interval(values: Floats, units: int) -> Interval:
 def _check_connected(games: NDArray[np.float64], names: Sequence[str]) -> None:
     groups, of_name = connected_components(csr_array(games > 0), directed=False)
     if groups > 1:
-        told = [", ".join(name for name, group in zip(names, of_name, strict=True) if group == at) for at in (0, 1)]
-        raise DataError(f"nobody of {told[0]} met anybody of {told[1]}: votes between them are needed to rate them.")
+        sides = [", ".join(name for name, group in zip(names, of_name, strict=True) if group == at) for at in (0, 1)]
+        raise DataError(f"nobody of {sides[0]} met anybody of {sides[1]}: votes between them are needed to rate them.")

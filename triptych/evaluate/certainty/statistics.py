@@ -34,22 +34,23 @@ from scipy import stats
 from triptych.core.records import Json
 from triptych.evaluate.certainty.power import (
     ALPHA,
+    Design,
     Floats,
-    Layout,
+    design_of,
     detectable,
     freedom,
-    layout,
     standard_error,
     variances,
 )
 
 RESAMPLES = 4000
 _BATCH_NUMBERS = 4_000_000
-"""Of a batch of resamples: 32 MB."""
+"""Most numbers of a batch of resamples: 32 MB."""
 _FEW = 8
 """With fewer clusters a resample can hardly leave the range of what was seen."""
 _MUCH = 2.0
-"""An error so many times the resamples' spread is not found among them: its tails are beyond a few thousand."""
+"""Where the standard error is so many times the spread of the resamples, a few thousand of them do not reach its tails:
+Student's interval is used."""
 _NONE = 1e-12
 """Below it an error is one of rounding."""
 _Z = float(stats.norm.ppf(1 - ALPHA / 2))
@@ -64,7 +65,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A mean score with its 95% interval and what stands beside it; all from 0 to 1."""
+    """A mean score with its 95% interval and its baselines; all from 0 to 1."""
 
     score: float
     low: float
@@ -78,13 +79,13 @@ class Score:
     detects: float | None = None
     """Smallest true difference from another model's total that these questions see (80% power, two-sided 5%)."""
     detects_paired: float | None = None
-    """The same, compared item by item (``power.PAIRED_CORRELATION``)."""
+    """The smallest that is seen when two models are compared item by item (``power.PAIRED_CORRELATION``)."""
 
 
 def score_to_json(score: Score) -> dict[str, Json]:
-    """Return all numbers of a score, for programs; null where there is no question that they are of."""
-    told = asdict(score)
-    return told if score.n else {**dict.fromkeys(told), "n": 0}
+    """Return all numbers of a score, for programs; null where nothing was scored, but for ``n``."""
+    record = asdict(score)
+    return record if score.n else {**dict.fromkeys(record), "n": 0}
 
 
 def summarise(
@@ -108,17 +109,17 @@ def summarise(
     """
     if not scores:
         return Score(score=0.0, low=0.0, high=1.0, n=0, chance=0.0)
-    of = layout(len(scores), clusters=clusters, strata=strata)
+    design = design_of(len(scores), clusters=clusters, strata=strata)
     values = np.asarray(scores, dtype=np.float64)
-    mean = of.mean(values)
-    low, high = _interval(values, of, seed)
-    unpaired, paired = detectable(values, of)
+    mean = design.mean(values)
+    low, high = _interval(values, design, seed)
+    unpaired, paired = detectable(values, design)
     return Score(
         score=mean,
         low=min(low, mean),
         high=max(high, mean),
         n=len(scores),
-        chance=of.mean(np.asarray(chances, dtype=np.float64)),
+        chance=design.mean(np.asarray(chances, dtype=np.float64)),
         majority=None if labels is None else majority(labels, strata=strata),
         detects=unpaired,
         detects_paired=paired,
@@ -141,8 +142,8 @@ def interval(
     """
     if not scores:
         raise ValueError("an interval needs at least one score")
-    of = layout(len(scores), clusters=clusters, strata=strata)
-    return _interval(np.asarray(scores, dtype=np.float64), of, seed)
+    design = design_of(len(scores), clusters=clusters, strata=strata)
+    return _interval(np.asarray(scores, dtype=np.float64), design, seed)
 
 
 def wilson(successes: float, trials: float) -> Interval:
@@ -170,28 +171,28 @@ def wilson_worth(share: float, *, error: float, freedom: float, units: float) ->
     return wilson(share * (trials := _worth(share, error, freedom) or units), trials)
 
 
-def bootstrap(values: Floats, of: Layout, *, seed: int) -> Interval:
+def bootstrap(values: Floats, design: Design, *, seed: int) -> Interval:
     """Return the bootstrap interval of a (macro) mean: clusters drawn with replacement, within blocks of groups."""
-    error = standard_error(values, of)
+    error = standard_error(values, design)
     if not np.isfinite(error):
         return Interval(0.0, 1.0)  # one cluster says nothing about the next one
-    free = freedom(variances(values, of), of)
-    mean = of.mean(values)
-    if of.clusters < _FEW:
+    free = freedom(variances(values, design), design)
+    mean = design.mean(values)
+    if design.clusters < _FEW:
         half = float(stats.t.ppf(1 - ALPHA / 2, free)) * error
         return Interval(max(0.0, mean - half), min(1.0, mean + half))
-    found = percentiles(resampled_means(values, of, seed=seed), error=error, freedom=free)
-    return _wider(found, wilson_worth(mean, error=error, freedom=free, units=of.clusters))
+    found = percentiles(resampled_means(values, design, seed=seed), error=error, freedom=free)
+    return _wider(found, wilson_worth(mean, error=error, freedom=free, units=design.clusters))
 
 
-def resampled_means(values: Floats, of: Layout, *, seed: int, resamples: int = RESAMPLES) -> Floats:
+def resampled_means(values: Floats, design: Design, *, seed: int, resamples: int = RESAMPLES) -> Floats:
     """Return the (macro) mean of each resample of the clusters. A group that a resample lacks is not in its mean."""
-    at = (of.of_cluster, of.of_stratum)
-    sums, counts = np.zeros((of.clusters, of.strata)), np.zeros((of.clusters, of.strata))
+    at = (design.cluster_ids, design.stratum_ids)
+    sums, counts = np.zeros((design.clusters, design.strata)), np.zeros((design.clusters, design.strata))
     np.add.at(sums, at, values)
     np.add.at(counts, at, 1.0)
     means = []
-    for drawn in draws(of.block_of_cluster, seed=seed, resamples=resamples):
+    for drawn in draws(design.block_of_cluster, seed=seed, resamples=resamples):
         summed, counted = drawn @ sums, drawn @ counts
         shares = np.divide(summed, counted, out=np.full_like(summed, np.nan), where=counted > 0)
         means.append(np.nanmean(shares, axis=1))
@@ -215,20 +216,20 @@ def interval_of(
         clusters: what each question shares with others.
         resamples: how often ``value`` is called.
         seed: of the draws.
-        least: the least that the statistic can be: 0 of a share. Its most is 1.
+        least: lower end of the statistic's range, -1 or 0; the upper end is 1.
     """
-    of = layout(count, clusters=clusters)
-    held = resampled_values(value, of, resamples=resamples, seed=seed)
+    design = design_of(count, clusters=clusters)
+    held = resampled_values(value, design, resamples=resamples, seed=seed)
     if not len(held):
         return Interval(least, 1.0)
-    return in_range(value(list(range(count))), held, units=of.clusters, least=least)
+    return in_range(value(list(range(count))), held, units=design.clusters, least=least)
 
 
-def resampled_values(value: Callable[[Sequence[int]], float], of: Layout, *, resamples: int, seed: int) -> Floats:
+def resampled_values(value: Callable[[Sequence[int]], float], design: Design, *, resamples: int, seed: int) -> Floats:
     """Return a statistic of each resample of the clusters, where it has a value; none of a single cluster."""
-    if of.clusters < 2:
+    if design.clusters < 2:
         return np.zeros(0)
-    members = [np.flatnonzero(of.of_cluster == cluster) for cluster in range(of.clusters)]
+    members = [np.flatnonzero(design.cluster_ids == cluster) for cluster in range(design.clusters)]
     rng = np.random.default_rng(seed)
     drawn = (
         np.concatenate([members[one] for one in rng.integers(0, len(members), len(members))]) for _ in range(resamples)
@@ -317,19 +318,21 @@ def majority(labelled: Iterable[tuple[Hashable, Hashable]], *, strata: Sequence[
         groups[group][reference] += 1
     best = {group: counts.most_common(1)[0][0] for group, counts in groups.items()}
     right = np.array([best[group] == reference for group, reference in pairs], dtype=np.float64)
-    return layout(len(pairs), strata=strata).mean(right)
+    return design_of(len(pairs), strata=strata).mean(right)
 
 
-def _interval(values: Floats, of: Layout, seed: int) -> Interval:
-    share = of.mean(values)
-    if np.ptp(values) == 0 or of.clusters < 2:
-        return wilson(share * of.clusters, of.clusters)
+def _interval(values: Floats, design: Design, seed: int) -> Interval:
+    share = design.mean(values)
+    if np.ptp(values) == 0 or design.clusters < 2:
+        return wilson(share * design.clusters, design.clusters)
     if not np.isin(values, (0.0, 1.0)).all():
-        return bootstrap(values, of, seed=seed)
-    if of.clusters == len(values) and of.strata == 1:
+        return bootstrap(values, design, seed=seed)
+    if design.clusters == len(values) and design.strata == 1:
         return wilson(float(values.sum()), len(values))
-    trials = _worth(share, standard_error(values, of), freedom(variances(values, of), of)) or float(len(values))
-    if of.strata == 1:  # clusters that happen to balance out are no more than independent questions
+    trials = _worth(share, standard_error(values, design), freedom(variances(values, design), design)) or float(
+        len(values)
+    )
+    if design.strata == 1:  # clusters that happen to balance out are no more than independent questions
         trials = min(trials, float(len(values)))
     return wilson(share * trials, trials)
 

@@ -1,14 +1,14 @@
 """Ask a benchmark's questions as they are and changed in one way at a time, and find out what the model leans on.
 
-Not the changes (``perturbations``), their evidence (``findings``), what is told (``outcome``) nor the page
-(``diagnose_page``). Each condition is asked as any benchmark is (``run``), into a folder of its own: after a kill
-nothing is asked twice.
+Not the changes (``perturbations``), the evidence for their effect (``findings``), what follows from it (``outcome``)
+nor the page (``page/diagnose_page``). Each condition is asked as any benchmark is (``running/run``), into a folder of
+its own: after a kill nothing is asked twice.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +20,11 @@ from triptych.core.records import Example
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.diagnosis.conditions import BLIND, CONDITIONS, LEFT_OUT, OPTION_ORDER, UNCHANGED, Condition
-from triptych.evaluate.diagnosis.darkroom import Darkroom
-from triptych.evaluate.diagnosis.findings import Asked, Finding, base_of, corrected, finding_of
+from triptych.evaluate.diagnosis.findings import Finding, ScoredReply, base_of, corrected, finding_of
+from triptych.evaluate.diagnosis.image_edits import ImageEdits
 from triptych.evaluate.diagnosis.option_bias import option_bias_of
 from triptych.evaluate.diagnosis.outcome import Diagnosis, concluded
-from triptych.evaluate.diagnosis.perturbations import Bench, Skipped, changed_by, of_question
+from triptych.evaluate.diagnosis.perturbations import Context, Skipped, changed_by, of_question
 from triptych.evaluate.diagnosis.places import by_images, by_place, importance_of
 from triptych.evaluate.running.gather import read_evaluations
 from triptych.evaluate.running.result import ITEMS, Result
@@ -33,8 +33,10 @@ from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.responder import Responder
 
 T = TypeVar("T")
+Ask = Callable[[Sequence[Example | Refused], str], tuple[Result, tuple[ScoredReply, ...]]]
+"""(rows, name of a condition) -> the result of asking them under it, and the replies that have a score."""
 PICTURES = "pictures"
-"""Folder of changed pictures, beside the benchmarks' folders."""
+"""Folder of changed images, beside the benchmarks' folders."""
 
 
 def diagnose(
@@ -57,14 +59,15 @@ def diagnose(
         benchmark: whose questions.
         path: where they are.
         responder: who answers.
-        folder: of all diagnoses of the model; this one goes into ``folder/NAME``, changed pictures beside it.
+        folder: of all diagnoses of the model: this one goes into ``folder/NAME``, changed images into
+            ``folder/pictures``.
         name: the benchmark's.
         limit: ask this many, evenly spaced over the benchmark; None: all.
-        conditions: which ones, besides the unchanged questions.
+        conditions: what is asked, besides the unchanged questions; all by default.
         max_tokens: most tokens of a reply; None: as the benchmark has it.
         judge: who marks the replies, where the benchmark asks a judge.
         cache: replies of other runs; None: there are none.
-        seed: of all that is drawn, with the question's id.
+        seed: decides, with a question's id, all that is drawn.
 
     Raises:
         DataError: the benchmark cannot be read, has no questions, or two with one id.
@@ -74,40 +77,73 @@ def diagnose(
     """
     everything = [row for row in benchmark.questions(path) if isinstance(row, Example | Refused)]
     rows = spaced(everything, limit)
-    questions = [row for row in rows if isinstance(row, Example)]
-    bench = Bench.of([row for row in everything if isinstance(row, Example)], Darkroom(folder / PICTURES), seed=seed)
+    edits = ImageEdits(folder / PICTURES)
+    context = Context.from_questions([row for row in everything if isinstance(row, Example)], edits, seed=seed)
 
-    def put(asked: Sequence[Example | Refused], to: str) -> tuple[Result, tuple[Asked, ...]]:
+    def ask(rows: Sequence[Example | Refused], condition: str) -> tuple[Result, tuple[ScoredReply, ...]]:
         result = evaluate(
-            replace(benchmark, questions=lambda _: asked),
+            replace(benchmark, questions=lambda _: rows),
             path,
             responder,
-            folder=folder / name / to,
-            blind=to == BLIND,
+            folder=folder / name / condition,
+            blind=condition == BLIND,
             max_tokens=max_tokens,
             judge=judge,
             cache=cache,
             seed=seed,
         )
-        return result, _asked(folder / name / to, [row for row in asked if isinstance(row, Example)])
+        return result, _scored_replies(folder / name / condition, [row for row in rows if isinstance(row, Example)])
 
-    result, found = put(rows, UNCHANGED)
-    if not found:
+    result, replies = ask(rows, UNCHANGED)
+    if not replies:
         raise RunError(
             f"{name}: none of {counted(result.failed, 'question')} got a score as it is, so there is nothing to hold"
             f" the conditions against, and they were not asked.{_first_reason(folder / name / UNCHANGED)} Mend that,"
             " and give the same command again."
         )
-    unchanged = {each.question.id: each for each in found}
+    questions = [row for row in rows if isinstance(row, Example)]
+    findings, changed = _ask_conditions(conditions, benchmark, questions, replies, ask=ask, context=context)
+    return concluded(
+        _diagnosis(benchmark, result, replies, findings, changed, name=name, available=len(everything), seed=seed)
+    )
+
+
+def spaced(rows: Sequence[T], limit: int | None) -> Sequence[T]:
+    """Return at most ``limit`` of the rows, evenly spaced; None: all."""
+    if limit is None or limit >= len(rows):
+        return rows
+    return [rows[number * len(rows) // limit] for number in range(limit)]
+
+
+def _ask_conditions(
+    conditions: Sequence[Condition],
+    benchmark: Benchmark,
+    questions: Sequence[Example],
+    replies: Sequence[ScoredReply],
+    *,
+    ask: Ask,
+    context: Context,
+) -> tuple[list[Finding], dict[str, tuple[ScoredReply, ...]]]:
+    """Ask under each condition; return what each found, not yet corrected for the others, and its replies by name.
+
+    Args:
+        conditions: in the order in which they are asked: one comes after the one that it is held against.
+        benchmark: whose questions.
+        questions: as they are.
+        replies: to the unchanged questions.
+        ask: asks rows under a condition.
+        context: what the changes draw on.
+    """
+    unchanged = {each.question.id: each for each in replies}
     findings: list[Finding] = []
-    changed: dict[str, tuple[Asked, ...]] = {}
+    changed: dict[str, tuple[ScoredReply, ...]] = {}
     for condition in conditions:
-        made, skipped, left = _made(condition, questions, bench)
-        asked: tuple[Asked, ...] = ()
+        made, skipped, not_sampled = _changed_questions(condition, questions, context)
+        asked: tuple[ScoredReply, ...] = ()
         failed = 0
         if made:
-            outcome, asked = put(made, condition.name)
-            failed = outcome.failed
+            result, asked = ask(made, condition.name)
+            failed = result.failed
         else:
             say(f"{condition.name}: applies to none of {len(questions)} questions")
         changed[condition.name] = asked
@@ -121,57 +157,77 @@ def diagnose(
                 base,
                 asked,
                 skipped=skipped,
-                left=left,
+                not_sampled=not_sampled,
                 failed=failed,
-                seed=seed,
+                seed=context.seed,
                 confirming=changed.get(condition.confirmed_by, ()),
             )
         )
-    without, orders = (_by_question(changed.get(name, ())) for name in (LEFT_OUT, OPTION_ORDER))
-    places, known = by_place(found, without, benchmark.chance, seed=seed, orders=orders)
-    return concluded(
-        Diagnosis(
-            benchmark=name,
-            about=benchmark.about,
-            responder=responder.name,
-            total=result.total,
-            failed=result.failed,
-            available=len(everything),
-            findings=corrected(findings),
-            by_images=by_images(found, benchmark.chance, seed=seed),
-            by_place=places,
-            place_known=known,
-            importance=importance_of(unchanged, changed.get(LEFT_OUT, ()), seed=seed),
-            option_bias=option_bias_of(unchanged, changed.get(OPTION_ORDER, ()), benchmark.chance, seed=seed),
-            unchanged=unchanged,
-            changed=changed,
-        )
+    return findings, changed
+
+
+def _diagnosis(
+    benchmark: Benchmark,
+    result: Result,
+    replies: Sequence[ScoredReply],
+    findings: Sequence[Finding],
+    changed: Mapping[str, tuple[ScoredReply, ...]],
+    *,
+    name: str,
+    available: int,
+    seed: int,
+) -> Diagnosis:
+    """Return the findings and what the replies show of the number and the places of images and options.
+
+    Args:
+        benchmark: whose questions.
+        result: of the unchanged questions.
+        replies: to the unchanged questions.
+        findings: of the conditions, not yet corrected for each other.
+        changed: replies under each condition, by its name.
+        name: the benchmark's.
+        available: questions of the benchmark, asked or not.
+        seed: of tests and bootstrap.
+    """
+    unchanged = {each.question.id: each for each in replies}
+    left_out, option_order = changed.get(LEFT_OUT, ()), changed.get(OPTION_ORDER, ())
+    places, known = by_place(
+        replies, _by_question(left_out), benchmark.chance, seed=seed, orders=_by_question(option_order)
+    )
+    return Diagnosis(
+        benchmark=name,
+        about=benchmark.about,
+        responder=result.responder,
+        total=result.total,
+        failed=result.failed,
+        available=available,
+        findings=corrected(findings),
+        by_images=by_images(replies, benchmark.chance, seed=seed),
+        by_place=places,
+        place_known=known,
+        importance=importance_of(unchanged, left_out, seed=seed),
+        option_bias=option_bias_of(unchanged, option_order, benchmark.chance, seed=seed),
+        unchanged=unchanged,
+        changed=changed,
     )
 
 
-def spaced(rows: Sequence[T], limit: int | None) -> Sequence[T]:
-    """Return at most ``limit`` of the rows, evenly spaced; None: all."""
-    if limit is None or limit >= len(rows):
-        return rows
-    return [rows[number * len(rows) // limit] for number in range(limit)]
-
-
-def _by_question(changed: Sequence[Asked]) -> dict[str, list[Asked]]:
-    grouped: dict[str, list[Asked]] = {}
+def _by_question(changed: Sequence[ScoredReply]) -> dict[str, list[ScoredReply]]:
+    grouped: dict[str, list[ScoredReply]] = {}
     for each in changed:
         grouped.setdefault(of_question(each.question), []).append(each)
     return grouped
 
 
-def _made(
-    condition: Condition, questions: Sequence[Example], bench: Bench
+def _changed_questions(
+    condition: Condition, questions: Sequence[Example], context: Context
 ) -> tuple[list[Example], dict[str, int], int]:
-    """Return the changed questions, why there are none of how many, and how many the sample leaves out."""
+    """Return the changed questions, how many it does not apply to by reason, and how many are not in the sample."""
     chosen = spaced(questions, condition.sample)
     made: list[Example] = []
     skipped: Counter[str] = Counter()
     for question in chosen:
-        each = changed_by(condition.change, question, bench)
+        each = changed_by(condition.change, question, context)
         if isinstance(each, Skipped):
             skipped[each.reason] += 1
         else:
@@ -179,8 +235,8 @@ def _made(
     return made, dict(skipped.most_common()), len(questions) - len(chosen)
 
 
-def _asked(folder: Path, questions: Sequence[Example]) -> tuple[Asked, ...]:
-    """Return what was said to questions, as the folder holds it; those without a score are left out."""
+def _scored_replies(folder: Path, questions: Sequence[Example]) -> tuple[ScoredReply, ...]:
+    """Return the replies that a folder holds, in the order of the questions; those without a score are left out."""
     found = read_evaluations(folder)
     if not found:
         raise NotFoundError(f"{folder}: no result of an evaluation.")
@@ -188,7 +244,7 @@ def _asked(folder: Path, questions: Sequence[Example]) -> tuple[Asked, ...]:
     if unknown := items.keys() - {question.id for question in questions}:
         raise DataError(f"{folder}: holds a reply to {sorted(unknown)[0]!r}, which was not asked. Delete the folder.")
     return tuple(
-        Asked(question, items[question.id].reply, items[question.id].score)
+        ScoredReply(question, items[question.id].reply, items[question.id].score)
         for question in questions
         if question.id in items
     )

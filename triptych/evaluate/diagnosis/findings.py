@@ -13,22 +13,23 @@ import numpy as np
 
 from triptych.core.log import counted
 from triptych.core.records import Example, text_of
-from triptych.evaluate.benchmark import Benchmark, fact
+from triptych.evaluate.benchmark import Benchmark, fact, story_of
+from triptych.evaluate.certainty.formatting import format_p, percent, points
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.diagnosis.conditions import CONDITIONS, Condition
 from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.saved.compare import tell_p
 
 NO_EVIDENCE = "no evidence of a difference"
 SMALL = 0.1
-"""A difference of at most so much is small: where the interval holds no other, it is said what that means."""
+"""Largest difference of shares that counts as small. Only where the whole interval is within it does "no evidence of a
+difference" come with what that means."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question, changed or not, with its reply and what that is worth."""
+class ScoredReply:
+    """A question, changed or not, with its reply and the reply's score."""
 
     question: Example
     """As it was asked, with its reference."""
@@ -38,15 +39,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaning:
-    """What the order of options does to which place is chosen."""
+    """Which place of the options is chosen more or less often than it is right."""
 
     place: str
-    """The place of which how often it is chosen is farthest from how often it is right, as people call it: ``A``."""
+    """The place whose share of choices is farthest from its share of right options, as people call it: ``A``."""
     chosen: float
     right: float
-    """Shares of replies, and of right options, there."""
+    """Share of replies that choose this place, and of questions whose right option stands there."""
     p: float
-    """Corrected, of the test that places do not matter."""
+    """Corrected p of the test that what is chosen does not depend on its place."""
     most: float
     """Largest share of replies by which a place may be chosen more or less than it is right, by the intervals."""
     consistent: float
@@ -62,14 +63,14 @@ class Finding:
     """Changed against unchanged, or against ``Condition.against``; None: there is no question to which it applies, or
     none that got both replies."""
     p_holm: float
-    """Corrected for all conditions that were asked."""
-    of: int
-    """How many those are."""
+    """p, corrected for all conditions that were asked (Holm)."""
+    comparisons: int
+    """How many conditions those are."""
     asked: int
     """Changed questions that have a score; more than pairs where one question is changed in several ways."""
     skipped: Mapping[str, int]
-    """Why it does not apply to how many questions."""
-    left: int
+    """Reason why the condition does not apply to a question -> how many questions that is."""
+    not_sampled: int
     """Questions to which it may apply that were not asked, as only a sample was."""
     failed: int
     """Changed questions that got no reply."""
@@ -80,9 +81,9 @@ class Finding:
     confirmed: Paired | None = None
     """Against ``Condition.confirmed_by``, on the questions of both; None: there is none."""
     sight: bool | None = None
-    """Whether the model was seen to use its images; None: nothing was asked that tells."""
+    """Whether the model was seen to use its images; None: no condition was asked that shows it."""
     leaning: Leaning | None = None
-    """Of the order of options."""
+    """Of the condition that reorders options: the places that are chosen. None for the others."""
 
     @property
     def verdict(self) -> str:
@@ -97,7 +98,7 @@ class Finding:
 
     @property
     def means(self) -> str:
-        """What that means, in a sentence. Where there is no evidence it says whether there might be with more."""
+        """What the finding means, in a sentence; without evidence, also whether more questions might give some."""
         if self.paired is None and self.failed:
             return "It was asked and got no reply that can be held against one to the question as it is."
         if self.paired is None:
@@ -105,10 +106,10 @@ class Finding:
         moved = self._moved(self.paired)
         if self.leaning is None:
             return moved or self._still(self.paired)
-        consistent = f"It chooses the same option in every order in {_percent(self.leaning.consistent, 0)}%."
+        consistent = f"It chooses the same option in every order in {percent(self.leaning.consistent)}%."
         if self.verdict != "leans":
             return f"{moved or self._still(self.paired)} {consistent}"
-        place = f"It leans on a place: {said_of_place(self.leaning.place, self.leaning.chosen, self.leaning.right)}."
+        place = f"It leans on a place: {describe_place(self.leaning.place, self.leaning.chosen, self.leaning.right)}."
         return " ".join(filter(None, (place, moved, consistent)))
 
     def _moved(self, paired: Paired) -> str:
@@ -125,13 +126,14 @@ class Finding:
         if not self.condition.confirmed_by:
             return True
         found = self.confirmed
-        return found is not None and found.difference < 0 and found.p * self.of < ALPHA
+        return found is not None and found.difference < 0 and found.p * self.comparisons < ALPHA
 
     def _still(self, paired: Paired) -> str:
         """Return what it means that there is no evidence of a move."""
         if paired.p < ALPHA:
-            alone = f"alone p {tell_p(paired.p)}"
-            return f"No evidence of a difference as one of {self.of} comparisons ({alone}): more questions would tell."
+            alone = f"alone p {format_p(paired.p)}"
+            many = f"one of {self.comparisons} comparisons ({alone})"
+            return f"No evidence of a difference as {many}: more questions would tell."
         widest = max(-paired.low, paired.high, 0.0 if self.leaning is None else self.leaning.most)
         if self.condition.needs_sight and self.sight is False:
             return "No evidence of a difference. That says nothing: it was not seen to use its images."
@@ -142,45 +144,45 @@ class Finding:
 
     @property
     def numbers(self) -> str:
-        """The numbers, in words; empty where there are none."""
+        """The numbers of the comparison in sentences; empty where nothing was compared."""
         if self.paired is None:
             return ""
         pair = self.paired
-        said = (
-            f"{_percent(pair.first)}% instead of {_percent(pair.second)}%, {points(pair.difference)} points "
-            f"(95% interval {points(pair.low)} to {points(pair.high)}, corrected p {tell_p(self.p_holm)}) "
+        text = (
+            f"{percent(pair.first, 1)}% instead of {percent(pair.second, 1)}%, {points(pair.difference)} points "
+            f"(95% interval {points(pair.low)} to {points(pair.high)}, corrected p {format_p(self.p_holm)}) "
             f"on {counted(pair.n, 'question')}: {pair.first_better} rose, {pair.second_better} fell."
         )
         if self.held:
-            share = _percent(self.held / pair.n, 0)
-            said += f" {share}% of them are held against {_quoted(self.condition.against)}, which has the same words."
+            share = percent(self.held / pair.n)
+            text += f" {share}% of them are held against {_quoted(self.condition.against)}, which has the same words."
         if self.confirmed is not None:
-            said += (
+            text += (
                 f" Against {_quoted(self.condition.confirmed_by)}: {points(self.confirmed.difference)} points "
                 f"({points(self.confirmed.low)} to {points(self.confirmed.high)}) on {self.confirmed.n} of them."
             )
         if self.replies_changed is not None:
-            said += f" {_percent(self.replies_changed, 0)}% of the replies changed."
+            text += f" {percent(self.replies_changed)}% of the replies changed."
         if self.verdict == NO_EVIDENCE:
-            said += (
+            text += (
                 " No score changed."
                 if pair.detects is None
-                else f" So many show a true difference of {_percent(pair.detects, 0)} points four times in five."
+                else f" So many show a true difference of {percent(pair.detects)} points four times in five."
             )
-        return said
+        return text
 
 
 def finding_of(
     condition: Condition,
     benchmark: Benchmark,
-    unchanged: Mapping[str, Asked],
-    changed: Sequence[Asked],
+    unchanged: Mapping[str, ScoredReply],
+    changed: Sequence[ScoredReply],
     *,
     skipped: Mapping[str, int],
-    left: int,
+    not_sampled: int,
     failed: int,
     seed: int,
-    confirming: Sequence[Asked] = (),
+    confirming: Sequence[ScoredReply] = (),
 ) -> Finding:
     """Return what a condition found, not yet corrected for the others.
 
@@ -189,13 +191,13 @@ def finding_of(
         benchmark: how its total is made.
         unchanged: what it is held against, by question id (``base_of``).
         changed: what was asked instead; of a question any number.
-        skipped: why it does not apply to how many questions.
-        left: questions left out of its sample.
+        skipped: to how many questions it does not apply, by reason.
+        not_sampled: questions left out of its sample.
         failed: changed questions without a score.
         seed: of flips and bootstrap.
         confirming: what ``condition.confirmed_by`` asked.
     """
-    by_question: dict[str, list[Asked]] = {}
+    by_question: dict[str, list[ScoredReply]] = {}
     for each in changed:
         if of_question(each.question) in unchanged:
             by_question.setdefault(of_question(each.question), []).append(each)
@@ -207,10 +209,10 @@ def finding_of(
         condition=condition,
         paired=paired,
         p_holm=1.0 if paired is None else paired.p,
-        of=1,
+        comparisons=1,
         asked=len(same),
         skipped=skipped,
-        left=left,
+        not_sampled=not_sampled,
         failed=failed,
         replies_changed=None if condition.renumbers or not same else 1 - sum(same) / len(same),
         held=sum(CHANGED in unchanged[name].question.facts for name in by_question),
@@ -219,8 +221,8 @@ def finding_of(
 
 
 def base_of(
-    condition: Condition, unchanged: Mapping[str, Asked], changed: Mapping[str, Sequence[Asked]]
-) -> dict[str, Asked]:
+    condition: Condition, unchanged: Mapping[str, ScoredReply], changed: Mapping[str, Sequence[ScoredReply]]
+) -> dict[str, ScoredReply]:
     """Return what a condition is held against, by question id.
 
     That is the question as it is. Of a condition with ``against`` it is that one's where it applies, and a question is
@@ -239,11 +241,12 @@ def corrected(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     tested = [each.paired.p for each in findings if each.paired is not None]
     p_values = iter(holm(tested))
     return tuple(
-        each if each.paired is None else replace(each, p_holm=next(p_values), of=len(tested)) for each in findings
+        each if each.paired is None else replace(each, p_holm=next(p_values), comparisons=len(tested))
+        for each in findings
     )
 
 
-def same_reply(one: Asked, other: Asked) -> bool:
+def same_reply(one: ScoredReply, other: ScoredReply) -> bool:
     """Return whether two replies say the same: the same option by its words, or the same words."""
     if scorers.is_choice(one.question) and scorers.is_choice(other.question):
         chosen = [chosen_words(each) for each in (one, other)]
@@ -252,7 +255,7 @@ def same_reply(one: Asked, other: Asked) -> bool:
     return scorers.normalise(one.reply) == scorers.normalise(other.reply)
 
 
-def chosen_words(each: Asked) -> str | None:
+def chosen_words(each: ScoredReply) -> str | None:
     """Return the words of the option that a reply chooses, or its place where it is a picture; None: it chooses
     none."""
     option = scorers.choice_of(each.question, each.reply).option
@@ -262,28 +265,31 @@ def chosen_words(each: Asked) -> str | None:
 
 
 def cluster_of(question: Example) -> str:
-    """Return what a question shares with others: its story, or nothing but itself."""
+    """Return what a question shares with others: its story; without one, a name of its own."""
     return fact(question, "story") or f"alone {of_question(question)}"
 
 
-def said_of_place(name: str, chosen: float, right: float) -> str:
+def describe_place(name: str, chosen: float, right: float) -> str:
     """Return how often a place of the options is chosen and right, in words."""
-    return f"{name} is chosen {_percent(chosen, 0)}% of the time, and right {_percent(right, 0)}%"
+    return f"{name} is chosen {percent(chosen)}% of the time, and right {percent(right)}%"
 
 
-def points(share: float) -> str:
-    """Return a difference in points, with its sign."""
-    said = f"{100 * share:+.1f}"
-    return "0.0" if said in ("+0.0", "-0.0") else said.replace("-", "−")
+def _paired(
+    benchmark: Benchmark, pairs: Sequence[tuple[ScoredReply, Sequence[ScoredReply]]], seed: int
+) -> Paired | None:
+    """Compare changed with unchanged scores; None where there are no pairs.
 
-
-def _paired(benchmark: Benchmark, pairs: Sequence[tuple[Asked, Sequence[Asked]]], seed: int) -> Paired | None:
+    Args:
+        benchmark: how its total is made.
+        pairs: an unchanged question with all its changed ones.
+        seed: of flips and bootstrap.
+    """
     if not pairs:
         return None
     questions = [one.question for one, _ in pairs]
     changed = [float(np.mean([each.score for each in group])) for _, group in pairs]
     before = [one.score for one, _ in pairs]
-    clusters = [cluster_of(question) for question in questions]
+    clusters = [story_of(question) for question in questions]
     if (statistic := benchmark.statistic) is not None:
         return compare_values(
             changed,
@@ -298,12 +304,8 @@ def _paired(benchmark: Benchmark, pairs: Sequence[tuple[Asked, Sequence[Asked]]]
     return compare_scores(changed, before, clusters=clusters, strata=strata, seed=seed)
 
 
-def _words(each: Asked) -> list[list[str]]:
+def _words(each: ScoredReply) -> list[list[str]]:
     return [text_of(turn).split() for turn in each.question.turns]
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f}"
 
 
 def _quoted(condition: str) -> str:

@@ -1,8 +1,8 @@
-"""Does a model choose an option or a place? What it chose over all orders of the options that were asked.
+"""Option bias: does a model choose an option by what it says or by its place? Over all orders that were asked.
 
-Not the orders (``option_order``). Who chooses an option chooses the same one, or draws it alike, wherever it stands:
-so the options that were chosen are dealt anew among the orders of a question, and the places that this gives are held
-against the places that were chosen. Somebody who guesses passes, and so does somebody who is always wrong.
+Not the orders (``option_order``). A model without bias chooses the same option, or draws it alike, wherever it stands.
+So the test permutes the options that were chosen among the orders of a question, and holds the places that this gives
+against the places that were chosen. A model that guesses passes, and so does one that is always wrong.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.evaluate.certainty.statistics import Interval, Score, interval, summarise
-from triptych.evaluate.diagnosis.findings import Asked, Leaning, cluster_of, same_reply
+from triptych.evaluate.diagnosis.findings import Leaning, ScoredReply, cluster_of, same_reply
 from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
 from triptych.evaluate.diagnosis.places import SHUFFLES, Chance, Groups, grouped
 from triptych.evaluate.reading import scorers
 
 Picked = Sequence[tuple[Mapping[int, int], int | None]]
-"""Of a question, in each of its orders: the place of each option, and the option that was chosen, from 0."""
+"""For each order of a question's options: the place of each option, and the option that was chosen, both from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class OptionBias:
     questions: int
     orders: int
     chosen: Mapping[int, Interval]
-    """By place: the interval of the share of replies that choose it."""
+    """By place, from 1: the 95% interval of ``shares``."""
     shares: Mapping[int, float]
+    """By place: the share of replies that choose it."""
     expected: Mapping[int, float]
     """By place: the share of replies that would choose it, were they always right."""
     consistent: Score
@@ -43,9 +44,9 @@ class OptionBias:
     by_place: Groups
     """Scores by the place of the right option."""
     p: float
-    """Of the test that places do not matter for what is chosen."""
+    """p-value of the test that what is chosen does not depend on its place."""
     p_holm: float = 1.0
-    """The same, corrected for all tests of numbers and places."""
+    """p, corrected for all tests of numbers and places (Holm)."""
 
     @property
     def surplus(self) -> dict[int, float]:
@@ -54,7 +55,7 @@ class OptionBias:
 
     @property
     def leaning(self) -> Leaning:
-        """What a finding says of it."""
+        """The place that is chosen most too often or too rarely, as the finding on option orders holds it."""
         place = max(self.surplus, key=lambda at: abs(self.surplus[at]))
         return Leaning(
             place=option_name(place),
@@ -67,7 +68,7 @@ class OptionBias:
 
 
 def option_bias_of(
-    unchanged: Mapping[str, Asked], changed: Sequence[Asked], chance: Chance, *, seed: int
+    unchanged: Mapping[str, ScoredReply], changed: Sequence[ScoredReply], chance: Chance, *, seed: int
 ) -> OptionBias | None:
     """Return what the order of options does; None: no question was asked in several."""
     ordered = sorted(
@@ -110,9 +111,9 @@ def lean_p(groups: Sequence[Picked], *, clusters: Sequence[str], seed: int) -> f
     The statistic is the sum over places of (how often chosen, less what dealing anew gives on average) squared.
 
     Args:
-        groups: of a question, in each of its orders: (where each option stands, the option that was chosen).
-        clusters: of each question, what it shares with others: their replies are dealt alike.
-        seed: of the dealing.
+        groups: of each question, for each of its orders: (where each option stands, the option that was chosen).
+        clusters: of each question, what it shares with others: their replies are permuted alike.
+        seed: of the permutations.
     """
     width = max(len(places) for group in groups for places, _ in group)
     owner = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
@@ -151,7 +152,7 @@ def _counts(places: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     return np.bincount(places.ravel(), minlength=width + 1)[:width]
 
 
-def _picked(group: Sequence[Asked]) -> Picked:
+def _picked(group: Sequence[ScoredReply]) -> Picked:
     """Return where each option of a question stands and which was chosen, by its number in the published order."""
     made = []
     for each in group:
@@ -162,7 +163,7 @@ def _picked(group: Sequence[Asked]) -> Picked:
     return made
 
 
-def _order(each: Asked) -> list[int]:
+def _order(each: ScoredReply) -> list[int]:
     """Return the number of the option that stands at each place."""
     changed = each.question.facts.get(CHANGED)
     order = changed.get("order") if isinstance(changed, dict) else None

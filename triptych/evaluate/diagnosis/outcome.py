@@ -1,4 +1,4 @@
-"""What a diagnosis found, as one record: what its parts say of each other, and its lines and numbers.
+"""What a diagnosis found, as one record, with the conclusions from its parts; its lines and its JSON.
 
 Not the asking (``diagnose``) nor the page (``diagnose_page``).
 """
@@ -16,20 +16,20 @@ from triptych.core.records import Json
 from triptych.evaluate.certainty.pairs import holm
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.diagnosis.conditions import OPTION_ORDER, SIGHT
-from triptych.evaluate.diagnosis.findings import Asked, Finding, base_of
-from triptych.evaluate.diagnosis.option_bias import OptionBias
-from triptych.evaluate.diagnosis.perturbations import of_question
-from triptych.evaluate.diagnosis.places import Groups, Importance
-from triptych.evaluate.diagnosis.told import (
+from triptych.evaluate.diagnosis.descriptions import (
     BY_IMAGES,
     BY_PLACE,
     IMPORTANCE,
     OPTIONS,
-    said_by_images,
-    said_by_place,
-    said_of_importance,
-    said_of_options,
+    describe_by_images,
+    describe_by_place,
+    describe_importance,
+    describe_options,
 )
+from triptych.evaluate.diagnosis.findings import Finding, ScoredReply, base_of
+from triptych.evaluate.diagnosis.option_bias import OptionBias
+from triptych.evaluate.diagnosis.perturbations import of_question
+from triptych.evaluate.diagnosis.places import Groups, Importance
 
 DIAGNOSIS = "diagnosis.json"
 
@@ -54,14 +54,14 @@ class Diagnosis:
     """How the deciding image is known."""
     importance: Importance | None
     option_bias: OptionBias | None
-    unchanged: Mapping[str, Asked]
+    unchanged: Mapping[str, ScoredReply]
     """By id, in the benchmark's order."""
-    changed: Mapping[str, tuple[Asked, ...]]
+    changed: Mapping[str, tuple[ScoredReply, ...]]
     """By condition."""
 
 
 def concluded(found: Diagnosis) -> Diagnosis:
-    """Return the diagnosis with what one part of it says of another.
+    """Return the diagnosis with the conclusions that need several of its parts.
 
     The tests of numbers and places are corrected among themselves (Holm). Which place is chosen is a verdict of the
     options in other orders, and a score that stays says something only of a model that was seen to use its images.
@@ -84,14 +84,14 @@ def concluded(found: Diagnosis) -> Diagnosis:
 
 
 def _sight(found: Diagnosis) -> bool | None:
-    """Return whether the model was seen to use its images: above chance, and less where they are gone or others.
+    """Return whether the model was seen to use its images: it is above chance, and scores less without its images.
 
-    None: above chance, and neither was asked.
+    None: it is above chance, and neither blind nor with other questions' images was it asked.
     """
-    tells = [each.verdict == "lower" for each in found.findings if each.condition.name in SIGHT and each.paired]
+    used = [each.verdict == "lower" for each in found.findings if each.condition.name in SIGHT and each.paired]
     if found.total.low <= found.total.chance:
         return False
-    return all(tells) if tells else None
+    return all(used) if used else None
 
 
 def diagnosis_to_json(found: Diagnosis) -> dict[str, Json]:
@@ -131,20 +131,20 @@ def lines_of(found: Diagnosis) -> list[str]:
         lines += [
             f"  {'':<{width}}  {counted(count, 'question')} not asked: {why}" for why, count in each.skipped.items()
         ]
-    return [*lines, *(f"  {title}. {said}" for title, said in told_of(found).items())]
+    return [*lines, *(f"  {title}. {text}" for title, text in descriptions_of(found).items())]
 
 
-def told_of(found: Diagnosis) -> dict[str, str]:
-    """Return what there is to say about numbers of images, places and options, by its title."""
-    told = {
-        BY_IMAGES: said_by_images(found.by_images),
-        BY_PLACE: said_by_place(found.by_place, found.place_known),
+def descriptions_of(found: Diagnosis) -> dict[str, str]:
+    """Return a description of the effect of image counts, places and options, by title."""
+    texts = {
+        BY_IMAGES: describe_by_images(found.by_images),
+        BY_PLACE: describe_by_place(found.by_place, found.place_known),
     }
     if found.importance is not None:
-        told[IMPORTANCE] = said_of_importance(found.importance)
+        texts[IMPORTANCE] = describe_importance(found.importance)
     if found.option_bias is not None:
-        told[OPTIONS] = said_of_options(found.option_bias)
-    return told
+        texts[OPTIONS] = describe_options(found.option_bias)
+    return texts
 
 
 def _finding(each: Finding, found: Diagnosis) -> dict[str, Json]:
@@ -163,11 +163,11 @@ def _finding(each: Finding, found: Diagnosis) -> dict[str, Json]:
         **({"held_against": each.condition.against, "held": each.held} if each.condition.against else {}),
         **({each.condition.confirmed_by: _plain(asdict(each.confirmed))} if each.confirmed is not None else {}),
         "p_holm": each.p_holm,
-        "comparisons": each.of,
+        "comparisons": each.comparisons,
         "asked": each.asked,
         "replies_changed": each.replies_changed,
         "skipped": dict(each.skipped),
-        "not_in_sample": each.left,
+        "not_in_sample": each.not_sampled,
         "failed": each.failed,
         **moved,
     }

@@ -30,7 +30,7 @@ from triptych.data.text.references import renumber
 from triptych.data.transform import NOTES, draw, tidy
 from triptych.data.transforms.shuffle_images import ShuffleImages, shuffle_images
 from triptych.evaluate.benchmark import fact, without_images
-from triptych.evaluate.diagnosis.darkroom import Darkroom, half_size
+from triptych.evaluate.diagnosis.image_edits import ImageEdits, half_size
 from triptych.evaluate.diagnosis.option_order import orders_of, reordered
 from triptych.evaluate.reading import scorers
 
@@ -50,7 +50,7 @@ _PLACED = "words that may mean an image by its place"
 _BETWEEN = "words between its images that belong to one of them"
 _FIXED = "options or answers that name images in a way that cannot be rewritten"
 _BY_PLACE = frozenset((_ORDERED, _PLACED, _BETWEEN, _FIXED))
-"""Why words cannot be kept right; they are wrong then where they stay."""
+"""Why words cannot be rewritten for another order of images: left as they are, they are wrong in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,54 +61,55 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What a condition leans on besides the question."""
+class Context:
+    """What a condition draws on besides the question."""
 
     donors: Mapping[int, Sequence[Example]]
     """All questions of the benchmark, by how many images they have."""
-    darkroom: Darkroom
+    image_edits: ImageEdits
     seed: int
+    """Decides, with a question's id, all that is drawn."""
 
     @classmethod
-    def of(cls, everything: Sequence[Example], darkroom: Darkroom, *, seed: int) -> Bench:
-        """Return the bench of a benchmark."""
+    def from_questions(cls, everything: Sequence[Example], image_edits: ImageEdits, *, seed: int) -> Context:
+        """Return the context of a benchmark: all its questions, the folder of changed images, and the seed of draws."""
         donors: dict[int, list[Example]] = {}
         for question in everything:
             if not videos_of(question):
                 donors.setdefault(len(images_of(question)), []).append(question)
-        return cls(donors, darkroom, seed)
+        return cls(donors, image_edits, seed)
 
 
 Made = Sequence[Example] | Skipped
-Change = Callable[[Example, Bench], Made]
+Change = Callable[[Example, Context], Made]
 
 
-def changed_by(change: Change, question: Example, bench: Bench) -> Made:
-    """Return what a condition makes of a question; a picture that cannot be read skips it, as the asking tells why."""
+def changed_by(change: Change, question: Example, context: Context) -> Made:
+    """Return what a condition makes of a question; one with an image that cannot be read is skipped."""
     try:
-        return change(question, bench)
+        return change(question, context)
     except ImageError as error:
         return Skipped(f"a picture that cannot be used ({error.reason})")
 
 
-def blind(question: Example, bench: Bench) -> Made:
-    """Take all pictures and videos out, and nothing else."""
-    del bench
+def blind(question: Example, context: Context) -> Made:
+    """Take all images and videos out, and nothing else."""
+    del context
     if not images_of(question) and not videos_of(question):
         return Skipped("no images")
     return [_noted(without_images(question), question)]
 
 
-def wrong_images(question: Example, bench: Bench) -> Made:
+def wrong_images(question: Example, context: Context) -> Made:
     """Give it the images of another question that shares none of them: as many, or the first so many of more."""
     own = images_of(question)
     if not own or videos_of(question):
         return Skipped(_VIDEO if videos_of(question) else "no images")
     mine = {image.source for image in own}
     story = fact(question, "story")
-    random = draw(bench.seed, "wrong_images", question.id)
-    as_many = bench.donors.get(len(own), ())
-    more = [each for count in sorted(bench.donors) if count > len(own) for each in bench.donors[count]]
+    random = draw(context.seed, "wrong_images", question.id)
+    as_many = context.donors.get(len(own), ())
+    more = [each for count in sorted(context.donors) if count > len(own) for each in context.donors[count]]
     drawn = [each for donors in (as_many, more) for each in random.sample(donors, min(len(donors), _DONORS))]
     for donor in drawn:
         others = images_of(donor)[: len(own)]
@@ -117,22 +118,22 @@ def wrong_images(question: Example, bench: Bench) -> Made:
     return Skipped("no other question with as many images or more, and other ones")
 
 
-def shuffled_right(question: Example, bench: Bench) -> Made:
+def shuffled_right(question: Example, context: Context) -> Made:
     """Put the images in another order; what the words and the options call "image 2" follows its image."""
-    found = _shuffled(question, bench)
+    found = _shuffled(question, context)
     return found if isinstance(found, Skipped) else [_noted(found[0], question, order=[*found[1]])]
 
 
-def shuffled_wrong(question: Example, bench: Bench) -> Made:
+def shuffled_wrong(question: Example, context: Context) -> Made:
     """Put the images in another order, and leave the words as they were: they name the wrong images, by number or by
     place, or the wrong order where they are about one."""
-    found = _shuffled(question, bench)
+    found = _shuffled(question, context)
     if not isinstance(found, Skipped):
         order = found[1]
         if [text_of(turn) for turn in found[0].turns] == [text_of(turn) for turn in question.turns]:
             return Skipped("no image named but at its own place")
     elif found.reason in _BY_PLACE or (found.reason == _SILENT and _names_between(question)):
-        order = _other_order(question, bench)
+        order = _other_order(question, context)
     else:
         return found
     images = _own_images(question)
@@ -140,8 +141,8 @@ def shuffled_wrong(question: Example, bench: Bench) -> Made:
     return [_noted(replace(moved, demonstrations=question.demonstrations), question, order=[*order])]
 
 
-def left_out(question: Example, bench: Bench) -> Made:
-    """Empty one image at a time: it becomes grey, and the others keep their numbers."""
+def left_out(question: Example, context: Context) -> Made:
+    """Blank one image at a time: it becomes grey, and the others keep their numbers."""
     images = _own_images(question)
     if len(images) < 2 or videos_of(question):
         return Skipped(_VIDEO if videos_of(question) else "fewer than two images")
@@ -149,16 +150,16 @@ def left_out(question: Example, bench: Bench) -> Made:
     numbers = [1 + at * len(images) // count for at in range(count)]
     made = []
     for number in numbers:
-        grey = bench.darkroom.emptied(images[number - 1])
+        grey = context.image_edits.blanked(images[number - 1])
         shown = [*images_of(question)]
         shown[len(shown) - len(images) + number - 1] = grey
         made.append(_noted(_with_images(question, shown), question, suffix=f"#{number}", image=number))
     return made
 
 
-def in_front(question: Example, bench: Bench) -> Made:
+def in_front(question: Example, context: Context) -> Made:
     """Put all images before the first words; a number stands where one stood inside a sentence."""
-    del bench
+    del context
     if not images_of(question):
         return Skipped("no images")
     made = to_front(question, Front())
@@ -167,9 +168,9 @@ def in_front(question: Example, bench: Bench) -> Made:
     return [_noted(made, question)]
 
 
-def interleaved(question: Example, bench: Bench) -> Made:
+def interleaved(question: Example, context: Context) -> Made:
     """Put each image at the words that name it."""
-    del bench
+    del context
     if not images_of(question):
         return Skipped("no images")
     made = to_references(question)
@@ -178,7 +179,7 @@ def interleaved(question: Example, bench: Bench) -> Made:
     return [_noted(made, question)]
 
 
-def merged(question: Example, bench: Bench) -> Made:
+def merged(question: Example, context: Context) -> Made:
     """Put all images into one, side by side, before the words; "image 2" is then the second from the left."""
     images = _own_images(question)
     if len(images) < 2 or videos_of(question):
@@ -190,15 +191,15 @@ def merged(question: Example, bench: Bench) -> Made:
         return Skipped("images of a reply between its own")
     turns = list(front.turns)
     rest = parts[len(images) :]
-    turns[at] = Turn("user", tidy([bench.darkroom.side_by_side(images), *rest]))
+    turns[at] = Turn("user", tidy([context.image_edits.side_by_side(images), *rest]))
     return [_noted(replace(front, turns=tuple(turns)), question)]
 
 
-def option_order(question: Example, bench: Bench) -> Made:
+def option_order(question: Example, context: Context) -> Made:
     """Rotate the options, so that the right one stands in other places."""
     if not scorers.is_choice(question):
         return Skipped("not multiple choice")
-    orders = orders_of(len(scorers.options_of(question)), seed=bench.seed, name=question.id)
+    orders = orders_of(len(scorers.options_of(question)), seed=context.seed, name=question.id)
     try:
         made = [reordered(question, order) for order in orders]
     except DataError as error:
@@ -209,14 +210,14 @@ def option_order(question: Example, bench: Bench) -> Made:
     ]
 
 
-def jpeg(question: Example, bench: Bench) -> Made:
-    """Code every image anew as a JPEG of quality 50."""
-    return _each_image(question, bench.darkroom.coded_anew)
+def jpeg(question: Example, context: Context) -> Made:
+    """Compress every image as a JPEG of quality 50."""
+    return _each_image(question, context.image_edits.as_jpeg)
 
 
-def half(question: Example, bench: Bench) -> Made:
+def half(question: Example, context: Context) -> Made:
     """Give every image at half its width and height."""
-    del bench
+    del context
     return _each_image(question, half_size)
 
 
@@ -243,8 +244,8 @@ def _each_image(question: Example, change: Callable[[ImageRef], ImageRef]) -> Ma
     return [_noted(replace_parts(question, coded), question)]
 
 
-def _shuffled(question: Example, bench: Bench) -> tuple[Example, tuple[int, ...]] | Skipped:
-    """Return the question with its images in another order and its words right, and the order; the same for both
+def _shuffled(question: Example, context: Context) -> tuple[Example, tuple[int, ...]] | Skipped:
+    """Return the question with its images in another order and its words right, and that order; the same for both
     conditions. Of the orders that are drawn, the first that moves an image that is named, if one does."""
     if len(set(_own_images(question))) < 2 or videos_of(question):
         return Skipped(_VIDEO if videos_of(question) else _FEW)
@@ -252,7 +253,7 @@ def _shuffled(question: Example, bench: Bench) -> tuple[Example, tuple[int, ...]
     plain = list(range(1, len(_own_images(question)) + 1))
     best: tuple[Example, tuple[int, ...]] | None = None
     for number in range(_DRAWS):
-        random = draw(bench.seed, "shuffled", question.id, number)
+        random = draw(context.seed, "shuffled", question.id, number)
         made = shuffle_images(bare, ShuffleImages(), random)[0]
         note = _note(made)
         order = note.get("order")
@@ -278,7 +279,7 @@ def _note(example: Example) -> Mapping[str, Json]:
 
 
 def _reason(left: str) -> str:
-    """Return why images cannot change places, without the question's own words: reasons are counted."""
+    """Return why images cannot change places, without the question's own words: equal reasons are counted."""
     if left.endswith("name no image by number"):
         return _SILENT
     if left.endswith(("are about an order", "skill is temporal")):
@@ -302,24 +303,24 @@ def _renumbered(facts: Mapping[str, Json], order: Sequence[int]) -> dict[str, Js
     """Return the facts with what they say of images made right for a new order."""
     new = {old: place for place, old in enumerate(order, start=1)}
 
-    def said(value: Json) -> Json:
+    def rewritten(value: Json) -> Json:
         if isinstance(value, str):
             return renumber(value, lambda number: new[number], count=len(order))
-        return [said(each) for each in value] if isinstance(value, list) else value
+        return [rewritten(each) for each in value] if isinstance(value, list) else value
 
     made = dict(facts)
     for key in ("options", "answers"):
         if key in made:
-            made[key] = said(made[key])
+            made[key] = rewritten(made[key])
     position = made.get("position")
     if isinstance(position, int) and not isinstance(position, bool) and 0 <= position < len(order):
         made["position"] = new[position + 1] - 1
     return made
 
 
-def _other_order(question: Example, bench: Bench) -> tuple[int, ...]:
+def _other_order(question: Example, context: Context) -> tuple[int, ...]:
     """Return the images of each turn in another order."""
-    random: Random = draw(bench.seed, "shuffled", question.id)
+    random: Random = draw(context.seed, "shuffled", question.id)
     order: list[int] = []
     for turn in question.turns:
         images = [part for part in turn.parts if isinstance(part, ImageRef)]

@@ -1,7 +1,7 @@
-"""Where images stand, and what that does: by number of images, by place of the deciding one, by what is left out.
+"""Scores by number of images and by place of the deciding image, and replies by which image was left out.
 
-Not a change of a question (``perturbations``), nor where options stand (``option_bias``): this reads replies that are
-there. The deciding image is known where the question's facts or its words tell it; where none do, it is the one image
+Not a change of a question (``perturbations``), nor the places of options (``option_bias``): nothing is asked here. The
+deciding image is known where the question's facts or its words tell it; where none do, it is the one image
 whose absence changed the reply.
 """
 
@@ -17,7 +17,7 @@ from triptych.core.records import Example, ImageRef, Text
 from triptych.data.text.labels import labels_in
 from triptych.data.text.references import find_references
 from triptych.evaluate.certainty.statistics import Score, summarise
-from triptych.evaluate.diagnosis.findings import Asked, cluster_of, same_reply
+from triptych.evaluate.diagnosis.findings import ScoredReply, cluster_of, same_reply
 from triptych.evaluate.diagnosis.perturbations import changed_image, of_question
 from triptych.evaluate.reading import scorers
 
@@ -27,13 +27,13 @@ Chance = Callable[[Example], float]
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Scores by a number: of images, or of a place."""
+    """Scores by a number: the number of images, or a place."""
 
     scores: Mapping[int, Score]
     p: float
-    """Of the test that the number does not matter."""
+    """p-value of the test that the score does not depend on the number."""
     p_holm: float = 1.0
-    """The same, corrected for all tests of numbers and places."""
+    """p, corrected for all tests of numbers and places (Holm)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,21 @@ class Importance:
     deciding: Score | None
     """How often the reply changed without the image that the question is about; None: it is not known."""
     others: Score | None
-    """The same without another one."""
+    """How often the reply changed without another image; None: it is not known."""
 
 
-def by_images(asked: Sequence[Asked], chance: Chance, *, seed: int) -> Groups:
+def by_images(asked: Sequence[ScoredReply], chance: Chance, *, seed: int) -> Groups:
     """Return scores by the number of images."""
     return grouped(asked, [_count(each.question) for each in asked], None, chance, seed)
 
 
 def by_place(
-    asked: Sequence[Asked],
-    without: Mapping[str, Sequence[Asked]],
+    asked: Sequence[ScoredReply],
+    without: Mapping[str, Sequence[ScoredReply]],
     chance: Chance,
     *,
     seed: int,
-    orders: Mapping[str, Sequence[Asked]] | None = None,
+    orders: Mapping[str, Sequence[ScoredReply]] | None = None,
 ) -> tuple[Groups, str]:
     """Return scores by the place of the deciding image, from 1, and how that image is known; no scores if it is not.
 
@@ -77,13 +77,13 @@ def by_place(
             them; where options name images, their place is that of an image too, and it counts in all orders or not.
     """
     asked = [one for each in asked if (one := _over_orders(each, (orders or {}).get(each.question.id, ()))) is not None]
-    told = [(each, place) for each in asked if (place := deciding_image(each.question)) is not None]
+    known = [(each, place) for each in asked if (place := deciding_image(each.question)) is not None]
     how = "the question's words or facts name it"
-    if not told:
+    if not known:
         how = "without it, and only without it, the reply was another"
-        told = [(each, place) for each in asked if (place := _only_change(each, without)) is not None]
-    counts = [_count(each.question) for each, _ in told]
-    return grouped([each for each, _ in told], [place for _, place in told], counts, chance, seed), how
+        known = [(each, place) for each in asked if (place := _only_change(each, without)) is not None]
+    counts = [_count(each.question) for each, _ in known]
+    return grouped([each for each, _ in known], [place for _, place in known], counts, chance, seed), how
 
 
 def deciding_image(question: Example) -> int | None:
@@ -124,7 +124,9 @@ def deciding_image(question: Example) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def importance_of(unchanged: Mapping[str, Asked], changed: Sequence[Asked], *, seed: int) -> Importance | None:
+def importance_of(
+    unchanged: Mapping[str, ScoredReply], changed: Sequence[ScoredReply], *, seed: int
+) -> Importance | None:
     """Return which places mattered when one image at a time was left out; None: nothing was."""
     rows = [
         (unchanged[name], number, not same_reply(unchanged[name], each))
@@ -138,7 +140,7 @@ def importance_of(unchanged: Mapping[str, Asked], changed: Sequence[Asked], *, s
         moved_of[one.question.id] = moved_of.get(one.question.id, 0) + moved
     counts = list(moved_of.values())
 
-    def share(chosen: Sequence[tuple[Asked, int, bool]]) -> Score:
+    def share(chosen: Sequence[tuple[ScoredReply, int, bool]]) -> Score:
         return summarise(
             [float(moved) for _, _, moved in chosen],
             chances=[0.0] * len(chosen),
@@ -194,7 +196,7 @@ def shuffled_p(
 
 
 def grouped(
-    asked: Sequence[Asked], numbers: Sequence[int], within: Sequence[Hashable] | None, chance: Chance, seed: int
+    asked: Sequence[ScoredReply], numbers: Sequence[int], within: Sequence[Hashable] | None, chance: Chance, seed: int
 ) -> Groups:
     """Return scores by number, and the test that the number does not matter within blocks."""
     scores = {}
@@ -209,7 +211,7 @@ def grouped(
     return Groups(scores, _p_of(asked, numbers, within, seed) if len(scores) > 1 else 1.0)
 
 
-def _p_of(asked: Sequence[Asked], numbers: Sequence[int], within: Sequence[Hashable] | None, seed: int) -> float:
+def _p_of(asked: Sequence[ScoredReply], numbers: Sequence[int], within: Sequence[Hashable] | None, seed: int) -> float:
     """Return the p-value of the groups. Questions of one cluster, block and group are dealt as one, with their mean:
     they are no evidence of their own."""
     blocks = within or [0] * len(asked)
@@ -220,7 +222,7 @@ def _p_of(asked: Sequence[Asked], numbers: Sequence[int], within: Sequence[Hasha
     return shuffled_p(means, [number for _, _, number in values], [block for _, block, _ in values], seed=seed)
 
 
-def _over_orders(each: Asked, others: Sequence[Asked]) -> Asked | None:
+def _over_orders(each: ScoredReply, others: Sequence[ScoredReply]) -> ScoredReply | None:
     """Return a question with its mean over the orders of its options; None: its place would be that of an option."""
     if scorers.is_choice(each.question):
         options = scorers.options_of(each.question)
@@ -231,7 +233,7 @@ def _over_orders(each: Asked, others: Sequence[Asked]) -> Asked | None:
     return replace(each, score=float(np.mean([each.score, *(other.score for other in others)])))
 
 
-def _only_change(each: Asked, without: Mapping[str, Sequence[Asked]]) -> int | None:
+def _only_change(each: ScoredReply, without: Mapping[str, Sequence[ScoredReply]]) -> int | None:
     moved = [
         changed_image(other.question) for other in without.get(each.question.id, ()) if not same_reply(each, other)
     ]

@@ -7,6 +7,7 @@ breaks off and which scores 0 here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -33,6 +34,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """In-domain categories and their datasets, in the published order and spelling. The published in-domain average is the
 mean of all nine, ``visual_cloze`` included, which the published table does not show."""
+_CATEGORY_OF = {name: category for category, datasets in CATEGORIES.items() for name in datasets}
 _LONGEST = 512
 """Characters of a reply, in its one form, that count."""
 _LETTERS = frozenset("abcdefgh")
@@ -61,7 +63,7 @@ def open_ended(reference: str, reply: str) -> float | None:
 
 
 def multi_choice(reference: str, reply: str) -> float:
-    """Return whether the processed texts are equal: 1 or 0. Of a reply with colons its last lone letter a-h counts.
+    """Return 1 where the processed texts are equal, else 0. In a reply with colons the last lone letter a-h counts.
 
     >>> multi_choice("B", "Answer: B"), multi_choice("C", "The answer is C")
     (1.0, 0.0)
@@ -79,10 +81,18 @@ def dataset_score(scores: Iterable[float | None]) -> float:
     return sum(counted) / len(counted)
 
 
+def category_of(dataset: str) -> str:
+    """Return the category of a dataset; one outside ``CATEGORIES`` is a category of its own."""
+    return _CATEGORY_OF.get(dataset, dataset)
+
+
 def category_scores(by_dataset: Mapping[str, float]) -> dict[str, float]:
-    """Return each category's unweighted mean over those of its datasets that are there; none for a category of none."""
-    found = {
-        category: [by_dataset[name] for name in datasets if name in by_dataset]
-        for category, datasets in CATEGORIES.items()
-    }
-    return {category: sum(scores) / len(scores) for category, scores in found.items() if scores}
+    """Return the unweighted mean over the datasets of each category, in the order in which categories first appear.
+
+    Args:
+        by_dataset: the score of each dataset (``dataset_score``), by its published name.
+    """
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for dataset, score in by_dataset.items():
+        found[category_of(dataset)].append(score)
+    return {category: sum(scores) / len(scores) for category, scores in found.items()}

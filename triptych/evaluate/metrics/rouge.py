@@ -1,18 +1,15 @@
-"""ROUGE-L: how long a common subsequence of words two texts have, as in the textbook, and as LLaVA-Interleave counts.
+"""ROUGE-L as LLaVA-Interleave Bench counts it: the words of the longest common subsequences of two texts.
 
-Source: Lin 2004. ``rouge_l`` equals the package ``rouge-score`` without stemming. ``published_rouge_l`` equals the
-package ``rouge`` 1.0.1, which LLaVA-Interleave Bench uses and which is another measure: it counts distinct words,
-splits both texts at every period and joins the subsequences of all pairs of sentences, and its F of a perfect reply
-is 0.999999995. Both have precision, recall and F; the benchmarks give F.
+Source: Lin 2004, and the package ``rouge`` 1.0.1, which the benchmark uses and to which this is equal. It is not the
+ROUGE-L of the paper: it counts distinct words, splits both texts at every period and joins the subsequences of all
+pairs of sentences, and its F of a perfect reply is 0.999999995. The benchmarks give F.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_NO_WORD = re.compile(r"[^a-z0-9]+")
 _EPSILON = 1e-8
 """What ``rouge`` 1.0.1 adds to the sum of precision and recall."""
 
@@ -27,20 +24,6 @@ class Rouge:
     """Of the reference's words."""
     f: float
     """Their harmonic mean."""
-
-
-def rouge_l(reference: str, reply: str) -> Rouge:
-    """Return the textbook's ROUGE-L; words are runs of a-z and 0-9 in lower case. A text without words scores 0.
-
-    >>> rouge_l("the cat sat", "The cat.").recall
-    0.6666666666666666
-    """
-    wanted, said = (_NO_WORD.sub(" ", text.lower()).split() for text in (reference, reply))
-    if not wanted or not said:
-        return Rouge(0.0, 0.0, 0.0)
-    common = len(_common(wanted, said))
-    precision, recall = common / len(said), common / len(wanted)
-    return Rouge(precision, recall, 2 * precision * recall / (precision + recall) if common else 0.0)
 
 
 def published_rouge_l(reference: str, reply: str) -> Rouge:

@@ -63,9 +63,9 @@ def open_wordnet() -> WordNet:
 
 
 def _folder() -> Path:
-    told = os.environ.get(FOLDER_VARIABLE)
-    if told:
-        return Path(told)
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder:
+        return Path(folder)
     try:
         return Path(str(import_module("nltk").data.find("corpora/wordnet")))
     except (ImportError, LookupError):

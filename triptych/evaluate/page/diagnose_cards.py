@@ -11,14 +11,14 @@ from itertools import zip_longest
 
 from triptych.core.records import Example, Json
 from triptych.evaluate.diagnosis.conditions import BLIND, Condition
-from triptych.evaluate.diagnosis.findings import Asked, same_reply
+from triptych.evaluate.diagnosis.findings import ScoredReply, same_reply
 from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
 from triptych.evaluate.page.cards import Said, pieces_of
 from triptych.evaluate.reading.scorers import reference_of
 
 THUMBNAIL_PX = (512, 128)
 """Most width and height of an image on the page: several may stand side by side in one."""
-Row = tuple[str, str, Asked, Asked]
+Row = tuple[str, str, ScoredReply, ScoredReply]
 """Id, how the answer moved, unchanged, changed."""
 
 
@@ -50,7 +50,7 @@ class Moved:
 
 
 def moved_by(
-    condition: Condition, unchanged: Mapping[str, Asked], changed: Sequence[Asked], *, most: int = 3
+    condition: Condition, unchanged: Mapping[str, ScoredReply], changed: Sequence[ScoredReply], *, most: int = 3
 ) -> tuple[Moved, ...]:
     """Return questions whose score a condition changed, falls and rises in turn; then those with another reply.
 
@@ -72,7 +72,9 @@ def moved_by(
     )
 
 
-def _picked(condition: Condition, unchanged: Mapping[str, Asked], changed: Sequence[Asked], most: int) -> list[Row]:
+def _picked(
+    condition: Condition, unchanged: Mapping[str, ScoredReply], changed: Sequence[ScoredReply], most: int
+) -> list[Row]:
     kinds: dict[str, dict[str, Row]] = {"fell": {}, "rose": {}, "other": {}}
     for after in changed:
         name = of_question(after.question)
@@ -96,7 +98,7 @@ def _picked(condition: Condition, unchanged: Mapping[str, Asked], changed: Seque
     return chosen
 
 
-def _moved(one: Asked, after: Asked) -> str:
+def _moved(one: ScoredReply, after: ScoredReply) -> str:
     """Return how a score moved, in words: from right to wrong only where it went past the middle."""
     if (one.score >= 0.5) != (after.score >= 0.5):
         return "right, then wrong" if after.score < one.score else "wrong, then right"
@@ -107,7 +109,7 @@ def _spread(rows: Sequence[Row], most: int) -> Sequence[Row]:
     return [rows[at * len(rows) // most] for at in range(most)] if len(rows) > most else rows
 
 
-def _side(asked: Asked) -> Side:
+def _side(asked: ScoredReply) -> Side:
     return Side(pieces_of(asked.question, THUMBNAIL_PX), reference_of(asked.question), asked.reply, asked.score >= 0.5)
 
 

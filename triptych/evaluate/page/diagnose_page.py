@@ -12,20 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from triptych.core.files import write_atomically
 from triptych.core.log import counted
 from triptych.evaluate.certainty.statistics import Score
-from triptych.evaluate.diagnosis.findings import Finding, base_of, points
+from triptych.evaluate.diagnosis.descriptions import BY_IMAGES, BY_PLACE, IMPORTANCE, OPTIONS
+from triptych.evaluate.diagnosis.findings import Finding, base_of
 from triptych.evaluate.diagnosis.option_bias import option_name
-from triptych.evaluate.diagnosis.outcome import DIAGNOSIS, Diagnosis, told_of, write_diagnosis
+from triptych.evaluate.diagnosis.outcome import DIAGNOSIS, Diagnosis, descriptions_of, write_diagnosis
 from triptych.evaluate.diagnosis.places import Groups
-from triptych.evaluate.diagnosis.told import BY_IMAGES, BY_PLACE, IMPORTANCE, OPTIONS
 from triptych.evaluate.page.diagnose_cards import Moved, moved_by
 from triptych.evaluate.page.diagnose_plots import Column, draw_columns, draw_differences
-from triptych.evaluate.saved.compare import tell_p
+from triptych.evaluate.page.templates import open_template
 
 PAGE = "diagnosis.html"
 SECTION = "section.html"
@@ -42,10 +41,10 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One plot with its title and what it says."""
+    """One plot with its title and a description of it."""
 
     title: str
-    said: str
+    text: str
     plot: Markup | None
     caption: str = ""
     """What the dotted lines are."""
@@ -62,13 +61,12 @@ def write_page(folder: Path, found: Diagnosis) -> Path:
     write_atomically(folder / found.benchmark / SECTION, render_section(found))
     sections = {}
     for path in sorted(folder.glob(f"*/{SECTION}")):
-        told = path.parent / DIAGNOSIS
-        if told.is_file() and json.loads(told.read_text(encoding="utf-8")).get("responder") == found.responder:
+        record = path.parent / DIAGNOSIS
+        if record.is_file() and json.loads(record.read_text(encoding="utf-8")).get("responder") == found.responder:
             sections[path.parent.name] = Markup(path.read_text(encoding="utf-8"))
     page = folder / PAGE
-    write_atomically(
-        page, _pages().get_template("diagnose.html.jinja").render(model=_short(found.responder), sections=sections)
-    )
+    template = open_template("diagnose.html.jinja")
+    write_atomically(page, template.render(model=_short(found.responder), sections=sections))
     return page
 
 
@@ -86,11 +84,8 @@ def render_section(found: Diagnosis) -> str:
         for each in found.findings
     ]
     plot = Markup(draw_differences(found.findings)) if any(each.paired for each in found.findings) else None
-    return (
-        _pages()
-        .get_template("diagnose_section.html.jinja")
-        .render(found=found, chapters=chapters, plot=plot, figures=figures_of(found))
-    )
+    template = open_template("diagnose_section.html.jinja", counted=counted)
+    return template.render(found=found, chapters=chapters, plot=plot, figures=figures_of(found))
 
 
 def figures_of(found: Diagnosis) -> list[Figure]:
@@ -102,7 +97,8 @@ def figures_of(found: Diagnosis) -> list[Figure]:
         OPTIONS: _options(found),
     }
     captions = {BY_IMAGES: _CHANCE, BY_PLACE: _CHANCE, OPTIONS: "Dotted: how often the right option stands there."}
-    return [Figure(title, said, plots[title], captions.get(title, "")) for title, said in told_of(found).items()]
+    texts = descriptions_of(found)
+    return [Figure(title, text, plots[title], captions.get(title, "")) for title, text in texts.items()]
 
 
 def _grouped(groups: Groups, label: str) -> Markup | None:
@@ -110,8 +106,12 @@ def _grouped(groups: Groups, label: str) -> Markup | None:
 
 
 def _importance(found: Diagnosis) -> Markup | None:
-    told = found.importance
-    return None if told is None else _columns(told.changed, "image that was left out (questions)", chance=False)
+    importance = found.importance
+    return (
+        None
+        if importance is None
+        else _columns(importance.changed, "image that was left out (questions)", chance=False)
+    )
 
 
 def _options(found: Diagnosis) -> Markup | None:
@@ -136,18 +136,3 @@ def _columns(scores: Mapping[int, Score], label: str, *, chance: bool = True) ->
 def _short(responder: str) -> str:
     """Return what to call a model: of a long path the last two names."""
     return "/".join(responder.rstrip("/").split("/")[-2:]) if responder.startswith("/") else responder
-
-
-def _percent(share: float, digits: int = 0) -> str:
-    return f"{100 * share:.{digits}f}"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _pages() -> Environment:
-    loader = FileSystemLoader(Path(__file__).parent)
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"percent": _percent, "points": points, "p": tell_p, "plain": _plain, "counted": counted}
-    return made

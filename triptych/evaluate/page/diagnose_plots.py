@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from triptych.evaluate.certainty.formatting import points
 from triptych.evaluate.certainty.power import ALPHA
-from triptych.evaluate.diagnosis.findings import Finding, points
+from triptych.evaluate.diagnosis.findings import Finding
 from triptych.evaluate.page.plots import CURVE, INK, LINE, QUIET, svg_of
 
 

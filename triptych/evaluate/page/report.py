@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import write_atomically
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.page.cards import cards_of
-from triptych.evaluate.page.tables import beside_of, rows_of, to_csv, to_latex, to_markdown
-from triptych.evaluate.running.beside import lines_beside
+from triptych.evaluate.page.tables import notes_of, rows_of, to_csv, to_latex, to_markdown
+from triptych.evaluate.page.templates import open_template
 from triptych.evaluate.running.gather import EVALS, MODEL, Evaluation, Gathered, gather, read_evaluations
-from triptych.evaluate.saved.compare import Comparison, check_pair, compare_pairs, tell_p
+from triptych.evaluate.running.secondary_scores import secondary_lines
+from triptych.evaluate.saved.compare import Comparison, check_pair, compare_pairs
 from triptych.evaluate.saved.sides import pairs_of_conditions, side_of
 
 REPORT = "report.html"
@@ -108,7 +107,7 @@ def report_table(run: Path, form: str) -> str:
     found = gather(run)
     rows = rows_of(found)
     if form == "md":
-        return to_markdown(rows, compare_conditions(found)[0], beside=beside_of(found))
+        return to_markdown(rows, compare_conditions(found)[0], notes=notes_of(found))
     return to_csv(rows) if form == "csv" else to_latex(rows)
 
 
@@ -128,7 +127,7 @@ def render_report(run: Gathered, *, examples: int) -> str:
         losses = draw_losses(run.losses)
     by_benchmark = [(name, tuple(group)) for name, group in groupby(run.evaluations, lambda it: it.benchmark)]
     compared, refused = compare_conditions(run)
-    return _page().render(
+    return open_template("report.html.jinja", points=_points, duration=_duration).render(
         run=run,
         benchmarks=[(name, tuple(_parts(evaluations, compared, refused))) for name, evaluations in by_benchmark],
         comparisons=len(compared),
@@ -149,12 +148,12 @@ def verdict_on(lanes: Sequence[Lane]) -> str:
     rivals = [(name, others[name]) for name in ("chance", "blind", "untuned") if name in others]
     above = [name for name, score in rivals if tuned.low > score.high]
     unclear = [name for name, score in rivals if name not in above]
-    said = []
+    sentences = []
     if above:
-        said.append(f"Tuned is above {_listed(above)}: the 95% intervals do not overlap.")
+        sentences.append(f"Tuned is above {_listed(above)}: the 95% intervals do not overlap.")
     if unclear:
-        said.append(f"Not told apart from {_listed(unclear)}: the intervals overlap, or it is below.")
-    return " ".join(said)
+        sentences.append(f"Not told apart from {_listed(unclear)}: the intervals overlap, or it is below.")
+    return " ".join(sentences)
 
 
 def compare_conditions(run: Gathered) -> tuple[tuple[Comparison, ...], dict[tuple[str, str], list[str]]]:
@@ -166,7 +165,7 @@ def compare_conditions(run: Gathered) -> tuple[tuple[Comparison, ...], dict[tupl
         try:
             check_pair(one, other)
         except DataError as error:
-            refused.setdefault(one.of, []).append(str(error))
+            refused.setdefault(one.evaluated, []).append(str(error))
         else:
             pairs.append((one, other))
     return compare_pairs(pairs, among=sides), refused
@@ -179,7 +178,7 @@ def _parts(
 ) -> Iterator[Part]:
     for name, group in groupby(evaluations, lambda evaluation: evaluation.part):
         conditions = tuple(group)
-        # The last that has a score tells what stands beside all of them.
+        # Baselines are the same under all conditions: those of the last one that has a score are shown.
         first = next((it for it in reversed(conditions) if it.total.n), conditions[-1])
         judged = next((it for it in conditions if it.condition == TUNED), first)
         lanes = tuple(_lane(it.condition, it.total) for it in conditions)
@@ -229,16 +228,12 @@ def _notes(conditions: Sequence[Evaluation], judged: Evaluation) -> Iterator[str
     if judges := [f"{it.condition} {it.judge}" for it in conditions if it.judge]:
         yield f"Marked by a judge: {', '.join(judges)}."
     for it in conditions:
-        if told := lines_beside(it.beside):
-            yield f"{it.condition.capitalize()}, beside the score: {'. '.join(told)}."
+        if lines := secondary_lines(it.secondary):
+            yield f"{it.condition.capitalize()}, beside the score: {'. '.join(lines)}."
 
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _percent(share: float, digits: int = 0) -> str:
-    return f"{100 * share:.{digits}f}"
 
 
 def _points(share: float) -> str:
@@ -248,14 +243,3 @@ def _points(share: float) -> str:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _page() -> Template:
-    loader = FileSystemLoader(Path(__file__).parent)
-    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"percent": _percent, "points": _points, "p": tell_p, "duration": _duration, "plain": _plain}
-    return page.get_template("report.html.jinja")

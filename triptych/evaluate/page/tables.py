@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-from triptych.evaluate.running.beside import lines_beside
+from triptych.evaluate.certainty.formatting import format_p, percent
 from triptych.evaluate.running.gather import BLIND, Evaluation, Gathered
-from triptych.evaluate.saved.compare import Comparison, tell_p
+from triptych.evaluate.running.secondary_scores import secondary_lines
+from triptych.evaluate.saved.compare import Comparison
 
 TOTAL = "all"
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -34,7 +35,7 @@ class Row:
     """The group's; empty for all."""
     n: int
     score: float | None
-    """None, as the next ones: nothing was scored."""
+    """None, as are low, high and chance: nothing was scored."""
     low: float | None
     high: float | None
     chance: float | None
@@ -46,7 +47,7 @@ class Row:
     unanswered: int | None
     failed: int | None
     cut: int | None
-    """All three of all questions only."""
+    """These three are counts over all questions; None in the row of a group."""
     judge: str
     """Who marked the replies; empty where rules did."""
 
@@ -90,19 +91,19 @@ def rows_of(run: Gathered) -> list[Row]:
     return rows
 
 
-def beside_of(run: Gathered) -> list[str]:
-    """Return a line for each number that stands beside a total: groups right together, figures as papers print them.
+def notes_of(run: Gathered) -> list[str]:
+    """Return a line for each number of an evaluation besides its total (``secondary_lines``), and for its judge.
 
-    And who judged, and where a blind score is of other questions, and so does not stand beside.
+    A line also says where the blind score is of other questions, and is left out of the table.
     """
     lines, blind = [], _blind(run)
     for it in run.evaluations:
-        told = [f"judged by {it.judge}"] if it.judge else []
-        told += lines_beside(it.beside)
+        notes = [f"judged by {it.judge}"] if it.judge else []
+        notes += secondary_lines(it.secondary)
         without = blind.get((it.benchmark, it.part))
         if without is not None and without.total.n and not without.scored_as(it):
-            told.append("the blind score is of other questions, or of another judge: left out")
-        lines += [f"{it.benchmark} {it.part} {it.condition}: {line}".replace("_", " ") for line in told]
+            notes.append("the blind score is of other questions, or of another judge: left out")
+        lines += [f"{it.benchmark} {it.part} {it.condition}: {line}".replace("_", " ") for line in notes]
     return lines
 
 
@@ -122,12 +123,12 @@ def to_csv(rows: Iterable[Row]) -> str:
     return file.getvalue()
 
 
-def to_markdown(rows: Sequence[Row], comparisons: Sequence[Comparison] = (), *, beside: Sequence[str] = ()) -> str:
-    """Return tables in percent: all evaluations, what is told beside, each group of questions, what was compared."""
+def to_markdown(rows: Sequence[Row], comparisons: Sequence[Comparison] = (), *, notes: Sequence[str] = ()) -> str:
+    """Return tables in percent: all evaluations, ``notes`` on them, each group of questions, what was compared."""
     totals = [row for row in rows if row.group == TOTAL]
     lines = [[*_cells(row, f"{row.benchmark} {row.part}"), str(row.failed), str(row.cut)] for row in totals]
     text = _table((*_HEAD, "failed", "cut"), lines)
-    text += "\nBeside the scores:\n\n" + "".join(f"- {line}\n" for line in beside) if beside else ""
+    text += "\nBeside the scores:\n\n" + "".join(f"- {line}\n" for line in notes) if notes else ""
     for group in dict.fromkeys(row.group for row in rows if row.group != TOTAL):
         members = [row for row in rows if row.group == group]
         if len({row.name for row in members}) > 1:
@@ -148,18 +149,18 @@ def to_latex(rows: Sequence[Row]) -> str:
     """
     totals = [row for row in rows if row.group == TOTAL]
     columns = list(dict.fromkeys((row.benchmark, row.part) for row in totals))
-    of = {(row.benchmark, row.part, row.condition): row for row in totals}
-    # What stands beside all conditions is told of the last that has a score, as on the page.
+    row_of = {(row.benchmark, row.part, row.condition): row for row in totals}
+    # Baselines are the same under all conditions: those of the last one that has a score are shown, as on the page.
     scored_last = sorted(totals, key=lambda row: row.n > 0)
-    beside = {column: [row for row in scored_last if (row.benchmark, row.part) == column][-1] for column in columns}
-    heads = [f"{_escaped(' '.join(column))} ($n={beside[column].n}$)" for column in columns]
+    baseline = {column: [row for row in scored_last if (row.benchmark, row.part) == column][-1] for column in columns}
+    heads = [f"{_escaped(' '.join(column))} ($n={baseline[column].n}$)" for column in columns]
     lines = [
         f"% condition & {' & '.join(heads)}",
-        _latex_row("Chance", [_percent(beside[column].chance) for column in columns]),
-        _latex_row("Majority", [_percent(beside[column].majority) for column in columns]),
+        _latex_row("Chance", [_percent(baseline[column].chance) for column in columns]),
+        _latex_row("Majority", [_percent(baseline[column].majority) for column in columns]),
     ]
     for condition in dict.fromkeys(row.condition for row in totals):
-        cells = [_latex_cell(of.get((*column, condition)), n=beside[column].n) for column in columns]
+        cells = [_latex_cell(row_of.get((*column, condition)), n=baseline[column].n) for column in columns]
         lines.append(_latex_row(_escaped(condition).capitalize(), cells))
     last = {column: [row for row in totals if (row.benchmark, row.part) == column][-1] for column in columns}
     least = [_percent(last[column].detects) for column in columns]
@@ -188,7 +189,7 @@ def _compared(row: Comparison) -> list[str]:
         row.second,
         f"{100 * row.paired.difference:+.1f}",
         f"{100 * row.paired.low:+.1f} to {100 * row.paired.high:+.1f}",
-        tell_p(row.p_holm),
+        format_p(row.p_holm),
         row.verdict,
     ]
 
@@ -199,7 +200,7 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
+    return "-" if share is None else percent(share, 1)
 
 
 def _span(row: Row) -> str:
@@ -214,10 +215,10 @@ def _latex_row(name: str, cells: Sequence[str]) -> str:
 def _latex_cell(row: Row | None, *, n: int) -> str:
     if row is None or row.score is None or row.low is None or row.high is None:
         return "--"
-    apart = [f"$n={row.n}$"] if row.n != n or row.failed else []
-    apart += [f"{row.failed} failed"] if row.failed else []
-    said = f" {{\\scriptsize ({', '.join(apart)})}}" if apart else ""
-    return f"{100 * row.score:.1f} {{\\scriptsize [{100 * row.low:.1f}, {100 * row.high:.1f}]}}{said}"
+    counts = [f"$n={row.n}$"] if row.n != n or row.failed else []
+    counts += [f"{row.failed} failed"] if row.failed else []
+    note = f" {{\\scriptsize ({', '.join(counts)})}}" if counts else ""
+    return f"{100 * row.score:.1f} {{\\scriptsize [{100 * row.low:.1f}, {100 * row.high:.1f}]}}{note}"
 
 
 def _escaped(text: str) -> str:

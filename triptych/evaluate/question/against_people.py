@@ -14,11 +14,10 @@ from itertools import permutations
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triptych.core.records import Example
 from triptych.evaluate.benchmark import fact
-from triptych.evaluate.metrics.spearman import pair_is_right
+from triptych.evaluate.metrics.spearman import pair_is_right, rank_correlation, ranks
 from triptych.evaluate.question.video_quality import ASPECTS, closeness, ratings_said
 from triptych.evaluate.reading.scorers import reference_of
 
@@ -45,8 +44,7 @@ def aspect_ranks(replies: Sequence[tuple[Example, str]]) -> list[float]:
     said = [ratings_said(reply).get(fact(question, "kind"), 0.0) for question, reply in replies]
     scores = [0.0] * len(replies)
     for where in _by_kind([question for question, _ in replies]).values():
-        ranks = _ranks(np.array([said[at] for at in where]))
-        for at, rank in zip(where, ranks.tolist(), strict=True):
+        for at, rank in zip(where, ranks([said[at] for at in where]).tolist(), strict=True):
             scores[at] = rank / len(where)
     return scores
 
@@ -55,8 +53,8 @@ def mean_correlation(marked: Marked) -> float:
     """Return the mean over aspects of rho between people's ratings and scores, -1 to 1."""
     rhos = []
     for where in _by_kind([question for question, _ in marked]).values():
-        people = np.array([_rating(marked[at][0]) for at in where])
-        rhos.append(_rho(people, np.array([marked[at][1] for at in where])))
+        people = [_rating(marked[at][0]) for at in where]
+        rhos.append(rank_correlation(people, [marked[at][1] for at in where]) or 0.0)
     return fmean(rhos)
 
 
@@ -128,18 +126,3 @@ def _by_kind(questions: Sequence[Example]) -> dict[str, list[int]]:
 
 def _rating(question: Example) -> float:
     return float(fact(question, "people"))
-
-
-def _rho(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    """Return Spearman's rho as ``metrics/spearman`` does, fast enough for a bootstrap; 0 where one side is constant."""
-    left, right = _ranks(left), _ranks(right)
-    left, right = left - left.mean(), right - right.mean()
-    size = float(np.sqrt((left @ left) * (right @ right)))
-    return max(-1.0, min(1.0, float(left @ right) / size)) if size else 0.0
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ranks from 1; equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return ranks

@@ -78,7 +78,7 @@ def score(question: Example, reply: str) -> float:
 
 
 def cider(replies: Sequence[tuple[Example, str]]) -> list[float]:
-    """Return CIDEr over its top of each reply, against the references of all that were answered."""
+    """Return CIDEr over its top of each reply, against the references of all of them; an empty one is worth 0."""
     if not replies:
         return []
     scores = corpus_cider([answers_of(question) for question, _ in replies], [reply for _, reply in replies])

@@ -67,9 +67,14 @@ def questions_of_key(benchmark: Benchmark, key: Mapping[str, str], path: Path) -
     return _by_options(benchmark), made
 
 
-def with_answers(questions: list[Example], key: Mapping[str, str]) -> list[Example]:
-    """Return the questions that the key has, each with the key's answer for its reference."""
-    return [_answered(question, key[question.id]) for question in questions if question.id in key]
+def with_answers(benchmark: Benchmark, questions: list[Example], key: Mapping[str, str], path: Path) -> list[Example]:
+    """Return the questions that the key has, each with the key's answer in place of all that the data accept.
+
+    Raises:
+        DataError: an answer names none of its question's options, or several.
+    """
+    found = [(question, key[question.id]) for question in questions if question.id in key]
+    return [_answered(benchmark, question, answer, path) for question, answer in found]
 
 
 def _known(question_of: Callable[[str, str], Example], name: str, answer: str, path: Path) -> Example:
@@ -79,13 +84,34 @@ def _known(question_of: Callable[[str, str], Example], name: str, answer: str, p
         raise DataError(f"{path}: {name!r}: {error}") from None
 
 
-def _answered(question: Example, answer: str) -> Example:
-    made = replace(question, turns=(*question.turns[:-1], Turn("assistant", (Text(answer),))))
-    if not scorers.is_choice(made) or "right" not in made.facts:
-        return made
-    # Without the old place of the right option, which would go before the new answer's words.
-    right = scorers.reference_label(replace(made, facts={**made.facts, "right": None}))
-    return replace(made, facts={**made.facts, "right": right if isinstance(right, int) else None})
+def _answered(benchmark: Benchmark, question: Example, answer: str, path: Path) -> Example:
+    if scorers.is_choice(question):
+        return _with_option(question, answer, path)
+    facts, accepted = question.facts, question.facts.get("answers")
+    if isinstance(accepted, list) and benchmark.score is not scorers.correct:  # there they are all that can be said
+        facts = {**facts, "answers": [answer] * len(accepted)}  # as if everybody asked had said it
+    return replace(question, turns=_ending_in(question, answer), facts=facts)
+
+
+def _with_option(question: Example, answer: str, path: Path) -> Example:
+    """Return a multiple-choice question whose reference is another option, spelled as the reference was."""
+    # Without the old place of the right option, which would go before the answer's words.
+    free = replace(question, turns=_ending_in(question, answer), facts={**question.facts, "right": None})
+    right = scorers.reference_position(free)
+    if right is None:
+        raise DataError(f"{path}: {question.id!r}: the answer {answer!r} names none of the options, or several.")
+    options, was = scorers.options_of(question), scorers.reference_of(question)
+    letter = _LETTER.fullmatch(was.strip())
+    if letter and was.strip().casefold() not in {option.strip().casefold() for option in options}:
+        said = was.replace(letter[1], ascii_uppercase[right], 1)
+    else:
+        said = options[right].lower() if was.islower() else options[right]
+    facts = {**question.facts, "right": right} if "right" in question.facts else question.facts
+    return replace(question, turns=_ending_in(question, said), facts=facts)
+
+
+def _ending_in(question: Example, words: str) -> tuple[Turn, ...]:
+    return (*question.turns[:-1], Turn("assistant", (Text(words),)))
 
 
 def _by_options(benchmark: Benchmark) -> Benchmark:

@@ -48,8 +48,8 @@ def answers_of(question: Example) -> list[str]:
 
 
 def says_something(question: Example, reply: str) -> bool:
-    """Return whether a free reply holds a letter or a digit."""
-    return any(character.isalnum() for character in reply)
+    """Return whether a free reply says anything; signs do: "$" answers "which sign is on the 4 key?"."""
+    return bool(reply.strip())
 
 
 def same_words(question: Example) -> str:

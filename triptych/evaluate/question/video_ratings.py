@@ -2,7 +2,7 @@
 
 Source: the dimensions of Video-ChatGPT (Maaz et al. 2023, arXiv:2306.05424), in words of ours, all of a reply's in one
 request where the authors send one for each. The fifth dimension, consistency, is about the replies to two questions
-that have one answer: either is rated beside the other, so the judge sees the pair in both orders. The authors' script
+that have one answer: either is rated with the other, so the judge sees the pair in both orders. The authors' script
 shows it one order, and the first question twice.
 """
 
@@ -77,7 +77,7 @@ def ask_ratings(question: Example, reply: str) -> Example:
 def read_ratings(question: Example, verdict: str) -> Mapping[str, float] | None:
     """Return each rating over 5 by its name, and their mean as the score; None: one is missing or beyond 0 to 5."""
     found = _RATING.findall(verdict.lower())
-    said = {name: score / TOP for name, *told in found if (score := score_of(*told, top=TOP)) is not None}
+    said = {name: score / TOP for name, *number in found if (score := score_of(*number, top=TOP)) is not None}
     names = OF_KIND[fact(question, "kind")]
     if not said.keys() >= {*names}:
         return None
@@ -86,8 +86,8 @@ def read_ratings(question: Example, verdict: str) -> Mapping[str, float] | None:
 
 def _other(question: Example) -> tuple[str, str]:
     """Return the other question of a pair, and the reply to it."""
-    beside = question.facts.get("beside")
-    other = beside[0] if isinstance(beside, list) and len(beside) == 1 else None
+    others = question.facts.get("others")
+    other = others[0] if isinstance(others, list) and len(others) == 1 else None
     if not isinstance(other, dict):
         raise DataError(f"{question.origin or question.id}: its replies are rated in pairs, and this is no pair.")
     return str(other["question"]), str(other["reply"])

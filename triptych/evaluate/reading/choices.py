@@ -244,8 +244,8 @@ def _repeats_options(listing: Sequence[tuple[str, int | None]]) -> bool:
 
     Letters alone ("A", "B") repeat no options. A listing that ends in "(B)" after what it says of A concludes so.
     """
-    told = [option for said, option in listing if option is not None and len(re.findall(r"\w+", said)) > 1]
-    return len(set(told)) > 1
+    named = [option for said, option in listing if option is not None and len(re.findall(r"\w+", said)) > 1]
+    return len(set(named)) > 1
 
 
 def _yet_says(sentence: str, start: int, reader: Reader) -> set[int]:

@@ -58,9 +58,9 @@ class Judge:
     """The model that judged in the published numbers; another judge gives other numbers."""
     max_tokens: int = 256
     """Most tokens of a verdict, unless the user says otherwise."""
-    beside: str = ""
+    together: str = ""
     """The fact that questions share whose replies are judged together: ``ask`` finds the others' as
-    ``facts["beside"]``, a list of ``{"question", "reply"}``. Empty: each reply is judged alone."""
+    ``facts["others"]``, a list of ``{"question", "reply"}``. Empty: each reply is judged alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def judge_replies(
     keys = Keys(responder.name, responder.fingerprint, judge.max_tokens)
     prompts = {
         question.id: replace(judge.ask(question, reply), id=question.id)
-        for question, reply in _with_others(replies, judge.beside)
+        for question, reply in _with_others(replies, judge.together)
     }
     key_of = {name: keys.of(prompt) for name, prompt in prompts.items()}
     questions = {question.id: question for question, _ in replies}
@@ -121,13 +121,13 @@ def judge_replies(
     return {name: verdict(name) for name in questions}
 
 
-def _with_others(replies: Sequence[tuple[Example, str]], beside: str) -> Iterator[tuple[Example, str]]:
+def _with_others(replies: Sequence[tuple[Example, str]], together: str) -> Iterator[tuple[Example, str]]:
     """Yield questions with the replies that they are judged with as a fact; those that lack one are left out."""
     groups: defaultdict[str, list[tuple[Example, str]]] = defaultdict(list)
     for question, reply in replies:
-        groups[str(question.facts.get(beside, ""))].append((question, reply))
+        groups[str(question.facts.get(together, ""))].append((question, reply))
     for question, reply in replies:
-        if not (group := question.facts.get(beside)):
+        if not (group := question.facts.get(together)):
             yield question, reply
             continue
         others: list[Json] = [
@@ -136,7 +136,7 @@ def _with_others(replies: Sequence[tuple[Example, str]], beside: str) -> Iterato
             if other.id != question.id
         ]
         if others:
-            yield replace(question, facts={**question.facts, "beside": others}), reply
+            yield replace(question, facts={**question.facts, "others": others}), reply
 
 
 def _ask(

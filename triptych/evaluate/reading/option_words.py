@@ -34,8 +34,8 @@ def own_words(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 def patterns_of(names: Sequence[str]) -> tuple[re.Pattern[str], ...]:
     """Return what names each option, besides its letter; ``names`` are plain words (``plain_names``)."""
     plain = [_WHOLE.sub("", name) for name in names]  # "3.0" is 3 where no other option is
-    told = [short if plain.count(short) == 1 else name for short, name in zip(plain, names, strict=True)]
-    forms = (list(_forms(name, own)) for name, own in zip(told, own_words(names), strict=True))
+    spoken = [short if plain.count(short) == 1 else name for short, name in zip(plain, names, strict=True)]
+    forms = (list(_forms(name, own)) for name, own in zip(spoken, own_words(names), strict=True))
     return tuple(re.compile("|".join(each), re.I) if each else _NEVER for each in forms)
 
 
@@ -58,12 +58,12 @@ def places_of(names: Sequence[str]) -> re.Pattern[str]:
     """Return what names an option by its place, as "the second option" does; nothing where options are numbered."""
     if any(word in ORDINALS or word in NUMBERS or word[0].isdecimal() for name in names for word in name.split()):
         return _NEVER
-    told = (
+    patterns = (
         rf"(?P<_{at}>(?:{ORDINALS[at]}|{at + 1}(?:st|nd|rd|th)) (?:option|choice|answer|one)"
         rf"|(?:option|choice|answer) (?:{at + 1}|{NUMBERS[at + 1]}))"
         for at in range(min(len(names), len(ORDINALS)))
     )
-    return re.compile(rf"\W*(?:(?:it is|it's|i choose) )?(?:the )?(?:{'|'.join(told)})\W*", re.I)
+    return re.compile(rf"\W*(?:(?:it is|it's|i choose) )?(?:the )?(?:{'|'.join(patterns)})\W*", re.I)
 
 
 def is_all(pattern: re.Pattern[str], text: str) -> bool:
@@ -163,14 +163,14 @@ def _translated(name: str) -> str:
         more = r"\byes\b" if name == "yes" else r"\bno\b(?=\s*(?:[.,;:!?)\]\"']|$)|\s+(?:because|since)\b)"
         return rf"{alone}|{more}|^\W*{name}(?=\s+(?:the|it|there|this|these|they|he|she|i)\b)"
     joined = [word for word in words if _is_unspaced(word)]
-    apart = [word for word in words if not _is_unspaced(word)]
+    spaced = [word for word in words if not _is_unspaced(word)]
     if name == "right":
-        apart[0] = r"(?<!all )(?<!you're )(?<!you are )right(?! (?:answer|choice|option)\b)"
+        spaced[0] = r"(?<!all )(?<!you're )(?<!you are )right(?! (?:answer|choice|option)\b)"
     if name in ELSEWHERE:
-        apart[0] = rf"(?<!partially )(?<!partly ){apart[0]}"
+        spaced[0] = rf"(?<!partially )(?<!partly ){spaced[0]}"
         unless = r"(?!.*\b(?:true|false|correct|incorrect)\b)"  # "No, the statement is true."
         joined += [rf"^\W*(?:{ALONE[name]}){ends}{unless}", rf"\b(?:{ELSEWHERE[name]})\b"]
-    return "|".join([*joined, rf"(?<!\w)(?:{'|'.join(apart)})(?!\w)"])
+    return "|".join([*joined, rf"(?<!\w)(?:{'|'.join(spaced)})(?!\w)"])
 
 
 def _is_unspaced(word: str) -> bool:

@@ -50,17 +50,22 @@ def correct(question: Example, reply: str) -> float:
     if answers := _answers_of(question):
         return float(_only_named(answers, choices.spoken(reply)) == _only_named(answers, reference_of(question)))
     if not is_choice(question):
-        return float(normalise(choices.spoken(reply)) == normalise(reference_of(question)))
+        said, right = choices.spoken(reply), reference_of(question)
+        return float((normalise(said) or said.strip()) == (normalise(right) or right.strip()))
     return float(choice_of(question, reply).option == _reference_option(question))
 
 
 def is_answered(question: Example, reply: str) -> bool:
-    """Return whether there is something to score: any word, or exactly one of the known answers or options."""
+    """Return whether there is something to score: of known answers or options just one, else any word.
+
+    A sign is something where the reference is one ("+").
+    """
     if answers := _answers_of(question):
         return _only_named(answers, choices.spoken(reply)) is not None
     if is_choice(question):
         return choice_of(question, reply).option is not None
-    return bool(normalise(choices.spoken(reply)))
+    said = choices.spoken(reply)
+    return bool(normalise(said) or (said.strip() and not normalise(reference_of(question))))
 
 
 def reference_label(question: Example) -> Hashable:
@@ -162,11 +167,20 @@ def _only_named(answers: Sequence[str], text: str) -> int | None:
     return chosen.option if chosen.sure else None
 
 
-def _reference_option(question: Example) -> int:
+def reference_position(question: Example) -> int | None:
+    """Return which option of a multiple-choice question is right, from 0; None: its reference names none, or several.
+
+    Raises:
+        DataError: as ``options_of`` and ``reference_of``.
+    """
     right = question.facts.get("right")
     if isinstance(right, int) and not isinstance(right, bool):
         return right
-    position = choices.choose(options_of(question), reference_of(question)).option
+    return choices.choose(options_of(question), reference_of(question)).option
+
+
+def _reference_option(question: Example) -> int:
+    position = reference_position(question)
     if position is None:
         raise DataError(f"{question.origin or question.id}: the reference names none of the options, or several.")
     return position

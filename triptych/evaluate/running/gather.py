@@ -21,8 +21,8 @@ from triptych.core.records import Example, Json
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.reading.answers import ANSWERS, read_lines
 from triptych.evaluate.running.asked import ASKED, read_asked
-from triptych.evaluate.running.beside import Beside, figure_of
 from triptych.evaluate.running.result import ITEMS, RESULT
+from triptych.evaluate.running.secondary_scores import SecondaryScores, figure_of
 
 BLIND = "blind"
 """The condition of an evaluation without images."""
@@ -66,8 +66,8 @@ class Evaluation:
     """Who marked the replies; empty where rules did."""
     blind: bool = False
     """Whether it was asked without images."""
-    beside: Beside = field(default_factory=Beside)
-    """What stands beside the total; nothing in a result of an older version."""
+    secondary: SecondaryScores = field(default_factory=SecondaryScores)
+    """Its numbers besides the total; none in a result of an older version."""
 
     @cached_property
     def rules(self) -> str:
@@ -195,7 +195,7 @@ def _evaluation(path: Path) -> Evaluation:
             groups=_grouped(result),
             judge=str(result.get("judge", "")),
             blind=blind,
-            beside=_beside(result),
+            secondary=_secondary(result),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: no result of an evaluation ({error!r}). Evaluate again.") from None
@@ -213,7 +213,7 @@ def _grouped(result: Mapping[str, Json]) -> dict[str, dict[str, Score]]:
     return groups
 
 
-def _beside(result: Mapping[str, Json]) -> Beside:
+def _secondary(result: Mapping[str, Json]) -> SecondaryScores:
     def scores(key: str) -> dict[str, Score]:
         found = result.get(key, {})
         if not isinstance(found, dict):
@@ -223,7 +223,7 @@ def _beside(result: Mapping[str, Json]) -> Beside:
     figures, published = result.get("figures", {}), result.get("published")
     if not isinstance(figures, dict):
         raise TypeError(f"figures are {figures!r}")
-    return Beside(
+    return SecondaryScores(
         together=scores("together"),
         figures={name: figure_of(figure) for name, figure in figures.items() if isinstance(figure, dict)},
         published=_score(published) if isinstance(published, dict) else None,

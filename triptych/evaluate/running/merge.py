@@ -62,7 +62,7 @@ def _scored(what: Asked, lines: Mapping[str, Line], parts: Sequence[Path], out: 
     say(f"{len(what.keys) - len(open_ones)} of {len(what.keys)} questions have a line in {out / ANSWERS}")
     if open_ones:
         some = ", ".join(open_ones[:3]) + ("..." if len(open_ones) > 3 else "")
-        say(f"not asked yet: {some}; parts here: {_told(parts)}")
+        say(f"not asked yet: {some}; parts here: {_shards_of(parts)}")
         return None
     if what.judged or not what.benchmark:
         why = "a judge marks these replies" if what.judged else "a program of one's own asked"
@@ -98,8 +98,8 @@ def _parts_in(folder: Path) -> list[Path]:
 def _one_asking(parts: Sequence[Path]) -> Asked:
     whats = [replace(read_asked(part), shard="") for part in parts]
     for part, what in zip(parts, whats, strict=True):
-        if told := _difference(what, whats[0]):
-            raise DataError(f"{part} does not belong to {parts[0]}: {told}. Merge parts of one evaluation only.")
+        if difference := _difference(what, whats[0]):
+            raise DataError(f"{part} does not belong to {parts[0]}: {difference}. Merge parts of one evaluation only.")
     return whats[0]
 
 
@@ -111,8 +111,8 @@ def _check_whole(out: Path, what: Asked) -> None:
     there = replace(
         there, max_tokens=there.max_tokens or what.max_tokens, references=there.references or what.references
     )
-    if told := _difference(there, what):
-        raise DataError(f"{out} holds another evaluation: {told}. Name another folder with --out.")
+    if difference := _difference(there, what):
+        raise DataError(f"{out} holds another evaluation: {difference}. Name another folder with --out.")
 
 
 def _difference(what: Asked, other: Asked) -> str:
@@ -156,5 +156,5 @@ def _write(path: Path, records: Sequence[Mapping[str, Json]]) -> None:
     write_atomically(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
-def _told(parts: Sequence[Path]) -> str:
+def _shards_of(parts: Sequence[Path]) -> str:
     return ", ".join(read_asked(part).shard or "whole" for part in parts)

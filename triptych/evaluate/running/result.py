@@ -105,15 +105,15 @@ def score_all(
         ConfigError: it needs a judge, and there is none.
     """
     found = [_read(benchmark, question, line) for question, line in asked]
-    told = [item for item in found if not item.failed and item.answered]
-    replies = [(item.question, item.line.reply) for item in told]
+    heard = [item for item in found if not item.failed and item.answered]
+    replies = [(item.question, item.line.reply) for item in heard]
     if judge is not None and benchmark.judge is not None:
         verdicts = judge_replies(benchmark.judge, replies, judge, folder=folder)
-        marked = [_judged(item, verdicts[item.question.id]) for item in told]
+        marked = [_judged(item, verdicts[item.question.id]) for item in heard]
     elif benchmark.corpus is not None:
-        marked = [replace(item, score=score) for item, score in zip(told, benchmark.corpus(replies), strict=True)]
+        marked = [item for item in _scored_as_corpus(benchmark, found) if item.answered]
     else:
-        marked = [replace(item, score=benchmark.score(item.question, item.line.reply)) for item in told]
+        marked = [replace(item, score=benchmark.score(item.question, item.line.reply)) for item in heard]
     by_id = {item.question.id: _checked(item) for item in marked}
     return [by_id.get(item.question.id, item) for item in found]
 
@@ -184,6 +184,13 @@ def _read(benchmark: Benchmark, question: Example, line: Line) -> Scored:
     return Scored(line, question, benchmark.chance(question), answered=benchmark.answered(question, line.reply))
 
 
+def _scored_as_corpus(benchmark: Benchmark, found: Sequence[Scored]) -> list[Scored]:
+    """Score replies all at once. Those that say nothing are among them: a score shall not hang on what others say."""
+    heard = [item for item in found if not item.failed]
+    scores = benchmark.corpus([(item.question, item.line.reply) for item in heard]) if benchmark.corpus else ()
+    return [replace(item, score=score) for item, score in zip(heard, scores, strict=True)]
+
+
 def _judged(item: Scored, verdict: Verdict) -> Scored:
     if not verdict.measures:
         return replace(item, failed=verdict.reason)
@@ -224,16 +231,16 @@ def _strata(items: Sequence[Scored], benchmark: Benchmark) -> list[str] | None:
 def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
     if benchmark.statistic is None or not items:
         return _mean(items, seed, benchmark)
-    of = benchmark.statistic
+    statistic = benchmark.statistic
     marked = [(item.question, item.score) for item in items]
     low, high = interval_of(
-        lambda positions: of([marked[at] for at in positions]),
+        lambda positions: statistic([marked[at] for at in positions]),
         len(items),
         clusters=[story_of(item.question) for item in items],
         seed=seed,
         least=benchmark.least,
     )
-    value = of(marked)
+    value = statistic(marked)
     chance = sum(item.chance for item in items) / len(items)
     return Score(score=value, low=min(low, value), high=max(high, value), n=len(items), chance=chance)
 

@@ -1,12 +1,13 @@
 """Ask a benchmark's questions and score the replies: resumable at any kill, no question asked twice.
 
-Every reply is a line of ``answers.jsonl`` before the next batch is asked (``asking``). Scores are worked out from the
+Every reply is a line of ``answers.jsonl`` before the next batch is asked (``collect``). Scores are worked out from the
 lines at the end (``result``), so a mended scorer needs no model.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from triptych.core.errors import DataError
@@ -16,9 +17,9 @@ from triptych.core.shard import Shard
 from triptych.data.format import Refused, RowError
 from triptych.data.formats import messages
 from triptych.evaluate.benchmark import Benchmark, asked, without_images
-from triptych.evaluate.reading.answers import Keys
+from triptych.evaluate.reading.answers import Keys, Line
 from triptych.evaluate.running.asked import LOCK, Asked, groups_of, references_of, write_asked
-from triptych.evaluate.running.asking import ask
+from triptych.evaluate.running.collect import collect_replies
 from triptych.evaluate.running.result import Result, check_judge, result_of, score_all
 from triptych.evaluate.running.shards import part_of
 from triptych.evaluate.running.writing import write_result
@@ -66,14 +67,7 @@ def evaluate(
     max_tokens = benchmark.max_tokens if max_tokens is None else max_tokens
     everything, questions, refused = _read(benchmark, path, limit)
     prompts = {question.id: without_images(question) if blind else question for question in questions}
-    digests = Digests()
-    keys = Keys(responder.name, responder.fingerprint, max_tokens, digests=digests)
-    key_of, prompt_key_of = {}, {}
-    for question_id, prompt in prompts.items():
-        key_of[question_id] = keys.of(asked(prompt))
-        prompt_key_of[question_id] = prompt_key(
-            asked(prompt), fingerprint=responder.fingerprint, max_tokens=max_tokens, digests=digests
-        )
+    key_of, prompt_key_of = _keys_of(prompts, responder, max_tokens=max_tokens)
     what = Asked(
         benchmark=name,
         responder=responder.name,
@@ -90,11 +84,10 @@ def evaluate(
     )
     if shard is not None:
         questions, refused = part_of(questions, shard), refused if shard.number == 1 else []
-    chosen = [prompts[question.id] for question in questions]
     with only_one(folder / LOCK):
         write_asked(folder, what)
-        known = ask(
-            chosen,
+        known = collect_replies(
+            [prompts[question.id] for question in questions],
             responder,
             key_of=key_of,
             prompt_key_of=prompt_key_of,
@@ -103,18 +96,53 @@ def evaluate(
             cache=cache,
         )
         lines = [(question, known[key_of[question.id]]) for question in questions]
-        scored = score_all(benchmark, lines, judge=judge, folder=folder)
-        result = result_of(
-            scored,
-            benchmark,
-            groups=what.groups,
-            refused=len(refused),
-            responder=responder.name,
-            judge=judge,
-            blind=blind,
-            seed=seed,
+        return _score(benchmark, lines, refused, what, judge=judge, folder=folder, seed=seed)
+
+
+def _keys_of(
+    prompts: Mapping[str, Example], responder: Responder, *, max_tokens: int
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return, by a question's id, the key of its line and the key of its prompt, which equal prompts share.
+
+    Args:
+        prompts: by id, with their references as last turns.
+        responder: who is asked.
+        max_tokens: most tokens of a reply.
+    """
+    digests = Digests()
+    keys = Keys(responder.name, responder.fingerprint, max_tokens, digests=digests)
+    key_of, prompt_key_of = {}, {}
+    for question_id, prompt in prompts.items():
+        key_of[question_id] = keys.of(asked(prompt))
+        prompt_key_of[question_id] = prompt_key(
+            asked(prompt), fingerprint=responder.fingerprint, max_tokens=max_tokens, digests=digests
         )
-        write_result(folder, scored, refused, result, max_tokens=max_tokens)
+    return key_of, prompt_key_of
+
+
+def _score(
+    benchmark: Benchmark,
+    lines: Sequence[tuple[Example, Line]],
+    refused: Sequence[Refused],
+    what: Asked,
+    *,
+    judge: Responder | None,
+    folder: Path,
+    seed: int,
+) -> Result:
+    """Score the questions that were asked, write the result into the folder, and return it."""
+    scored = score_all(benchmark, lines, judge=judge, folder=folder)
+    result = result_of(
+        scored,
+        benchmark,
+        groups=what.groups,
+        refused=len(refused),
+        responder=what.responder,
+        judge=judge,
+        blind=what.blind,
+        seed=seed,
+    )
+    write_result(folder, scored, refused, result, max_tokens=what.max_tokens)
     return result
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from triptych.core.records import Example, images_of, videos_of
+from triptych.core.records import Example
 from triptych.core.shard import Shard
+from triptych.evaluate.benchmark import story_of
 
 
 def part_of(questions: Sequence[Example], shard: Shard) -> list[Example]:
     """Return the questions of one part, in their order. All parts together are all questions, each once."""
-    groups: dict[object, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for at, question in enumerate(questions):
-        groups.setdefault(_shared(question), []).append(at)
+        groups.setdefault(story_of(question), []).append(at)
     sizes = [0] * shard.count
     chosen: list[int] = []
     for group in groups.values():
@@ -25,10 +26,3 @@ def part_of(questions: Sequence[Example], shard: Shard) -> list[Example]:
         if part == shard.number - 1:
             chosen += group
     return [questions[at] for at in sorted(chosen)]
-
-
-def _shared(question: Example) -> object:
-    if story := question.facts.get("story"):
-        return ("story", str(story))
-    sources = [image.source for image in images_of(question)] + [video.source for video in videos_of(question)]
-    return ("media", *sources) if sources else ("alone", question.id)

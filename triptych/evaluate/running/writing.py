@@ -20,9 +20,9 @@ from triptych.evaluate.running.result import ITEMS, RESULT, Result, Scored
 
 def result_to_json(result: Result) -> dict[str, Json]:
     """Return the result as ``result.json`` holds it: the total's numbers on top, groups below."""
-    said = asdict(result)
-    total: dict[str, Json] = said.pop("total")
-    return {**total, **said}
+    record = asdict(result)
+    total: dict[str, Json] = record.pop("total")
+    return {**total, **record}
 
 
 def write_result(
@@ -54,8 +54,8 @@ def _troubles(
     if result.failed:
         unmarked = sum(bool(item.failed) for item in scored) - unsaid
         kinds = ((unsaid, "got no reply"), (unmarked, "no verdict of the judge"), (len(refused), "are no questions"))
-        told = ", ".join(f"{count} {what}" for count, what in kinds if count)
-        yield f"{result.failed} of {len(scored) + len(refused)} questions have no score: {told}; {ITEMS} says why."
+        reasons = ", ".join(f"{count} {what}" for count, what in kinds if count)
+        yield f"{result.failed} of {len(scored) + len(refused)} questions have no score: {reasons}; {ITEMS} says why."
     if result.cut:
         most = f"max_tokens={max_tokens}" if max_tokens else "the most tokens that were allowed"
         more = f", e.g. max_tokens={4 * max_tokens}" if max_tokens else ""

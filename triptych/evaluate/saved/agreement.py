@@ -1,7 +1,7 @@
 """How far scores agree with labels, target by target: rank correlation with its interval, and squared error.
 
 Not for benchmarks of videos, which have their own rules (``question/against_people.py``). Always giving the labels'
-mean stands beside as the error to beat; it has no rank correlation.
+mean is the error to beat; it has no rank correlation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from triptych.evaluate.metrics.spearman import rank_correlation
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of one target."""
+    """How far the scores of one target agree with its labels."""
 
     target: str
     n: int
@@ -26,16 +26,16 @@ class Agreement:
     rho: float | None
     """Spearman's, -1 to 1; None: labels or scores are all the same."""
     interval: Interval
-    """95%, bootstrap over conversations."""
+    """Of rho, 95%: bootstrap over conversations."""
     squared_error: float
     """Mean, in squares of the label's unit."""
     mean_error: float
-    """The same of always giving the mean of these labels."""
+    """Mean squared error of always giving the mean of these labels."""
     right: float | None = None
     """Share of classes that are right, where scores are classes."""
 
     def as_json(self) -> dict[str, Json]:
-        """Return all of it."""
+        """Return every field, as ``triptych score --json`` prints it."""
         return {
             "target": self.target,
             "n": self.n,
@@ -98,6 +98,6 @@ def agreements(
             if name == target
         ]
         if pairs:
-            labels, said = zip(*pairs, strict=True)
-            found.append(agreement(target, labels, said, classes=classes))
+            labels, predicted = zip(*pairs, strict=True)
+            found.append(agreement(target, labels, predicted, classes=classes))
     return found

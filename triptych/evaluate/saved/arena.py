@@ -14,19 +14,21 @@ from pathlib import Path
 
 from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.files import append_json_line, read_json_lines
-from triptych.core.log import progress, say
+from triptych.core.log import printable, progress, say
 from triptych.core.records import Answer, Example, Json, Part, Text, Turn, images_of
+from triptych.evaluate.benchmark import story_of
+from triptych.evaluate.certainty.formatting import format_p
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.ratings import Duel, Rating, Vote, duels, rate
 from triptych.evaluate.certainty.statistics import Score, summarise
 from triptych.evaluate.reading.answers import ANSWERS, Keys
 from triptych.evaluate.reading.judge import read_preference
-from triptych.evaluate.saved.compare import tell_p
 from triptych.evaluate.saved.one_asking import is_ours, lines_of_one_asking
 from triptych.infer.responder import Failed, Responder
 
-JUDGEMENTS = "arena.jsonl"
 VERDICT_TOKENS = 64
+_SHOWN = 80
+"""Most characters that are shown of a verdict that cannot be read."""
 _ASKED = (
     "Two assistants were asked the question above.\n\nReply A:\n{a}\n\nReply B:\n{b}\n\nWhich reply answers the "
     "question better? Judge what is said, not how long it is or which comes first. Say A, B or tie, and nothing else."
@@ -86,42 +88,6 @@ def read_contestants(paths: Sequence[Path]) -> list[Contestant]:
     return [_contestant(file, name) for file, name in zip(files, names, strict=True)]
 
 
-def read_votes(path: Path, names: Sequence[str]) -> list[Vote]:
-    """Read people's votes: a line each with ``a``, ``b`` (contestants), ``winner`` (a name, or tie), and ``id``.
-
-    ``winner`` may also be ``a`` or ``b``. Lines without ``id`` are taken as votes on questions of their own; several on
-    one question and the same two are told, for they may be votes of several people, or one id given twice.
-
-    Raises:
-        NotFoundError: no such file.
-        DataError: a line is no vote, or names somebody who is not there.
-    """
-    votes: list[Vote] = []
-    seen: set[tuple[str, frozenset[str]]] = set()
-    again: list[str] = []
-    for number, record in enumerate(read_json_lines(path, ours=False), start=1):
-        one, other, winner = (str(record.get(key, "")) for key in ("a", "b", "winner"))
-        won = {"tie": 0.5, "a": 1.0, "b": 0.0} | {other: 0.0, one: 1.0}
-        unknown = {one, other}.difference(names)
-        if unknown or one == other or winner not in won:
-            raise DataError(
-                f'{path}: line {number}: expected "a" and "b" of {", ".join(names)}, and "winner" one of them or '
-                f"tie; found {one!r}, {other!r} and {winner!r}."
-            )
-        vote = Vote(one, other, won[winner], str(record.get("id", ("line", number))))
-        votes.append(vote)
-        about = str(vote.question), frozenset((one, other))
-        if about in seen:
-            again.append(about[0])
-        seen.add(about)
-    if again:
-        say(
-            f"{path}: {len(again)} of {len(votes)} votes have the id and the two of an earlier one ({again[0]!r}): "
-            f"taken as votes on one question. Votes on different questions need ids of their own."
-        )
-    return votes
-
-
 def judge_pairs(
     contestants: Sequence[Contestant],
     judge: Responder,
@@ -140,7 +106,7 @@ def judge_pairs(
         max_tokens: most tokens of a verdict.
 
     Raises:
-        DataError: two contestants share no question, or nobody's file holds the questions.
+        DataError: two contestants share no question, nobody's file holds the questions, or no verdict can be read.
         RunError: the judge broke its contract.
     """
     keys = Keys(judge.name, judge.fingerprint, max_tokens)
@@ -155,7 +121,14 @@ def judge_pairs(
         else:
             append_json_line(path, {**record, "said": answer.text})
             said[key_of[answer.id]] = answer.text
-    return _judging(meetings, lambda prompt: read_preference(said.get(key_of[prompt.id], "")))
+    judging = _judging(meetings, lambda prompt: read_preference(said.get(key_of[prompt.id], "")))
+    if not judging.votes:
+        spoken = next((said[key] for key in key_of.values() if key in said), "nothing at all")
+        raise DataError(
+            f"{path}: of {judging.unread} pairs none has verdicts that can be read in both orders; the first says "
+            f"{printable(spoken)[:_SHOWN]!r}. Ask a judge that follows instructions, into another file."
+        )
+    return judging
 
 
 def hold_arena(
@@ -196,7 +169,7 @@ def lines_of(arena: Arena) -> list[str]:
         verdict = f"{better} is better than {worse}" if duel.p_holm < ALPHA else "no evidence of a difference"
         lines.append(
             f"{duel.first} against {duel.second}: {duel.wins} won, {duel.ties} tied, {duel.losses} lost; wins "
-            f"{100 * duel.rate:.1f}% ({100 * duel.low:.1f} to {100 * duel.high:.1f}), p {tell_p(duel.p_holm)}: "
+            f"{100 * duel.rate:.1f}% ({100 * duel.low:.1f} to {100 * duel.high:.1f}), p {format_p(duel.p_holm)}: "
             f"{verdict}."
         )
     if len(arena.duels) > 1:
@@ -331,7 +304,7 @@ def _judging(meetings: Sequence[_Meeting], verdict: Callable[[Example], float | 
         forwards, backwards = (verdict(prompt) for prompt in it.prompts)
         if forwards is None or backwards is None:
             continue
-        story = str(it.question.facts.get("story") or it.question.id)
+        story = story_of(it.question)
         agreed = forwards == 1 - backwards
         votes.append(Vote(it.first, it.second, forwards if agreed else 0.5, story))
         same += agreed

@@ -18,8 +18,9 @@ from triptych.core.errors import ConfigError, DataError, NotFoundError
 from triptych.core.plugins import find
 from triptych.core.records import Example, Json, text_of
 from triptych.evaluate.benchmark import Benchmark, fact, story_of, total_of
+from triptych.evaluate.certainty.formatting import format_p
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
-from triptych.evaluate.certainty.power import ALPHA, layout
+from triptych.evaluate.certainty.power import ALPHA, design_of
 from triptych.evaluate.certainty.statistics import majority as majority_of
 from triptych.evaluate.running.gather import BLIND
 from triptych.evaluate.saved.sides import Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
@@ -36,7 +37,7 @@ class Comparison:
     part: str
     first: str
     second: str
-    """What people call them."""
+    """What people call the two results."""
     chance: float | None
     majority: float | None
     blind: float | None
@@ -44,10 +45,10 @@ class Comparison:
     judge: str
     """Who marked the replies of both; empty: a rule, or it is not known."""
     statistic: str
-    """What both scores, their difference, its interval and p are of; a benchmark's total is made so everywhere."""
+    """How the two totals are made, in a few words (``benchmark.total_of``)."""
     paired: Paired
     p_holm: float
-    """Corrected for all comparisons that were asked for at once."""
+    """p, corrected for all comparisons that were made at once (Holm)."""
     left_out: int
     """Questions that have a score on one side only, or were asked on one side only."""
     verdict: str
@@ -59,7 +60,7 @@ class Comparisons:
 
     rows: tuple[Comparison, ...]
     alone: tuple[str, ...]
-    """What is there on one side only, in words."""
+    """A line for each result that is there on one side only."""
 
 
 def compare_folders(
@@ -115,21 +116,21 @@ def compare_pairs(
 
     Args:
         pairs: of results.
-        among: all results that are there; blind ones of the same questions stand beside the scores.
+        among: all results that are there; blind ones of the same questions are baselines of the comparison.
         common: compare the questions that both were asked, where they were not asked the same.
         seed: of flips and bootstrap.
 
     Raises:
         DataError: two results are not of the same questions, or were marked by different judges.
     """
-    blind = {(side.run, side.of): side for side in among if side.condition == BLIND}
+    blind = {(side.run, side.evaluated): side for side in among if side.condition == BLIND}
     shared = [_shared(one, other, common=common) for one, other in pairs]
     found = [_paired(each, one, other, seed=seed) for each, (one, other) in zip(shared, pairs, strict=True)]
     corrected = holm([paired.p for paired in found])
     rows = []
     for (one, other), each, paired, p_holm in zip(pairs, shared, found, corrected, strict=True):
         names = names_of(one, other)
-        without = blind.get((one.run, one.of)) or blind.get((other.run, other.of))
+        without = blind.get((one.run, one.evaluated)) or blind.get((other.run, other.evaluated))
         if without and _judges_differ(one, without):
             without = None
         chance, majority = _guesses(each, one)
@@ -147,7 +148,7 @@ def compare_pairs(
                 paired=paired,
                 p_holm=p_holm,
                 left_out=len(one.asked | other.asked) - len(each.ids),
-                verdict=verdict_on(paired, p_holm, names=names, of=len(found)),
+                verdict=verdict_on(paired, p_holm, names=names, comparisons=len(found)),
             )
         )
     return tuple(rows)
@@ -184,20 +185,20 @@ def check_pair(one: Side, other: Side, *, common: bool = False) -> None:
             )
 
 
-def verdict_on(paired: Paired, p_holm: float, *, names: tuple[str, str], of: int = 1) -> str:
+def verdict_on(paired: Paired, p_holm: float, *, names: tuple[str, str], comparisons: int = 1) -> str:
     """Return in a few words what the evidence says.
 
     Args:
         paired: the two results.
         p_holm: corrected for several comparisons.
         names: of the two.
-        of: how many comparisons it is corrected for.
+        comparisons: how many ``p_holm`` is corrected for.
     """
     if p_holm < ALPHA:
         better, worse = names if paired.difference > 0 else names[::-1]
         return f"{better} is better than {worse}"
     if paired.p < ALPHA:
-        return f"no evidence of a difference, as one of {of} comparisons"
+        return f"no evidence of a difference, as one of {comparisons} comparisons"
     return "no evidence of a difference"
 
 
@@ -206,9 +207,9 @@ def lines_of(found: Comparisons) -> list[str]:
     lines: list[str] = []
     for (benchmark, part), rows in groupby(found.rows, lambda row: (row.benchmark, row.part)):
         group = list(rows)
-        lines.append(f"{benchmark}, {part.replace('_', ' ')}: {_beside(group[0])}")
+        lines.append(f"{benchmark}, {part.replace('_', ' ')}: {_baselines(group[0])}")
         for row in group:
-            lines += [f"  {line}" for line in _told(row)]
+            lines += [f"  {line}" for line in _row_lines(row)]
     if len(found.rows) > 1:
         lines.append(f"p is corrected for {len(found.rows)} comparisons (Holm).")
     return [*lines, *found.alone]
@@ -218,11 +219,11 @@ def comparisons_to_json(found: Comparisons) -> dict[str, Json]:
     """Return ``{"comparisons": [...], "alone": [...]}``; scores from 0 to 1, the numbers of a pair on top."""
     rows: list[Json] = []
     for row in found.rows:
-        said: dict[str, Json] = asdict(row)
-        paired = said.pop("paired")
+        record: dict[str, Json] = asdict(row)
+        paired = record.pop("paired")
         assert isinstance(paired, dict)
         first, second = paired.pop("first"), paired.pop("second")
-        rows.append({**said, "first_score": first, "second_score": second, **paired})
+        rows.append({**record, "first_score": first, "second_score": second, **paired})
     return {"comparisons": rows, "alone": list(found.alone)}
 
 
@@ -259,52 +260,52 @@ def _shared(one: Side, other: Side, *, common: bool) -> _Shared:
     return _Shared(ids, tuple(known.questions[name] for name in ids), _benchmark(rules) if rules else None)
 
 
-def _paired(of: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
-    scores = [one.scores[name] for name in of.ids], [other.scores[name] for name in of.ids]
-    if of.benchmark is not None and (statistic := of.benchmark.statistic) is not None:
+def _paired(shared: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
+    scores = [one.scores[name] for name in shared.ids], [other.scores[name] for name in shared.ids]
+    if shared.benchmark is not None and (statistic := shared.benchmark.statistic) is not None:
         try:
             return compare_values(
                 *scores,
-                lambda marks: statistic([(of.questions[at], mark) for at, mark in marks]),
-                clusters=of.clusters,
+                lambda marks: statistic([(shared.questions[at], mark) for at, mark in marks]),
+                clusters=shared.clusters,
                 seed=seed,
-                least=of.benchmark.least,
+                least=shared.benchmark.least,
             )
         except (ValueError, LookupError) as error:  # marked items may lack a fact, or have another word in it
             raise DataError(
                 f"{one.run} and {other.run}: the facts that are kept do not make the total of {one.rules} ({error}). "
                 "Mark the replies again."
             ) from None
-    return compare_scores(*scores, clusters=of.clusters, strata=of.strata, seed=seed)
+    return compare_scores(*scores, clusters=shared.clusters, strata=shared.strata, seed=seed)
 
 
 def _judges_differ(one: Side, other: Side) -> bool:
     return one.judge is not None and other.judge is not None and one.judge != other.judge
 
 
-def _worth(of: _Shared, scores: Mapping[str, float]) -> float | None:
+def _worth(shared: _Shared, scores: Mapping[str, float]) -> float | None:
     """Return the total of another result on the same questions; None where it has not all of them."""
-    if not all(name in scores for name in of.ids):
+    if not all(name in scores for name in shared.ids):
         return None
-    marks = [scores[name] for name in of.ids]
-    if of.benchmark is not None and of.benchmark.statistic is not None:
-        return of.benchmark.statistic(list(zip(of.questions, marks, strict=True)))
-    return _mean(of, marks)
+    marks = [scores[name] for name in shared.ids]
+    if shared.benchmark is not None and shared.benchmark.statistic is not None:
+        return shared.benchmark.statistic(list(zip(shared.questions, marks, strict=True)))
+    return _mean(shared, marks)
 
 
-def _guesses(of: _Shared, one: Side) -> tuple[float | None, float | None]:
+def _guesses(shared: _Shared, one: Side) -> tuple[float | None, float | None]:
     """Return chance and majority of the questions that are compared; of all, they are as the result tells them."""
-    if len(of.ids) == len(one.scores):
+    if len(shared.ids) == len(one.scores):
         return one.chance, one.majority
-    if of.benchmark is None or not all(question.turns for question in of.questions):
+    if shared.benchmark is None or not all(question.turns for question in shared.questions):
         return None, None
-    chance = _mean(of, [of.benchmark.chance(question) for question in of.questions])
-    labels = [(fact(question, "kind"), of.benchmark.label(question)) for question in of.questions]
-    return chance, majority_of(labels, strata=of.strata)
+    chance = _mean(shared, [shared.benchmark.chance(question) for question in shared.questions])
+    labels = [(fact(question, "kind"), shared.benchmark.label(question)) for question in shared.questions]
+    return chance, majority_of(labels, strata=shared.strata)
 
 
-def _mean(of: _Shared, values: Sequence[float]) -> float:
-    return layout(len(values), strata=of.strata).mean(np.asarray(values, dtype=np.float64))
+def _mean(shared: _Shared, values: Sequence[float]) -> float:
+    return design_of(len(values), strata=shared.strata).mean(np.asarray(values, dtype=np.float64))
 
 
 def _benchmark(name: str) -> Benchmark | None:
@@ -321,18 +322,19 @@ def _listed(ids: frozenset[str]) -> str:
     return f"{len(ids)} ({', '.join(named)}{more})" if ids else "none"
 
 
-def _beside(row: Comparison) -> str:
+def _baselines(row: Comparison) -> str:
+    """Return how many questions are compared, and what guessing scores on them."""
     known = (("chance", row.chance), ("majority", row.majority), ("blind", row.blind))
-    told = [f"{row.paired.n} questions", *(f"{name} {100 * value:.1f}" for name, value in known if value is not None)]
-    return f"{', '.join(told)}; score: {row.statistic}{f', judged by {row.judge}' if row.judge else ''}"
+    parts = [f"{row.paired.n} questions", *(f"{name} {100 * value:.1f}" for name, value in known if value is not None)]
+    return f"{', '.join(parts)}; score: {row.statistic}{f', judged by {row.judge}' if row.judge else ''}"
 
 
-def _told(row: Comparison) -> list[str]:
+def _row_lines(row: Comparison) -> list[str]:
     pair = row.paired
     lines = [
         f"{row.first} {100 * pair.first:.1f}, {row.second} {100 * pair.second:.1f}: {row.verdict}.",
         f"  difference {100 * pair.difference:+.1f} points (95% interval {100 * pair.low:+.1f} to"
-        f" {100 * pair.high:+.1f}), p {tell_p(row.p_holm)}; {row.first} scored more in"
+        f" {100 * pair.high:+.1f}), p {format_p(row.p_holm)}; {row.first} scored more in"
         f" {pair.first_better}, {row.second} in {pair.second_better}",
     ]
     if row.left_out:
@@ -341,8 +343,3 @@ def _told(row: Comparison) -> list[str]:
         needed = f"; about {pair.needed:,} would see {100 * abs(pair.difference):.1f}" if pair.needed else ""
         lines.append(f"  {pair.n} questions can see {100 * pair.detects:.1f} points or more{needed}")
     return lines
-
-
-def tell_p(p: float) -> str:
-    """Return a p-value after its sign, as precise as it matters."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"

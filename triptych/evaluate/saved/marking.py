@@ -7,6 +7,7 @@ that the key does not have, an id with several replies. A reply that a file says
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,9 @@ from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.files import write_atomically
-from triptych.core.records import Example, Json
+from triptych.core.records import Example, Json, images_of, videos_of
 from triptych.data.format import Refused
-from triptych.evaluate.benchmark import Benchmark, fact
+from triptych.evaluate.benchmark import Benchmark, fact, story_of
 from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.question.keys import questions_of_key, read_key, with_answers
 from triptych.evaluate.reading import scorers
@@ -25,8 +26,8 @@ from triptych.evaluate.reading.answers import Line
 from triptych.evaluate.reading.option_words import letter_of
 from triptych.evaluate.reading.replies import Replies, Reply, read_replies
 from triptych.evaluate.running.asked import groups_of
-from triptych.evaluate.running.beside import beside_to_json, lines_beside
 from triptych.evaluate.running.result import Result, Scored, check_judge, result_of, score_all
+from triptych.evaluate.running.secondary_scores import secondary_lines, secondary_to_json
 from triptych.evaluate.saved.one_asking import lines_of_one_asking
 
 
@@ -144,7 +145,7 @@ def marked_to_json(marked: Marked) -> dict[str, Json]:
         "failed": result.failed,
         "by_task": {name: _numbers(score, unanswered[name]) for name, score in result.by_task.items()},
         "together": {name: _numbers(score, 0) for name, score in result.together.items()},
-        **beside_to_json(result),
+        **secondary_to_json(result),
     }
 
 
@@ -160,14 +161,14 @@ def lines_of(marked: Marked) -> list[str]:
     lines = [f"{'':<{width}}  score   95% interval   chance      n  unanswered"]
     for name, score, unanswered in rows:
         numbers = f"{score.score:.3f}   {score.low:.3f} - {score.high:.3f}  {score.chance:.3f}"
-        told = numbers if score.n else f"    -   {'nothing was scored':<{len(numbers) - 8}}"
-        lines.append(f"{name:<{width}}  {told}  {score.n:>5}  {unanswered:>10}")
-    return lines + lines_beside(result, together=False)
+        cells = numbers if score.n else f"    -   {'nothing was scored':<{len(numbers) - 8}}"
+        lines.append(f"{name:<{width}}  {cells}  {score.n:>5}  {unanswered:>10}")
+    return lines + secondary_lines(result, together=False)
 
 
 def warnings_of(marked: Marked) -> list[str]:
     """Return a line for each kind of thing that was not as it should be."""
-    told = [
+    counts = [
         (marked.missing, "ids of the key have no reply: scored 0, and counted as unanswered"),
         (marked.repeated, "replies are followed by another one to the same id: the last one counts"),
         (marked.beyond, "replies are to ids that the key does not have: not used"),
@@ -175,7 +176,7 @@ def warnings_of(marked: Marked) -> list[str]:
         (marked.result.failed, "questions failed, as the files say: not scored"),
         (_ambiguous(marked), "replies speak for several options: triptych audit shows them"),
     ]
-    lines = [f"{count} {what}" for count, what in told if count]
+    lines = [f"{count} {what}" for count, what in counts if count]
     if marked.by_key_alone:
         lines.append(
             "The key alone tells no tasks: replies are read as plain choices, and every question weighs the same. With "
@@ -207,9 +208,9 @@ def _questions(
         questions = list(own)
     else:
         raise ConfigError(f"{answers}: what is right? Give a key with --answers, or the questions with --data.")
-    if answer_of is None:
+    if answer_of is None or key is None:
         return benchmark, questions, refused, 0
-    known = with_answers(questions, answer_of)
+    known = with_answers(benchmark, questions, answer_of, key)
     return benchmark, known, refused, len(questions) - len(known)
 
 
@@ -238,12 +239,19 @@ def _item(item: Scored, rules: Benchmark) -> MarkedItem:
         answered=item.answered,
         rule="" if choice is None else choice.rule,
         sure=choice is None or choice.sure,
-        facts={
-            name: value
-            for name, value in question.facts.items()
-            if isinstance(value, str | int | float) and name != "question"
-        },
+        facts=_facts_of(question),
     )
+
+
+def _facts_of(question: Example) -> dict[str, Json]:
+    """Return what a comparison needs to know: short facts, and by a digest what other questions show the same."""
+    known = question.facts.items()
+    facts: dict[str, Json] = {
+        name: value for name, value in known if isinstance(value, str | int | float) and name != "question"
+    }
+    if images_of(question) or videos_of(question):
+        facts.setdefault("story", hashlib.sha256(story_of(question).encode()).hexdigest()[:16])
+    return facts
 
 
 def _record(item: MarkedItem, benchmark: str) -> dict[str, Json]:
@@ -266,12 +274,12 @@ def _ambiguous(marked: Marked) -> int:
 
 
 def _numbers(score: Score, unanswered: int) -> dict[str, Json]:
-    told = score_to_json(score)
+    record = score_to_json(score)
     return {
-        "score": told["score"],
-        "low": told["low"],
-        "high": told["high"],
+        "score": record["score"],
+        "low": record["low"],
+        "high": record["high"],
         "n": score.n,
         "unanswered": unanswered,
-        "chance": told["chance"],
+        "chance": record["chance"],
     }

@@ -50,7 +50,7 @@ class Side:
         return self.failed.union(self.scores)
 
     @property
-    def of(self) -> tuple[str, str]:
+    def evaluated(self) -> tuple[str, str]:
         """Benchmark and part: what was asked."""
         return self.benchmark, self.part
 
@@ -75,8 +75,8 @@ def read_sides(path: Path) -> list[Side]:
 
 def pairs_of_conditions(sides: Sequence[Side], benchmarks: Sequence[str]) -> Iterator[tuple[Side, Side]]:
     """Yield every two conditions of what was asked, the better known first: tuned, untuned, blind."""
-    for of in dict.fromkeys(side.of for side in sides if not benchmarks or side.benchmark in benchmarks):
-        yield from combinations([side for side in reversed(sides) if side.of == of], 2)
+    for evaluated in dict.fromkeys(side.evaluated for side in sides if not benchmarks or side.benchmark in benchmarks):
+        yield from combinations([side for side in reversed(sides) if side.evaluated == evaluated], 2)
 
 
 def pairs_of_folders(
@@ -93,12 +93,12 @@ def pairs_of_folders(
     if len(left) == len(right) == 1 and condition is None and not benchmarks:
         return [(left[0], right[0])], []  # two that were named one by one are meant, whatever they are called
     mains = [_mains(sides, benchmarks, condition) for sides in (left, right)]
-    pairs = [(side, mains[1][of]) for of, side in mains[0].items() if of in mains[1]]
+    pairs = [(side, mains[1][evaluated]) for evaluated, side in mains[0].items() if evaluated in mains[1]]
     alone = [
         f"only in {side.run}: {side.benchmark} {side.part}"
         for mine, theirs in (mains, mains[::-1])
-        for of, side in mine.items()
-        if of not in theirs
+        for evaluated, side in mine.items()
+        if evaluated not in theirs
     ]
     return pairs, alone
 
@@ -107,12 +107,12 @@ def _mains(sides: Sequence[Side], benchmarks: Sequence[str], condition: str | No
     """Return the side that stands for the run, by what was asked."""
     order = PREFERRED if condition is None else (condition,)
     found: dict[tuple[str, str], Side] = {}
-    for of in dict.fromkeys(side.of for side in sides):
-        here = {side.condition: side for side in sides if side.of == of}
+    for evaluated in dict.fromkeys(side.evaluated for side in sides):
+        here = {side.condition: side for side in sides if side.evaluated == evaluated}
         others = [] if condition is not None else sorted(here, key=lambda name: name == BLIND)
         name = next((name for name in (*order, *others) if name in here), None)
-        if name is not None and (not benchmarks or of[0] in benchmarks):
-            found[of] = here[name]
+        if name is not None and (not benchmarks or evaluated[0] in benchmarks):
+            found[evaluated] = here[name]
     return found
 
 

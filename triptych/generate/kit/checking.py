@@ -39,28 +39,28 @@ CONTENT_FREE = {"yes": "Is it so?", "true": "Is the statement true or false?"} |
 """Questions that say nothing but what sort of answer is wanted."""
 HIDDEN = Text("[not shown]")
 _COUNT = 99
-"""References above this are no images."""
+"""A number above this is not taken for the number of an image."""
 _IMAGE_WORDS = 4
 """Longer answers do not only name an image."""
 Show = Callable[[int, Part], Sequence[Part]]
 
 
-class Checking(TeacherSettings):
-    """What every check that asks may say."""
+class CheckSettings(TeacherSettings):
+    """Settings of every check that asks a model."""
 
     teacher: str = "checker"
     sees: bool = True
     """Whether the checker sees the images; otherwise it reads what the annotation says of each, in its place."""
     askings: int = Field(default=5, ge=1)
-    """Times that a question is asked, its options one place further each time. Equal requests are sent once."""
+    """How often a question is asked, its options moved on one place each time. Equal requests are sent once."""
     most: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Largest share of a conversation's questions that may fail before it is refused."""
     max_tokens: int = Field(default=32, ge=1)
-    """Of a reply."""
+    """Most tokens of a reply."""
 
 
-class Guarding(Checking):
-    """What a check may say that must tell knowing from guessing."""
+class GuessCheckSettings(CheckSettings):
+    """Settings of a check that has to tell knowing from guessing."""
 
     sure: float = Field(default=0.05, gt=0.0, lt=1.0)
     """Largest probability with which a guesser may be taken for one who knows."""
@@ -77,7 +77,7 @@ class Asked:
 
 
 def asking(
-    exchange: Exchange, show: Show, *, name: str, settings: Checking, rotate: int = 0, unseen: bool = False
+    exchange: Exchange, show: Show, *, name: str, settings: CheckSettings, rotate: int = 0, unseen: bool = False
 ) -> Asked:
     """Return a request that puts a question again.
 
@@ -111,18 +111,18 @@ def content_free(exchange: Exchange) -> Exchange | None:
     return replace(exchange, question=question, open=replace(exchange.open, turns=turns), turn=0)
 
 
-def show_all(item: Item, settings: Checking) -> Show:
+def show_all(item: Item, settings: CheckSettings) -> Show:
     """Return what shows every image, or tells of it."""
     return lambda number, part: [part] if settings.sees else [_told(item, number, part)]
 
 
-def show_only(item: Item, settings: Checking, number: int) -> Show:
+def show_only(item: Item, settings: CheckSettings, number: int) -> Show:
     """Return what shows one image and leaves the others out."""
     show = show_all(item, settings)
     return lambda at, part: show(at, part) if at == number else [HIDDEN]
 
 
-def show_exchanged(item: Item, settings: Checking, pair: tuple[int, int]) -> Show:
+def show_exchanged(item: Item, settings: CheckSettings, pair: tuple[int, int]) -> Show:
     """Return what shows the images of two numbers in each other's place."""
     media = [view.media for view in item.annotation.views]
     places = {pair[0]: pair[1], pair[1]: pair[0]}
@@ -152,7 +152,7 @@ def rights(asked: Sequence[Asked], replies: Sequence[Answer | Failed]) -> list[b
     return [None if isinstance(reply, Failed) else is_right(reply.text, one.question) for one, reply in pairs]
 
 
-def is_known(right: Sequence[bool | None], question: Question, settings: Guarding, *, tests: int = 1) -> bool:
+def is_known(right: Sequence[bool | None], question: Question, settings: GuessCheckSettings, *, tests: int = 1) -> bool:
     """Return whether replies are right so often that nobody guesses so well.
 
     Args:

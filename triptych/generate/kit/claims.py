@@ -48,7 +48,7 @@ _HUMAN_SAID = (
     "tourists friend friends bride groom mother father son daughter cook chef soldier soldiers"
 )
 _HUMAN = _PEOPLE | frozenset(_HUMAN_SAID.split())
-"""Words that make people known."""
+"""Words that say that people are there."""
 _ALWAYS = "a an the of in on is are was were there these those given shown image box it and or please"
 _READ = {
     "counted": "how many count number what total together all both altogether over can you see more than have has show "
@@ -70,9 +70,9 @@ class _Asked:
     """A question in words, with what it is about."""
 
     text: str
-    """In lower case, one space between words."""
+    """The question in lower case, with one space between words."""
     sorts: tuple[Sort, ...]
-    """In the order in which they are named."""
+    """The sorts of things that it names, in that order."""
     images: tuple[int, ...]
     """Numbers of the images that are named, each once, in reading order."""
     counts: tuple[int, ...]

@@ -15,8 +15,8 @@ from typing import Literal
 
 from triptych.core.records import Json
 from triptych.generate.item import View
-from triptych.generate.kit import settle
-from triptych.generate.kit.settle import Details, Value
+from triptych.generate.kit import combine
+from triptych.generate.kit.combine import Details, Value
 from triptych.generate.kit.sorts import Sort, sort_of, sorts_in
 
 AnswerForm = Literal["yes_no", "number", "image", "thing"]
@@ -46,9 +46,9 @@ class Kind:
     follows: bool = False
     """It is about what comes after one of the images, ``a``."""
     relation: bool = False
-    """It is about two sorts of things that stand to each other somehow."""
+    """It is about two sorts of things and how they stand to each other ("a dog left of a cat")."""
     number: bool = False
-    """It is asked with a number."""
+    """Its question has a number in it ("two dogs")."""
     quantified: bool = False
     """It is about all images though one of them may settle it, and nobody knows which before looking: "in every image",
     "in any image". Whoever left those out would leave only one answer."""
@@ -62,9 +62,9 @@ class Kind:
     def needs(self, count: int, details: Details) -> tuple[int, ...]:
         """Return the numbers of the images that it is about."""
         if self.lone:
-            return (settle.number_in(details, "a"),)
+            return (combine.number_in(details, "a"),)
         return (
-            tuple(sorted((settle.number_in(details, "a"), settle.number_in(details, "b"))))
+            tuple(sorted((combine.number_in(details, "a"), combine.number_in(details, "b"))))
             if self.pair
             else tuple(range(1, count + 1))
         )
@@ -115,7 +115,7 @@ def propose(kind: Kind, views: Sequence[View], random: Random, *, whole: bool) -
     Args:
         kind: what is asked.
         views: in order.
-        random: where from.
+        random: what is drawn follows from it.
         whole: whether things of any sort may be asked for ("objects").
     """
     if len(views) < kind.fewest:
@@ -187,9 +187,9 @@ def _sorts_of(name: str, attributes: Sequence[str]) -> list[Sort]:
 def _possible(value: Value, values: Sequence[Value], details: Details) -> tuple[Value, ...]:
     """Return what an unseen image may say: what others say, a little more, what is asked for, something else."""
     if not isinstance(value, frozenset):
-        counts = settle.ints_in(values)
-        return tuple(sorted({*_COUNTS, *counts, max(counts) + 1, settle.number_in(details, "number")}))
-    names = sorted(frozenset[str]().union(*settle.sets_in(values)))
+        counts = combine.ints_in(values)
+        return tuple(sorted({*_COUNTS, *counts, max(counts) + 1, combine.number_in(details, "number")}))
+    names = sorted(frozenset[str]().union(*combine.sets_in(values)))
     other = frozenset(("something else",))
     return (frozenset(), frozenset(names), *(frozenset((name,)) for name in names), other, value)
 
@@ -207,29 +207,29 @@ def _drawn(ranges: Sequence[Sequence[Value]], values: Sequence[Value]) -> list[t
 
 
 KINDS: dict[str, Kind] = {
-    "in_one": Kind("co-reference", "number", _count, settle.in_one, lone=True, all_things=True),
-    "which": Kind("co-reference", "image", _any, settle.which),
-    "more": Kind("comparison", "image", _count, settle.more, pair=True, all_things=True),
-    "how_many_more": Kind("comparison", "number", _count, settle.how_many_more, pair=True, all_things=True),
-    "same_number": Kind("comparison", "yes_no", _count, settle.same_number, pair=True, all_things=True),
-    "both": Kind("comparison", "yes_no", _any, settle.both, pair=True),
-    "shared": Kind("comparison", "thing", _names, settle.shared, pair=True),
-    "only_in": Kind("comparison", "thing", _names, settle.only_in, pair=True),
-    "most": Kind("comparison", "image", _count, settle.most, fewest=3, all_things=True),
-    "total": Kind("reasoning", "number", _count, settle.total, all_things=True),
-    "every": Kind("reasoning", "yes_no", _any, settle.every, quantified=True),
-    "images_with": Kind("reasoning", "number", _any, settle.images_with, fewest=3),
-    "odd_one_out": Kind("reasoning", "image", _any, settle.odd_one_out, fewest=3),
-    "exactly": Kind("reasoning", "yes_no", _count, settle.exactly, number=True, quantified=True, all_things=True),
+    "in_one": Kind("co-reference", "number", _count, combine.in_one, lone=True, all_things=True),
+    "which": Kind("co-reference", "image", _any, combine.which),
+    "more": Kind("comparison", "image", _count, combine.more, pair=True, all_things=True),
+    "how_many_more": Kind("comparison", "number", _count, combine.how_many_more, pair=True, all_things=True),
+    "same_number": Kind("comparison", "yes_no", _count, combine.same_number, pair=True, all_things=True),
+    "both": Kind("comparison", "yes_no", _any, combine.both, pair=True),
+    "shared": Kind("comparison", "thing", _names, combine.shared, pair=True),
+    "only_in": Kind("comparison", "thing", _names, combine.only_in, pair=True),
+    "most": Kind("comparison", "image", _count, combine.most, fewest=3, all_things=True),
+    "total": Kind("reasoning", "number", _count, combine.total, all_things=True),
+    "every": Kind("reasoning", "yes_no", _any, combine.every, quantified=True),
+    "images_with": Kind("reasoning", "number", _any, combine.images_with, fewest=3),
+    "odd_one_out": Kind("reasoning", "image", _any, combine.odd_one_out, fewest=3),
+    "exactly": Kind("reasoning", "yes_no", _count, combine.exactly, number=True, quantified=True, all_things=True),
     "images_exactly": Kind(
-        "reasoning", "number", _count, settle.images_exactly, fewest=3, number=True, all_things=True
+        "reasoning", "number", _count, combine.images_exactly, fewest=3, number=True, all_things=True
     ),
-    "some": Kind("reasoning", "yes_no", _any, settle.some, quantified=True),
-    "stands": Kind("reasoning", "yes_no", _related, settle.some, relation=True, quantified=True),
-    "first": Kind("temporal", "image", _any, settle.first, fewest=3),
-    "last": Kind("temporal", "image", _any, settle.last, fewest=3),
-    "grows": Kind("temporal", "yes_no", _count, settle.grows, fewest=3, all_things=True),
-    "after": Kind("temporal", "thing", _names, settle.after, fewest=3, follows=True),
+    "some": Kind("reasoning", "yes_no", _any, combine.some, quantified=True),
+    "stands": Kind("reasoning", "yes_no", _related, combine.some, relation=True, quantified=True),
+    "first": Kind("temporal", "image", _any, combine.first, fewest=3),
+    "last": Kind("temporal", "image", _any, combine.last, fewest=3),
+    "grows": Kind("temporal", "yes_no", _count, combine.grows, fewest=3, all_things=True),
+    "after": Kind("temporal", "thing", _names, combine.after, fewest=3, follows=True),
 }
 """Name -> kind; the order is that in which they are drawn."""
 
@@ -239,9 +239,9 @@ def telling_pair(kind: Kind, views: Sequence[View], details: Details) -> tuple[t
     now = kind.settle(views, details)
     pairs = list(combinations(range(1, len(views) + 1), 2))
     if kind.pair:
-        pairs = [(settle.number_in(details, "a"), settle.number_in(details, "b"))]
+        pairs = [(combine.number_in(details, "a"), combine.number_in(details, "b"))]
     elif kind.lone:
-        pairs = [pair for pair in pairs if settle.number_in(details, "a") in pair]
+        pairs = [pair for pair in pairs if combine.number_in(details, "a") in pair]
     settled = [(pair, kind.settle(exchanged(views, pair), details)) for pair in pairs]
     told = [(pair, answer) for pair, answer in settled if answer is not None]
     changed = [(pair, answer) for pair, answer in told if answer != now]

@@ -93,8 +93,8 @@ def plant(item: Item, fault: str, random: Random, *, layout: Layout) -> Item | N
     Args:
         item: with a good question of ``from_truth``.
         fault: one of ``FAULTS``.
-        random: where from.
-        layout: of its conversation.
+        random: what is drawn follows from it.
+        layout: of the conversation.
     """
     question = question_of(item)
     bad = FAULTS[fault](item, question, random) if question is not None else None

@@ -44,9 +44,9 @@ class Sort:
     """Things with an attribute, with a name, or both."""
 
     attribute: str = ""
-    """As the annotation says it, e.g. ``black``; empty: any."""
+    """The attribute in the annotation's words, e.g. ``black``; empty: any."""
     name: str = ""
-    """Empty: any."""
+    """The name in the annotation's words, e.g. ``dog``; empty: any."""
 
     @property
     def one(self) -> str:

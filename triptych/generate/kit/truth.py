@@ -19,8 +19,8 @@ from triptych.core.records import Json
 from triptych.data.text.naming import Namer
 from triptych.data.text.references import CARDINALS
 from triptych.generate.item import View
+from triptych.generate.kit.combine import Details
 from triptych.generate.kit.kinds import KINDS, Kind, exchanged, propose, telling_pair
-from triptych.generate.kit.settle import Details
 from triptych.generate.kit.sorts import plural, sort_of, with_article
 from triptych.generate.question import Question
 
@@ -29,11 +29,11 @@ Form = Literal["question", "choice", "statement"]
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How verified questions are put."""
+    """How verified questions are put into words."""
 
     namer: Namer = field(default_factory=Namer)
     statement: str = "Is this statement about the {nouns} true or false? {statement}"
-    """What a statement is asked with."""
+    """The words that ask about a statement."""
     choices: int = 4
     """Most options of a choice."""
     spelled: float = 0.5
@@ -68,34 +68,27 @@ def answer_of(name: str, views: Sequence[View], details: Details) -> str | None:
     return KINDS[name].settle(views, details)
 
 
-def told(question: Question, views: Sequence[View], *, noun: str = "image") -> str | None:
+def told(
+    question: Question, views: Sequence[View], *, noun: str = "image", seen: frozenset[int] | None = None
+) -> str | None:
     """Return the answer to a verified question about other images, in its own words; None: they settle none.
 
     Args:
         question: with its kind and details.
         views: the images that are there now.
         noun: what the question calls an image.
+        seen: numbers, from 1, of the images that alone must settle it, whatever the others hold; None: all.
     """
     if question.kind not in KINDS or question.details is None:
         return None
-    found = KINDS[question.kind].settle(views, question.details)
+    kind, details = KINDS[question.kind], question.details
+    found = kind.settle(views, details) if seen is None else kind.settled_by(views, details, seen=seen)
     if found is None:
         return None
-    claimed = question.details.get("claimed")
+    claimed = details.get("claimed")
     if claimed is not None:
         return "true" if found == claimed else "false"
-    return _said(found, question.details, noun)
-
-
-def seen_by(question: Question, views: Sequence[View], seen: frozenset[int]) -> str | None:
-    """Return the answer that some of the images alone settle, in the question's words; None: they do not."""
-    if question.kind not in KINDS or question.details is None:
-        return None
-    found = KINDS[question.kind].settled_by(views, question.details, seen=seen)
-    if found is None:
-        return None
-    claimed = question.details.get("claimed")
-    return ("true" if found == claimed else "false") if claimed is not None else _said(found, question.details, "image")
+    return _said(found, details, noun)
 
 
 def _worded(
@@ -108,22 +101,15 @@ def _worded(
     wording: Wording,
     random: Random,
 ) -> Question:
+    """Return the question in words, with what becomes of its answer when its two images are exchanged."""
     kind = KINDS[name]
-    style = wording.namer.style
-    kept: dict[str, Json] = {**details, "style": style, "noun": wording.namer.noun}
+    kept: dict[str, Json] = {**details, "style": wording.namer.style, "noun": wording.namer.noun}
+    options: tuple[str, ...] = ()
     if form == "statement":
-        claimed = "yes" if kind.form == "yes_no" else answer if random.random() < 0.5 else random.choice(rivals)
-        kept["claimed"] = claimed
-        statement = random.choice(_phrases()[name]["statements"]).format(
-            **_words(kind, details, len(views), wording, random, claimed)
-        )
-        words = {"statement": statement, "nouns": plural(wording.namer.noun), "count": str(len(views))}
-        text, right = wording.statement.format(**words), "true" if claimed == answer else "false"
-        options: tuple[str, ...] = ()
+        text, right, kept["claimed"] = _as_statement(name, len(views), details, answer, rivals, wording, random)
     else:
-        text = random.choice(_phrases()[name]["questions"]).format(
-            **_words(kind, details, len(views), wording, random, "")
-        )
+        phrase = random.choice(_phrases()[name]["questions"])
+        text = phrase.format(**_words(kind, details, len(views), wording, random, ""))
         right = _said(answer, kept, wording.namer.noun)
         drawn = random.sample(list(rivals), min(len(rivals), wording.choices - 1))
         options = tuple(_said(each, kept, wording.namer.noun) for each in (answer, *drawn)) if form == "choice" else ()
@@ -146,6 +132,24 @@ def _worded(
     if options and after not in options:
         return question
     return replace(question, swap="changes" if after != question.answer else "stays", swapped=after)
+
+
+def _as_statement(
+    name: str,
+    count: int,
+    details: Details,
+    answer: str,
+    rivals: Sequence[str],
+    wording: Wording,
+    random: Random,
+) -> tuple[str, str, str]:
+    """Return the words that ask about a statement, ``true`` or ``false``, and the answer that it claims."""
+    kind, noun = KINDS[name], wording.namer.noun
+    claimed = "yes" if kind.form == "yes_no" else answer if random.random() < 0.5 else random.choice(rivals)
+    phrase = random.choice(_phrases()[name]["statements"])
+    statement = phrase.format(**_words(kind, details, count, wording, random, claimed))
+    text = wording.statement.format(statement=statement, nouns=plural(noun), count=str(count))
+    return text, "true" if claimed == answer else "false", claimed
 
 
 def _words(

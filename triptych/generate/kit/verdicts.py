@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w%]|\.\d)")
 _IMAGE = re.compile(r"^(?:the\s+)?(?:\w+\s+)?(?:image|picture|photo|frame|view|box)\s*(\d+|\w+)?$")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COUNT = 99
-"""References above this are no images."""
+"""A number above this is not taken for the number of an image."""
 
 
 def is_right(reply: str, question: Question) -> bool:

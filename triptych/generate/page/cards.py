@@ -17,25 +17,25 @@ from pathlib import Path
 from triptych.core.records import ImageRef, Json, Part, Text, Turn
 from triptych.data.media.images import load_image
 from triptych.data.media.locate import ImageError
+from triptych.generate.annotation_text import tell
 from triptych.generate.item import Item, Refusal
 from triptych.generate.page.counts import language_of
-from triptych.generate.telling import tell
 
 PICTURE_PX = (200, 170)
 SMALL_PX = (120, 100)
 MOST_PICTURES = 12
-"""Of one card."""
+"""Most images of one card."""
 LONGEST_LETTERS = 1500
-"""Of one text."""
+"""Most characters of one text; the rest is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Words, or a picture."""
+    """Words, or an image."""
 
     text: str = ""
     number: int = 0
-    """Of a picture, from 1."""
+    """Number of an image, from 1; 0 for words."""
     data: str = ""
     """The picture as a data URI."""
     problem: str = ""
@@ -59,7 +59,7 @@ class Card:
     demonstrations: tuple[tuple[Said, ...], ...]
     turns: tuple[Said, ...]
     views: tuple[Piece, ...] = ()
-    """Its pictures, where it holds no conversation."""
+    """Its images, where it holds no conversation."""
     reply: str = ""
     """A teacher's words that nothing was made of."""
     known: str = ""
@@ -82,8 +82,8 @@ def card_of(item: Item) -> Card:
         demonstrations=tuple(_turns(page.turns, counted, PICTURE_PX) for page in pages),
         turns=_turns(example.turns if example is not None else (), counted, PICTURE_PX),
         views=() if example is not None else _views(item, PICTURE_PX),
-        reply="" if example is not None else _short(item.reply),
-        known=_short(tell(item.annotation)),
+        reply="" if example is not None else _clipped(item.reply),
+        known=_clipped(tell(item.annotation)),
         made=tuple(line for entry in item.history if (line := _entry(entry))),
     )
 
@@ -98,8 +98,8 @@ def refused_card(refusal: Refusal) -> Card:
         demonstrations=(),
         turns=_turns(turns, counted, SMALL_PX),
         views=() if turns else _views(item, SMALL_PX),
-        reply="" if turns else _short(item.reply),
-        message=_short(refusal.message),
+        reply="" if turns else _clipped(item.reply),
+        message=_clipped(refusal.message),
     )
 
 
@@ -117,7 +117,7 @@ def _turns(turns: Iterable[Turn], counted: list[int], most_px: tuple[int, int]) 
 
 def _piece(part: Part, counted: list[int], most_px: tuple[int, int]) -> Piece:
     if isinstance(part, Text):
-        return Piece(_short(part.text))
+        return Piece(_clipped(part.text))
     counted[0] += 1
     number = counted[0]
     if not isinstance(part, ImageRef):
@@ -144,7 +144,7 @@ def _entry(entry: Mapping[str, Json]) -> str:
     return f"{entry.get('stage')}: {entry['model']}{prompt}, {tokens}{cost}"
 
 
-def _short(text: str) -> str:
+def _clipped(text: str) -> str:
     return text if len(text) <= LONGEST_LETTERS else f"{text[:LONGEST_LETTERS]} …"
 
 

@@ -27,9 +27,9 @@ from triptych.generate.running.files import Note, StageFiles
 from triptych.generate.stage import Made
 
 SAMPLES = 64
-"""Kept items to choose from."""
+"""Number of kept items that the page chooses its samples from."""
 REFUSED_EACH = 2
-"""Samples of each reason of a stage."""
+"""Number of samples for each reason of a stage."""
 WORDED = 4000
 """Rounds whose words are looked at one by one."""
 UNTOLD = "not told"
@@ -71,7 +71,7 @@ class Kept:
     pairs: int = 0
     skills: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
-    """Of pairs."""
+    """Language -> how many pairs are in it."""
     images: Counter[int] = field(default_factory=Counter)
     """Items by how many images and videos stand in them, demonstrations included."""
     rounds: Counter[int] = field(default_factory=Counter)
@@ -134,7 +134,7 @@ class Found:
     folder: Path
     recipe: Recipe
     notes: tuple[Note, ...]
-    """Of the stages that are finished, in order."""
+    """The notes of the finished stages, in order."""
     kept: Kept
     refused: Refused
 

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import write_atomically
-from triptych.core.log import counted, say
+from triptych.core.log import counted, duration, say
 from triptych.generate.page.cards import Card, card_of, refused_card, spread
 from triptych.generate.page.counts import Found, count_run, median
 from triptych.generate.page.verbs import PACKAGE, Verbs, is_able, verbs_of
@@ -40,11 +40,11 @@ _ERROR = re.compile(r"\S+ \w+Error: ")
 """Before what has ended a run otherwise."""
 SAMPLES = 10
 REASONS = 24
-"""Most that are shown with samples."""
+"""Most reasons of refusal that are shown with samples."""
 ROWS = 16
-"""Most of a list of counts."""
+"""Most rows of a list of counts."""
 BARS = 12
-"""Of a histogram."""
+"""Most bars of a histogram."""
 UPROOT = "planted, not caught"
 
 
@@ -55,7 +55,7 @@ class Row:
     name: str
     count: int
     share: float
-    """Of the largest."""
+    """``count`` as a share of the largest count in the list, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Figure:
     without: int
     svg: Markup
     commonest: str
-    """In words, for those who cannot see the drawing."""
+    """The commonest entries in words, for those who cannot see the drawing."""
 
 
 def write_report(folder: Path) -> Path:
@@ -272,17 +272,10 @@ def _refused_of(note: Note) -> int:
     return sum(note.refused.values())
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
-
-
 def _template() -> Template:
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"money": _money, "refused": _refused_of, "duration": _duration, "number": _grouped}
+    page.filters |= {"money": _money, "refused": _refused_of, "duration": duration, "number": _grouped}
     page.filters["counted"] = counted
     return page.get_template("report.html.jinja")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PACKAGE = "HanTa"
 MODEL = "morphmodel_en.pgz"
 LONGEST_WORDS = 60
-"""Of a sentence that is tagged."""
+"""Most words of a sentence that is tagged."""
 _SENTENCE = re.compile(r"(?<=[.?!:])\s+|\n+")
 _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*|[0-9]+|[^\sA-Za-z0-9]")
 Tagged = Sequence[tuple[str, str, str]]

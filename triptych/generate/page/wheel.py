@@ -24,7 +24,7 @@ LETTER_WIDTH = 6.4
 COLOURS = 6
 """The page has so many: ``--w0`` and on."""
 GAP = 0.008
-"""Between arcs, in radians."""
+"""Gap between two arcs, in radians."""
 
 
 def draw_wheel(nouns: Mapping[str, Mapping[str, int]], *, title: str) -> Markup:

@@ -1,6 +1,6 @@
 """Ask what has no reply yet: every item's requests as one stream, each distinct one once, each reply kept at once.
 
-Not what becomes of the replies (``making``). The teacher is never left waiting: items are read ahead of it. Beside
+Not what becomes of the replies (``stage_work``). The teacher is never left waiting: items are read ahead of it. Beside
 the replies it leaves, for every item, the keys of its requests, so that nothing is worked out twice.
 """
 
@@ -27,7 +27,7 @@ from triptych.infer.answer_cache import Digests
 from triptych.infer.responder import Cause, Failed, Query, Told, writable
 
 IN_A_ROW = 20
-"""So many failures of the endpoint without a reply between them, and it is not asked on."""
+"""After so many failures of the endpoint in a row, without a reply between them, it is not asked on."""
 LOOK_UP_EVERY = 64
 """Items without a new request after which replies that have come are kept before more are read."""
 SHOW_EVERY = 20
@@ -64,7 +64,7 @@ class RequestsOf:
 
 @dataclass
 class _Progress:
-    """What is open. Its state is that."""
+    """How many items wait for replies, for the progress bar and the forecast. State: the counts."""
 
     advance: Advance
     account: Account
@@ -125,7 +125,7 @@ def ask_all(
         requests_of: what the stage asks about an item.
         teacher: opens who is asked; called when there is a request.
         store: keeps the replies, and why others failed.
-        label: the stage's.
+        label: of the stage, for messages.
         total: number of items, for the forecast.
         keys: file that gets a line for each item: a list of keys.
         account: for the forecast.
@@ -228,7 +228,7 @@ class _Asking:
         return fresh
 
     def _asked(self, item: Item, digests: Digests) -> list[tuple[str, Query]]:
-        """Return an item's requests with their keys; none where the stage cannot ask: `making` says why."""
+        """Return an item's requests with their keys; none where the stage cannot ask: `stage_work` says why."""
         try:
             requests = self.requests_of(item)
         except DataError:

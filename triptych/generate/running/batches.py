@@ -28,12 +28,12 @@ from triptych.infer.endpoint.chat_messages import guess_tokens, messages_of, mos
 from triptych.infer.endpoint.in_flight import wishes_of
 from triptych.infer.endpoint.limits import Cost
 from triptych.infer.endpoint.remote import RemoteResponder
-from triptych.infer.endpoint.response import OVERRUN, Spoken, Trouble, one_line, read_reply
+from triptych.infer.endpoint.response import OVERRUN, Completion, Trouble, one_line, read_reply
 from triptych.infer.responder import Cause, Failed, Query, Told
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 150_000_000
-"""Of one file of requests; OpenAI takes 50,000 requests and 200 MB."""
+"""Most bytes of one file of requests; OpenAI takes 50,000 requests and 200 MB."""
 MOST_OPEN = 100_000
 """Requests on their way at once, over all batches: each is held in memory until it has its reply."""
 ATTEMPTS = 6
@@ -256,8 +256,8 @@ class BatchResponder:
         if status == 200:
             said = read_reply(json.dumps(response.get("body")))
             told = said.cost is not None
-            spent = said.cost or (asked.guess if isinstance(said, Spoken) or said.paid else None)
-            if isinstance(said, Spoken):
+            spent = said.cost or (asked.guess if isinstance(said, Completion) or said.paid else None)
+            if isinstance(said, Completion):
                 self.inner.plain = self.inner.plain or (asked.query.schema is not None and not asked.schema)
                 del self._open[key]
                 cost = self._allowance.book(asked.guess, spent, most=asked.most, name=key, told=told, replied=True)
@@ -277,9 +277,9 @@ class BatchResponder:
         cause: Cause = "question" if status in BAD_REQUEST else "trouble"
         yield self._lost(key, Failed(key, f"{self.inner.address}: status {status}: {problem}", cause))
 
-    def _take_in(self, key: str, said: Spoken | Trouble) -> None:
+    def _take_in(self, key: str, said: Completion | Trouble) -> None:
         """Keep and book a reply that nobody waits for."""
-        if isinstance(said, Spoken):
+        if isinstance(said, Completion):
             cost = said.cost or Cost(0, 0)
             self._allowance.book(cost, cost, name=key, replied=True)
             answer = Answer(key, said.text, tokens_in=cost.tokens_in, tokens_out=cost.tokens_out, cut=said.cut)

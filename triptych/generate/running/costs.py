@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from triptych.infer.endpoint.limits import Cost
 
 LONGEST_TOKEN_BYTES = 16
-"""Words of so many bytes for a token, over a whole question, no tokenizer has."""
+"""Over a whole question, no tokenizer has more bytes of words for a token on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Totals:
     tokens_out: int = 0
     usd: float = 0.0
     seconds: float = 0.0
-    """Of its replies one after the other."""
+    """Time that its replies took, added up, in seconds."""
     lost_tokens: int = 0
-    """Of requests that got no reply and may have cost something: at most so many."""
+    """Most tokens that requests without a reply may have cost."""
     lost_usd: float = 0.0
     learnt: Learnt = Learnt()
 

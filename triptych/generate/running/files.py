@@ -1,7 +1,7 @@
 """What a stage leaves in a run's folder: items out, refusals, and a note of what they were made of and with.
 
-Not how they are made (``making``). Written beside, then renamed; the note comes last: a stage without a note has not
-happened. A line holds its item and ``at``, the number of the item of the first stage that it comes from: shards are
+Not how they are made (``stage_work``). Written beside, then renamed; the note comes last: a stage without a note has
+not happened. A line holds its item and ``at``, the number of the item of the first stage that it comes from: shards are
 put together by it, in the order that one machine would have had.
 """
 
@@ -43,13 +43,13 @@ class Note:
 
     label: str
     identity: str
-    """Of its settings (``recipe.identity``)."""
+    """Digest of its settings (``recipe.identity``)."""
     came: str
     """Digest of the items that it was given."""
     left: str
     """Digest of the items that it made."""
     size_bytes: int
-    """Of these."""
+    """Size of the file of these items."""
     items_in: int
     items_out: int
     refused: Mapping[str, int] = field(default_factory=dict)

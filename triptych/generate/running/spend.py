@@ -47,7 +47,7 @@ class Account:
         self.usd = sum(total.all_usd for total in totals.values())
         self._aside: dict[str, tuple[int, float]] = {}
         self._aside_tokens, self._aside_usd = 0, 0.0
-        """Of all of them: a batch sets tens of thousands aside."""
+        """Sums of all that is set aside: a batch sets tens of thousands aside."""
         self._lock = threading.RLock()
 
     @property
@@ -65,9 +65,9 @@ class Account:
         with self._lock:
             most_tokens, most_usd = self.budget.tokens, self.budget.usd
             if most_usd is not None and self.usd + self._aside_usd + usd > most_usd * (1 + ROUNDING):
-                return _short(f"${most_usd:g}", f"${self.usd:.6g}", f"${usd:.2g}")
+                return _used_up(f"${most_usd:g}", f"${self.usd:.6g}", f"${usd:.2g}")
             if most_tokens is not None and self.tokens + self._aside_tokens + tokens > most_tokens:
-                return _short(f"{most_tokens:,.0f} tokens", f"{self.tokens:,}", f"{tokens:,}")
+                return _used_up(f"{most_tokens:,.0f} tokens", f"{self.tokens:,}", f"{tokens:,}")
             self._take_back(name)
             self._aside[name] = (tokens, usd)
             self._aside_tokens += tokens
@@ -155,5 +155,5 @@ class Allowance:
         return Cost(most.tokens_in + max(added, learnt.over_in), most.tokens_out + learnt.over_out)
 
 
-def _short(most: str, spent: str, more: str) -> str:
+def _used_up(most: str, spent: str, more: str) -> str:
     return f"the budget of {most} is used up: {spent} spent, and one more request may take {more}"

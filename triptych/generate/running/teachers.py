@@ -31,23 +31,23 @@ STARTER_WORDS = "starter:smollm2-135m-instruct"
 LOCAL_WINDOW = 256
 """Questions that a model in this process gets at once, to batch those of like length."""
 DIGESTS = 20_000
-"""Pictures whose digests are remembered."""
+"""Number of images whose digests are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """Somebody who is asked."""
+    """A model that is asked, with what is known of it."""
 
     name: str
-    """In the recipe."""
+    """Its name in the recipe."""
     responder: EachResponder
     model: str
     """What reports call it."""
     fingerprint: str
     parameters: dict[str, Json]
-    """As the recipe has them, without what changes no reply."""
+    """Its settings in the recipe, without those that change no reply."""
     most_tokens: int | None
-    """Of a reply, where the recipe says it; None: what each request says."""
+    """Most tokens of a reply, where the recipe says it; None: what each request says."""
     allowance: Allowance
     by_id: bool
     """Whether a reply may depend on what a question is called."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from triptych.core.records import Answer, Example, Text, parts_of
 from triptych.generate.running.spend import Allowance
 from triptych.infer.canned import CannedResponder
-from triptych.infer.endpoint.chat_messages import AROUND_MESSAGE, TOKENS_OF_IMAGE
+from triptych.infer.endpoint.chat_messages import AROUND_MESSAGE, TOKENS_PER_IMAGE
 from triptych.infer.endpoint.limits import Cost
 from triptych.infer.responder import Failed, Query, Responder, Told
 
@@ -97,7 +97,7 @@ def _most(query: Query) -> Cost:
     turns = len(query.question.turns) + sum(len(shown.turns) for shown in query.question.demonstrations)
     tokens = AROUND_MESSAGE * turns
     for part in parts_of(query.question):
-        tokens += len(part.text.encode(errors="replace")) if isinstance(part, Text) else TOKENS_OF_IMAGE
+        tokens += len(part.text.encode(errors="replace")) if isinstance(part, Text) else TOKENS_PER_IMAGE
     return Cost(tokens, query.max_tokens)
 
 

@@ -15,15 +15,15 @@ from pydantic import Field, field_validator, model_validator
 
 from triptych.core.errors import TriptychError
 from triptych.core.records import Answer, Example, Json
+from triptych.generate.annotation_text import fewer_sentences, tell, tell_with_images
 from triptych.generate.item import Item, Refusal
 from triptych.generate.prompts import Prompt, Value, fill, known, load
 from triptych.generate.stage import Made, Request, Stage, TeacherSettings
-from triptych.generate.telling import fewer_sentences, tell, tell_with_images
 from triptych.infer.responder import Failed
 
 
 class Ask(TeacherSettings):
-    """What is asked."""
+    """What the teacher is asked, and how often."""
 
     prompt: str
     """A file of ``prompts/`` without its ending, or the path of a Markdown file of your own."""
@@ -38,7 +38,7 @@ class Ask(TeacherSettings):
     max_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of a reply; otherwise what the prompt says."""
     most_sentences: int = Field(default=50, ge=1)
-    """Of an annotation's observations, drawn with the item's own seed."""
+    """Most of an annotation's sentences that the teacher is told; drawn by the item's id where there are more."""
     values: Mapping[str, str] = Field(default_factory=dict)
     """What fills other slots of the prompt than ``annotation``."""
 

@@ -35,7 +35,7 @@ class Balance(StageSettings):
     most: float = Field(default=0.5, gt=0.0, le=1.0)
     """Largest share of any other answer among those of its kind."""
     free: int = Field(default=4, ge=1)
-    """As many of each answer pass before shares are looked at."""
+    """How many items of each answer pass before shares are looked at."""
     hold: int = Field(default=1024, ge=0)
     """Most items that wait for a counterpart; the oldest is refused when there are more."""
 

@@ -14,7 +14,7 @@ from triptych.core.records import Answer
 from triptych.generate.item import Item, Refusal
 from triptych.generate.kit.checking import (
     Asked,
-    Guarding,
+    GuessCheckSettings,
     asking,
     content_free,
     is_habit,
@@ -29,8 +29,8 @@ from triptych.generate.stage import Made, Request, Stage
 from triptych.infer.responder import Failed
 
 
-class Blind(Guarding):
-    """How it is asked."""
+class Blind(GuessCheckSettings):
+    """How the question is asked without its images."""
 
 
 def ask(item: Item, settings: Blind, random: Random) -> Sequence[Request]:

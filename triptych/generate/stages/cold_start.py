@@ -15,12 +15,12 @@ from pydantic import Field, field_validator
 
 from triptych.core.records import Answer, Example, Json, Text, Turn
 from triptych.data.transform import draw
+from triptych.generate.annotation_text import fewer_sentences, tell, tell_with_images
 from triptych.generate.item import Annotation, Item, Refusal
 from triptych.generate.prompts import SLOT, fill, known, load
 from triptych.generate.reply_pairs import read_pairs
 from triptych.generate.stage import Made, Request, Stage, TeacherSettings
 from triptych.generate.stages.ask import child
-from triptych.generate.telling import fewer_sentences, tell, tell_with_images
 from triptych.infer.responder import Failed
 
 META = "cold_start"
@@ -32,11 +32,11 @@ class ColdStart(TeacherSettings):
     prompt: str
     """The prompt that is to show them."""
     count: int = Field(default=1, ge=1)
-    """Proposals an item."""
+    """Number of proposals for an item."""
     images: bool = False
     """Whether the teacher also sees the images."""
     most_sentences: int = Field(default=50, ge=1)
-    """Of an annotation's observations, drawn with the item's own seed."""
+    """Most of an annotation's sentences that the teacher is told; drawn by the item's id where there are more."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of a proposal; otherwise what the prompt says."""
 

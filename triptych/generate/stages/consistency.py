@@ -13,13 +13,13 @@ from pydantic import Field
 
 from triptych.core.records import Answer
 from triptych.generate.item import Item, Refusal
-from triptych.generate.kit.checking import Asked, Checking, asking, no_reply, noted, rights, show_all
+from triptych.generate.kit.checking import Asked, CheckSettings, asking, no_reply, noted, rights, show_all
 from triptych.generate.question import exchanges_of
 from triptych.generate.stage import Made, Request, Stage
 from triptych.infer.responder import Failed
 
 
-class Consistency(Checking):
+class Consistency(CheckSettings):
     """How often it is asked, and how many must agree."""
 
     agree: float = Field(default=0.6, gt=0.0, le=1.0)

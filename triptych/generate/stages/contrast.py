@@ -18,7 +18,7 @@ from triptych.data.text.naming import Namer
 from triptych.data.text.wording import words_in
 from triptych.data.transform import draw
 from triptych.generate.item import Item, Refusal
-from triptych.generate.kit.asking import MOST_DIGITS, filled, read_records, shown
+from triptych.generate.kit.written_questions import MOST_DIGITS, filled, read_records, shown
 from triptych.generate.prompts import Value, known, load
 from triptych.generate.question import Layout, Question, with_question
 from triptych.generate.stage import Made, Request, Stage, TeacherSettings

@@ -32,7 +32,7 @@ _DECLINES = re.compile(
     r"|\bnot enough information\b|^\W*(?:n/a|tbd|todo|unknown)\W*$",
     re.IGNORECASE,
 )
-"""Of answers alone: people may well say that they cannot see a dog."""
+"""Tried on answers alone: people may well ask about somebody who cannot see a dog."""
 _LEAKS = re.compile(
     r"\b(?:according to|based on|judging by|as (?:stated|mentioned|described|given) in|from|in|per) the "
     r"(?:given |provided |above |image )?(?:captions?|annotations?|bounding box(?:es)?|metadata)\b(?!{0})"
@@ -53,7 +53,7 @@ _UNFILLED = re.compile(
     re.IGNORECASE,
 )
 _TORN = re.compile(r"(?:\.\.\.|…)$")
-"""Of answers alone: a question may leave its end to be filled in."""
+"""Tried on answers alone: a question may leave its end to be filled in."""
 
 
 class Filter(StageSettings):

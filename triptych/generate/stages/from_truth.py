@@ -36,7 +36,7 @@ class Forms(Settings):
 
 
 class FromTruth(StageSettings):
-    """What is asked of an annotation."""
+    """Which questions are asked about an annotation, and in which words."""
 
     per_item: int = Field(default=3, ge=1)
     """Questions about one annotation, each an item of its own, as far as it has so many."""
@@ -53,7 +53,7 @@ class FromTruth(StageSettings):
     """How images are called: number ("image 2") or ordinal ("the second image"); drawn for each question."""
     noun: str = "image"
     statement: str = Wording().statement
-    """What a statement is asked with; it has the placeholder {statement}, and may have {nouns} and {count}."""
+    """The words that ask about a statement: with the placeholder {statement}, and perhaps {nouns} and {count}."""
     choices: int = Field(default=4, ge=2)
     layout: Layout = Layout()
 

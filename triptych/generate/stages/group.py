@@ -28,7 +28,7 @@ from triptych.generate.stage import Made, Stage, StageSettings
 
 By = Literal["album", "title", "tag", "captions", "looks", "vectors", "frames", "random"]
 _NEIGHBOURS = 24
-"""Nearest items that are tried as members of a group."""
+"""How many of the nearest items are tried as members of a group."""
 
 
 class Group(StageSettings):

@@ -14,8 +14,8 @@ from pydantic import Field, field_validator
 
 from triptych.core.records import Answer
 from triptych.generate.item import Item, Refusal
-from triptych.generate.kit.asking import filled, shown
 from triptych.generate.kit.checking import noted
+from triptych.generate.kit.written_questions import filled, shown
 from triptych.generate.prompts import Value, known, load
 from triptych.generate.question import exchanges_of, options_block
 from triptych.generate.stage import Made, Request, Stage, TeacherSettings

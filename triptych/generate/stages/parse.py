@@ -43,9 +43,9 @@ class Parse(TeacherSettings):
     repair: bool = True
     """Whether a reply without pairs is sent back once, to be laid out anew."""
     language: str = "en"
-    """Of the pairs."""
+    """Language of the pairs, two letters."""
     most: int | None = None
-    """Pairs of one reply at most; the others are refused. None: all."""
+    """Most pairs that are taken from one reply; the others are refused. None: all."""
 
 
 def ask(item: Item, settings: Parse, random: Random) -> Sequence[Request]:

@@ -22,7 +22,7 @@ class References(StageSettings):
     """What becomes of what is unclear."""
 
     doubts: Literal["keep", "refuse"] = "keep"
-    """Of words that may mean an image by its place: "the left image", "the former"."""
+    """What becomes of items with words that may mean an image by its place: "the left image", "the former"."""
     named: bool = False
     """Whether a question must name an image, or say "images"."""
 

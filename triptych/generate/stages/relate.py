@@ -21,7 +21,7 @@ from triptych.generate.spool import Spool, spooled
 from triptych.generate.stage import Made, Stage, StageSettings
 
 CANDIDATES = 50
-"""Nearest items that are looked at."""
+"""How many of the nearest items are looked at."""
 
 
 class Relate(StageSettings):
@@ -31,7 +31,7 @@ class Relate(StageSettings):
     """conversation: the earlier rounds of the same reply's conversation; images: other pairs on the same images;
     question, captions: the nearest by the words of the question, or of what is known of the images."""
     k: int = Field(default=2, ge=1)
-    """How many are shown."""
+    """How many demonstrations are shown."""
     nearest: Literal["last", "first"] = "last"
     """Where the nearest one stands; of a conversation the order stays."""
     too_few: Literal["keep", "refuse"] = "keep"

@@ -18,7 +18,7 @@ from triptych.core.records import Answer
 from triptych.generate.item import Item, Refusal
 from triptych.generate.kit.checking import (
     Asked,
-    Guarding,
+    GuessCheckSettings,
     asking,
     images_in,
     is_habit,
@@ -33,8 +33,8 @@ from triptych.generate.stage import Made, Request, Stage
 from triptych.infer.responder import Failed
 
 
-class SingleImage(Guarding):
-    """How it is asked, and what follows."""
+class SingleImage(GuessCheckSettings):
+    """How the question is asked, and what becomes of an item that fails."""
 
     then: Literal["relabel", "refuse"] = "relabel"
     """relabel: the item stays, and says that it needs that image alone; refuse: it goes."""

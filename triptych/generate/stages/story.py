@@ -6,19 +6,11 @@ short answers: of the checks only those of words, the judge and the exchange of 
 
 from __future__ import annotations
 
-from triptych.generate.kit.asking import Asking, asking_stage
-
-
-class Story(Asking):
-    """What may be said of it."""
-
-    prompt: str = "kit_story"
-    questions: int = 1
-    fewest: int = 2
-
+from triptych.generate.kit.written_questions import asking_stage
 
 STAGE = asking_stage(
     skill="story",
-    settings=Story,
+    prompt="kit_story",
+    questions=1,
     about="one story over all images in their order, with the question that asks for it",
 )

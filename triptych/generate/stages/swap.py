@@ -14,15 +14,24 @@ from typing import Literal
 
 from triptych.core.records import Answer
 from triptych.generate.item import Item, Refusal
-from triptych.generate.kit.checking import Asked, Checking, asking, no_reply, noted, show_all, show_exchanged, show_none
+from triptych.generate.kit.checking import (
+    Asked,
+    CheckSettings,
+    asking,
+    no_reply,
+    noted,
+    show_all,
+    show_exchanged,
+    show_none,
+)
 from triptych.generate.kit.verdicts import is_right
 from triptych.generate.question import exchanges_of, question_of
 from triptych.generate.stage import Made, Request, Stage
 from triptych.infer.responder import Failed
 
 
-class Swap(Checking):
-    """How it is asked, and what follows."""
+class Swap(CheckSettings):
+    """How the question is asked, and what becomes of an item that fails."""
 
     askings: int = 3
     unsure: Literal["keep", "refuse"] = "keep"

@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 from triptych.core.records import Answer, Example, Json
 from triptych.generate.item import Item, Refusal
 from triptych.generate.loose_json import values_in
-from triptych.generate.marking import is_clear, likeness, marked, own_words, translated, what_was_lost
+from triptych.generate.marked_text import is_clear, likeness, marked, own_words, translated, what_was_lost
 from triptych.generate.prompts import fill, load
 from triptych.generate.question import FACT
 from triptych.generate.stage import Made, Request, Stage, TeacherSettings

@@ -14,7 +14,7 @@ from triptych.generate.stage import Made, Stage, StageSettings
 
 
 class Uproot(StageSettings):
-    """Nothing is to be said."""
+    """It has no settings."""
 
 
 def each(item: Item, settings: Uproot, random: Random) -> Sequence[Made]:

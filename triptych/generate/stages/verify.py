@@ -34,7 +34,7 @@ _PLAIN = frozenset(_PLAIN_SAID.split())
 _OPEN = re.compile(
     r"\b(?:why|doing|happen\w*|how do|how does|feel\w*|might|could|would|will|mean\w*|story)\b", re.IGNORECASE
 )
-"""Of questions whose answers name more than things."""
+"""Questions whose answers name more than things."""
 _NAME_WORDS = 6
 """Longer answers are sentences, and not compared with names."""
 

@@ -1,1 +1,1 @@
-"""Replies token by token: the loop, the choice of tokens, keys and values with room, whole letters of words."""
+"""Replies token by token: the loop, sampling, a key-value cache with room for the reply, tokens back to text."""

@@ -57,7 +57,7 @@ def group_by_beginning(prompts: Sequence[Encoded]) -> list[Group]:
     groups: list[Group] = []
     members, common = [prompt for _, prompt in keyed[:1]], [0]
     for (one, _), (other, prompt) in pairwise(keyed):
-        alike = _common(one, other)
+        alike = min(common_prefix(one, other), min(len(one), len(other)) - 1)  # each keeps one token of its own
         if 2 * alike < min(len(one), len(other)):
             groups.append(Group(tuple(members), tuple(common)))
             members, common, alike = [], [], 0
@@ -98,12 +98,12 @@ def _key(prompt: Encoded, images: dict[tuple[tuple[ImageRef, ...], int], int]) -
     return tuple(key)
 
 
-def _common(one: Key, other: Key) -> int:
-    """Return how many tokens both begin with, leaving each at least one of its own."""
-    most = min(len(one), len(other)) - 1
+def common_prefix(one: Key, other: Sequence[int]) -> int:
+    """Return how many tokens both begin with."""
+    most = min(len(one), len(other))
     low, step = 0, most
     while step > 0:  # halving, as comparing slices is quick and comparing tokens one by one is not
-        if one[low : low + step] == other[low : low + step]:
+        if one[low : low + step] == tuple(other[low : low + step]):
             low += step
             step = min(step, most - low)
         else:

@@ -9,8 +9,8 @@ in one row where it attends to what stands before it in its own prompt and to no
 copied to where each row has them, and all rows take their last token in one step. From there on the cache is what it is
 unshared: padding on the left, then a prompt without a gap.
 
-Shapes: B rows, T positions so far, A axes of positions, V vocabulary, G groups, N different tokens of a group, C
-columns of the cache.
+Shapes: B rows, T positions so far, A axes of positions, H hidden size, V vocabulary, G groups, N different tokens of a
+group, C columns of the cache.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from triptych.data.batch import IGNORE, PADDING, Batch
-from triptych.infer.decoding.kv_cache import holds_all, with_room
-from triptych.models.attention.lengths import apart_beyond, forget_lengths, reach_of
+from triptych.infer.decoding.kv_cache import holds_all, preallocate
+from triptych.models.attention.lengths import batchable_length, forget_lengths, reach_of
 from triptych.models.family import Seen, Woven
 from triptych.models.memory.placement import computing
 
@@ -36,28 +36,28 @@ WIDEST_TRIAL = 8
 CLOSE = 1e-3
 """Largest difference of logits with and without sharing, relative to the largest of them, in float32."""
 ROUGH = 5e-2
-"""The same in types of half the size."""
+"""Largest relative difference in types of half the size."""
 
 
 ChooseRows = Callable[[Tensor, Sequence[int]], Sequence[int]]
 """(logits_BV, the rows whose these are, of all that were asked) -> a token for each."""
 
 
-class Speaker(Protocol):
+class DecodingModel(Protocol):
     """What is used of a ``Model``."""
 
     network: PreTrainedModel
     precision: torch.dtype
 
     def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
-        """Return a batch's words and pictures as the language model is given them."""
+        """Return a batch's words and images as the language model is given them."""
 
     def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         """Return logits_BV of the last position, and the cache of all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedPrefix:
     """Rows of a batch that begin alike."""
 
     rows: tuple[int, ...]
@@ -66,14 +66,14 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class DecodeStep:
     """One step: the next token of each row whose reply still goes on, the stop token included."""
 
     rows: tuple[int, ...]
     ids: tuple[int, ...]
 
 
-def can_share(model: Speaker) -> bool:
+def can_share(model: DecodingModel) -> bool:
     """Tell whether beginnings can be shared: the model gives the same logits so, on three short rows.
 
     Not where its cache is anything but keys and values of every position: recurrent layers, media, and what is longer
@@ -85,14 +85,14 @@ def can_share(model: Speaker) -> bool:
         woven = model.weave(_of_words(ids_BT, segments_BT), [])
         cache, wanted_BV = _first_pass(model, woven)
         if (
-            woven.beside
+            woven.extra_inputs
             or type(cache) is not DynamicCache
             or not all(holds_all(layer) for layer in cache.layers)
             or not holds_trials(model)
         ):
             return False
         try:
-            _, found_BV = _first_pass_shared(model, woven, [Shared((0, 1, 2), (0, 2, 3))])
+            _, found_BV = _first_pass_shared(model, woven, [SharedPrefix((0, 1, 2), (0, 2, 3))])
         except torch.OutOfMemoryError:
             raise  # says nothing of the network
         except (TypeError, ValueError, RuntimeError):
@@ -101,7 +101,7 @@ def can_share(model: Speaker) -> bool:
     return bool((found_BV - wanted_BV).abs().max() <= close * wanted_BV.abs().max())
 
 
-def holds_trials(model: Speaker) -> bool:
+def holds_trials(model: DecodingModel) -> bool:
     """Tell whether the short rows on which networks are tried are within what its layers see and are the same for."""
     reach = reach_of(model.network.config.get_text_config())
     return reach is None or reach >= WIDEST_TRIAL
@@ -122,15 +122,15 @@ def _of_words(ids_BT: Tensor, segments_BT: Tensor) -> Batch:
     )
 
 
-def speak(
-    model: Speaker,
+def decode(
+    model: DecodingModel,
     woven: Woven,
     *,
     stops: Collection[int],
     max_tokens: int,
-    shared: Sequence[Shared] = (),
+    shared: Sequence[SharedPrefix] = (),
     choose_rows: ChooseRows | None = None,
-) -> Iterator[Spoken]:
+) -> Iterator[DecodeStep]:
     """Yield tokens until every row has said one of ``stops`` or ``max_tokens`` tokens.
 
     A row's tokens do not depend on the other rows, but for a tie within rounding. Leave the iterator to end early.
@@ -147,12 +147,12 @@ def speak(
     rows = list(range(len(woven.segments_BT)))
     text = model.network.config.get_text_config()
     forget_lengths(model.network, text)
-    if len(rows) > 1 and _is_longer(woven, max_tokens, than=apart_beyond(text)):
+    if len(rows) > 1 and _is_longer(woven, max_tokens, than=batchable_length(text)):
         for row in rows:
             chosen = None if choose_rows is None else partial(_choose_row, choose_rows, row)
             own = _row_of(woven, row)
-            for step in speak(model, own, stops=stops, max_tokens=max_tokens, choose_rows=chosen):
-                yield Spoken((row,), step.ids)
+            for step in decode(model, own, stops=stops, max_tokens=max_tokens, choose_rows=chosen):
+                yield DecodeStep((row,), step.ids)
         return
     far = _is_longer(woven, max_tokens, than=reach_of(text), shared=shared)
     state = _begin(model, woven, () if far else shared, room=max_tokens)
@@ -160,7 +160,7 @@ def speak(
         if choose_rows is not None:
             state = replace(state, next_B=torch.tensor(choose_rows(state.logits_BV, rows)).to(state.next_B))
         ids = state.next_B.tolist()
-        yield Spoken(tuple(rows), tuple(ids))
+        yield DecodeStep(tuple(rows), tuple(ids))
         going = [at for at, token in enumerate(ids) if token not in stops]
         if not going or number == max_tokens:
             return
@@ -170,7 +170,7 @@ def speak(
         state = _go_on(model, state)
 
 
-def _is_longer(woven: Woven, max_tokens: int, *, than: int | None, shared: Sequence[Shared] = ()) -> bool:
+def _is_longer(woven: Woven, max_tokens: int, *, than: int | None, shared: Sequence[SharedPrefix] = ()) -> bool:
     """Tell whether rows with their replies, or what a group is computed in, take more places than so many."""
     if than is None:
         return False
@@ -182,11 +182,11 @@ def _is_longer(woven: Woven, max_tokens: int, *, than: int | None, shared: Seque
 
 def _row_of(woven: Woven, row: int) -> Woven:
     """Return a row as if it had been asked alone: without padding, where nothing stands beside it."""
-    start = 0 if woven.beside else int((woven.segments_BT[row] != PADDING).int().argmax())
+    start = 0 if woven.extra_inputs else int((woven.segments_BT[row] != PADDING).int().argmax())
     at, columns = slice(row, row + 1), slice(start, None)
-    beside = {name: each[at] for name, each in woven.beside.items()}
+    extra_inputs = {name: each[at] for name, each in woven.extra_inputs.items()}
     segments_BT = woven.segments_BT[at, columns]
-    return Woven(woven.embeds_BTH[at, columns], woven.positions_ABT[:, at, columns], segments_BT, beside)
+    return Woven(woven.embeds_BTH[at, columns], woven.positions_ABT[:, at, columns], segments_BT, extra_inputs)
 
 
 def _choose_row(choose_rows: ChooseRows, row: int, logits_BV: Tensor, _rows: Sequence[int]) -> Sequence[int]:
@@ -199,9 +199,9 @@ class _State:
     mask_BT: Tensor
     """int64, 1 where there is something; the cache's columns."""
     logits_BV: Tensor
-    """Of the next tokens."""
+    """Logits of the next tokens."""
     next_B: Tensor
-    """They; the likeliest ones."""
+    """The next tokens; the likeliest ones."""
     at_B: Tensor
     """Positions of these next tokens, on every axis the same."""
     axes: int
@@ -212,10 +212,10 @@ class _State:
 
 
 @torch.inference_mode()
-def _begin(model: Speaker, woven: Woven, shared: Sequence[Shared], *, room: int) -> _State:
-    first_pass = partial(_first_pass_shared, shared=shared) if shared and not woven.beside else _first_pass
+def _begin(model: DecodingModel, woven: Woven, shared: Sequence[SharedPrefix], *, room: int) -> _State:
+    first_pass = partial(_first_pass_shared, shared=shared) if shared and not woven.extra_inputs else _first_pass
     cache, logits_BV = first_pass(model, woven)
-    cache = with_room(cache, room, precision=model.precision)
+    cache = preallocate(cache, room, precision=model.precision)
     mask_BT = _mask(woven)
     # The next word stands behind the largest position on any axis: of words that is their number.
     at_B = woven.positions_ABT.masked_fill(mask_BT == 0, -1).amax(dim=(0, 2)) + 1
@@ -226,15 +226,15 @@ def _mask(woven: Woven) -> Tensor:
     return (woven.segments_BT != PADDING).long().to(woven.embeds_BTH.device)
 
 
-def _first_pass(model: Speaker, woven: Woven) -> tuple[Cache, Tensor]:
+def _first_pass(model: DecodingModel, woven: Woven) -> tuple[Cache, Tensor]:
     """Return the cache of the prompts, and logits_BV of what follows them."""
     with computing(model):
         logits_BV, cache = model.run(woven, mask=_mask(woven), cache=None)
     return cache, logits_BV
 
 
-def _first_pass_shared(model: Speaker, woven: Woven, shared: Sequence[Shared]) -> tuple[Cache, Tensor]:
-    """As `_first_pass`, each different token but the prompts' last ones computed once."""
+def _first_pass_shared(model: DecodingModel, woven: Woven, shared: Sequence[SharedPrefix]) -> tuple[Cache, Tensor]:
+    """Do as `_first_pass` does, but compute each different token once, except the prompts' last ones."""
     mask_BT = _mask(woven)
     device, width = mask_BT.device, mask_BT.shape[1]
     if width == 1:
@@ -288,12 +288,12 @@ class _Tree:
     owners: list[int]
     """Row of the batch that each is taken from."""
     places: list[int]
-    """Where each stands in its prompt."""
+    """Index of each in its prompt."""
     paths: list[list[int]]
     """Numbers of each row's tokens, in reading order."""
 
 
-def _grow(group: Shared, lengths: Sequence[int]) -> _Tree:
+def _grow(group: SharedPrefix, lengths: Sequence[int]) -> _Tree:
     tree = _Tree([], [], [])
     path: list[int] = []
     for row, common in zip(group.rows, group.common, strict=True):
@@ -322,7 +322,7 @@ def _hand_out(cache: Cache, groups_B: Tensor, tokens_BC: Tensor) -> None:
 
 
 @torch.inference_mode()
-def _go_on(model: Speaker, state: _State) -> _State:
+def _go_on(model: DecodingModel, state: _State) -> _State:
     mask_BT = torch.cat([state.mask_BT, torch.ones_like(state.mask_BT[:, :1])], dim=1)
     words = Woven(
         model.network.get_input_embeddings()(state.next_B[:, None]),

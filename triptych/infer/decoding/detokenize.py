@@ -1,6 +1,6 @@
-"""The words of a reply while its tokens come: whole letters only, and nothing of a text that ends it.
+"""The words of a reply while its tokens come: whole characters only, and nothing of a text that ends it.
 
-Not which tokens come (``sampling``). A letter may be cut between two tokens, and a stop text may be about to begin:
+Not which tokens come (``sampling``). A character may be cut between two tokens, and a stop text may be about to begin:
 such words are held back until it is known. At its end the words are those that ``parse_reply`` reads in the tokens, cut
 at the first stop text. Each token is decoded with a few before it, not with all, so a long reply costs no more a token.
 """
@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from triptych.data.template import Template, parse_reply
-from triptych.data.text.spelling import spelling_of, words_of
+from triptych.data.text.spelling import decode_words, spelling_of
 
-CUT_LETTER = "\N{REPLACEMENT CHARACTER}"
+CUT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 CONTEXT_TOKENS = 8
 """How many tokens before a new one are decoded with it: what a token says may depend on the one before it."""
 
@@ -38,10 +38,10 @@ class Detokenizer:
         self._stops = (*stop, template.stop) if as_text else tuple(stop)
         self._ids: list[int] = []
         self._whole = ""
-        """What the tokens say up to the last at which all letters were whole; the template's lead within."""
+        """What the tokens say up to the last at which all characters were whole, the template's lead included."""
         self._from = self._settled = 0
         self.said = 0
-        """How many letters have been said."""
+        """How many characters have been handed out."""
         self._end: int | None = None
 
     @property
@@ -50,16 +50,16 @@ class Detokenizer:
         return self._end is not None
 
     @property
-    def letters(self) -> int:
-        """How many whole letters there are by now, said or held back."""
+    def characters(self) -> int:
+        """How many whole characters there are by now, handed out or held back."""
         return len(self._text) if self._end is None else self._end
 
     def add(self, token: int) -> str:
         """Return what may be said now that this token has come, mostly its word."""
         self._ids.append(token)
-        known = words_of(self._ids[self._from : self._settled], self._tokenizer)
-        now = words_of(self._ids[self._from :], self._tokenizer)
-        if now.endswith(CUT_LETTER):
+        known = decode_words(self._ids[self._from : self._settled], self._tokenizer)
+        now = decode_words(self._ids[self._from :], self._tokenizer)
+        if now.endswith(CUT_CHARACTER):
             return ""
         self._whole += now[len(known) :]
         self._settled = len(self._ids)
@@ -92,7 +92,7 @@ class Detokenizer:
         return new
 
     def _held(self, text: str) -> int:
-        """Return how many letters at the end may be the beginning of what is never said."""
+        """Return how many characters at the end may be the beginning of what is never said."""
         tail = self._template.tail
         starts = [stop[:length] for stop in self._stops for length in range(1, len(stop))]
         starts += [tail[:length] for length in range(1, len(tail) + 1)]
@@ -100,7 +100,7 @@ class Detokenizer:
 
 
 def bytes_of_token(token: int, tokenizer: PreTrainedTokenizerBase) -> bytes:
-    """Return what a token stands for, which may be part of a letter; special tokens by their names."""
+    """Return what a token stands for, which may be part of a character; special tokens by their names."""
     added = tokenizer.added_tokens_decoder.get(token)
     if added is not None:
         return str(added.content).encode()
@@ -108,15 +108,15 @@ def bytes_of_token(token: int, tokenizer: PreTrainedTokenizerBase) -> bytes:
     if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
         return bytes([int(piece[3:5], 16)])  # a byte of a SentencePiece tokenizer
     alphabet = _alphabet()
-    if _speaks_bytes(tokenizer) and all(letter in alphabet for letter in piece):
-        return bytes(alphabet[letter] for letter in piece)
+    if _speaks_bytes(tokenizer) and all(character in alphabet for character in piece):
+        return bytes(alphabet[character] for character in piece)
     return piece.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
 
 
 @lru_cache(maxsize=1)
 def _alphabet() -> dict[str, int]:
-    """Return which byte each letter of a byte-level tokenizer stands for."""
-    return {letter: number for number, letter in bytes_to_unicode().items()}
+    """Return which byte each character of a byte-level tokenizer stands for."""
+    return {character: number for number, character in bytes_to_unicode().items()}
 
 
 def _speaks_bytes(tokenizer: PreTrainedTokenizerBase) -> bool:

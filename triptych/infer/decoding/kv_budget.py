@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 BATCH = 4096
 """Positions of a batch on a CPU."""
 SHARE = 0.4
-"""Of the free memory that is taken; a server may hold two models."""
+"""Share of the free memory that is taken; a server may hold two models."""
 MOST = 262_144
 """Positions at most, however much is free."""
 

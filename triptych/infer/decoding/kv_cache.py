@@ -71,8 +71,8 @@ class PreallocatedLayer(DynamicLayer):
         return wider_BACD
 
 
-def with_room(cache: Cache, room: int, *, precision: torch.dtype) -> Cache:
-    """Give a cache's layers room, in place, where they hold keys and values of every position; return it.
+def preallocate(cache: Cache, room: int, *, precision: torch.dtype) -> Cache:
+    """Give a cache's layers room for a reply, in place, where they hold keys and values of every position; return it.
 
     Args:
         cache: of prompts.

@@ -1,7 +1,7 @@
 """Choosing the next token from logits: greedily, or drawn from the likeliest; what one request asks of it.
 
 Not the model and not the words. A request draws from random numbers of its own, one a token, so that what it says
-depends neither on what else is asked at the time nor on its place in a batch: rounding apart, which moves a draw only
+depends neither on what else is asked at the time nor on its place in a batch, but for rounding, which moves a draw only
 where it falls on an edge. Temperature, then the k likeliest, then the likeliest of mass p, as ``generate`` of
 transformers has it; of what is left the token is read off the cumulated probabilities in the vocabulary's order.
 
@@ -40,7 +40,7 @@ class Sampling:
     top_k: int = 0
     """Only of so many likeliest tokens; 0: of all."""
     seed: int | None = None
-    """Of the request's random numbers; None: nobody knows."""
+    """Seed of the request's random numbers; None: a new one each time."""
     stop: tuple[str, ...] = ()
     """The reply ends before the first of these; none of them is ever said."""
     logprobs: int | None = None

@@ -1,7 +1,7 @@
 """A question as OpenAI's chat messages: words and images in their order, images as data URIs.
 
-Not the sending (``remote``). An image is sent as the file has it where an endpoint shows the same picture as we do: a
-JPEG or an 8-bit PNG without transparency, upright, whole, and within the limits. Everything else is what
+Not how they are sent (``in_flight``). An image is sent as the file has it where an endpoint shows the same picture as
+we do: a JPEG or an 8-bit PNG without transparency, upright, whole, and within the limits. Everything else is what
 ``data/media/images.py`` shows: scaled down to the longest side, as PNG where the original was no JPEG and that fits,
 else as JPEG of falling quality. An image is never cut.
 """
@@ -30,15 +30,15 @@ SAFE_MODES = {"JPEG": {"L", "RGB"}, "PNG": {"L", "RGB", "P"}}
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n")
 """What JPEG and PNG files begin with."""
 
-TOKENS_OF_IMAGE = 1500
+TOKENS_PER_IMAGE = 1500
 """A guess, for budgets: what an image of usual size costs at most of the public endpoints."""
-LETTERS_OF_TOKEN = 3
-PIXELS_OF_TOKEN = 700
+CHARACTERS_PER_TOKEN = 3
+PIXELS_PER_TOKEN = 700
 """Where an endpoint counts an image by its area, a token is at least as large as this."""
 AROUND_MESSAGE = 16
 """Tokens of a template around one message, at most."""
-HEADER_LETTERS = 88_000
-"""Of base64, in which the header of nearly any picture is."""
+HEADER_CHARACTERS = 88_000
+"""Characters of base64 that hold the header of nearly any image."""
 UNKNOWN_PX = 2048 * 2048
 
 
@@ -58,17 +58,17 @@ def messages_of(question: Example, settings: EndpointSettings) -> list[dict[str,
 
 def guess_tokens(messages: list[dict[str, Json]]) -> int:
     """Return roughly what messages cost, before anybody has counted."""
-    letters = images = 0
+    characters = images = 0
     for message in messages:
         content = message["content"]
         for part in content if isinstance(content, list) else [content]:
             if isinstance(part, str):
-                letters += len(part)
+                characters += len(part)
             elif isinstance(part, dict) and isinstance(text := part.get("text"), str):
-                letters += len(text)
+                characters += len(text)
             else:
                 images += 1
-    return letters // LETTERS_OF_TOKEN + images * TOKENS_OF_IMAGE
+    return characters // CHARACTERS_PER_TOKEN + images * TOKENS_PER_IMAGE
 
 
 def most_tokens(messages: list[dict[str, Json]], schema: Mapping[str, Json] | None = None) -> int:
@@ -86,7 +86,7 @@ def most_tokens(messages: list[dict[str, Json]], schema: Mapping[str, Json] | No
             elif isinstance(part, dict) and isinstance(text := part.get("text"), str):
                 count += len(text.encode(errors="replace"))
             elif isinstance(part, dict) and isinstance(url := part.get("image_url"), dict):
-                count += max(TOKENS_OF_IMAGE, _pixels(str(url.get("url"))) // PIXELS_OF_TOKEN)
+                count += max(TOKENS_PER_IMAGE, _pixels(str(url.get("url"))) // PIXELS_PER_TOKEN)
     return count
 
 
@@ -161,7 +161,7 @@ def _anew(image: ImageRef, side_px: int, most_bytes: int) -> tuple[bytes, str]:
 def _pixels(uri: str) -> int:
     """Return the area of a picture in a data URI, from its header."""
     try:
-        head = base64.b64decode(uri.partition(",")[2][:HEADER_LETTERS])
+        head = base64.b64decode(uri.partition(",")[2][:HEADER_CHARACTERS])
         with Image.open(io.BytesIO(head), formats=tuple(SAFE_MODES)) as picture:
             return picture.width * picture.height
     except (OSError, ValueError):

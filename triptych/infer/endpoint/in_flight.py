@@ -27,15 +27,15 @@ from triptych.core.log import say
 from triptych.core.records import Answer, Example, Json, Text, parts_of
 from triptych.infer.endpoint.chat_messages import guess_tokens, messages_of, most_tokens
 from triptych.infer.endpoint.limits import Allowance, Cost, Gate, Pace, Sleep, wait_s
-from triptych.infer.endpoint.response import Spoken, Trouble, read_error, read_reply
+from triptych.infer.endpoint.response import Completion, Trouble, read_error, read_reply
 from triptych.infer.responder import Cause, Failed, Query, Told
 from triptych.infer.settings import Address, EndpointSettings
 
 NOTHING = Cost(0, 0)
 CONNECTIONS = 4
-"""Of one client: for each request, it looks at all of its connections."""
+"""Connections of one client: for each request, it looks at all of them."""
 ENOUGH = 20
-"""So many that are forbidden, before any reply, and every question would be."""
+"""After so many forbidden requests and no reply, every question counts as forbidden."""
 
 
 Schema = Mapping[str, Json] | None
@@ -60,7 +60,7 @@ class Asker(Protocol):
 class _Got:
     """One attempt's outcome, with what is booked for it."""
 
-    said: Spoken | Trouble
+    said: Completion | Trouble
     cost: Cost = NOTHING
     seconds: float = 0.0
 
@@ -71,8 +71,8 @@ def ask_all(
     """Yield what each query got, as it comes. Leave the iterator to cancel what is in flight."""
     found: queue.SimpleQueue[Told | BaseException] = queue.SimpleQueue()
     loop = asyncio.new_event_loop()
-    flight = _Flight(who, found.put, pace=pace, sleep=sleep, random=random)
-    task = loop.create_task(flight.run(key))
+    in_flight = _RequestsInFlight(who, found.put, pace=pace, sleep=sleep, random=random)
+    task = loop.create_task(in_flight.run(key))
 
     def work() -> None:
         try:
@@ -99,11 +99,11 @@ def ask_all(
                     query = next(source)
                 except StopIteration:
                     more = False
-                    call(flight.close)
+                    call(in_flight.close)
                     continue
                 if query is not None:
                     waiting += 1
-                    call(flight.send, query)
+                    call(in_flight.send, query)
                 continue
             said = found.get()
             if isinstance(said, BaseException):
@@ -131,8 +131,8 @@ def wishes_of(query: Query, who: Asker, *, schema: Schema) -> dict[str, Json]:
     return said
 
 
-class _Flight:
-    """All questions of one call."""
+class _RequestsInFlight:
+    """The questions of one `ask_all`, each a task of the event loop."""
 
     def __init__(self, who: Asker, tell: Callable[[Told], None], *, pace: Pace, sleep: Sleep, random: Random) -> None:
         self._who = who
@@ -144,7 +144,7 @@ class _Flight:
         self._booked = asyncio.Condition()
         self._hopeless: Trouble | None = None
         self._forbidden, self._replied = 0, False
-        # One thread reads the pictures: nothing of that waits for the network, and decoders are not shared.
+        # One thread reads the images: nothing of that waits for the network, and decoders are not shared.
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
         self._closed = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -183,7 +183,7 @@ class _Flight:
             attempt += 1
             got = await self._attempt(query)
             said = got.said
-            if isinstance(said, Spoken):
+            if isinstance(said, Completion):
                 self._tell(_told(name, said, got))
                 return
             if said.for_all or (said.maybe_for_all and not self._replied and self._forbidden >= ENOUGH):
@@ -217,13 +217,13 @@ class _Flight:
             except DataError as error:
                 return _Got(Trouble(reason=str(error)))
             got = await self._send(query, messages)
-            if isinstance(got.said, Spoken):
+            if isinstance(got.said, Completion):
                 self._replied = True
                 if self._who.keep is not None:
                     self._who.keep(_told(query.question.id, got.said, got))
             elif got.said.maybe_for_all:
                 self._forbidden += 1
-            overrun = False if isinstance(got.said, Spoken) else got.said.overrun
+            overrun = False if isinstance(got.said, Completion) else got.said.overrun
             return got
         finally:
             await self._gate.leave(entered, overrun=overrun)
@@ -243,7 +243,7 @@ class _Flight:
         if not (isinstance(got.said, Trouble) and got.said.bad_request):
             return got
         without = await self._send_once(query, messages, None)
-        if isinstance(without.said, Spoken) and not self._who.plain:
+        if isinstance(without.said, Completion) and not self._who.plain:
             self._who.plain = True
             say(
                 f"{self._who.address} takes no response_format of a schema ({got.said.reason}): asked without it from"
@@ -264,7 +264,7 @@ class _Flight:
         begin = time.monotonic()
         client = next(self._clients)
         extra = wishes_of(query, self._who, schema=schema)
-        said: Spoken | Trouble
+        said: Completion | Trouble
         try:
             await self._pace.wait()
             begin = time.monotonic()
@@ -276,8 +276,8 @@ class _Flight:
                     body={"model": self._who.address.model, "messages": messages, **extra},
                 )
             said = read_reply(text)
-            told, replied = said.cost is not None, isinstance(said, Spoken)
-            spent = said.cost or (guess if isinstance(said, Spoken) or said.paid else None)
+            told, replied = said.cost is not None, isinstance(said, Completion)
+            spent = said.cost or (guess if isinstance(said, Completion) or said.paid else None)
         except (openai.OpenAIError, TimeoutError) as error:
             said = read_error(error)
             told, spent = not said.paid, guess if said.paid else None
@@ -302,7 +302,7 @@ class _Flight:
             return why
 
 
-def _told(name: str, said: Spoken, got: _Got) -> Told:
+def _told(name: str, said: Completion, got: _Got) -> Told:
     known = said.cost or NOTHING
     answer = Answer(name, said.text, tokens_in=known.tokens_in, tokens_out=known.tokens_out, cut=said.cut)
     return Told(answer, got.cost.tokens_in, got.cost.tokens_out, got.seconds)

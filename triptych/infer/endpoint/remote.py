@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from random import Random
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from triptych.core.errors import ConfigError
@@ -27,9 +26,6 @@ from triptych.infer.endpoint.in_flight import ask_all
 from triptych.infer.endpoint.limits import Allowance, Budget, Clock, Pace, Sleep
 from triptych.infer.responder import Failed, Query, Told
 from triptych.infer.settings import Address, EndpointSettings
-
-if TYPE_CHECKING:
-    pass
 
 KEY_VARIABLE = "TRIPTYCH_API_KEY"
 PUBLIC_HOST, PUBLIC_KEY_VARIABLE = "api.openai.com", "OPENAI_API_KEY"
@@ -88,7 +84,7 @@ class RemoteResponder:
 
     @property
     def fingerprint(self) -> str:
-        """Of the address, the model's name and the settings that change replies; the weights behind it nobody knows."""
+        """Digest of address, model name and the settings that change replies; the weights behind it are not known."""
         chosen = {name: getattr(self.settings, name) for name in ANSWERS_CHANGE_WITH}
         said = json.dumps([str(self.address), chosen], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:16]

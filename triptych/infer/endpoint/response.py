@@ -34,8 +34,8 @@ LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """A reply in words; also an empty one, where the model ended it by itself."""
+class Completion:
+    """A reply's text; also an empty one, where the model ended it by itself."""
 
     text: str
     cost: Cost | None
@@ -72,7 +72,7 @@ class Trouble:
     """Whether the endpoint does not take the request as it is (status 400 or 422)."""
 
 
-def read_reply(content: str) -> Spoken | Trouble:
+def read_reply(content: str) -> Completion | Trouble:
     """Return what a response of status 200 says."""
     try:
         body = json.loads(content)
@@ -92,7 +92,7 @@ def read_reply(content: str) -> Spoken | Trouble:
     if not isinstance(words, str):
         reason = f"a reply without words: {_short(json.dumps(message))}"
         return Trouble(reason=reason, overrun=False, cost=cost, paid=True)
-    return Spoken(writable(words), cost, cut=ended == "length")
+    return Completion(writable(words), cost, cut=ended == "length")
 
 
 def read_error(error: openai.OpenAIError | TimeoutError) -> Trouble:

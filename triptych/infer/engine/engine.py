@@ -26,7 +26,7 @@ from triptych.data.template import Encoded
 from triptych.infer.decoding.generation_config import ends_of, penalty_of
 from triptych.infer.decoding.kv_budget import positions_that_fit
 from triptych.infer.decoding.sampling import Sampling
-from triptych.infer.engine.prefix_cache import Pictures
+from triptych.infer.engine.prefix_cache import PromptKeys
 from triptych.infer.engine.scheduler import Request, Scheduler
 from triptych.infer.engine.ticket import Delta, Listener, Ticket, Usage
 from triptych.infer.local import check_speaks, measured
@@ -40,7 +40,7 @@ POSITIONS = 32_768
 
 
 class QueueFull(TriptychError):  # noqa: N818 - what queues are
-    """As many requests wait as may."""
+    """The queue is full: no further request may wait."""
 
 
 class EngineSettings(Settings):
@@ -99,11 +99,11 @@ class Layout:
 
     pieces: tuple[Shown, ...]
     first_number: int = 1
-    """Of the images, where the template tells the model numbers."""
+    """Number of the first image, where the template numbers images for the model."""
 
     @property
     def tokens(self) -> int:
-        """Of the prompt."""
+        """Tokens of the prompt."""
         return sum(piece.tokens for piece in self.pieces)
 
     @property
@@ -149,7 +149,7 @@ class Engine:
             prefix_tokens=self.settings.prefix_tokens,
         )
         self._penalty = penalty_of(model)
-        self._pictures = Pictures()
+        self._pictures = PromptKeys()
         self._detokenizing = threading.Lock()
         self._wake = threading.Condition()
         self._waiting: deque[Request] = deque()
@@ -173,7 +173,7 @@ class Engine:
             listener: gets the pieces instead, in the engine's thread: for those who must not wait in theirs.
 
         Raises:
-            DataError: no question, or a picture that is not there.
+            DataError: no question, or an image that is not there.
             ModelError: it is longer than the model, or this engine, takes.
             QueueFull: too many wait.
             RunError: the engine is closed.

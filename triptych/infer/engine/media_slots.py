@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from triptych.infer.decoding.decode import Speaker
-from triptych.infer.engine.slots import Kept, LayerShape, Slots
+from triptych.infer.decoding.decode import DecodingModel
+from triptych.infer.engine.slots import LayerShape, PrefixKV, Slots
 from triptych.models.family import Woven
 from triptych.models.flamingo.cache import MediaCache
 from triptych.models.memory.placement import computing
@@ -23,7 +23,7 @@ from triptych.models.memory.placement import computing
 class MediaSlots(Slots):
     """Rows that are computed together, each with its media. Their state: as of slots, and what each row sees."""
 
-    def __init__(self, model: Speaker, layers: Sequence[LayerShape], *, tokens: int) -> None:
+    def __init__(self, model: DecodingModel, layers: Sequence[LayerShape], *, tokens: int) -> None:
         """Begin without rows."""
         super().__init__(model, layers, tokens=tokens)
         self._media = MediaCache.over(self._cache, model.network.config.get_text_config())
@@ -31,7 +31,7 @@ class MediaSlots(Slots):
         """media_MLC that each row sees; None: none."""
 
     @torch.inference_mode()
-    def begin(self, woven: Woven, *, source: Kept | int | None = None, common: int = 0) -> Tensor:
+    def begin(self, woven: Woven, *, source: PrefixKV | int | None = None, common: int = 0) -> Tensor:
         """Add a row and return logits_V of what follows it; beside what is woven stand all media of the whole."""
         self._show(None, None)
         logits_V = super().begin(woven, source=source, common=common)

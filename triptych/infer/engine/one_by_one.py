@@ -3,7 +3,7 @@
 For networks whose rows cannot be joined (``slots``): sliding windows, recurrent layers. Their beginnings are computed
 for each anew.
 
-Shapes: B rows, V vocabulary.
+Shapes: A axes of positions, B rows, T tokens, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from triptych.infer.decoding.decode import Speaker
-from triptych.infer.engine.slots import Kept
+from triptych.infer.decoding.decode import DecodingModel
+from triptych.infer.engine.slots import PrefixKV
 from triptych.models.family import Woven
 from triptych.models.memory.placement import computing
 
@@ -25,7 +25,7 @@ class OneByOne:
 
     joins = False
 
-    def __init__(self, model: Speaker) -> None:
+    def __init__(self, model: DecodingModel) -> None:
         """Begin without rows."""
         self._model = model
         self._caches: list[Cache] = []
@@ -36,7 +36,7 @@ class OneByOne:
         return sum(lengths)
 
     @torch.inference_mode()
-    def begin(self, woven: Woven, *, source: Kept | int | None = None, common: int = 0) -> Tensor:
+    def begin(self, woven: Woven, *, source: PrefixKV | int | None = None, common: int = 0) -> Tensor:
         """Add a row and return logits_V of what follows it; nothing is ever in common."""
         assert source is None
         assert common == 0

@@ -1,37 +1,34 @@
 """Beginnings of conversations that need not be computed again: which are known, and what a prompt shares with them.
 
 Not the computing (``slots``). A conversation is known by its tokens, an image's replaced by a number that stands for
-what the picture holds and how many tokens it takes; so the same picture from another file is the same. Keys and values
+what the image holds and how many tokens it takes; so the same image from another file is the same. Keys and values
 of at most so many tokens are kept, those used longest ago are forgotten first.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from triptych.core.records import ImageRef
 from triptych.data.media.locate import digest_of, stamp_of
 from triptych.data.template import Encoded
-from triptych.infer.engine.slots import Kept
+from triptych.infer.decoding.batches import Key, common_prefix
+from triptych.infer.engine.slots import PrefixKV
 
 LEAST_TOKENS = 8
 """What is less than this in common is computed."""
-MOST_PICTURES = 65_536
-"""So many pictures have numbers, and so many files are known; those used longest ago are forgotten."""
-
-Key = tuple[int, ...]
-"""A conversation's tokens, those of an image replaced by a negative number that stands for it."""
+MOST_IMAGES = 65_536
+"""Most images with a number, and most files with a known digest; those used longest ago are forgotten."""
 
 
-class Pictures:
-    """Numbers that stand for pictures. Its state: which it has given to what, and what files hold.
+class PromptKeys:
+    """Makes the keys of prompts, in which numbers stand for images. State: the numbers given, and digests of files.
 
-    Invariant: no number is given to two pictures, even where the first has been forgotten.
+    Invariant: no number is given to two images, even where the first has been forgotten.
     """
 
-    def __init__(self, most: int = MOST_PICTURES) -> None:
+    def __init__(self, most: int = MOST_IMAGES) -> None:
         """Begin without any, to know at most so many."""
         self._most = most
         self._given = 0
@@ -47,7 +44,7 @@ class Pictures:
         Images that share their tokens have one number for all of them.
 
         Raises:
-            ImageError: a picture cannot be read; a DataError.
+            ImageError: an image cannot be read; a DataError.
         """
         key = list(prompt.ids)
         for place in prompt.places:
@@ -76,13 +73,13 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """The beginning of a conversation, and what was computed of it."""
+class CachedPrefix:
+    """The beginning of a conversation, with its keys and values."""
 
     key: Key
     nexts: tuple[int, ...]
-    """For each token, the position that the token after it has."""
-    kept: Kept
+    """Per token, the position id of the token after it."""
+    kept: PrefixKV
 
 
 class PrefixCache:
@@ -91,28 +88,28 @@ class PrefixCache:
     def __init__(self, tokens: int) -> None:
         """Begin without any; at most so many tokens are kept, none for 0."""
         self._most = tokens
-        self._known: OrderedDict[Key, Known] = OrderedDict()
+        self._known: OrderedDict[Key, CachedPrefix] = OrderedDict()
         self.tokens = 0
         """How many are kept."""
 
-    def find(self, key: Key, *, over: int = 0) -> tuple[Known | None, int]:
+    def find(self, key: Key, *, over: int = 0) -> tuple[CachedPrefix | None, int]:
         """Return what has most in common with a prompt and how many tokens that is, where it is more than ``over``."""
         best, most = None, over
         for known in self._known.values():
-            found = common(key, known.key)
+            found = common_prefix(key, known.key)
             if found > most:
                 best, most = known, found
         if best is not None and 2 * most >= len(best.key):  # a common greeting keeps nobody alive
             self._known.move_to_end(best.key)
         return best, most if best is not None else 0
 
-    def room(self, key: Key) -> int:
+    def tokens_to_keep(self, key: Key) -> int:
         """Return how many of these tokens are worth keeping: 0 where they are known already, or nothing is kept."""
         if any(known[: len(key)] == key for known in self._known):
             return 0
         return min(len(key), self._most)
 
-    def add(self, known: Known) -> None:
+    def add(self, known: CachedPrefix) -> None:
         """Keep a beginning in place of those that it begins with, and forget others where it is too much."""
         for shorter in [each for each in self._known if known.key[: len(each)] == each]:
             self._forget(shorter)
@@ -130,31 +127,18 @@ class PrefixCache:
         self.tokens -= len(self._known.pop(key).key)
 
 
-def common(one: Key, other: Sequence[int]) -> int:
-    """Return how many tokens both begin with."""
-    most = min(len(one), len(other))
-    low, step = 0, most
-    while step > 0:  # halving, as comparing slices is quick and comparing tokens one by one is not
-        if one[low : low + step] == tuple(other[low : low + step]):
-            low += step
-            step = min(step, most - low)
-        else:
-            step //= 2
-    return low
-
-
-def usable(prompt: Encoded, found: int, *, beside: bool = False) -> int:
+def usable(prompt: Encoded, found: int, *, cross_attends: bool = False) -> int:
     """Return how many of the found tokens can be taken over: no image is cut, and one token is left to be computed.
 
     Args:
         prompt: what is asked.
         found: how many tokens it has in common with what is known.
-        beside: what images show stands beside the words, and images with nothing between them may be one medium: then
-            no cut is right behind an image either.
+        cross_attends: words see images by cross-attention, and images with nothing between them may be one medium:
+            then no cut is right behind an image either.
     """
     most = min(found, len(prompt.ids) - 1)
     for slot in reversed(prompt.slots):
-        if slot.start < most < slot.stop or (beside and most == slot.stop):
+        if slot.start < most < slot.stop or (cross_attends and most == slot.stop):
             most = slot.start
     return most if most >= LEAST_TOKENS else 0
 

@@ -34,7 +34,7 @@ class Rows:
         self._reach = reach_of(model.network.config.get_text_config())
         self._tokens = tokens
         self.now: Slots | OneByOne = self._slots or self._one_by_one
-        """Those in use."""
+        """The rows in use, of either kind."""
 
     @property
     def joins(self) -> bool:

@@ -2,10 +2,9 @@
 
 Not the thread nor the queue (``engine``): one thread calls this. A request's prompt is computed by itself, but for the
 beginning that it shares with another conversation, running or kept (``prefix_cache``); then it is one of the rows that
-a step gives a token each (``slots``, ``one_by_one``). What goes wrong with one request fails that request; what goes
-wrong in a step fails those that were in it, and the next ones are answered.
+a step gives a token each (``slots``, ``one_by_one``). An error in one request fails it; one in a step, all in it.
 
-Shapes: B rows, V vocabulary.
+Shapes: A axes of positions, B rows, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -20,12 +19,13 @@ from transformers import PreTrainedTokenizerBase
 from triptych.core.errors import RunError, TriptychError
 from triptych.data.batch import collate
 from triptych.data.template import Encoded
+from triptych.infer.decoding.batches import Key, common_prefix
 from triptych.infer.decoding.detokenize import Detokenizer, bytes_of_token
 from triptych.infer.decoding.sampling import Chooser, Chosen, Sampling, choose
 from triptych.infer.engine.one_by_one import OneByOne
-from triptych.infer.engine.prefix_cache import Key, Known, PrefixCache, common, rest_of, usable
+from triptych.infer.engine.prefix_cache import CachedPrefix, PrefixCache, rest_of, usable
 from triptych.infer.engine.rows import Rows
-from triptych.infer.engine.slots import Kept, Slots, rest_of_woven
+from triptych.infer.engine.slots import PrefixKV, Slots, rest_of_woven
 from triptych.infer.engine.ticket import Delta, Finish, Ticket, TokenLogprob
 from triptych.models.family import Model
 from triptych.models.memory.placement import computing
@@ -40,7 +40,7 @@ class Request:
 
     prompt: Encoded
     key: Key
-    """From ``prefixes.Pictures``."""
+    """The prompt's key, from ``prefix_cache.PromptKeys``."""
     sampling: Sampling
     ticket: Ticket
 
@@ -56,19 +56,19 @@ class _Running:
 
     request: Request
     key: list[int]
-    """Of the tokens that are computed."""
+    """Key of the tokens that are computed."""
     nexts: list[int]
-    """For each of these, the position that the token after it has."""
+    """Per computed token, the position id of the token after it."""
     axes: int
-    """Of positions."""
+    """Number of position axes."""
     chooser: Chooser
     detokenizer: Detokenizer
     token: int = -1
-    """Said, and not computed yet."""
+    """Last token of the reply, which is not computed yet."""
     said: int = 0
-    """Tokens of the reply."""
+    """Tokens of the reply so far."""
     waiting: list[tuple[int, TokenLogprob]] = field(default_factory=list)
-    """Probabilities that were not handed over yet, and at which letter each token begins."""
+    """Log-probabilities that were not handed over yet, each with the character at which its token begins."""
     finish: Finish | None = None
     failed: bool = False
 
@@ -90,7 +90,7 @@ class Scheduler:
 
         Args:
             model: in evaluation mode.
-            features: of pictures.
+            features: of images.
             tokenizer: the model's, or a copy where another thread uses that one.
             stops: the tokens that end a reply.
             tokens: most positions of all rows, padding included.
@@ -220,17 +220,17 @@ class Scheduler:
         self.counts["tokens_cached"] += known
         return running, logits_V
 
-    def _beginning(self, request: Request) -> tuple[Kept | int | None, int, list[int]]:
+    def _beginning(self, request: Request) -> tuple[PrefixKV | int | None, int, list[int]]:
         """Return where a prompt's beginning is, how many tokens it has, and the positions after each of them."""
         if not self._rows.joins:
             return None, 0, []
         row, most = None, 0
         for number, running in enumerate(self._running):
-            found = common(request.key, running.key)
+            found = common_prefix(request.key, running.key)
             if found > most:
                 row, most = number, found
         kept, longer = self._prefixes.find(request.key, over=most)
-        tokens = usable(request.prompt, longer if kept is not None else most, beside=not self._model.splices)
+        tokens = usable(request.prompt, longer if kept is not None else most, cross_attends=not self._model.splices)
         if tokens and kept is not None:
             return kept.kept, tokens, list(kept.nexts[:tokens])
         if tokens and row is not None:
@@ -275,7 +275,7 @@ class Scheduler:
             running.finish = "stop"
         else:
             if chosen.logprob is not None:
-                running.waiting.append((detokenizer.letters, self._logprob(chosen, chosen.logprob)))
+                running.waiting.append((detokenizer.characters, self._logprob(chosen, chosen.logprob)))
             text = detokenizer.add(chosen.id)
             if detokenizer.stopped:
                 running.finish = "stop"
@@ -323,9 +323,9 @@ class Scheduler:
     def _keep(self, row: int, running: _Running) -> None:
         """Keep what was computed, for the next turn of this conversation."""
         if isinstance(self._rows, OneByOne):
-            return  # what such a network remembers is not to be taken apart
+            return  # the cache of such a network cannot be divided
         key = tuple(running.key)
-        tokens = self._prefixes.room(key)
+        tokens = self._prefixes.tokens_to_keep(key)
         if not tokens:
             return
         try:
@@ -333,7 +333,7 @@ class Scheduler:
         except torch.OutOfMemoryError:
             self._prefixes.clear()
             return
-        self._prefixes.add(Known(key[:tokens], tuple(running.nexts[:tokens]), kept))
+        self._prefixes.add(CachedPrefix(key[:tokens], tuple(running.nexts[:tokens]), kept))
 
     def _tell_end(self, ticket: Ticket) -> None:
         self.counts["cancelled"] += 1

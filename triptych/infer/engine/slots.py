@@ -10,7 +10,8 @@ whose cache is anything but keys and values of every position (recurrent layers;
 ``rows``) cannot; they are asked one by one (``one_by_one``). Media that stand beside the words go along with their rows
 (``media_slots``).
 
-Shapes: R rows of the buffers, B of them in use, A heads, C columns, L tokens of a row, D size of a head, V vocabulary.
+Shapes: R rows of the buffers, B of them in use, A heads (of positions: axes), C columns, L tokens of a row, D size of
+a head, T tokens of a pass or columns of its mask, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from transformers.cache_utils import CacheLayerMixin
 from triptych.core.log import say
 from triptych.data.batch import collate
 from triptych.data.template import Encoded
-from triptych.infer.decoding.decode import CLOSE, ROUGH, Speaker, holds_trials
+from triptych.infer.decoding.decode import CLOSE, ROUGH, DecodingModel, holds_trials
 from triptych.infer.decoding.kv_cache import holds_all
 from triptych.models.family import Woven
 from triptych.models.flamingo.cache import MediaCache
@@ -39,7 +40,7 @@ COLUMNS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
+class PrefixKV:
     """Keys and values of the first tokens of a conversation: layer by layer, each [A, L, D]."""
 
     keys: tuple[Tensor, ...]
@@ -59,7 +60,7 @@ class LayerShape:
 
 @dataclass(slots=True)
 class _Aim:
-    """Where the pass under way writes, and what it sees."""
+    """Which part of the buffers the current pass writes, and which it sees."""
 
     rows: slice = field(default_factory=lambda: slice(0, 0))
     start: int = 0
@@ -67,7 +68,7 @@ class _Aim:
     ends_B: Tensor | None = None
     """Column of each row's one new token; None: one row, from ``start`` on."""
     numbers_B: Tensor | None = None
-    """Of the rows, 0 and so on, with ``ends_B``."""
+    """Indices of the rows, from 0, where ``ends_B`` is given."""
     width: int = 0
     """Columns that are seen, the new ones included."""
 
@@ -135,7 +136,7 @@ class Slots:
 
     joins = True
 
-    def __init__(self, model: Speaker, layers: Sequence[LayerShape], *, tokens: int) -> None:
+    def __init__(self, model: DecodingModel, layers: Sequence[LayerShape], *, tokens: int) -> None:
         """Begin without rows.
 
         Args:
@@ -157,7 +158,7 @@ class Slots:
         return len(lengths) * max(lengths, default=0)
 
     @torch.inference_mode()
-    def begin(self, woven: Woven, *, source: Kept | int | None = None, common: int = 0) -> Tensor:
+    def begin(self, woven: Woven, *, source: PrefixKV | int | None = None, common: int = 0) -> Tensor:
         """Add a row and return logits_V of what follows it. When this raises, it is as if nothing had been asked.
 
         Args:
@@ -214,10 +215,10 @@ class Slots:
         self.lengths.pop()
 
     @torch.inference_mode()
-    def keep(self, row: int, tokens: int) -> Kept:
+    def keep(self, row: int, tokens: int) -> PrefixKV:
         """Return a copy of a row's first tokens."""
         keys, values = zip(*(self._first(layer, row, tokens) for layer in self._layers), strict=True)
-        return Kept(tuple(each.clone() for each in keys), tuple(each.clone() for each in values))
+        return PrefixKV(tuple(each.clone() for each in keys), tuple(each.clone() for each in values))
 
     def clear(self) -> None:
         """Give all rows up, and the buffers back."""
@@ -236,11 +237,11 @@ class Slots:
         assert layer.values is not None
         return layer.keys[row, :, :tokens], layer.values[row, :, :tokens]
 
-    def _copy(self, source: Kept | int | None, row: int, tokens: int) -> None:
+    def _copy(self, source: PrefixKV | int | None, row: int, tokens: int) -> None:
         """Give a row the first tokens of another, or of what was kept."""
         assert source is not None
         for number, layer in enumerate(self._layers):
-            if isinstance(source, Kept):
+            if isinstance(source, PrefixKV):
                 found = (source.keys[number][:, :tokens], source.values[number][:, :tokens])
             else:
                 found = self._first(layer, source, tokens)
@@ -266,7 +267,7 @@ class Slots:
         self._rows, self._columns = high, wide
 
 
-def woven_words(model: Speaker, ids: Sequence[int]) -> Woven:
+def woven_words(model: DecodingModel, ids: Sequence[int]) -> Woven:
     """Return words alone as the language model is given them, from position 0 on."""
     words = Encoded("", tuple(ids), (False,) * len(ids), ())
     with computing(model):
@@ -274,7 +275,7 @@ def woven_words(model: Speaker, ids: Sequence[int]) -> Woven:
 
 
 @torch.inference_mode()
-def shape_of(model: Speaker) -> list[LayerShape] | None:
+def shape_of(model: DecodingModel) -> list[LayerShape] | None:
     """Return what each layer keeps, where a model says the same in slots as alone; None: its rows cannot be joined.
 
     Three short rows are asked in both ways, one of them beginning as another does.
@@ -291,7 +292,7 @@ def shape_of(model: Speaker) -> list[LayerShape] | None:
             logits_BV, cache = model.run(woven, mask=mask_BT, cache=None)
         wanted.append(logits_BV[0])
         shapes = _shapes(cache, model.precision)
-        if shapes is None or woven.beside:
+        if shapes is None or woven.extra_inputs:
             return None
     assert shapes is not None
     slots = Slots(model, shapes, tokens=1 << 20)
@@ -341,5 +342,5 @@ def rest_of_woven(woven: Woven, tokens: int) -> Woven:
         embeds_BTH=woven.embeds_BTH[:, tokens:],
         positions_ABT=woven.positions_ABT[:, :, tokens:],
         segments_BT=woven.segments_BT[:, tokens:],
-        beside={name: each[:, tokens:] if name == SIGHT else each for name, each in woven.beside.items()},
+        extra_inputs={name: each[:, tokens:] if name == SIGHT else each for name, each in woven.extra_inputs.items()},
     )

@@ -24,13 +24,13 @@ class TokenLogprob:
     """A token that was said, how likely it was, and what else was likely."""
 
     text: str
-    """Part of a letter is a replacement character in here; ``bytes`` has it as it is."""
+    """Part of a character is a replacement character in here; ``bytes`` has it as it is."""
     logprob: float
     bytes: Raw
     top: tuple[tuple[str, float], ...] = ()
     """The likeliest tokens and their log-probabilities, the likeliest first."""
     top_bytes: tuple[Raw, ...] = ()
-    """The same tokens as they are."""
+    """Bytes of the tokens in ``top``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Delta:
     """A piece of a reply."""
 
     text: str
-    """Whole letters only; the pieces join to the reply."""
+    """Whole characters only; the pieces join to the reply."""
     logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the tokens that came with it, where they were asked for."""
+    """Log-probabilities of the tokens that came with it, where they were asked for."""
     finish: Finish | None = None
     """Why it ends here; on the last piece only."""
 
@@ -50,13 +50,13 @@ class Usage:
     """What a request took, in tokens."""
 
     tokens_in: int
-    """Of the prompt, images included."""
+    """Tokens of the prompt, images included."""
     tokens_out: int
-    """Of the reply so far, the one that ended it included."""
+    """Tokens of the reply so far, the one that ended it included."""
     image_tokens: int
-    """Of the prompt's, those of images and of what their family puts among them."""
+    """Tokens of the prompt that belong to images, with those that the family puts among them."""
     cached_tokens: int
-    """Of the prompt's, those that were not computed again."""
+    """Tokens of the prompt that were not computed again."""
 
 
 Listener = Callable[[Delta | TriptychError], None]

@@ -1,9 +1,9 @@
-"""Positions along time, height and width: words count on, a picture's tokens stand at their rows and columns.
+"""Positions along time, height and width: words count on, an image's tokens stand at their rows and columns.
 
-Source: Qwen2-VL (arXiv:2409.12191, section 2.1): a picture begins where the words before it ended, and the words after
+Source: Qwen2-VL (arXiv:2409.12191, section 2.1): an image begins where the words before it ended, and the words after
 it go on behind the larger of its sides. Each conversation of a pack begins at 0, as if it stood alone.
 
-Shapes: B rows, T tokens a row, K tokens of a picture.
+Shapes: B rows, T tokens a row, K tokens of an image.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def grid_positions(batch: Batch, grids: Sequence[tuple[int, int]]) -> Tensor:
                 continue
             places = (segments_T == segment).nonzero()[:, 0]
             at, end = int(places[0]), int(places[-1]) + 1
-            # Added to a place in the row: below 0 by what stands before the conversation, and by what pictures save.
+            # Added to a place in the row: below 0 by what stands before the conversation, and by what images save.
             ahead = -at
             for slot in slots:
                 if not at <= slot.start < end:

@@ -28,7 +28,7 @@ CHUNKED = "chunked_attention"
 _TABLES = ("wpe", "embed_positions", "position_embeddings")
 """What transformers calls them."""
 _BEFORE_A_TABLE = 8
-"""So many rows more than positions a table may have (OPT has 2, RoBERTa's kind as many as its padding token says)."""
+"""Most rows a table may have beyond its positions (OPT has 2, RoBERTa's kind as many as its padding token says)."""
 
 
 def longest_of(config: PreTrainedConfig) -> int:
@@ -90,8 +90,11 @@ def reach_of(text: PreTrainedConfig) -> int | None:
     return min((each for each in most if each is not None), default=None)
 
 
-def apart_beyond(text: PreTrainedConfig) -> int | None:
-    """Return beyond which length a row's numbers depend on the rows beside it, or on padding before it; None: never."""
+def batchable_length(text: PreTrainedConfig) -> int | None:
+    """Return up to how many tokens rows can be computed in one batch; None: always.
+
+    Beyond it a row's numbers depend on the rows beside it, or on the padding before it.
+    """
     most = [counted_along(text), *(limit for _, limit in rope_changes(text))]
     return min((each for each in most if each is not None), default=None)
 
@@ -108,7 +111,7 @@ def table_of(body: nn.Module, text: PreTrainedConfig) -> int | None:
     for name, buffer in body.named_buffers():
         if name.rpartition(".")[2] in _TABLES and buffer.dim() == 2:
             sizes.append((buffer.shape[0], 0))
-    # What has another size is something else, as the positions of pictures.
+    # What has another size is something else, as the positions of images.
     return min((size - offset for size, offset in sizes if said <= size <= said + _BEFORE_A_TABLE), default=None)
 
 
@@ -118,7 +121,7 @@ def check_lengths(text: PreTrainedConfig, segments: Sequence[Segment], positions
     Args:
         text: of a language model.
         segments: of a step.
-        positions_ABT: of its tokens; pictures may take fewer positions than tokens.
+        positions_ABT: of its tokens; images may take fewer positions than tokens.
     """
     changes = rope_changes(text)
     if not changes or not segments:

@@ -5,11 +5,11 @@ A mask over a whole pack computes what it then throws away, and keeps torch from
 backward, 2 CPU cores).
 
 Which networks can do without the mask is not guessed from their names: ``agrees`` computes a small pack in both ways
-once. Nor which of them keep conversations apart at all: ``leaks`` asks what one conversation of a small pack owes to
-the other, ``strays`` whether it is what it is alone. What shows only where conversations are long, a trial cannot find
-(``lengths``).
+once. Nor which of them keep conversations separate at all: ``leaks`` measures whether one conversation of a small pack
+changes the other, ``strays`` whether it comes out as it does alone. What shows only where conversations are long, no
+such trial can find (``lengths``).
 
-Shapes: B rows, T tokens a row, H hidden size.
+Shapes: B rows, T tokens a row, A axes of positions, H hidden size.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ def agrees(body: Body, text: PreTrainedConfig, *, like: Tensor, exact: bool = Tr
     if not _told(text, windows):
         return False
     wanted = body(embeds_BTH, positions_BT, mask)[real_BT]
-    apart, size = (ours - wanted).abs().float(), wanted.abs().float()
+    difference, size = (ours - wanted).abs().float(), wanted.abs().float()
     if exact:
-        return bool(apart.max() <= CLOSE * size.max())
-    return bool(apart.mean() <= CLOSE_IN_16_BITS * size.mean())
+        return bool(difference.max() <= CLOSE * size.max())
+    return bool(difference.mean() <= CLOSE_IN_16_BITS * size.mean())
 
 
 def _told(text: PreTrainedConfig, windows: list[int | None]) -> bool:
@@ -186,7 +186,7 @@ class PackAttention:
             more: what else the body is given.
 
         Raises:
-            ModelError: the body cannot keep conversations of these lengths apart, knows no positions so far, or has
+            ModelError: the body cannot keep conversations of these lengths separate, knows no positions so far, or has
                 words see those behind them.
         """
         if self._leak is None:
@@ -222,15 +222,15 @@ class PackAttention:
         kinds = set(getattr(self._text, "layer_types", None) or [SLIDING])
         segments = segments_of(segments_BT)
         longest = max((each.stop - each.start for each in segments), default=0)
-        narrow = {}
+        limited = {}
         if (window := window_of(self._text)) is not None and longest > window:
-            narrow[SLIDING] = self._asked(whole & window_mask(segments_BT.shape[1], window), like=like)
+            limited[SLIDING] = self._asked(whole & window_mask(segments_BT.shape[1], window), like=like)
         if (chunk := chunk_of(self._text)) is not None and longest > chunk:
-            narrow[CHUNKED] = self._asked(whole & chunk_mask(segments_BT, segments, chunk), like=like)
-        if kinds == set(narrow) and len(kinds) == 1:
-            return narrow[kinds.pop()]
+            limited[CHUNKED] = self._asked(whole & chunk_mask(segments_BT, segments, chunk), like=like)
+        if kinds == set(limited) and len(kinds) == 1:
+            return limited[kinds.pop()]
         seen = self._asked(whole, like=like)
-        return {kind: narrow.get(kind, seen) for kind in sorted(kinds)} if narrow else seen
+        return {kind: limited.get(kind, seen) for kind in sorted(kinds)} if limited else seen
 
     def _asked(self, mask: Tensor, *, like: Tensor) -> Tensor:
         mask = send(mask, like.device)

@@ -40,7 +40,7 @@ NEAR = 3e-2
 
 
 class Segment(NamedTuple):
-    """Where a conversation stands: positions [start, stop) of a row."""
+    """One conversation's positions [start, stop) in a row."""
 
     row: int
     start: int
@@ -58,7 +58,7 @@ class Segments:
     longest: int = 0
     """Tokens of the longest piece."""
     windows: list[int | None] | None = None
-    """Where a trial asks: through which window each layer wanted to look, in their order."""
+    """Filled during a trial: the sliding window that each layer asked for, in layer order. None: not recorded."""
 
 
 def segments_of(segments_BT: Tensor) -> tuple[Segment, ...]:
@@ -137,14 +137,14 @@ def attend_each(
     ends = [0] * len(rows)
     for row, start, stop in segments:
         here = (slice(row, row + 1), slice(None), slice(start, stop))
-        narrow = window is not None and stop - start > window
+        windowed = window is not None and stop - start > window
         attended = scaled_dot_product_attention(
             query_BATD[here],
             key_BKTD[here],
             value_BKTD[here],
-            attn_mask=send(window_mask(stop - start, window), query_BATD.device) if narrow else None,
+            attn_mask=send(window_mask(stop - start, window), query_BATD.device) if windowed else None,
             dropout_p=dropout,
-            is_causal=not narrow,
+            is_causal=not windowed,
             scale=scaling,
             enable_gqa=query_BATD.shape[1] != key_BKTD.shape[1],
         )

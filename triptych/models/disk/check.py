@@ -42,7 +42,7 @@ from triptych.models.heads import BIAS, head_in
 from triptych.models.parts import SCORE, locate, quiet
 
 SIZES: tuple[Size, ...] = ((336, 336), (640, 480), (480, 640), (1280, 720), (200, 1000), (64, 48))
-"""(width, height) in pixels of the pictures that are counted."""
+"""(width, height) in pixels of the images that are counted."""
 NAMED = 3
 """Weights that a line names."""
 
@@ -72,7 +72,7 @@ class Info:
     image_token: str
     image_token_id: int
     tokens: Mapping[str, int]
-    """Of pictures, by their sizes in pixels."""
+    """Tokens an image costs, by its size in pixels: ``640x480``."""
 
     def record(self) -> Json:
         """Return it as JSON has it."""
@@ -134,18 +134,18 @@ def check_model(path: str) -> Iterator[Check]:
 
 
 class Writer(Protocol):
-    """A processor of transformers: words and pictures -> ids."""
+    """A processor of transformers: words and images -> ids."""
 
     def __call__(self, *, text: str, images: list[Image], return_tensors: str) -> Mapping[str, Tensor]:
         """Return ``input_ids`` and more."""
 
 
 _FAILS = (ImportError, OSError, ValueError, AttributeError, TypeError, KeyError, RuntimeError, IndexError)
-"""What processors of transformers raise for folders that they cannot read, and pictures that they cannot do."""
+"""What processors of transformers raise for folders that they cannot read, and images that they cannot do."""
 
 
 def own_processor(folder: Path) -> Writer:
-    """Return a folder's own processor of transformers, for pictures alone where the one for videos cannot be made.
+    """Return a folder's own processor of transformers, for images alone where the one for videos cannot be made.
 
     Raises:
         ImportError, OSError, ValueError, AttributeError, TypeError, KeyError, RuntimeError: it cannot be made here.
@@ -220,7 +220,7 @@ def _special_tokens(rendering: Rendering) -> str:
 
 
 def _counts(folder: Path, rendering: Rendering) -> str:
-    """Compare what pictures cost with what the folder's own processor writes."""
+    """Compare what images cost with what the folder's own processor writes."""
     if is_original(folder):
         raise _NotTriedError("LLaVA's own code has no processor to compare with")
     try:
@@ -241,7 +241,7 @@ def _counts(folder: Path, rendering: Rendering) -> str:
 
 
 def _written(write: Writer, token: str, number: int, size: Size) -> int:
-    """Return how many image tokens a processor writes for a picture; Fuyu's wants none in the words."""
+    """Return how many image tokens a processor writes for an image; Fuyu's wants none in the words."""
     failed: Exception | None = None
     for text in (token, "a"):
         try:
@@ -274,7 +274,7 @@ def _weights(folder: Path) -> str:
                 ignore_mismatched_sizes=True,
                 **names,
             )
-    except (OSError, ValueError, KeyError, *parts.TORN) as error:
+    except (OSError, ValueError, KeyError, *parts.WEIGHT_FILE_ERRORS) as error:
         raise _WrongError(f"they cannot be read: {parts.reason(error)}") from error
     network, report = cast(tuple[PreTrainedModel, Mapping[str, set[Any]]], opened)
     unexpected = {name for name in report["unexpected_keys"] if not name.endswith("inv_freq")}
@@ -324,8 +324,8 @@ def _score(folder: Path) -> Iterator[Check]:
     """Yield what is found of a score head; nothing where there is none."""
     try:
         head = head_in(folder, read_note(folder).score)
-    except parts.TORN:
-        return  # files that are torn are told of with the weights
+    except parts.WEIGHT_FILE_ERRORS:
+        return  # damaged files are told of with the weights
     except TriptychError as error:
         yield Check("score", "wrong", str(error))
         return

@@ -80,7 +80,7 @@ def save_folder(
     folder: Path,
     network: PreTrainedModel,
     *,
-    beside: Sequence[Saved],
+    processors: Sequence[Saved],
     template: Template,
     image_tokens: int | None,
     sources: Mapping[str, Provenance],
@@ -91,7 +91,8 @@ def save_folder(
     Args:
         folder: holds nothing, or a model.
         network: without adapters.
-        beside: processor, tokenizer and what else belongs to it; a later one overwrites files of an earlier one.
+        processors: tokenizer, processor and image processor, saved with the network; a later one overwrites files of
+            an earlier one.
         template: what it was tuned with.
         image_tokens: what an image costs, where all cost the same.
         sources: whence its parts are.
@@ -110,7 +111,7 @@ def save_folder(
     try:
         with quiet():
             network.save_pretrained(work)
-        for each in beside:
+        for each in processors:
             each.save_pretrained(work)
         note: dict[str, Any] = {
             "template": template.name,

@@ -1,34 +1,29 @@
 """Bring a released model to this disk: only the files that it needs, gone on with after a kill, whole or told.
 
-Not opened: no torch here. huggingface_hub does the fetching; it verifies sizes and goes on where it was ended. Without
-a folder the files go to its cache, where hub ids in recipes and commands find them.
+Not opened: no torch here. huggingface_hub does the fetching; it verifies sizes and goes on where it was ended. What the
+hub gives a sha256 of is compared with it here, once. Without a folder the files go to its cache, where hub ids in
+recipes and commands find them. A note (``fetched``) says what in a folder is ours: files that the model has no more are
+deleted.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import (
-    DryRunError,
-    GatedRepoError,
-    HfHubHTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-    XetDownloadError,
-)
+from huggingface_hub import HfApi, RepoFile, constants, snapshot_download
 from huggingface_hub.utils.tqdm import tqdm
 
 from triptych.core.errors import NotFoundError, RunError
 from triptych.core.files import write_atomically
+from triptych.core.log import say
+from triptych.core.machine import GIB, SPARE_BYTES, disk_room
+from triptych.models.disk.fetched import Note, check_folder, left_over, note_of, read_note, read_states, write_note
+from triptych.models.disk.hub_errors import HUB_ERRORS, told
 
 BESIDE = ("*.json", "*.jinja", "*.model", "*.txt", "README.md", "LICENSE*")
 """Files at the top of a model's folder that are needed beside its weights, or that its licence wants kept."""
@@ -38,11 +33,6 @@ OTHER_WEIGHTS = ("*.safetensors",)
 OLD_WEIGHTS = ("pytorch_model*.bin", "mm_projector.bin", "adapter_model.bin")
 """Where a model has no ``*.safetensors``."""
 NOTE = "triptych.json"
-SPARE_BYTES = 64 << 20
-"""What is left free on a disk."""
-GIB = 1 << 30
-_HTTP_ERROR = cast(type[Exception], HfHubHTTPError.__bases__[0])
-"""Of the HTTP client that huggingface_hub uses, whichever it is: a network that is not there, or ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +73,14 @@ def bring(
 
     Raises:
         NotFoundError: it is not there, is gated, or no hub can be reached.
-        RunError: the disk is too small, or the folder holds other things.
+        RunError: the disk is too small, the folder holds other things, or a file arrived damaged.
     """
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. Name a folder.")
-    if folder is not None and _holds_others(folder):
-        raise RunError(f"{folder} holds other things than a model that was begun here. Name another folder.")
+    noted = note_of(hub_id, folder)
+    note = read_note(noted)
+    if folder is not None:
+        check_folder(folder, hub_id, note)
     try:
-        told = snapshot_download(
+        listed = snapshot_download(
             hub_id,
             revision=revision,
             local_dir=folder,
@@ -99,22 +89,38 @@ def bring(
             dry_run=True,
             tqdm_class=_Silent,
         )
-        sizes = {each.filename: each.file_size or 0 for each in told}
+        sizes = {each.filename: each.file_size or 0 for each in listed}
         wanted = wanted_files(list(sizes))
         if "config.json" not in wanted and "adapter_config.json" not in wanted:
             raise NotFoundError(f"{hub_id}: it has no config.json, so it is no Hugging Face model.")
-        absent = sum(sizes[each.filename] for each in told if each.filename in wanted and each.will_download)
+        absent = sum(sizes[each.filename] for each in listed if each.filename in wanted and each.will_download)
         _check_room(folder or Path(constants.HF_HUB_CACHE), absent)
+        commit, known = listed[0].commit_hash, {} if note is None else note.files
+        old = [] if folder is None else left_over(folder, wanted, note)
+        write_note(noted, Note(hub_id, commit, {**known, **{name: known.get(name) for name in wanted}}))
         # The very names, with what has a meaning in patterns bracketed.
         exact = ["".join(f"[{letter}]" if letter in "*?[" else letter for letter in name) for name in wanted]
-        place = snapshot_download(
-            hub_id, revision=revision, local_dir=folder, allow_patterns=exact, endpoint=endpoint, max_workers=4
+        place = Path(
+            snapshot_download(
+                hub_id, revision=revision, local_dir=folder, allow_patterns=exact, endpoint=endpoint, max_workers=4
+            )
         )
-    except (OSError, ValueError, XetDownloadError, _HTTP_ERROR) as error:
-        raise _told(error, hub_id, revision) from error
+        sums = _sums(hub_id, commit, endpoint)
+    except HUB_ERRORS as error:
+        raise told(error, hub_id, revision=revision) from error
+    for path in old:
+        path.unlink(missing_ok=True)
+        say(f"{path}: deleted, as {hub_id} does not have it any more")
+    write_note(noted, Note(hub_id, commit, read_states(place, wanted, sums, note)))
     if folder is not None and template is not None and not (folder / NOTE).is_file():
         write_atomically(folder / NOTE, json.dumps({"template": template}, indent=2) + "\n")
-    return Brought(Path(place), len(wanted), sum(sizes[name] for name in wanted), len(sizes) - len(wanted))
+    return Brought(place, len(wanted), sum(sizes[name] for name in wanted), len(sizes) - len(wanted))
+
+
+def _sums(hub_id: str, commit: str, endpoint: str | None) -> dict[str, str]:
+    """Return the sha256 of each file that the hub gives one of: those in its large file storage, as all weights are."""
+    entries = HfApi(endpoint=endpoint).list_repo_tree(hub_id, revision=commit)
+    return {each.path: each.lfs.sha256 for each in entries if isinstance(each, RepoFile) and each.lfs is not None}
 
 
 def wanted_files(names: Sequence[str]) -> list[str]:
@@ -137,55 +143,10 @@ def _is_like(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _holds_others(folder: Path) -> bool:
-    """Return whether a folder holds something and neither a model nor one that was begun."""
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return False
-    return not any((folder / name).exists() for name in ("config.json", "adapter_config.json", ".cache/huggingface"))
-
-
 def _check_room(place: Path, needed: int) -> None:
-    there = place.absolute()
-    while not there.exists():
-        there = there.parent
-    free = shutil.disk_usage(there).free
+    _, free = disk_room(place)
     if needed + SPARE_BYTES > free:
         raise RunError(
             f"{place}: {needed / GIB:,.1f} GiB are needed, {free / GIB:,.1f} GiB are free. Make room, or name a"
             " folder on another disk."
         )
-
-
-def _told(error: BaseException, hub_id: str, revision: str | None) -> Exception:
-    """Return an error of the hub's client as one line that says what to do."""
-    if isinstance(error, NotFoundError | RunError):
-        return error
-    if isinstance(error, DryRunError) and error.__cause__ is not None:
-        return _of_cause(error.__cause__, hub_id, revision)
-    return _of_cause(error, hub_id, revision)
-
-
-def _of_cause(error: BaseException, hub_id: str, revision: str | None) -> Exception:
-    if isinstance(error, GatedRepoError):
-        return NotFoundError(
-            f"{hub_id} is gated: accept its terms at https://huggingface.co/{hub_id}, then say who you are with `hf"
-            " auth login` or HF_TOKEN."
-        )
-    if isinstance(error, RevisionNotFoundError):
-        return NotFoundError(f"{hub_id} has no revision {revision!r}. Leave --revision out for its main branch.")
-    if isinstance(error, RepositoryNotFoundError):
-        return NotFoundError(
-            f"{hub_id}: the hub has no such model, or it is private and HF_TOKEN names nobody who may see it."
-        )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return RunError(f"{hub_id}: the disk is full. Make room; the same command goes on where it was.")
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-    if status is not None:
-        return NotFoundError(f"{hub_id}: the hub answers {status}. Try again; the same command goes on where it was.")
-    if isinstance(error, OfflineModeIsEnabled):
-        return NotFoundError(f"{hub_id}: HF_HUB_OFFLINE is set, so the hub is not asked. Unset it.")
-    said = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    return NotFoundError(
-        f"{hub_id}: the hub cannot be reached ({said}). Is there a network, is HF_ENDPOINT right? The same command"
-        " goes on where it was."
-    )

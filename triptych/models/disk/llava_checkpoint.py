@@ -2,7 +2,7 @@
 
 Not a network: each becomes a class of transformers, which a family adapts. Sources: the repositories LLaVA and
 LLaVA-NeXT (``LlavaLlamaForCausalLM``, ``LlavaMistralForCausalLM``, ``LlavaQwenForCausalLM``). Which class is read from
-config.json: one view a picture makes a LLaVA; views and tiles (anyres, ``spatial_unpad``) a LLaVA-NeXT where the tower
+config.json: one view an image makes a LLaVA; views and tiles (anyres, ``spatial_unpad``) a LLaVA-NeXT where the tower
 has a class token, a LLaVA-OneVision where it has none. A folder that holds a projector alone (stage 1) takes tower and
 language model from where its config.json says.
 """
@@ -117,35 +117,59 @@ def translated(folder: Path) -> PreTrainedConfig:
         "image_token_index": said.get("vocab_size"),
         "tie_word_embeddings": said.get("tie_word_embeddings", False),
     }
-    shape, merge = str(said.get("image_aspect_ratio", "square")), str(said.get("mm_patch_merge_type", "flat"))
     if said.get("mm_use_im_start_end"):
         raise ModelError(f"{folder}: mm_use_im_start_end is true: marks around images, which no template here writes.")
-    if not shape.startswith("anyres"):
-        if merge == "spatial_unpad":
-            raise ModelError(
-                f"{folder}: mm_patch_merge_type 'spatial_unpad' with image_aspect_ratio {shape!r}: LLaVA-NeXT's code "
-                "puts a new line behind each picture, LLaVA's does not, nor does Triptych. If yours was trained "
-                "without, write mm_patch_merge_type 'flat' into config.json."
-            )
-        if merge != "flat":
-            raise ModelError(f"{folder}: image_aspect_ratio {shape!r} with mm_patch_merge_type {merge!r} is not known.")
-        return LlavaConfig.from_dict(shared)
+    shape, merge = str(said.get("image_aspect_ratio", "square")), str(said.get("mm_patch_merge_type", "flat"))
+    if shape.startswith("anyres"):
+        return _tiled(said, folder, shared, vision, shape=shape, merge=merge)
+    if merge == "spatial_unpad":
+        raise ModelError(
+            f"{folder}: mm_patch_merge_type 'spatial_unpad' with image_aspect_ratio {shape!r}: LLaVA-NeXT's code "
+            "puts a new line behind each picture, LLaVA's does not, nor does Triptych. If yours was trained "
+            "without, write mm_patch_merge_type 'flat' into config.json."
+        )
+    if merge != "flat":
+        raise ModelError(f"{folder}: image_aspect_ratio {shape!r} with mm_patch_merge_type {merge!r} is not known.")
+    return LlavaConfig.from_dict(shared)
+
+
+def _tiled(
+    said: Mapping[str, object],
+    folder: Path,
+    shared: Mapping[str, object],
+    vision: PreTrainedConfig,
+    *,
+    shape: str,
+    merge: str,
+) -> PreTrainedConfig:
+    """Return the configuration of a model that is shown tiles: LLaVA-NeXT with a CLIP, else LLaVA-OneVision.
+
+    Args:
+        said: the folder's config.json.
+        folder: of the original code.
+        shared: settings that any LLaVA of transformers has.
+        vision: the tower's configuration.
+        shape: ``image_aspect_ratio``.
+        merge: ``mm_patch_merge_type``.
+
+    Raises:
+        ModelError: the tiles are merged, cut or brought down in a way that is not known.
+    """
     if merge != "spatial_unpad":
         raise ModelError(f"{folder}: mm_patch_merge_type {merge!r} is not known with tiles: only 'spatial_unpad' is.")
     grids = _grids(said, tile_px=int(vision.image_size))
-    if has_class:
+    if vision.model_type == "clip_vision_model":
         if shape != "anyres":
             raise ModelError(
                 f"{folder}: image_aspect_ratio {shape!r} with a tower that has a class token: with such a tower tiles "
                 "are never brought down here, and only 'anyres' opens."
             )
-        return LlavaNextConfig.from_dict(shared | {"image_grid_pinpoints": grids})
+        return LlavaNextConfig.from_dict({**shared, "image_grid_pinpoints": grids})
     most = shape.removeprefix("anyres").removeprefix("_max_") or max(
         (high // vision.image_size) * (wide // vision.image_size) for high, wide in grids
     )
     return LlavaOnevisionConfig.from_dict(
-        shared
-        | {"image_grid_pinpoints": grids, "vision_aspect_ratio": f"anyres_max_{most}"}
+        {**shared, "image_grid_pinpoints": grids, "vision_aspect_ratio": f"anyres_max_{most}"}
         # LLaVA-NeXT-Interleave shows each frame of a video as an image; OneVision (anyres_max_N) pools it.
         | ({"video_frames": "whole"} if shape == "anyres" else {"video_frames": "pooled"} | _video(said, folder))
     )
@@ -185,7 +209,7 @@ def open_network(folder: Path, *, weights: bool = True) -> PreTrainedModel:
 
 
 def image_processor_of(folder: Path) -> ImageProcessor:
-    """Return how the original code prepares pictures for this folder's class: the tower's own way, padded, or in tiles.
+    """Return how the original code prepares images for this folder's class: the tower's own way, padded, or in tiles.
 
     Raises:
         NotFoundError, ModelError: the tower that it names is not there.

@@ -16,7 +16,7 @@ PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 AGAIN = "Was the folder copied or downloaded whole? Bring that file again."
 
 
-def wanting(folder: Path, said: str) -> str | None:
+def missing_file(folder: Path, said: str) -> str | None:
     """Return which file a folder lacks, in one line that says what to do; None: nothing is seen to be missing.
 
     Args:

@@ -49,7 +49,7 @@ class Recognised:
 
     template: Template
     how: str
-    """For people: what says so."""
+    """By what the template was recognised, for people."""
 
 
 @cache

@@ -7,7 +7,8 @@ alone. Each image is a medium, so that the order of a pair shows; with ``adjacen
 with embeddings for several frames and no such key, images with nothing between them are the frames of one medium and
 have one ``<image>``, as Otter's own code writes it.
 
-Shapes: N images, P feature positions of an image, C channels of the tower, L latents a medium, B rows, T tokens a row.
+Shapes: N images, P feature positions of an image, C channels of the tower, L latents a medium, M media a row, B rows,
+T tokens a row, A axes of positions, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from triptych.models.memory.transfer import send
 from triptych.models.parts import ImageProcessor, Language, Provenance
 from triptych.models.splice import count_marks
 from triptych.models.vision.fingerprint import Fingerprint
+from triptych.models.vision.preprocess import processed
 
 COSTS = {False: Fixed(1), True: Fixed(1, frame=1, joins=True)}
 """A medium's token, by whether neighbouring images are one; what it shows stands beside the words."""
@@ -58,12 +60,12 @@ USUAL = {"otter": "otter"}
 
 
 def clip_cropped(side: int) -> CLIPImageProcessorPil:
-    """Return OpenFlamingo's picture preparation, CLIP's own: what is beside the square in the middle is cut away."""
+    """Return OpenFlamingo's image preparation, CLIP's own: what is beside the square in the middle is cut away."""
     return CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
 
 
 def otter_squashed(side: int) -> CLIPImageProcessorPil:
-    """Return the picture preparation of Otter's training: the whole picture as a square, statistics of three digits."""
+    """Return the image preparation of Otter's training: the whole image as a square, statistics of three digits."""
     return CLIPImageProcessorPil(
         size={"height": side, "width": side},
         do_center_crop=False,
@@ -73,7 +75,7 @@ def otter_squashed(side: int) -> CLIPImageProcessorPil:
 
 
 PREPARATION = {"flamingo": clip_cropped, "otter": otter_squashed}
-"""Of pictures, by the ``model_type`` of folders that do not say; each takes the side of the tower's pictures, px."""
+"""Image processors by the ``model_type`` of folders without; each takes the side of the tower's images in pixels."""
 
 
 class FlamingoModel(Model):
@@ -102,7 +104,7 @@ class FlamingoModel(Model):
 
     @property
     def cost(self) -> Cost:
-        """One position a medium, whatever the picture."""
+        """One position a medium, whatever the image."""
         return COSTS[bool(self.network.config.adjacent_images_are_frames)]
 
     @property
@@ -111,16 +113,16 @@ class FlamingoModel(Model):
         return self.network.body
 
     def pixels(self, image: Image) -> Seen:
-        """Return the picture at the tower's size, normalised: CHW, float32."""
-        return Seen(self.processor(image, return_tensors="pt")["pixel_values"][0].float(), image.size)
+        """Return the image at the tower's size, normalised: CHW, float32."""
+        return processed(self.processor, image)
 
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return features_PC of each, float32: the tower's last layer, without its class token."""
-        if not pictures:
+        if not images:
             return []
         with parts.seeing(self.network.vision_encoder):
-            features_NPC = self.network.see(torch.stack([picture.values for picture in pictures])).float()
-        return [Seen(values, picture.size) for values, picture in zip(features_NPC, pictures, strict=True)]
+            features_NPC = self.network.see(torch.stack([image.values for image in images])).float()
+        return [Seen(values, image.size) for values, image in zip(features_NPC, images, strict=True)]
 
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return latents_LC of each image as a medium of its own, the first of its conversation."""
@@ -135,9 +137,9 @@ class FlamingoModel(Model):
             join_adjacent=self.network.config.adjacent_images_are_frames,
         )
         rows, width = batch.ids_BT.shape
-        beside = self.network.place([seen.values for seen in features], media, (rows, width))
+        media_inputs = self.network.place([seen.values for seen in features], media, (rows, width))
         words_BTH = self.network.get_input_embeddings()(send(batch.ids_BT, self.device))
-        return Woven(words_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT, beside)
+        return Woven(words_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT, media_inputs)
 
     def _marks(self, batch: Batch, *, images: int) -> Iterator[Mark]:
         """Yield where each image stands: one without a mark of its own at that of the image before it."""
@@ -155,7 +157,7 @@ class FlamingoModel(Model):
 
     def hidden(self, woven: Woven) -> Tensor:
         """Return hidden_BTH after the body's last norm."""
-        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT, **woven.beside)
+        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT, **woven.extra_inputs)
 
     def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         """Return logits_BV of the last position, and the cache of all, which carries the media."""
@@ -166,14 +168,14 @@ class FlamingoModel(Model):
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
-            **woven.beside,
+            **woven.extra_inputs,
         )
         assert found.past_key_values is not None
         return found.logits[:, -1], found.past_key_values
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's ``forward`` and ``generate`` take: see the base; and the frames of each mark."""
-        given = super().inputs(batch, pictures)
+        given = super().inputs(batch, images)
         if not self.cost.joins or not batch.slots:
             return given
         begins = [at for at, slot in enumerate(batch.slots) if slot.stop > slot.start]
@@ -193,12 +195,12 @@ class FlamingoModel(Model):
         }
 
     def fingerprint(self) -> str:
-        """Return a sha256 of the tower's weights, the picture preparation and which features are taken."""
+        """Return a sha256 of the tower's weights, the image preparation and which features are taken."""
         config = self.network.config
         how = ["flamingo", config.vision_feature_select_strategy, self.processor.to_json_string()]
         return self._fingerprint.of(self.network.vision_encoder, settings=config.vision_config.to_dict(), how=how)
 
-    def beside(self) -> Sequence[Saved]:
+    def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer. Plain transformers opens the folder once ``flamingo.network`` is imported."""
         return (
             whole_processor(self.network.config, self.processor, self.tokenizer, tokens=1),
@@ -214,13 +216,13 @@ class Between(Settings):
     """What a recipe may say of what stands between tower and language model: keys of ``FlamingoConfig``."""
 
     cross_attn_every_n_layers: Count = 4
-    """Where it is not said: as many as make eight blocks of cross-attention."""
+    """Left out: chosen so that there are eight blocks of cross-attention."""
     only_attend_immediate_media: bool = True
     max_num_frames: Count = 1
-    """Where it is not said: frames have no embeddings. So with media."""
+    """Left out: frames have no embeddings. The same holds for ``max_num_media``."""
     max_num_media: Count = 1
     adjacent_images_are_frames: bool = False
-    """Where it is not said: whether ``max_num_frames`` is more than 1."""
+    """Left out: true if ``max_num_frames`` is more than 1."""
     resampler_depth: Count = 6
     resampler_latents: Count = 64
     cross_attn_heads: Count = 8
@@ -292,7 +294,7 @@ def outline(what: PartsPlan | Path) -> Rendering:
 
 
 def _processor(folder: Path, network: FlamingoForConditionalGeneration) -> ImageProcessor:
-    """Return the folder's picture preparation; for a published folder that has none, what it was trained with."""
+    """Return the folder's image preparation; for a published folder that has none, what it was trained with."""
     if (folder / "preprocessor_config.json").is_file() or (folder / "processor_config.json").is_file():
         return parts.load_image_processor(folder)
     side = network.config.vision_config.image_size

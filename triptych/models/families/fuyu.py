@@ -1,7 +1,7 @@
-"""Fuyu: no tower; patches of a picture of any size go through one linear map straight into the language model.
+"""Fuyu: no tower; patches of an image of any size go through one linear map straight into the language model.
 
 Source: Bavishi et al. 2023, adept.ai/blog/fuyu-8b; Mantis-Fuyu (arXiv:2405.01483); OtterHD (arXiv:2311.04219). The
-class of transformers, ``FuyuForCausalLM``, is adapted and not changed. Its processor puts one picture before the words
+class of transformers, ``FuyuForCausalLM``, is adapted and not changed. Its processor puts one image before the words
 and no more, so words are spelled here: an image is its rows of patches, each with a line end, and a template writes
 what stands around it.
 
@@ -9,8 +9,8 @@ The published tokenizer puts a space in front of each run of words, and reads a 
 patch. ``teach`` ends both: then it reads exactly what is there, the templates write those spaces, and the ids are the
 published ones.
 
-Shapes: P patches of a picture, row by row; D numbers of a patch, row by row, the channels of a pixel together; C = D
-channels; H hidden size of the language model.
+Shapes: P patches of an image, row by row; D numbers of a patch, row by row, the channels of a pixel together; C = D
+channels; K = P tokens; H hidden size of the language model.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PATCH = "|SPEAKER|"
 MARKS = (PATCH, LINE_END, "|IMAGE|", "|ENDOFIMAGE|", "<s>", "<0x04>", "|ENDOFTEXT|")
 """What Fuyu's and Mantis' conversations are marked with. Mantis added two of them to the tokenizer."""
 THETA = 25000.0
-"""Of the rotary positions."""
+"""Base of the rotary positions, where a folder leaves it out."""
 
 
 class FuyuModel(Model):
@@ -93,13 +93,13 @@ class FuyuModel(Model):
 
     @cached_property
     def cost(self) -> Patches:
-        """By a picture's size: its patches, and a line end for each row."""
+        """Tokens of an image by its size: its patches, and a line end for each row."""
         cost = cost_of_config(self.network.config.to_dict(), self.processor.to_dict())
         assert isinstance(cost, Patches)
         return cost
 
     def pixels(self, image: Image) -> Seen:
-        """Return the patches_PD, float32. Only its own patches of a picture are padded, not all up to the limit."""
+        """Return the patches_PD, float32. Only its own patches of an image are padded, not all up to the limit."""
         rows, columns = self.cost.shape(image.size)
         patch = self.cost.patch_px
         shrunk = self.processor(image, do_pad=False, do_rescale=False, do_normalize=False)["images"][0][0]
@@ -108,9 +108,9 @@ class FuyuModel(Model):
         )["images"][0][0]
         return Seen(torch.from_numpy(self.processor.patchify_image(padded)).float(), image.size)
 
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return the patches themselves: nothing stands before the projector."""
-        return list(pictures)
+        return list(images)
 
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each; K = P."""
@@ -118,11 +118,11 @@ class FuyuModel(Model):
         patches_PD = send(patches_PD, self._map.weight.device, self._map.weight.dtype)
         return list(self._map(patches_PD).split([len(seen.values) for seen in features]))
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes: the patches of all rows, one after the other."""
         words = plain_words(batch)
         slots = sorted(batch.slots, key=lambda slot: (slot.row, slot.start))
-        shown = [pictures[slot.image].values for slot in slots]
+        shown = [images[slot.image].values for slot in slots]
         return words | ({"pixel_values": torch.cat(shown)[None]} if shown else {})
 
     def parts(self) -> Mapping[str, nn.Module]:
@@ -130,7 +130,7 @@ class FuyuModel(Model):
         return {"vision": nn.ModuleDict(), "projector": self._map, "language": self.language_part}
 
     def fingerprint(self) -> str:
-        """Return a sha256 of the picture preparation, which is all there is before the projector."""
+        """Return a sha256 of the image preparation, which is all there is before the projector."""
         how = [self.network.config.model_type, self.processor.to_json_string()]
         return self._fingerprint.of(self.parts()["vision"], settings={}, how=how)
 
@@ -142,7 +142,7 @@ class FuyuModel(Model):
             self._map.weight.copy_(weight_CH.T)
             self._map.bias.copy_(bias_H)
 
-    def beside(self) -> Sequence[Saved]:
+    def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
         self.tokenizer.chat_template = chat_template_of(self.template, PATCH)
         return (self.tokenizer, self.processor)
@@ -240,7 +240,7 @@ def assemble(plan: PartsPlan) -> Model:
 
 
 def tiny(seed: int, *, template: str = "mantis_fuyu_clean") -> FuyuModel:
-    """Return a Fuyu with random weights: patches of 10 pixels, pictures up to 40 x 40, one token a byte."""
+    """Return a Fuyu with random weights: patches of 10 pixels, images up to 40 x 40, one token a byte."""
     tokenizer, chosen = toys.toy_tokenizer(), find_template(template)
     tokenizer.add_tokens([AddedToken(mark, special=True, normalized=False) for mark in MARKS], special_tokens=True)
     teach(tokenizer, chosen)

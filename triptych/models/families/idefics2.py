@@ -1,15 +1,15 @@
-"""Idefics2: a SigLIP tower for pictures of any shape, a perceiver resampler, a causal language model.
+"""Idefics2: a SigLIP tower for images of any shape, a perceiver resampler, a causal language model.
 
 Source: Laurençon et al. 2024, arXiv:2405.02246; Mantis-Idefics2 (arXiv:2405.01483). The class of transformers,
-``Idefics2ForConditionalGeneration``, is adapted and not changed. A picture keeps its shape: it is resized within
+``Idefics2ForConditionalGeneration``, is adapted and not changed. An image keeps its shape: it is resized within
 limits and the tower sees its patches; the resampler makes the same number of tokens (64) of any number of them. With
-``do_image_splitting`` a picture is shown as four quarters and the whole.
+``do_image_splitting`` an image is shown as four quarters and the whole.
 
 transformers' own processor writes a space between an image and a word that follows it at once. Mantis' did not, and it
 is not written here: what the conversation says is what is read.
 
-Shapes: C channels, H x W pixels, S parts of a picture (1, or 5 where it is split), P patches of a part, D size of the
-tower, K tokens of a picture.
+Shapes: N parts of several images, C channels, H x W pixels, S parts of an image (1, or 5 where it is split), P patches
+of a part, D size of the tower, K tokens of an image; in tokens H is the hidden size.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from transformers import (
     Idefics2Processor,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    ProcessorMixin,
 )
 from transformers.models.idefics2.configuration_idefics2 import Idefics2PerceiverConfig, Idefics2VisionConfig
 
@@ -53,16 +54,18 @@ T = TypeVar("T")
 
 SPECIALS = (AROUND, IMAGE_MARK, "<end_of_utterance>")
 PARTS_AT_ONCE = 8
-"""Parts of pictures that the connector is given at once: it makes 14,336 numbers of each of 4,900 patches."""
+"""Parts of images that the connector is given at once: it makes 14,336 numbers of each of 4,900 patches."""
 
 
 class Idefics2Model(Model):
     """An opened Idefics2."""
 
+    family = "idefics2"
+
     def __init__(
         self,
         network: PreTrainedModel,
-        processor: Idefics2Processor,
+        processor: ProcessorMixin,
         *,
         template: Template,
         sources: Mapping[str, Provenance],
@@ -71,7 +74,6 @@ class Idefics2Model(Model):
         self.processor = processor
         self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
         self.template = template
-        self.family = "idefics2"
         self.image_token_id = int(network.config.image_token_id)
         self.sources = dict(sources)
         self._fingerprint = Fingerprint()
@@ -91,13 +93,13 @@ class Idefics2Model(Model):
 
     @cached_property
     def cost(self) -> Cost:
-        """As many tokens as the resampler has latents, for each part of a picture."""
+        """Tokens of an image: the number of the resampler's latents, for each of its parts."""
         return cost_of_config(self.network.config.to_dict(), self.processor.image_processor.to_dict())
 
     def pixels(self, image: Image) -> Seen:
-        """Return pixels of the parts, [S, C + 1, H, W], float32: the last channel is 1 where there is a picture.
+        """Return pixels of the parts, [S, C + 1, H, W], float32: the last channel is 1 where there is an image.
 
-        Parts of a split picture differ in size; the smaller ones are padded.
+        Parts of a split image differ in size; the smaller ones are padded.
         """
         size = image.size
         if min(size) < 2 and self.processor.image_processor.do_image_splitting:
@@ -106,24 +108,24 @@ class Idefics2Model(Model):
         values, real = made["pixel_values"][0].float(), made["pixel_attention_mask"][0].float()
         return Seen(torch.cat([values, real[:, None]], dim=1), size)
 
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return features [S, P, D + 1] of each, float32: the last number is 1 where there is a patch, 0 in padding."""
         with parts.seeing(self._tower):
             return [
-                Seen(features_SPD, picture.size)
-                for alike in _alike(pictures)
-                for picture, features_SPD in zip(alike, self._see([each.values for each in alike]), strict=True)
+                Seen(features_SPD, image.size)
+                for alike in _alike(images)
+                for image, features_SPD in zip(alike, self._see([each.values for each in alike]), strict=True)
             ]
 
-    def _see(self, pictures: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the features of pictures of one size, which the tower sees together."""
+    def _see(self, images: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the features of images of one size, which the tower sees together."""
         tower, patch = self._tower, self.network.config.vision_config.patch_size
         weight = next(tower.parameters())
-        pixels_NCHW = send(torch.cat(list(pictures)), weight.device, weight.dtype)
+        pixels_NCHW = send(torch.cat(list(images)), weight.device, weight.dtype)
         real_NHW = pixels_NCHW[:, -1].unfold(1, patch, patch).unfold(2, patch, patch).sum(dim=(-1, -2)) == patch**2
         features_NPD = tower(pixels_NCHW[:, :-1], patch_attention_mask=real_NHW).last_hidden_state.float()
         marked = torch.cat([features_NPD, real_NHW.flatten(1)[..., None].to(features_NPD)], dim=-1)
-        return list(marked.split([len(each) for each in pictures]))
+        return list(marked.split([len(each) for each in images]))
 
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each: those of its parts one after the other."""
@@ -139,10 +141,10 @@ class Idefics2Model(Model):
         tokens_NKH: Tensor = self._connector(marked_NPD[..., :-1].to(dtype), attention_mask=marked_NPD[..., -1].bool())
         return tokens_NKH
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes, of one conversation."""
         words = plain_words(batch)
-        shown = [part for slot in batch.slots for part in pictures[slot.image].values]
+        shown = [part for slot in batch.slots for part in images[slot.image].values]
         if not shown:
             return words
         height, width = (max(part.shape[axis] for part in shown) for axis in (1, 2))
@@ -156,12 +158,12 @@ class Idefics2Model(Model):
         return {"vision": self._tower, "projector": self._connector, "language": self.language_part}
 
     def fingerprint(self) -> str:
-        """Return a sha256 of the tower's weights and the picture preparation."""
+        """Return a sha256 of the tower's weights and the image preparation."""
         config = self.network.config
         how = [config.model_type, self.processor.image_processor.to_json_string()]
         return self._fingerprint.of(self._tower, settings=config.vision_config.to_dict(), how=how)
 
-    def beside(self) -> Sequence[Saved]:
+    def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
         self.processor.chat_template = self.tokenizer.chat_template = _for_processor(self.template)
         return (self.processor, self.tokenizer, self.processor.image_processor)

@@ -1,32 +1,30 @@
 """Idefics3 and SmolVLM: a SigLIP tower for square tiles, patches gathered in squares, a causal language model.
 
 Source: Laurençon et al. 2024, arXiv:2408.12637; Mantis-Idefics3 (arXiv:2405.01483); SmolVLM (arXiv:2504.05299). The
-classes of transformers are adapted and not changed. A picture is cut into rows and columns of tiles, each with its
-place marked among the words, and the whole comes last; without splitting there is the whole alone.
+classes of transformers are adapted and not changed; their modules have the names of Idefics2's. An image is cut into
+rows and columns of tiles, each with its place marked among the words, and the whole comes last; without splitting there
+is the whole alone.
 
-Shapes: S tiles of a picture with its whole, C channels, H x W pixels of a tile, P patches of a tile, D size of the
-tower, K tokens of a picture.
+Shapes: N tiles of several images, S tiles of an image with its whole, C channels, H x W pixels of a tile, P patches of
+a tile, D size of the tower, K tokens of an image; in tokens H is the hidden size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     AutoProcessor,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessorPil,
     Idefics3Processor,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    ProcessorMixin,
 )
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 
@@ -35,74 +33,45 @@ from triptych.data.batch import Batch
 from triptych.data.plan.cost_config import cost_of_config
 from triptych.data.plan.costs import AROUND, Cost
 from triptych.data.plan.costs_tiled import WHOLE, Split
-from triptych.data.template import Template, find_template
+from triptych.data.template import find_template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models import parts, toys
 from triptych.models.disk.folder import Saved, read_note, template_in
 from triptych.models.disk.tokenizer import as_filed
+from triptych.models.families.idefics2 import Idefics2Model
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_by
-from triptych.models.parts import Provenance
-from triptych.models.vision.fingerprint import Fingerprint
+from triptych.models.vision.preprocess import processed
 
 
-class Idefics3Model(Model):
-    """An opened Idefics3 or SmolVLM."""
+class Idefics3Model(Idefics2Model):
+    """An opened Idefics3 or SmolVLM: the modules of an Idefics2 under the same names, shown tiles instead."""
 
-    def __init__(
-        self,
-        network: PreTrainedModel,
-        processor: ProcessorMixin,
-        *,
-        template: Template,
-        sources: Mapping[str, Provenance],
-    ) -> None:
-        self.network = network
-        self.processor = processor
-        self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
-        self.template = template
-        self.family = "idefics3"
-        self.image_token_id = int(network.config.image_token_id)
-        self.sources = dict(sources)
-        self._fingerprint = Fingerprint()
-
-    @property
-    def body(self) -> nn.Module:
-        """The language model without its head."""
-        return self.network.get_submodule("model.text_model")
-
-    @property
-    def _tower(self) -> nn.Module:
-        return self.network.get_submodule("model.vision_model")
-
-    @property
-    def _connector(self) -> nn.Module:
-        return self.network.get_submodule("model.connector")
+    family = "idefics3"
 
     @cached_property
     def cost(self) -> Cost:
-        """By a picture's shape: its tiles and the whole, with what marks their places."""
+        """Tokens of an image by its size: its tiles and the whole, with the marks of their places."""
         cost = cost_of_config(self.network.config.to_dict(), self.processor.image_processor.to_dict())
         assert isinstance(cost, Split)
         return replace(cost, blank_line=len(self.tokenizer("\n\n", add_special_tokens=False)["input_ids"]))
 
     def pixels(self, image: Image) -> Seen:
         """Return pixels [S, C, H, W] of the tiles and the whole, float32."""
-        made = self.processor.image_processor(image, return_tensors="pt")
-        return Seen(made["pixel_values"][0].float(), image.size)
+        return processed(self.processor.image_processor, image)
 
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return features [S, P, D] of each, float32."""
-        if not pictures:
+        if not images:
             return []
         tower = self._tower
         weight = next(tower.parameters())
         with parts.seeing(tower):
-            pixels_NCHW = send(torch.cat([picture.values for picture in pictures]), weight.device, weight.dtype)
+            pixels_NCHW = send(torch.cat([image.values for image in images]), weight.device, weight.dtype)
             features_NPD = tower(pixels_NCHW).last_hidden_state.float()
-        tiles = features_NPD.split([len(picture.values) for picture in pictures])
-        return [Seen(values_SPD, picture.size) for values_SPD, picture in zip(tiles, pictures, strict=True)]
+        tiles = features_NPD.split([len(image.values) for image in images])
+        return [Seen(values_SPD, image.size) for values_SPD, image in zip(tiles, images, strict=True)]
 
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each: those of its tiles one after the other."""
@@ -110,25 +79,15 @@ class Idefics3Model(Model):
         tokens = self._connector(send(torch.cat([seen.values for seen in features]), weight.device, weight.dtype))
         return [each.flatten(0, 1) for each in tokens.split([len(seen.values) for seen in features])]
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes, of one conversation."""
         words = plain_words(batch)
         if not batch.slots:
             return words
-        tiles = torch.cat([pictures[slot.image].values for slot in batch.slots])[None]
+        tiles = torch.cat([images[slot.image].values for slot in batch.slots])[None]
         return words | {"pixel_values": tiles, "pixel_attention_mask": torch.ones_like(tiles[:, :, 0]).long()}
 
-    def parts(self) -> Mapping[str, nn.Module]:
-        """Return the three parts; ``projector`` is the connector."""
-        return {"vision": self._tower, "projector": self._connector, "language": self.language_part}
-
-    def fingerprint(self) -> str:
-        """Return a sha256 of the tower's weights and the picture preparation."""
-        config = self.network.config
-        how = [config.model_type, self.processor.image_processor.to_json_string()]
-        return self._fingerprint.of(self._tower, settings=config.vision_config.to_dict(), how=how)
-
-    def beside(self) -> Sequence[Saved]:
+    def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
         self.processor.chat_template = self.tokenizer.chat_template = self.template.jinja
         return (self.processor, self.tokenizer, self.processor.image_processor)

@@ -5,8 +5,8 @@ a row of tokens (CLIP, SigLIP, DINOv2) make a ``LlavaForConditionalGeneration``,
 NCHW (EfficientNet, ResNet, ConvNext) a ``FastVlmForConditionalGeneration``. Not here: loading of parts
 (``models/parts.py``) and joining them (``models/join.py``).
 
-Shapes: N pictures, P feature positions of an image, C channels of the tower, K tokens of an image (= P), H hidden size
-of the language model.
+Shapes: N images, C channels and H x W pixels, P feature positions of an image, C channels of the tower, K tokens of an
+image (= P), H hidden size of the language model.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_parts
 from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
 from triptych.models.vision.fingerprint import Fingerprint
+from triptych.models.vision.preprocess import processed
 from triptych.models.vision.tower_trial import named, shape_of
 
 
@@ -77,7 +78,7 @@ class LlavaModel(Model):
 
     @cached_property
     def cost(self) -> Cost:
-        """The same for every picture, as all are brought to one size."""
+        """One number of tokens for every image, as all are resized to one size."""
         tall, wide = (parts.blank_pixels(self.processor, *size) for size in ((48, 96), (96, 48)))
         if tall.shape != wide.shape:
             raise ModelError("the image processor gives pictures of differing sizes; family 'llava' needs one size.")
@@ -85,16 +86,16 @@ class LlavaModel(Model):
         return Fixed(shape_of(self._tower, self._taken, tall).shape[1])
 
     def pixels(self, image: Image) -> Seen:
-        """Return the picture at the tower's size, normalised: CHW, float32."""
-        return Seen(self.processor(image, return_tensors="pt")["pixel_values"][0].float(), image.size)
+        """Return the image at the tower's size, normalised: CHW, float32."""
+        return processed(self.processor, image)
 
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return features_PC of each, float32: the layers and positions that the configuration names."""
-        if not pictures:
+        if not images:
             return []
         with parts.seeing(self._tower):
-            features_NPC = self._see(torch.stack([picture.values for picture in pictures]))
-        return [Seen(values, picture.size) for values, picture in zip(features_NPC, pictures, strict=True)]
+            features_NPC = self._see(torch.stack([image.values for image in images]))
+        return [Seen(values, image.size) for values, image in zip(features_NPC, images, strict=True)]
 
     def _see(self, pixels_NCHW: Tensor) -> Tensor:
         """Return features_NPC."""
@@ -125,7 +126,7 @@ class LlavaModel(Model):
         return {"vision": self._tower, "projector": self._projector, "language": self.language_part}
 
     def fingerprint(self) -> str:
-        """Return a sha256 of the tower's weights, the picture preparation and which features are taken."""
+        """Return a sha256 of the tower's weights, the image preparation and which features are taken."""
         config = self.network.config
         taken = [config.model_type, config.vision_feature_layer, config.vision_feature_select_strategy]
         how = [*taken, self.processor.to_json_string()]
@@ -150,7 +151,7 @@ class LlavaModel(Model):
             nn.init.eye_(second.weight)
             nn.init.zeros_(second.bias)
 
-    def beside(self) -> Sequence[Saved]:
+    def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
         tokens = self.cost.tokens((1, 1))
         processor = whole_processor(self.network.config, self.processor, self.tokenizer, tokens=tokens)
@@ -205,7 +206,7 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
         weights: False: shapes alone, to learn what conversations and images cost it.
 
     Raises:
-        ModelError: weights are missing, its tower does not take its pictures, or nothing says which template it was
+        ModelError: weights are missing, its tower does not take its images, or nothing says which template it was
             tuned with.
     """
     model = LlavaModel(**open_parts(folder, "a LLaVA", weights=weights))
@@ -215,7 +216,7 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     return model
 
 
-class Opened(TypedDict):
+class OpenedParts(TypedDict):
     """What a folder holds, as a model of this kind takes it."""
 
     network: PreTrainedModel
@@ -225,7 +226,7 @@ class Opened(TypedDict):
     sources: Mapping[str, Provenance]
 
 
-def open_parts(folder: Path, what: str, *, weights: bool) -> Opened:
+def open_parts(folder: Path, what: str, *, weights: bool) -> OpenedParts:
     """Open what a folder holds: one of transformers, or of LLaVA's own code (``models/disk/llava_checkpoint.py``).
 
     Args:
@@ -250,7 +251,7 @@ def open_parts(folder: Path, what: str, *, weights: bool) -> Opened:
             network = parts.load_saved(folder, weights=weights)
             processor = parts.load_image_processor(folder)
     sources = read_note(folder).parts
-    return Opened(network=network, tokenizer=tokenizer, processor=processor, template=template, sources=sources)
+    return OpenedParts(network=network, tokenizer=tokenizer, processor=processor, template=template, sources=sources)
 
 
 def outline(what: PartsPlan | Path) -> Rendering:

@@ -1,11 +1,11 @@
-"""LLaVA-NeXT (1.6): a view of the whole picture and tiles of it, their padding cut off, new lines between their rows.
+"""LLaVA-NeXT (1.6): a view of the whole image and tiles of it, their padding cut off, new lines between their rows.
 
 Source: Liu et al. 2024, LLaVA-NeXT. The class of transformers, ``LlavaNextForConditionalGeneration``, is adapted and
-not changed: each of several pictures has its tiles. Tower, projector and language model are LLaVA's
+not changed: each of several images has its tiles. Tower, projector and language model are LLaVA's
 (``families/llava.py``); how tiles are laid out is in ``models/vision/anyres.py``.
 
-Shapes: S views of a picture (the whole and its tiles), C channels, P feature positions of a view, D size of the tower,
-K tokens of a picture, H hidden size.
+Shapes: S views of an image (the whole and its tiles), C channels, P feature positions of a view, D size of the tower,
+K tokens of an image, H hidden size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from PIL.Image import Image
 from torch import Tensor, nn
 from transformers import (
     CLIPVisionConfig,
@@ -44,13 +43,13 @@ from triptych.models.vision.anyres import by_tiles, lay_out
 
 
 class LlavaNextModel(LlavaModel):
-    """An opened LLaVA-NeXT."""
+    """An opened LLaVA-NeXT. Its pixels are [S, C, H, W]: the whole image and its tiles, row by row, float32."""
 
     family = "llava_next"
 
     @cached_property
     def cost(self) -> AnyRes:
-        """By a picture's size: the view of the whole, the tiles without their padding, a new line a row."""
+        """Tokens of an image by its size: the view of the whole, the tiles without their padding, a new line a row."""
         cost = cost_of_config(self.network.config.to_dict(), self.processor.to_dict())
         assert isinstance(cost, AnyRes)
         return cost
@@ -59,17 +58,13 @@ class LlavaNextModel(LlavaModel):
     def _newline(self) -> nn.Parameter:
         return self.network.get_parameter("model.image_newline")
 
-    def pixels(self, image: Image) -> Seen:
-        """Return pixels [S, C, tile, tile] of the whole and the tiles, row by row, float32."""
-        return Seen(self.processor(image, return_tensors="pt")["pixel_values"][0].float(), image.size)
-
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return features [S, P, D] of each, float32."""
-        if not pictures:
+        if not images:
             return []
         with parts.seeing(self._tower):
-            features = by_tiles(self._see, [picture.values for picture in pictures])
-        return [Seen(values_SPD, picture.size) for values_SPD, picture in zip(features, pictures, strict=True)]
+            features = by_tiles(self._see, [image.values for image in images])
+        return [Seen(values_SPD, image.size) for values_SPD, image in zip(features, images, strict=True)]
 
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each: the whole, then the tiles as one map with new lines."""
@@ -77,7 +72,7 @@ class LlavaNextModel(LlavaModel):
         return [self._laid(views_SPH, seen) for views_SPH, seen in zip(views, features, strict=True)]
 
     def _projected(self, views: Sequence[Tensor]) -> list[Tensor]:
-        """Return views [S, P, H] of each picture's [S, P, D]."""
+        """Return views [S, P, H] of each image's [S, P, D]."""
         weight = next(self._projector.parameters())
         return by_tiles(self._projector, [send(values_SPD, weight.device, weight.dtype) for values_SPD in views])
 
@@ -85,9 +80,9 @@ class LlavaNextModel(LlavaModel):
         tiles_KH = lay_out(views_SPH[1:], seen.size, self.cost, self._newline)
         return torch.cat([views_SPH[0], tiles_KH])
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
-        """Return what the network's own forward takes: pictures of few tiles are filled up with zeros."""
-        shown = [pictures[slot.image] for slot in batch.slots]
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
+        """Return what the network's own forward takes: images of few tiles are filled up with zeros."""
+        shown = [images[slot.image] for slot in batch.slots]
         return plain_words(batch) | (padded(shown) if shown else {})
 
     def parts(self) -> Mapping[str, nn.Module]:
@@ -97,10 +92,10 @@ class LlavaNextModel(LlavaModel):
         return {**super().parts(), "projector": connects}
 
     def set_linear_projection(self, weight_CH: Tensor, bias_H: Tensor) -> None:
-        """Refuse: tiles have features that stand for no whole picture."""
+        """Refuse: tiles have features that stand for no whole image."""
         raise ModelError(f"family {self.family!r} is not aligned in closed form: align it with a gradient stage.")
 
-    def beside(self) -> Sequence[Saved]:
+    def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
         self.tokenizer.chat_template = chat_template_of(self.template, self.image_token)
         return (self._whole_processor(), self.tokenizer, self.processor)
@@ -124,11 +119,11 @@ class LlavaNextModel(LlavaModel):
         )
 
 
-def padded(pictures: Sequence[Seen]) -> dict[str, Tensor]:
-    """Return pixels of pictures with differing tiles in one rectangle, and their sizes as (height, width)."""
-    most = max(len(picture.values) for picture in pictures)
-    filled = [nn.functional.pad(seen.values, (0, 0) * 3 + (0, most - len(seen.values))) for seen in pictures]
-    sizes = [(seen.size[1], seen.size[0]) for seen in pictures]
+def padded(images: Sequence[Seen]) -> dict[str, Tensor]:
+    """Return pixels of images with differing tiles in one rectangle, and their sizes as (height, width)."""
+    most = max(len(image.values) for image in images)
+    filled = [nn.functional.pad(seen.values, (0, 0) * 3 + (0, most - len(seen.values))) for seen in images]
+    sizes = [(seen.size[1], seen.size[0]) for seen in images]
     return {"pixel_values": torch.stack(filled), "image_sizes": torch.tensor(sizes)}
 
 

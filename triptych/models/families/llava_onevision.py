@@ -1,16 +1,16 @@
-"""LLaVA-OneVision: one picture as a view and many tiles, several as a view each, frames of a video pooled.
+"""LLaVA-OneVision: one image as a view and many tiles, several as a view each, frames of a video pooled.
 
 Source: Li et al. 2024, arXiv:2408.03326. The class of transformers, ``LlavaOnevisionForConditionalGeneration``, is
-adapted and not changed. What a picture's slot has room for says which of the three it is (``project``): all its tiles,
+adapted and not changed. What an image's slot has room for says which of the three it is (``project``): all its tiles,
 brought down to ``anyres_max_N``; the whole alone, padded to a square, and a new line; the whole as it is, pooled two by
-two, and behind the last frame of a video a new line. Pictures beside a video are as many as they are without it.
-LLaVA-NeXT-Interleave's own checkpoints are of this family too: for them a frame is a picture (``video_frames: whole``).
+two, and behind the last frame of a video a new line. Images beside a video are as many as they are without it.
+LLaVA-NeXT-Interleave's own checkpoints are of this family too: for them a frame is an image (``video_frames: whole``).
 So are LLaVA-Video's: where a video's new lines stand (``mm_newline_position``; ``grid``: behind each row of a frame)
 and how frames are pooled (``mm_spatial_pool_mode``) is read from config.json, of saved folders too. The class of
 transformers reads neither.
 
-Shapes: S views of a picture, C channels, P feature positions of a view, D size of the tower, K tokens of a picture, H
-hidden size.
+Shapes: S views of an image, C channels, P feature positions of a view, D size of the tower, K tokens of an image, H
+hidden size, Y rows and X columns of a frame's map, B rows, T tokens a row.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class LlavaOnevisionModel(LlavaNextModel):
 
     @cached_property
     def cost(self) -> AnyRes:
-        """By a picture's size and what stands beside it; of a frame by its pooled sides and its new lines."""
+        """Tokens of an image by its size and whether it stands alone; of a frame by its pooled sides and new lines."""
         cost = cost_of_config(self.network.config.to_dict(), self.processor.to_dict())
         assert isinstance(cost, AnyRes)
         if cost.frame is None:
@@ -76,24 +76,24 @@ class LlavaOnevisionModel(LlavaNextModel):
         return str(getattr(self.network.config, "mm_newline_position", NEWLINES[0]))
 
     def shown_as(self, span: int) -> str:
-        """Return ``view`` of several pictures, ``frame`` of a video, ``tiles`` of a picture alone."""
+        """Return ``view`` of several images, ``frame`` of a video, ``tiles`` of an image alone."""
         return "view" if span == self.cost.among_others else "frame" if self._is_frame(span) else "tiles"
 
     def pixels_in(self, image: Image, span: int) -> Seen:
-        """Return pixels [S, C, tile, tile] of the views that a picture is made of there, float32."""
+        """Return pixels [S, C, tile, tile] of the views that an image is made of there, float32."""
         return self.pixels(image, span)
 
     def pixels(self, image: Image, tokens: int | None = None) -> Seen:
         """Return pixels [S, C, tile, tile], float32.
 
         Args:
-            image: the picture.
+            image: the image.
             tokens: K that it has room for, where that is known: then what it is shown as, nothing else. None: all
                 that it may be shown as, the whole padded to a square, the whole as it is, then the tiles.
         """
         views: list[Tensor] = []
         if tokens in (None, self.cost.among_others):
-            # The processor pads the pictures of a conversation that has several.
+            # The processor pads the images of a conversation that has several.
             alone_of_two = self.processor([[image, new("RGB", (1, 1))]], return_tensors="pt")  # type: ignore[arg-type]
             views.append(alone_of_two["pixel_values"][0])
         if self._is_frame(tokens):
@@ -116,10 +116,10 @@ class LlavaOnevisionModel(LlavaNextModel):
         return frame is not None and room in (frame, frame + self.cost.video_end)
 
     def _used(self, seen: Seen, room: int) -> Tensor:
-        """Return the features [S, P, D] of the views that a picture in a slot of so much room is made of.
+        """Return the features [S, P, D] of the views that an image in a slot of so much room is made of.
 
         Raises:
-            ModelError: a picture is never shown in so many tokens.
+            ModelError: an image is never shown in so many tokens.
         """
         tiles = tiles_of(self.cost, seen.size)
         if room == self.cost.among_others:
@@ -145,29 +145,29 @@ class LlavaOnevisionModel(LlavaNextModel):
             return torch.cat([frame_YXH.flatten(0, 1), self._newline.to(frame_YXH)[None]])[:room]
         return self._laid(views_SPH, seen)
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
-        """Return what the network's own forward takes: whether a conversation has several pictures decides their views.
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
+        """Return what the network's own forward takes: whether a conversation has several images decides their views.
 
-        A video's frames have its video token there. ``pictures`` as ``pixels(image)`` gives them.
+        A video's frames have its video token there. ``images`` as ``pixels(image)`` gives them.
 
         Raises:
             ModelError: videos have differing numbers of frames, or are shown otherwise than that forward does it.
         """
         frames = [slot for slot in batch.slots if self._is_frame(slot.stop - slot.start)]
         slots = [slot for slot in batch.slots if slot not in frames]
-        found = plain_words(batch) | (self._videos(batch, frames, pictures) if frames else {})
+        found = plain_words(batch) | (self._videos(batch, frames, images) if frames else {})
         if not slots:
             return found
         rows = [slot.row for slot in slots]
         shown = [
             Seen(seen.values[:1] if rows.count(slot.row) > 1 else seen.values[1:], seen.size)
             for slot in slots
-            for seen in [pictures[slot.image]]
+            for seen in [images[slot.image]]
         ]
         counts = [rows.count(row) for row in dict.fromkeys(rows)]
         return found | padded(shown) | {"batch_num_images": torch.tensor(counts)}
 
-    def _videos(self, batch: Batch, frames: Sequence[BatchSlot], pictures: Sequence[Seen]) -> dict[str, Tensor]:
+    def _videos(self, batch: Batch, frames: Sequence[BatchSlot], images: Sequence[Seen]) -> dict[str, Tensor]:
         """Return the frames' pixels by video, and the words with a video's token where they stand."""
         if (self._pool, self._newlines) != (POOLS[0], NEWLINES[0]):
             raise ModelError(
@@ -178,7 +178,7 @@ class LlavaOnevisionModel(LlavaNextModel):
         videos: list[list[Tensor]] = [[]]
         for slot in frames:
             ids_BT[slot.row, slot.start : slot.stop] = self.network.config.video_token_id
-            videos[-1].append(pictures[slot.image].values[1])
+            videos[-1].append(images[slot.image].values[1])
             if slot.stop - slot.start != self.cost.frame:
                 videos.append([])
         whole = [torch.stack(video) for video in videos if video]

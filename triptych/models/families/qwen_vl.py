@@ -1,13 +1,14 @@
-"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: pictures of any size, and positions along three axes: time, height and width.
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: images of any size, and positions along three axes: time, height and width.
 
 Source: arXiv:2409.12191, arXiv:2502.13923, arXiv:2511.21631. The classes of transformers are adapted and not changed.
-Patches are merged in squares; their tokens stand at rows and columns, and the words after a picture go on behind the
+Patches are merged in squares; their tokens stand at rows and columns, and the words after an image go on behind the
 larger of its sides. Qwen3-VL hands what lower layers of its tower saw to the first layers of the language model.
 
-A video is frames here, each a picture; transformers' own processor merges two frames into one.
+A video is frames here, each an image; transformers' own processor merges two frames into one.
 
-Shapes: D numbers of a patch, G squares of a picture (= K tokens), C size of the tower, M patches of a square, L levels
-(1, and with Qwen3-VL those of lower layers), B rows, T tokens a row, H hidden size.
+Shapes: N images, P patches, D numbers of a patch, G squares of an image (= K tokens), C size of the tower, M patches of
+a square, L levels (1, and with Qwen3-VL those of lower layers), X numbers of a square over all levels, B rows, T tokens
+a row, A axes of positions, H hidden size, V vocabulary; in ``levels_NX`` N counts the image tokens of a batch.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ from triptych.models.vision.fingerprint import Fingerprint
 from triptych.models.vision.pieces import see
 
 LEVELS = "deepstack"
-"""What lower layers of the tower saw, beside the embeddings: [B, T, (L - 1) * H]; zero where there is no picture."""
+"""What lower layers of the tower saw, beside the embeddings: [B, T, (L - 1) * H]; zero where there is no image."""
 MERGERS = ("merger", "deepstack_merger_list")
-"""Of the tower's modules, those that connect it to the language model."""
+"""Modules of the tower that connect it to the language model."""
 
 
 class QwenVLModel(Model):
@@ -96,7 +97,7 @@ class QwenVLModel(Model):
 
     @cached_property
     def cost(self) -> Merged:
-        """By a picture's size: its squares of patches."""
+        """Tokens of an image by its size: its squares of patches."""
         cost = cost_of_config(self.network.config.to_dict(), self.processor.to_dict())
         assert isinstance(cost, Merged)
         return cost
@@ -105,29 +106,29 @@ class QwenVLModel(Model):
         """Return the patches [G * M, D], float32, square by square."""
         return Seen(self.processor(image, return_tensors="pt")["pixel_values"].float(), image.size)
 
-    def encode(self, pictures: Sequence[Seen]) -> list[Seen]:
+    def encode(self, images: Sequence[Seen]) -> list[Seen]:
         """Return features [G, L * M * C] of each, float32: what the mergers are given, in reading order."""
-        if not pictures:
+        if not images:
             return []
-        visual, grids_N3 = self._visual.eval(), torch.tensor([self._grid(picture) for picture in pictures])
+        visual, grids_N3 = self._visual.eval(), torch.tensor([self._grid(image) for image in images])
         tower = self.parts()["vision"]
         weight = next(tower.parameters())
-        squares = [len(picture.values) // self.cost.merge**2 for picture in pictures]
+        squares = [len(image.values) // self.cost.merge**2 for image in images]
         with parts.seeing(tower), _watched(self._mergers) as given:
-            patches_PD = send(torch.cat([picture.values for picture in pictures]), weight.device, weight.dtype)
+            patches_PD = send(torch.cat([image.values for image in images]), weight.device, weight.dtype)
             windows_G = see(visual, patches_PD, grids_N3)
         features_GX = torch.cat([each.reshape(sum(squares), -1) for each in given], dim=-1).float()
         if windows_G is not None:
             features_GX = features_GX[torch.argsort(windows_G)]
         rows = features_GX.split(squares)
-        return [Seen(values_GX, picture.size) for values_GX, picture in zip(rows, pictures, strict=True)]
+        return [Seen(values_GX, image.size) for values_GX, image in zip(rows, images, strict=True)]
 
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each; those of lower layers are not among them."""
         return [tokens[0] for tokens in self._project(features)]
 
     def _project(self, features: Sequence[Seen]) -> list[list[Tensor]]:
-        """Return tokens_KH of each picture, level by level."""
+        """Return tokens_KH of each image, level by level."""
         weight = next(self._mergers[0].parameters())
         given = send(torch.cat([seen.values for seen in features]), weight.device, weight.dtype)
         squares = [len(seen.values) for seen in features]
@@ -139,7 +140,7 @@ class QwenVLModel(Model):
         return [list(each) for each in zip(*merged, strict=True)]
 
     def weave(self, batch: Batch, features: Sequence[Seen]) -> Woven:
-        """Return words and pictures with positions on three axes, and what lower layers saw."""
+        """Return words and images with positions on three axes, and what lower layers saw."""
         woven = super().weave(batch, features)
         grids = [(high // self.cost.merge, wide // self.cost.merge) for _, high, wide in map(self._grid, features)]
         woven = replace(woven, positions_ABT=send(grid_positions(batch, grids), woven.embeds_BTH.device))
@@ -149,20 +150,20 @@ class QwenVLModel(Model):
         levels_BTX = woven.embeds_BTH.new_zeros(*batch.ids_BT.shape, lower[0].shape[-1])
         for slot in batch.slots:
             levels_BTX[slot.row, slot.start : slot.stop] = lower[slot.image].to(levels_BTX)
-        return replace(woven, beside={LEVELS: levels_BTX, "images": batch.ids_BT == self.image_token_id})
+        return replace(woven, extra_inputs={LEVELS: levels_BTX, "images": batch.ids_BT == self.image_token_id})
 
-    def _grid(self, picture: Seen) -> tuple[int, int, int]:
+    def _grid(self, image: Seen) -> tuple[int, int, int]:
         """Return patches along time, height and width."""
-        wide, high = self.cost.target(picture.size)
+        wide, high = self.cost.target(image.size)
         return 1, high // self.cost.patch_px, wide // self.cost.patch_px
 
     def hidden(self, woven: Woven) -> Tensor:
-        """Return hidden_BTH; lower layers' tokens are added where the pictures are."""
+        """Return hidden_BTH; lower layers' tokens are added where the images are."""
         return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT, **_levels(woven))
 
     def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         """Return logits_BV of the last position, and the cache of all."""
-        if not woven.beside:
+        if not woven.extra_inputs:
             return super().run(woven, mask=mask, cache=cache)
         found = self.body(
             inputs_embeds=woven.embeds_BTH,
@@ -174,16 +175,16 @@ class QwenVLModel(Model):
         )
         return self.head(found.last_hidden_state[:, -1]), found.past_key_values
 
-    def inputs(self, batch: Batch, pictures: Sequence[Seen]) -> dict[str, Tensor]:
+    def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:
         """Return what the network's own forward takes: a conversation a row."""
         words = plain_words(batch)
         if not batch.slots:
             return words
-        shown = [pictures[slot.image] for slot in batch.slots]
+        shown = [images[slot.image] for slot in batch.slots]
         return words | {
             "mm_token_type_ids": (batch.ids_BT == self.image_token_id).int(),
-            "pixel_values": torch.cat([picture.values for picture in shown]),
-            "image_grid_thw": torch.tensor([self._grid(picture) for picture in shown]),
+            "pixel_values": torch.cat([image.values for image in shown]),
+            "image_grid_thw": torch.tensor([self._grid(image) for image in shown]),
         }
 
     def parts(self) -> Mapping[str, nn.Module]:
@@ -196,12 +197,12 @@ class QwenVLModel(Model):
         }
 
     def fingerprint(self) -> str:
-        """Return a sha256 of the tower's weights and the picture preparation."""
+        """Return a sha256 of the tower's weights and the image preparation."""
         config = self.network.config
         how = [config.model_type, self.processor.to_json_string()]
         return self._fingerprint.of(self.parts()["vision"], settings=config.vision_config.to_dict(), how=how)
 
-    def beside(self) -> Sequence[Saved]:
+    def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
         token = self.tokenizer.convert_ids_to_tokens(self.image_token_id)
         self.tokenizer.chat_template = chat_template_of(self.template, str(token))
@@ -209,12 +210,12 @@ class QwenVLModel(Model):
 
 
 def _levels(woven: Woven) -> dict[str, object]:
-    """Return what Qwen3-VL's language model is given besides: where pictures are, and their tokens level by level."""
-    if not woven.beside:
+    """Return what Qwen3-VL's language model is given besides: where images are, and their tokens level by level."""
+    if not woven.extra_inputs:
         return {}
-    images_BT = woven.beside["images"]
+    images_BT = woven.extra_inputs["images"]
     places = [send(each, woven.embeds_BTH.device) for each in images_BT.cpu().nonzero(as_tuple=True)]
-    levels_NX = woven.beside[LEVELS][*places]
+    levels_NX = woven.extra_inputs[LEVELS][*places]
     count = levels_NX.shape[-1] // woven.embeds_BTH.shape[-1]
     marked = send(images_BT, woven.embeds_BTH.device)
     return {"visual_pos_masks": marked, "deepstack_visual_embeds": list(levels_NX.chunk(count, dim=-1))}

@@ -10,7 +10,8 @@ Not as published, where a word may see all media before it (``only_attend_immedi
 model has): there words before the first medium got the mean of all that were still to come; here they see nothing.
 
 Shapes: N media, F frames of a medium, P feature positions of a frame, C channels of the tower, L latents a medium,
-B rows, T tokens a row, M media a row, H hidden size of the language model, A heads, D size of a head.
+B rows, T tokens a row, M media a row, H hidden size of the language model, A heads, D size of a head, E = A * D, S
+positions of keys and values.
 """
 
 from __future__ import annotations

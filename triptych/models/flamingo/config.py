@@ -42,12 +42,12 @@ class FlamingoConfig(PreTrainedConfig):
     resampler_latents: int = 64
     """Positions a medium has for cross-attention."""
     cross_attn_heads: int = 8
-    """Of the resampler and of cross-attention."""
+    """Attention heads, of the resampler and of cross-attention."""
     cross_attn_head_dim: int = 64
     feed_forward_times: int = 4
     """The inner size of feed-forward layers, in hidden sizes."""
     tie_word_embeddings: bool = False
-    """Of no effect: whether head and embeddings are one is said in ``text_config``."""
+    """Has no effect: whether head and embeddings are tied is said in ``text_config``."""
 
     @property
     def vision(self) -> PreTrainedConfig:

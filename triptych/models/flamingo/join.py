@@ -17,7 +17,7 @@ from triptych.data.template import Template, stop_id
 from triptych.models.flamingo.config import FlamingoConfig
 from triptych.models.flamingo.language import add_layers, check_language, layers_of
 from triptych.models.flamingo.network import FlamingoForConditionalGeneration, make_cross_attention, make_resampler
-from triptych.models.join import look, teach_tokenizer
+from triptych.models.join import probe_tower, teach_tokenizer
 from triptych.models.parts import Language, Vision
 
 TOKENS = ("<|endofchunk|>", "<image>", "<answer>")
@@ -45,7 +45,7 @@ def join(
             template's tokens.
     """
     check_language(language.network.config)
-    seen = look(vision)
+    seen = probe_tower(vision)
     image_token_id = add_tokens(language, template)
     # All of what the resampler derives its size from; EfficientNet and its like do not have it by this name.
     vision.tower.config.hidden_size = seen.channels

@@ -18,7 +18,7 @@ from triptych.models.memory.transfer import send
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where an image stands: several at one place are the frames of one medium."""
+    """One image's place among the tokens: several images at one place are the frames of one medium."""
 
     row: int
     column: int
@@ -31,15 +31,15 @@ class Medium:
 
     row: int
     start: int
-    """Its first mark: from there on words see it."""
+    """Column of its first mark: from there on words see it."""
     stop: int
-    """Where its conversation ends."""
+    """Column at which its conversation ends."""
     next: int
-    """Where the next medium of its conversation starts, or its conversation ends."""
+    """Column at which the next medium of its conversation starts, else ``stop``."""
     images: tuple[int, ...]
-    """In order; several are frames."""
+    """Indices of its images, in order; several are frames."""
     number: int
-    """In its conversation, from 0."""
+    """Index of the medium in its conversation, from 0."""
 
 
 def media_of(marks: Sequence[Mark], segments_BT: Tensor, *, join_adjacent: bool) -> tuple[Medium, ...]:

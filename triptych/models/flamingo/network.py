@@ -4,8 +4,9 @@ Importing this file is what plain transformers needs to open such a folder: it m
 ``AutoModelForImageTextToText`` know model types ``flamingo`` and ``otter``. Weights have the published names
 (``vision_encoder.``, ``perceiver.``, ``lang_encoder.``), so published folders load as they are.
 
-Shapes: N images, F frames of a medium, P feature positions, C channels of the tower, L latents a medium, B rows,
-T tokens a row, M media a row, H hidden size, V vocabulary.
+Shapes: N images, F frames of a medium, C channels and H x W pixels, P feature positions, C channels of the tower, L
+latents a medium, B rows, T tokens a row, M media a row, H hidden size, V vocabulary. What transformers calls by name
+(``input_ids``, ``pixel_values``, ...) keeps that name.
 """
 
 from __future__ import annotations
@@ -283,7 +284,7 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
 
 class OtterForConditionalGeneration(FlamingoForConditionalGeneration):
-    """The same network under the name that Otter's folders have."""
+    """Flamingo's network under the class name that Otter's folders have."""
 
     config_class = OtterConfig
 

@@ -37,7 +37,7 @@ def toy_mpt(seed: int) -> Language:
 def toy_network(
     language: Language, template: Template, *, seed: int, settings: Mapping[str, object]
 ) -> tuple[FlamingoForConditionalGeneration, ImageProcessor]:
-    """Return a Flamingo of toy parts and its picture preparation. Its gates are open: closed, no image would show.
+    """Return a Flamingo of toy parts and its image preparation. Its gates are open: closed, no image would show.
 
     Args:
         language: a toy.

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 KINDS = (torch.bfloat16, torch.float16)
-"""In the order in which they are tried."""
+"""The 16-bit types, in the order in which they are tried."""
 
 
-def narrow(network: nn.Module, module: nn.Module, *, exact: bool = True) -> int:
+def downcast_frozen(network: nn.Module, module: nn.Module, *, exact: bool = True) -> int:
     """Keep the frozen linear layers of a part in 16 bits, in place; return the bytes that this saves.
 
     Args:
@@ -42,8 +42,8 @@ def narrow(network: nn.Module, module: nn.Module, *, exact: bool = True) -> int:
     return saved
 
 
-def widen(network: nn.Module) -> None:
-    """Make all that `narrow` made smaller float32 again, in place: the same values as before."""
+def upcast_frozen(network: nn.Module) -> None:
+    """Bring what `downcast_frozen` made smaller back to float32, in place: the same values as before."""
     for weight in _matrices(network):
         if weight.dtype in KINDS:
             weight.data = weight.data.float()

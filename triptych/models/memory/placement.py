@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from triptych.core.errors import ConfigError
 from triptych.models.family import Model, open_model
-from triptych.models.memory.half_precision import narrow
+from triptych.models.memory.half_precision import downcast_frozen
 from triptych.models.memory.upcast import to_float32
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -46,7 +46,7 @@ def place_to_answer(model: Model, *, device: torch.device, precision: Precision 
     model.precision = precision_on(device, precision)
     if model.precision == torch.bfloat16:
         _exchange(model.network, torch.float16, torch.bfloat16, but=model.parts()["vision"])
-        narrow(model.network, model.parts()["language"], exact=False)
+        downcast_frozen(model.network, model.parts()["language"], exact=False)
     else:
         to_float32(model.network)
     place(model, device)

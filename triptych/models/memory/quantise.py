@@ -92,8 +92,8 @@ def weight_of(layer: Any) -> Tensor:
 
 def plain(layer: Any, weight: Tensor) -> nn.Linear:
     """Return an ordinary layer with this weight, the 4-bit layer's bias and its device; frozen."""
-    wide, narrow = weight.shape
-    linear = nn.Linear(narrow, wide, bias=layer.bias is not None, device="meta")
+    outputs, inputs = weight.shape
+    linear = nn.Linear(inputs, outputs, bias=layer.bias is not None, device="meta")
     linear.weight = nn.Parameter(weight, requires_grad=False)
     if layer.bias is not None:
         linear.bias = nn.Parameter(layer.bias.detach().float(), requires_grad=False)

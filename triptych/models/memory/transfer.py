@@ -1,6 +1,6 @@
-"""From the host's memory to where a model computes, without waiting until it is there.
+"""Copies from the host's memory to the device on which a model computes, without waiting until they are done.
 
-A GPU works through what it was told while the host goes on: prepares pictures, lays out the next pack. A plain ``.to``
+A GPU works through what it was told while the host goes on: prepares images, lays out the next pack. A plain ``.to``
 ends that, as it waits for all that was told before. Not the way back: who asks a GPU for a number waits.
 """
 

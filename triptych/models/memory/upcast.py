@@ -17,7 +17,7 @@ from transformers.initialization import guard_torch_init_functions
 from triptych.models.memory.half_precision import KINDS
 
 LOADED = "_is_hf_initialized"
-"""By this mark transformers knows numbers that are not to be made up."""
+"""Attribute by which transformers knows tensors that were loaded, and are not to be initialised."""
 
 
 def to_float32(network: PreTrainedModel) -> None:

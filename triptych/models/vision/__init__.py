@@ -1,1 +1,1 @@
-"""How pictures become features: prepared, encoded once and kept, tiles put in order."""
+"""How images become features: prepared, encoded once and kept, tiles put in order."""

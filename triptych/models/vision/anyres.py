@@ -1,11 +1,11 @@
-"""Tiles of a picture as the language model reads them: one map, its padding cut off, a new line after each row.
+"""Tiles of an image as the language model reads them: one map, its padding cut off, a new line after each row.
 
-Not what they cost (``AnyRes`` in ``data/plan/costs.py``, whose grid and shapes are used here) and not how pictures are
+Not what they cost (``AnyRes`` in ``data/plan/costs.py``, whose grid and shapes are used here) and not how images are
 cut: that is the family's image processor. Sources: LLaVA-NeXT's ``spatial_unpad`` and LLaVA-OneVision's
 ``anyres_max_N`` (arXiv:2408.03326), as ``pack_image_features`` of transformers has them.
 
-Shapes: S tiles of a picture, row by row; P feature positions of a tile; H hidden size; Y rows and X columns of the map;
-K tokens.
+Shapes: S tiles of an image, row by row; P feature positions of a tile; H hidden size; Y rows and X columns of the map;
+K tokens; N maps.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from triptych.data.media.images import Size
 from triptych.data.plan.costs_tiled import AnyRes
 
 TILES_AT_ONCE = 32
-"""Tiles that a tower sees at once: a picture may have 37, a chunk of pictures thousands."""
+"""Tiles that a tower sees at once: an image may have 37, a chunk of images thousands."""
 
 
-def by_tiles(see: Callable[[Tensor], Tensor], pictures: Sequence[Tensor]) -> list[Tensor]:
-    """Return ``see`` of every picture's tiles, so many at once; both with an axis of tiles in front."""
-    together = torch.cat(list(pictures))
+def by_tiles(see: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> list[Tensor]:
+    """Return ``see`` of every image's tiles, so many at once; both with an axis of tiles in front."""
+    together = torch.cat(list(images))
     seen = torch.cat([see(tiles) for tiles in together.split(TILES_AT_ONCE)])
-    return list(seen.split([len(tiles) for tiles in pictures]))
+    return list(seen.split([len(tiles) for tiles in images]))
 
 
 def tiles_of(cost: AnyRes, size: Size) -> int:
-    """Return how many tiles a picture is cut into, without the view of the whole."""
+    """Return how many tiles an image is cut into, without the view of the whole."""
     wide, high = cost.grid(size)
     return (wide // cost.tile_px) * (high // cost.tile_px)
 
 
 def lay_out(tiles_SPH: Tensor, size: Size, cost: AnyRes, newline_H: Tensor) -> Tensor:
-    """Return the tokens_KH of a picture's tiles, without the view of the whole.
+    """Return the tokens_KH of an image's tiles, without the view of the whole.
 
     Args:
         tiles_SPH: projected, as many as ``tiles_of``.
-        size: of the picture.
+        size: of the image.
         cost: of the model.
         newline_H: stands after each row.
     """

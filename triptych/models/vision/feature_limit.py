@@ -1,4 +1,4 @@
-"""How much of a disk the features of pictures may take, in a folder that all runs share.
+"""How much of a disk the features of images may take, in a folder that all runs share.
 
 Not the features (``features.py``). Where the limit is reached the files that were used longest ago go, of whatever
 model; never those that this process wrote or read. What then has no room is not kept. Nor does the last of a disk go
@@ -8,15 +8,15 @@ to what can be made again.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from triptych.core.log import say
+from triptych.core.machine import GIB, disk_room
 
 SPARED_SHARE = 0.05
-SPARED_BYTES = 20 * 2**30
+SPARED_BYTES = 20 * GIB
 """What is left of a disk: this share of it, or so many bytes, whichever is less."""
 
 WHATEVER_IS_FREE = sys.maxsize
@@ -25,11 +25,8 @@ WHATEVER_IS_FREE = sys.maxsize
 
 def room_on(folder: Path) -> int:
     """Return how many bytes the disk of a folder, which need not be there yet, has for what can be made again."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    disk = shutil.disk_usage(there)
-    return max(0, disk.free - min(int(disk.total * SPARED_SHARE), SPARED_BYTES))
+    total, free = disk_room(folder)
+    return max(0, free - min(int(total * SPARED_SHARE), SPARED_BYTES))
 
 
 class Limit:
@@ -75,7 +72,7 @@ class Limit:
     def _tell(self) -> None:
         if self._told:
             return
-        full = f"holds what it may ({self._most / 2**30:.3g} GiB)"
+        full = f"holds what it may ({self._most / GIB:.3g} GiB)"
         why = full if room_on(self._folder) else "is on a disk that is nearly full"
         say(f"{self._folder} {why}: features of more images are not kept, they are computed each time")
         self._told = True

@@ -1,7 +1,7 @@
-"""Features of pictures, encoded once by the frozen tower and kept: in memory, or in a folder across runs.
+"""Features of images, encoded once by the frozen tower and kept: in memory, or in a folder across runs.
 
-Not for a tower that trains: its features change with every step. A picture is known by its content, box and resize, a
-tower by its fingerprint; a changed picture or a changed tower is encoded anew. One file holds one chunk and is
+Not for a tower that trains: its features change with every step. An image is known by its content, box and resize, a
+tower by its fingerprint; a changed image or a changed tower is encoded anew. One file holds one chunk and is
 written whole or not at all, so a killed run loses the chunk it was at, nothing else. A folder that all runs share has a
 limit: what was used longest ago goes, never what this process uses; what has no room is encoded when it is asked for.
 
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from triptych.core.errors import ModelError
 from triptych.core.files import cache_folder, write_atomically
+from triptych.core.machine import GIB
 from triptych.core.records import ImageRef
 from triptych.data.media.images import Size, load_image
 from triptych.data.media.locate import digest_of, stamp_of
@@ -32,22 +33,22 @@ from triptych.models.vision.feature_limit import Limit
 from triptych.models.vision.preprocess import prepared
 
 CHUNK_IMAGES = 64
-"""Pictures that are written at once."""
+"""Images that are written at once."""
 PASS_VALUES = 10_000_000
-"""Numbers of pictures that the tower is given at once: 66 of 224 pixels, 12 of 512; a larger picture goes alone. What
-the tower holds in between is many times that: of 64 pictures in 17 tiles each, tens of GiB."""
+"""Numbers of images that the tower is given at once: 66 of 224 pixels, 12 of 512; a larger image goes alone. What
+the tower holds in between is many times that: of 64 images in 17 tiles each, tens of GiB."""
 
 OPEN_FILES = 128
-CACHE_BYTES = 32 * 2**30
+CACHE_BYTES = 32 * GIB
 """Most that the features of all models take in the cache folder."""
 
 Key = str
-"""Of a picture: what tells its content (of a file, its sha256), its box, what it is resized to, and what of it the
+"""Key of an image: what tells its content (of a file, its sha256), its box, what it is resized to, and what of it the
 tower sees where that is not all (``Model.shown_as``)."""
 
 
 class FeatureStore:
-    """Encodes each distinct picture once. With a folder, memory holds only an index and what is being encoded."""
+    """Encodes each distinct image once. With a folder, memory holds only an index and what is being encoded."""
 
     def __init__(self, model: Model, folder: str | Path | None = None, *, most_bytes: int | None = None) -> None:
         """Begin with what a folder holds.
@@ -77,10 +78,10 @@ class FeatureStore:
         Args:
             images: any number, also none.
             spans: positions of the slot in which each will stand: the tower then sees what that needs. None: all of it.
-            progress: called with (encoded, to encode) after every chunk of pictures that were not known.
+            progress: called with (encoded, to encode) after every chunk of images that were not known.
 
         Raises:
-            ImageError: a picture cannot be read; the message names it; a DataError.
+            ImageError: an image cannot be read; the message names it; a DataError.
             ModelError: the tower is being trained.
         """
         if any(weight.requires_grad for weight in self._model.parts()["vision"].parameters()):
@@ -96,7 +97,7 @@ class FeatureStore:
     def _encode(
         self, missing: Mapping[Key, tuple[ImageRef, int | None]], progress: Callable[[int, int], None] | None
     ) -> dict[Key, Seen]:
-        """Encode pictures, keep their features, and return those that have no room."""
+        """Encode images, keep their features, and return those that have no room."""
         keys, homeless = list(missing), dict[Key, Seen]()
         for start in range(0, len(keys), CHUNK_IMAGES):
             chunk = keys[start : start + CHUNK_IMAGES]
@@ -117,7 +118,7 @@ class FeatureStore:
         return f":{shown}" if shown else ""
 
     def _keep(self, keys: list[Key], features: Sequence[Seen]) -> dict[Key, Seen]:
-        # One copy a picture: a view would keep the whole chunk alive.
+        # One copy an image: a view would keep the whole chunk alive.
         kept = {
             key: Seen(seen.values.float().cpu().clone(memory_format=torch.contiguous_format), seen.size)
             for key, seen in zip(keys, features, strict=True)
@@ -182,7 +183,7 @@ def _image_of(missing: tuple[ImageRef, int | None]) -> ImageRef:
 
 
 def passes(pictures: Sequence[Seen]) -> Iterator[list[Seen]]:
-    """Yield pictures in their order, as many together as the tower is given at once."""
+    """Yield images in their order, as many together as the tower is given at once."""
     some: list[Seen] = []
     for picture in pictures:
         if some and sum(each.values.numel() for each in (*some, picture)) > PASS_VALUES:
@@ -205,7 +206,7 @@ class _Opened(Protocol):
 
 
 def _open(path: Path) -> tuple[_Opened, list[Size]]:
-    """Return a file of features, and the size of each picture.
+    """Return a file of features, and the size of each image.
 
     Raises:
         ModelError: it is not there any more, not whole, or none of features.
@@ -218,7 +219,7 @@ def _open(path: Path) -> tuple[_Opened, list[Size]]:
 
 
 def _index(shelf: Path) -> dict[Key, tuple[Path, int]]:
-    """Return which picture is in which row of which file. A file that is not whole, or an old one, does not count."""
+    """Return which image is in which row of which file. A file that is not whole, or an old one, does not count."""
     places: dict[Key, tuple[Path, int]] = {}
     for path in sorted(shelf.glob("*.safetensors")):
         try:

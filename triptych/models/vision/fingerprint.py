@@ -1,4 +1,4 @@
-"""What a tower's features depend on, as one sha256: its weights, its settings and how pictures are prepared.
+"""What a tower's features depend on, as one sha256: its weights, its settings and how images are prepared.
 
 Not the features' cache (``models/vision/features.py``), whose key this is. Hashing all weights takes a while, so the
 digest is kept until a weight, a setting or the preparation changes.
@@ -10,8 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-import torch
 from torch import nn
+
+from triptych.models.digest import add_weights
 
 BOOKKEEPING = ("architectures", "dtype", "transformers_version")
 """What a tower's configuration says that changes nothing of what the tower gives."""
@@ -29,17 +30,15 @@ class Fingerprint:
         Args:
             tower: its weights and buffers count.
             settings: its configuration; what is mere bookkeeping there does not count.
-            how: which features are taken and how pictures are prepared; anything that JSON can say.
+            how: which features are taken and how images are prepared; anything that JSON can say.
         """
-        weights = dict(sorted(tower.state_dict(keep_vars=True).items()))
+        weights = tower.state_dict(keep_vars=True)
         kept = {key: value for key, value in settings.items() if key not in BOOKKEEPING and not key.startswith("_")}
         said = json.dumps([how, kept], default=str, sort_keys=True)
-        state = (said, [(weight.data_ptr(), weight._version, weight.dtype) for weight in weights.values()])
+        state = (said, [(weight.data_ptr(), weight._version, weight.dtype) for _, weight in sorted(weights.items())])
         if self._known is not None and self._known[0] == state:
             return self._known[1]
         digest = hashlib.sha256(said.encode("utf-8"))
-        for name, weight in weights.items():
-            digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-            digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        add_weights(digest, weights)
         self._known = (state, digest.hexdigest())
         return self._known[1]

@@ -1,10 +1,10 @@
-"""How a Qwen-VL's tower sees many pictures at once: laid end to end, attention within each piece, and no waiting.
+"""How a Qwen-VL's tower sees many images at once: laid end to end, attention within each piece, and no waiting.
 
 Not the language model's packs (``segments.py``). transformers' classes compute; they are told beforehand, of the host's
-knowledge, what they would ask a device for. A piece is a picture, or one of its windows (Qwen2.5-VL): pieces of one
-length attend in one call, where transformers makes a call for each, hundreds a picture over all layers.
+knowledge, what they would ask a device for. A piece is an image, or one of its windows (Qwen2.5-VL): pieces of one
+length attend in one call, where transformers makes a call for each, hundreds an image over all layers.
 
-Shapes: N pictures, P patches, D numbers of a patch, G squares, A heads, L patches of a piece, Z size of a head.
+Shapes: N images, P patches, D numbers of a patch, G squares, A heads, L patches of a piece, Z size of a head.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def see(visual: Any, patches_PD: Tensor, grids_N3: Tensor) -> Tensor | None:
 
     Args:
         visual: a tower of Qwen2-VL, Qwen2.5-VL or Qwen3-VL.
-        patches_PD: of all pictures, on the tower's device.
+        patches_PD: of all images, on the tower's device.
         grids_N3: patches along time, height and width; the host's.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pictures made ready for a tower, several at once: decoding and resizing let other threads work.
+"""Images made ready for a tower, several at once: decoding and resizing let other threads work.
 
 Not what is done to one (``Model.pixels``), and not ahead of time. The frames of a video are read by one thread, in
 their order: out of it, a decoder begins anew for each.
@@ -10,15 +10,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from PIL.Image import Image
+
 from triptych.core.machine import cores_each
 from triptych.core.records import ImageRef
 from triptych.data.media.locate import place_of
+from triptych.models.family import Seen
+from triptych.models.parts import ImageProcessor
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 THREADS = 8
-"""At most: beyond it, what they do between decoding and resizing keeps them waiting for each other."""
+"""Most threads: with more, what they do between decoding and resizing keeps them waiting for each other."""
+
+
+def processed(processor: ImageProcessor, image: Image) -> Seen:
+    """Return the pixels that an image processor of transformers makes of one image, without the axis of batches."""
+    return Seen(processor(image, return_tensors="pt")["pixel_values"][0].float(), image.size)
 
 
 def prepared(prepare: Callable[[A], B], items: Sequence[A], *, image: Callable[[A], ImageRef] | None = None) -> list[B]:
@@ -27,7 +36,7 @@ def prepared(prepare: Callable[[A], B], items: Sequence[A], *, image: Callable[[
     Args:
         prepare: is called in several threads at once.
         items: any number.
-        image: which picture ``prepare`` reads for an item; None: it reads none.
+        image: which image ``prepare`` reads for an item; None: it reads none.
 
     Raises:
         Exception: what ``prepare`` raises for an item.
@@ -51,6 +60,6 @@ def prepared(prepare: Callable[[A], B], items: Sequence[A], *, image: Callable[[
 
 
 def _behind(image: ImageRef, number: int) -> object:
-    """Return what pictures have in common that one thread reads."""
+    """Return what images have in common that one thread reads."""
     place = place_of(image.source)
     return place.container if place.kind == "frame" else number

@@ -1,4 +1,4 @@
-"""A tower shown two pictures before it is used: what cannot see for a LLaVA is refused in a line, and not in a pass.
+"""A tower shown two images before it is used: what cannot see for a LLaVA is refused in a line, and not in a pass.
 
 Not what it sees: shapes, and whether it sees the same twice. Shapes are computed without weights where that can be, as
 a large tower takes many seconds on a CPU.
@@ -23,21 +23,21 @@ from triptych.models.parts import reason
 
 ADVICE = "Take the image processor that it was published with, or a tower of one picture size: CLIP, SigLIP, DINOv2."
 RAISED = (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError)
-"""What towers raise for pictures that they do not take."""
+"""What towers raise for images that they do not take."""
 TRIES = 16
-"""So often a tower that draws random numbers is asked again."""
+"""How often a tower that draws random numbers is asked again."""
 
 
 def shape_of(tower: PreTrainedModel, taken: Callable[[Callable[..., Any], Tensor], Tensor], pixels: Tensor) -> Tensor:
-    """Return what is taken of a tower's output for one picture, on the meta device: its shape [1, ...].
+    """Return what is taken of a tower's output for one image, on the meta device: its shape [1, ...].
 
     Args:
         tower: with its weights or without.
-        taken: is given what to call in the tower's place, and pixels; returns a row a picture.
-        pixels: of one picture, [1, ...].
+        taken: is given what to call in the tower's place, and pixels; returns a row an image.
+        pixels: of one image, [1, ...].
 
     Raises:
-        ModelError: it does not take such pixels, or gives other than one row a picture.
+        ModelError: it does not take such pixels, or gives other than one row an image.
     """
     two, weight = torch.cat([pixels, pixels]), next(tower.parameters())
     bare = {name: each.to("meta") for name, each in (*tower.named_parameters(), *tower.named_buffers())}
@@ -60,7 +60,7 @@ def seen_once(tower: PreTrainedModel, pixels: Tensor) -> Tensor:
     """Return a tower's last output for pixels.
 
     Raises:
-        ModelError: it does not take them, or sees the same picture otherwise each time.
+        ModelError: it does not take them, or sees the same image otherwise each time.
     """
     see = partial(tower, send(pixels, tower.device))
     with torch.no_grad(), _refusing(tower):

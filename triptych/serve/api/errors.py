@@ -72,8 +72,8 @@ class ApiError(Exception):
         return JSONResponse(self.as_json(), status_code=self.status, headers=self.headers)
 
 
-def told(error: TriptychError) -> ApiError:
-    """Return what a request is told of an error of ours."""
+def api_error_of(error: TriptychError) -> ApiError:
+    """Return the HTTP error that a request gets for an error of ours."""
     if isinstance(error, QueueFull):
         return ApiError(429, str(error), code="queue_full", headers={"Retry-After": "1"})
     if isinstance(error, RunError):

@@ -155,8 +155,8 @@ class Media:
         except DataError as error:
             raise _refused(error, source, asked) from None
 
-    def told(self, message: str) -> str:
-        """Return a message of the rooms below with ``image 2`` for where that picture is kept."""
+    def without_paths(self, message: str) -> str:
+        """Return an error message with ``image 2`` in place of the path where that image is kept."""
         for number, image in enumerate(self.images, start=1):
             message = message.replace(image.source, f"image {number}")
         return message

@@ -104,10 +104,10 @@ class EventStream(Response):
         for number in range(reply.choices):
             yield self._chunk(number, {"role": "assistant", "content": "", "refusal": None}, None)
         try:
-            for event in self._told(self._first):
+            for event in self._chunks_of(self._first):
                 yield event
             async for heard in self._rest:
-                for event in self._told(heard):
+                for event in self._chunks_of(heard):
                     yield event
         except ApiError as error:
             yield as_line(error.as_json())
@@ -118,7 +118,7 @@ class EventStream(Response):
             yield as_line(last)
         yield "[DONE]"
 
-    def _told(self, heard: Heard) -> Iterable[str]:
+    def _chunks_of(self, heard: Heard) -> Iterable[str]:
         piece = heard.piece
         if piece.text or piece.logprobs:
             yield self._chunk(heard.choice, {"content": piece.text}, piece)

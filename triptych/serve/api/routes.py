@@ -23,7 +23,7 @@ from triptych.core.records import Example, Json
 from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.engine.engine import Layout
 from triptych.serve.api.bodies import Bodies
-from triptych.serve.api.errors import ApiError, told
+from triptych.serve.api.errors import ApiError, api_error_of
 from triptych.serve.api.media import Media, Shelf, is_fetched
 from triptych.serve.api.metrics import Metrics
 from triptych.serve.api.questions import question_of
@@ -178,7 +178,7 @@ async def _score(desk: Desk, request: Request) -> Response:
             scored = await unless_gone(request.receive, served.desk.score(question))
         except ApiError as error:
             raise ApiError(
-                error.status, media.told(str(error)), param=error.param, code=error.code, headers=error.headers
+                error.status, media.without_paths(str(error)), param=error.param, code=error.code, headers=error.headers
             ) from None
         return JSONResponse(served.desk.as_json(served.name, scored))
 
@@ -235,7 +235,7 @@ def _layout(talker: Talker, question: Example, media: Media) -> Layout | None:
     try:
         return talker.layout(question)
     except TriptychError as error:
-        raise ApiError(400, media.told(str(error)), param="messages", code=told(error).code) from None
+        raise ApiError(400, media.without_paths(str(error)), param="messages", code=api_error_of(error).code) from None
 
 
 def _pieces(layout: Layout) -> list[dict[str, Json]]:

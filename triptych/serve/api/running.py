@@ -21,7 +21,7 @@ from triptych.core.errors import TriptychError
 from triptych.core.records import Example
 from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.engine.ticket import Delta, Ticket, Usage
-from triptych.serve.api.errors import ApiError, told
+from triptych.serve.api.errors import ApiError, api_error_of
 from triptych.serve.api.media import Media
 from triptych.serve.speaking import Talker
 
@@ -71,7 +71,7 @@ class Running:
                 ticket = self.talker.submit(question, sampling, listener=partial(self._listen, number))
             except TriptychError as error:
                 self.cancel()
-                raise self._told(error) from None
+                raise self._api_error(error) from None
             self._tickets.append(ticket)
         if self._closed:
             self.cancel()
@@ -90,7 +90,7 @@ class Running:
             except TimeoutError:
                 raise ApiError(504, f"the reply was not complete within {self._seconds:g} s.", code="timeout") from None
             if isinstance(piece, TriptychError):
-                raise self._told(piece)
+                raise self._api_error(piece)
             if piece.finish == "cancelled":
                 raise ApiError(503, "the server ends.", code="ending")
             left -= piece.finish is not None
@@ -125,10 +125,14 @@ class Running:
         await ending.wait()
         self._heard.put_nowait((0, Delta("", finish="cancelled")))
 
-    def _told(self, error: TriptychError) -> ApiError:
-        found = told(error)
+    def _api_error(self, error: TriptychError) -> ApiError:
+        found = api_error_of(error)
         return ApiError(
-            found.status, self._media.told(str(error)), param=found.param, code=found.code, headers=found.headers
+            found.status,
+            self._media.without_paths(str(error)),
+            param=found.param,
+            code=found.code,
+            headers=found.headers,
         )
 
     def _listen(self, choice: int, piece: Delta | TriptychError) -> None:

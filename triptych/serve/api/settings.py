@@ -13,8 +13,7 @@ from pydantic import Field
 
 from triptych.core.config import KEY, Settings, parse_config
 from triptych.core.errors import ConfigError
-
-MIB = 1 << 20
+from triptych.core.machine import MIB
 
 
 class ServeSettings(Settings):

@@ -35,7 +35,7 @@ from triptych.train.start import start_model
 BASE = "base"
 """Folder, in the exported one, of a base that is nowhere else."""
 ADAPTER_NAME = "default"
-"""As peft calls the one adapter there is."""
+"""Name that peft gives to a single adapter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,9 +45,9 @@ class Learnt:
     base: Model
     """Without adapters, whole weights as they were before the stage."""
     plans: Mapping[str, Lora]
-    """Of the layers with an adapter, by their names in the network."""
+    """The plan of each layer with an adapter, by the layer's name in the network."""
     weights: Mapping[str, Tensor]
-    """By their names in the network, the adapter's with its own."""
+    """Trained weights by their names in the network, the adapter's with its own names."""
     whole: Sequence[str]
     """Modules that moved as they are."""
     opened: str | None

@@ -29,17 +29,17 @@ class Subject:
     family: str
     template: str
     classes: str
-    """Of transformers, that opens it."""
+    """Class of transformers that opens it."""
     parameters: int
     sources: Mapping[str, Provenance]
-    """Whence its parts are."""
+    """Where its parts come from, by name."""
     licence: str | None
     use: Sequence[str]
     """Lines of Python that open it."""
     notes: Sequence[str] = ()
     """Paragraphs on this kind of export."""
     adapter_of: str | None = None
-    """For an adapter: its base."""
+    """Base model of an adapter; None: it is a whole model."""
     base_is_published: bool = False
     """Whether others find that base on the hub."""
 

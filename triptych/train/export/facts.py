@@ -16,10 +16,10 @@ from triptych.core.errors import DataError
 from triptych.core.files import read_json_lines
 from triptych.core.records import Json
 from triptych.train.ledger import LEDGER, by_source, read_ledger
+from triptych.train.measuring.meters import METRICS
 from triptych.train.measuring.sessions import SESSIONS
 from triptych.train.recipe import RECIPE, Recipe, resolve
 
-METRICS = "metrics.jsonl"
 EVALS = "evals"
 RESULT = "result.json"
 TUNED = "tuned"
@@ -43,11 +43,11 @@ class Measured:
     """One result of an evaluation."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     score: float
     low: float
     high: float
-    """Of the 95% interval."""
+    """Upper end of the 95% interval; ``low`` is its lower end."""
     n: int
     chance: float | None
     blind: bool
@@ -86,7 +86,7 @@ def read_run(run: Path) -> RunFacts:
 
     Raises:
         ConfigError: its recipe cannot be read.
-        DataError: a file of it is torn; the message names it.
+        DataError: a file of it is damaged; the message names it.
     """
     path = run / RECIPE
     recipe = resolve(parse_config(path.read_text(encoding="utf-8"), model=Recipe, file=str(path)))

@@ -1,4 +1,4 @@
-"""A LLaVA taken apart for llama.cpp: its language model, its CLIP tower, its projector, each as converters want it.
+"""A LLaVA divided for llama.cpp: its language model, its CLIP tower, its projector, each as converters want it.
 
 Not GGUF files: llama.cpp's scripts write these, from what lies here. ``language/`` is a causal language model of
 transformers; ``vision/`` a CLIP tower under the names that its released checkpoints have; ``llava.projector`` a pickled
@@ -21,7 +21,7 @@ from triptych.train.export.serving import refuse_words
 
 PROJECTOR = "llava.projector"
 LAYERS = {"linear_1": "model.mm_projector.0", "linear_2": "model.mm_projector.2"}
-"""Of transformers' projector -> of LLaVA's own code."""
+"""Layers of transformers' projector -> their names in LLaVA's own code."""
 
 
 def take_apart(model: Model, folder: Path) -> None:

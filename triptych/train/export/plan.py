@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from triptych.core.config import KEY, Settings, parse_config
-from triptych.core.errors import ConfigError
+from triptych.core.config import Settings, parse_key_values
 
 Layout = Literal["transformers", "vllm", "gguf"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -26,15 +25,15 @@ class ExportPlan(Settings):
     adapter: bool = False
     """The adapter of a run alone, as peft has it, instead of a merged model."""
     dtype: Dtype | None = None
-    """Of the weights that are written; null: as they were saved."""
+    """Type of the weights that are written; null: as they were saved."""
     base: str | None = None
-    """With an adapter's folder as MODEL: the model it was learnt on; null: the one it names."""
+    """The model that an adapter was learnt on, where MODEL is an adapter's folder; null: the one it names."""
     run: str | None = None
     """The run's folder that the card tells of; null: MODEL, or the folder around it, where that is a run."""
     name: str | None = None
     """Title of the card; null: the run's name, or the folder's."""
     licence: str | None = None
-    """Of what is written, as the hub spells it, e.g. ``apache-2.0``; null: the card says that nobody named one."""
+    """Licence of what is written, as the hub spells it, e.g. ``apache-2.0``; null: the card says there is none."""
     images: Annotated[int, Field(ge=1)] = 8
     """Most images of a request, in vLLM's launch line."""
     push: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
@@ -57,11 +56,4 @@ def parse_plan(settings: Sequence[str]) -> ExportPlan:
     Raises:
         ConfigError: no such key, or no such value; one line that names it.
     """
-    said: dict[str, str] = {}
-    for word in settings:
-        key, equals, value = word.partition("=")
-        if not equals or not KEY.fullmatch(key):
-            raise ConfigError(f"{word!r}: expected KEY=VALUE, e.g. layout=vllm.")
-        said[key] = value
-    text = "".join(f"{key}: {value}\n" for key, value in said.items())
-    return parse_config(text or "{}", model=ExportPlan, file="settings")
+    return parse_key_values(settings, model=ExportPlan, example="layout=vllm")

@@ -6,15 +6,12 @@ Not the writing of the folder, which stays where it is whatever the hub says.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, RepositoryNotFoundError, XetDownloadError
 
 from triptych.core.errors import RunError
-
-_HTTP_ERROR = cast(type[Exception], HfHubHTTPError.__bases__[0])
-"""Of the HTTP client that huggingface_hub uses, whichever it is: a network that is not there, or ends."""
+from triptych.models.disk.hub_errors import HTTP_ERROR
 
 
 def check_hub(name: str, *, private: bool, endpoint: str | None = None, token: str | None = None) -> None:
@@ -29,7 +26,7 @@ def check_hub(name: str, *, private: bool, endpoint: str | None = None, token: s
         seen_by_all = not api.model_info(name).private
     except RepositoryNotFoundError:
         return  # it will be made
-    except (OSError, ValueError, _HTTP_ERROR) as error:
+    except (OSError, ValueError, HTTP_ERROR) as error:
         raise _told(error, name) from error
     if private and seen_by_all:
         raise RunError(f"push={name}: that repository is public. Say private=false, or name another.")
@@ -54,7 +51,7 @@ def push_folder(
     try:
         made = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Export of Triptych")
-    except (OSError, ValueError, RuntimeError, XetDownloadError, _HTTP_ERROR) as error:
+    except (OSError, ValueError, RuntimeError, XetDownloadError, HTTP_ERROR) as error:
         raise _told(error, name, folder) from error
     return str(made)
 

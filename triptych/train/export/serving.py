@@ -32,7 +32,7 @@ VLLM_CLASSES = frozenset(
 VLLM_LAST = {"FuyuForCausalLM": "0.25.0"}
 """What it had once -> its last release that did."""
 VLLM_TOWERS = frozenset({"clip_vision_model", "siglip_vision_model", "pixtral"})
-"""That its LLaVA knows."""
+"""Towers that vLLM's LLaVA knows, by their ``model_type``."""
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json")
 PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 
@@ -140,7 +140,7 @@ def gguf_lines(folder: Path, *, split: bool, mean: Sequence[float] = (), deviati
 
     Args:
         folder: what was exported.
-        split: whether tower, projector and language model lie apart in it.
+        split: whether tower, projector and language model lie in it as separate folders.
         mean: of pixels, by channel, where they do.
         deviation: likewise.
     """

@@ -38,15 +38,15 @@ def run_of(model: str, plan: ExportPlan) -> Path | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
+class OpenedModel:
     """A plain model."""
 
     model: Model
     said: str
-    """For people: what was done to have it."""
+    """What was done to open it, for people."""
 
 
-def open_source(model: str, plan: ExportPlan) -> Opened:
+def open_source(model: str, plan: ExportPlan) -> OpenedModel:
     """Open what is exported, its adapters merged, in the dtype that the plan wants.
 
     Raises:
@@ -54,15 +54,15 @@ def open_source(model: str, plan: ExportPlan) -> Opened:
     """
     folder = Path(model)
     if (folder / RECIPE).is_file() and (folder / MODEL / "config.json").is_file():
-        opened = Opened(open_model(folder / MODEL), "the run is finished: its model has its adapters merged")
+        opened = OpenedModel(open_model(folder / MODEL), "the run is finished: its model has its adapters merged")
     elif (folder / RECIPE).is_file():
-        opened = Opened(merged_model(folder), "the run is not finished: what it has learnt so far was merged")
+        opened = OpenedModel(merged_model(folder), "the run is not finished: what it has learnt so far was merged")
     elif (folder / ADAPTER).is_file():
-        opened = Opened(merged_model(folder, base=plan.base), "an adapter, merged into its base")
+        opened = OpenedModel(merged_model(folder, base=plan.base), "an adapter, merged into its base")
     else:
         if plan.base is not None:
             raise ModelError(f"{model} is no adapter ({ADAPTER}): leave base out.")
-        opened = Opened(open_model(model), "a model without adapters")
+        opened = OpenedModel(open_model(model), "a model without adapters")
     say(f"{model}: {opened.said}")
     if plan.dtype is not None:
         # As torch has it: transformers' own `to` refuses models that were quantised, which none is here.

@@ -17,11 +17,9 @@ from safetensors import SafetensorError
 
 from triptych.core.errors import RunError
 from triptych.core.files import part_folder, replace_folder
+from triptych.core.machine import GIB, SPARE_BYTES, disk_room
 from triptych.core.records import Json
 
-SPARE_BYTES = 64 << 20
-"""What is left free on a disk."""
-GIB = 1 << 30
 LOCAL = re.compile(r"(?<![\w./-])(?:~/|/(?!/))(?:[^/\s'\"#,\]}]+/)*(?=[^/\s'\"#,\]}]+)")
 """The folders of an absolute path: nobody else's business."""
 
@@ -39,7 +37,7 @@ def new_folder(folder: Path, *, needed_bytes: int) -> Iterator[Path]:
     """
     check_empty(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder.parent).free
+    _, free = disk_room(folder.parent)
     if needed_bytes + SPARE_BYTES > free:
         raise RunError(
             f"{folder}: about {needed_bytes / GIB:,.1f} GiB are needed, {free / GIB:,.1f} GiB are free. Make room, or"

@@ -1,7 +1,7 @@
 """The shape of a model from its configuration: a config.json on the disk, or as the list of released models has it.
 
 Not the table of the published recipes' models (``shapes.py``), and no weights. What a configuration leaves out has the
-value that the class of transformers gives it. What a picture takes is told for one of `USUAL_PX`.
+value that the class of transformers gives it. What an image takes is told for one of `USUAL_PX`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from triptych.data.plan.costs_tiled import AnyRes, Split
 from triptych.models.vision.anyres import tiles_of
 from triptych.train.forecast.shapes import Shape, Stack, joined, stack_of, tower_of
 
-Settings = Mapping[str, object]
+JsonObject = Mapping[str, object]
 """An object of JSON."""
 
 USUAL_PX: Size = (640, 480)
-"""Of a usual picture: of COCO's photographs, on which most instructions stand."""
+"""(width, height) of a usual image: that of COCO's photographs, on which most instruction data stand."""
 SEVERAL = 2
 """Images of a conversation, where what one costs depends on that."""
 RESAMPLED = ("idefics2",)
@@ -32,7 +32,7 @@ TILED = ("idefics3", "smolvlm")
 MERGED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 
-def shape_of_config(name: str, config: Settings, *, processor: Settings | None = None) -> Shape:
+def shape_of_config(name: str, config: JsonObject, *, processor: JsonObject | None = None) -> Shape:
     """Return the shape of a multi-image model.
 
     Args:
@@ -51,7 +51,7 @@ def shape_of_config(name: str, config: Settings, *, processor: Settings | None =
         raise ModelError(f"{name}: its configuration does not tell its size ({why[:200]}).") from error
 
 
-def _shape(config: Settings, processor: Settings) -> Shape:
+def _shape(config: JsonObject, processor: JsonObject) -> Shape:
     kind = str(config["model_type"])
     text, vision = _inner(config, "text_config"), config.get("vision_config")
     # In a composed model the outer tie_word_embeddings decides.
@@ -85,7 +85,7 @@ def _shape(config: Settings, processor: Settings) -> Shape:
     return replace(found, patches=views * patches)
 
 
-def _merged(kind: str, config: Settings, vision: Settings, processor: Settings, language: Stack) -> Shape:
+def _merged(kind: str, config: JsonObject, vision: JsonObject, processor: JsonObject, language: Stack) -> Shape:
     """Return the shape of a Qwen-VL: squares of 2 x 2 patches, merged by two layers of their joint width."""
     sides = {"patch_size": vision["patch_size"], "merge_size": vision["spatial_merge_size"]}
     tokens = _tokens(config, {**sides, **processor})
@@ -102,7 +102,7 @@ def _merged(kind: str, config: Settings, vision: Settings, processor: Settings, 
     return Shape(tower, patches, tokens, mergers * (square * square + square * out), language)
 
 
-def _resampler(config: Settings, tower: Stack, language: Stack) -> int:
+def _resampler(config: JsonObject, tower: Stack, language: Stack) -> int:
     """Return the weights of Idefics2's connector: a gated projection, then blocks that attend from the latents."""
     inside = _inner(config, "perceiver_config")
     depth, size = _whole(inside, "resampler_depth"), _whole(inside, "resampler_head_dim")
@@ -113,26 +113,26 @@ def _resampler(config: Settings, tower: Stack, language: Stack) -> int:
     return depth * block + tower.hidden * language.inner * 2 + language.inner * width
 
 
-def _tokens(config: Settings, processor: Settings) -> int:
+def _tokens(config: JsonObject, processor: JsonObject) -> int:
     given = {key: value for key, value in processor.items() if value is not None}
     return cost_of_config(config, given).among(SEVERAL).tokens(USUAL_PX)
 
 
-def _filled(config: Settings) -> Settings:
+def _filled(config: JsonObject) -> JsonObject:
     """Return the configuration with what it leaves out. Raises KeyError: transformers knows no such kind."""
     said = dict(config)
-    filled: Settings = CONFIG_MAPPING[str(said["model_type"])].from_dict(said).to_dict()
+    filled: JsonObject = CONFIG_MAPPING[str(said["model_type"])].from_dict(said).to_dict()
     return filled
 
 
-def _inner(settings: Settings, key: str) -> Settings:
+def _inner(settings: JsonObject, key: str) -> JsonObject:
     found = settings[key]
     if not isinstance(found, Mapping):
         raise TypeError(f"{key} is {found!r}")
     return found
 
 
-def _whole(settings: Settings, key: str) -> int:
+def _whole(settings: JsonObject, key: str) -> int:
     found = settings[key]
     if not isinstance(found, int):
         raise TypeError(f"{key} is {found!r}")

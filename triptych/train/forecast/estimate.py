@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from triptych.core.machine import GIB
 from triptych.train.forecast.shapes import Shape, Stack
 from triptych.train.measuring.arithmetic import attention_operations, matrix_operations
 from triptych.train.objective import Reply
 from triptych.train.recipe import Frozen, Full, Lora, Tune
 
-GIB = 1 << 30
 FLOAT, HALF = 4, 2
 """Bytes of a number."""
 FOUR_BITS = 0.53
 """Bytes of a weight in nf4 with its scales, doubly quantised."""
 ADAM = 2 * FLOAT
 HEAD_POSITIONS = 2048
-"""That go through the head at once on a GPU: ``POSITIONS`` of ``train/loss.py``, which would load torch."""
+"""Positions that go through the head at once on a GPU: ``POSITIONS`` of ``train/loss.py``, which would load torch."""
 KEPT_HIDDEN, KEPT_INNER = 8.0, 4.0
 """Numbers that a block keeps for the way back, for each position: times its width, and times its inner width. Counted
 in Llama's block: both norms' inputs and outputs, query, key and value turned, what attention gives, both sums; gate,
@@ -56,14 +56,14 @@ class Memory:
     gradients: float
     optimizer: float
     activations: float
-    """Of the blocks, kept for the way back."""
+    """Activations of the blocks, kept for the backward pass."""
     logits: float
-    """Of the head, at as many supervised positions as it takes at once, with their gradient, and that of its matrix on
-    its way to the others."""
+    """Logits at as many supervised positions as the head takes at once, with their gradient, and the gradient of the
+    head's matrix on its way to the others."""
     images: float
     """Pixels and features, and what a tower that moves keeps."""
     gathered: float
-    """Under fsdp whole layers for as long as they work; in bfloat16 also their copies."""
+    """Whole layers while they work, under fsdp; in bfloat16 also their copies."""
     reserve: float
 
     @property
@@ -74,7 +74,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class StepOperations:
     """Operations of a step over all GPUs."""
 
     language: float
@@ -122,7 +122,7 @@ def memory_of(stage: Tune, shape: Shape, *, gpus: int, parallel: str, assumed: A
     )
 
 
-def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> Work:
+def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> StepOperations:
     """Return the operations of so many positions: two for a weight forth, two each for the ways back that are needed.
 
     Args:
@@ -137,7 +137,7 @@ def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> Wo
     # Back to the inputs wherever something before or in the blocks moves; back to the weights where they move whole.
     moves = isinstance(language, Full) and not language.only
     passes = matrix_operations(1, back=True, moves=moves) + again
-    blocks = body.layers * body.block_weights + shape.beside
+    blocks = body.layers * body.block_weights + shape.cross_attention
     length = min(assumed.conversation_tokens, stage.pack_tokens)
     # Half of the square is masked away; scores and their use, forth and back.
     attention = body.layers * length / 2 * (attention_operations(body.hidden, back=True) + 2 * body.hidden * again)
@@ -148,7 +148,7 @@ def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> Wo
     projected = 2 if isinstance(plans["projector"], Frozen) else 6
     supervised = assumed.supervised_share if isinstance(stage.objective, Reply) else 0
     heads = matrix_operations(1, back=True, moves=moves)
-    return Work(
+    return StepOperations(
         language=tokens * passes * blocks,
         attention=tokens * attention,
         vision=images * (sees * seen + projected * shape.projector_weights * shape.image_tokens),
@@ -219,7 +219,7 @@ def _gathered(stage: Tune, shape: Shape, *, parallel: str, moving: dict[str, int
     if parallel == "fsdp":
         size = HALF if half else FLOAT
         # Two blocks at a time; projector, tables and head for the whole step, with their gradients.
-        rest = tables + shape.projector_weights + shape.beside
+        rest = tables + shape.projector_weights + shape.cross_attention
         grown = size * ((moving["projector"] > 0) * shape.projector_weights + (moving["language"] >= tables) * tables)
         return 2 * body.block_weights * size * 2 + rest * size + grown
     if not half:

@@ -22,7 +22,7 @@ class Gpu:
     tflops: float
     """10^12 operations a second in bfloat16."""
     sheet: str
-    """Where the maker tells ``tflops``."""
+    """The maker's document that gives ``tflops``."""
 
 
 GPUS: Mapping[str, Gpu] = MappingProxyType(

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from triptych.core.errors import ModelError
+from triptych.core.machine import GIB
 from triptych.models import zoo
 from triptych.train.forecast.configs import shape_of_config
-from triptych.train.forecast.estimate import FLOAT, GIB, Assumed, Memory, Work, memory_of, work_of
+from triptych.train.forecast.estimate import FLOAT, Assumed, Memory, StepOperations, memory_of, work_of
 from triptych.train.forecast.gpus import Gpu
 from triptych.train.forecast.shapes import LANGUAGES, MODELS, TOWERS, Shape, Stack, joined, stack_of, tower_of
 from triptych.train.forecast.volume import REPLIES, Volume, volume_of
@@ -40,12 +41,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a frozen tower makes of pictures, kept beside the run (``train/feature_cache.py``): bytes of disk."""
+    """What a frozen tower makes of images, kept beside the run (``train/feature_cache.py``): bytes of disk."""
 
     picture: float
-    """Of one."""
+    """Bytes of one image's features."""
     total: float | None
-    """Of all, if none is shown twice; None: nobody tells how many there are."""
+    """Bytes of all, if none is shown twice; None: it is not known how many there are."""
     kept: bool | None
     """Whether the rows are few enough; None: nobody tells how many there are. The disk must have room too."""
 
@@ -59,8 +60,8 @@ class StageEstimate:
     fits: bool
     changes: tuple[Change, ...]
     """What to change until it fits, one on top of the other; empty where it fits."""
-    work: Work
-    """Of a step."""
+    work: StepOperations
+    """Operations of a step."""
     step_s: float
     steps: int | None
     """None: how much the data hold is not known."""
@@ -187,17 +188,17 @@ def _steps(stage: Tune, epoch_tokens: float | None) -> int | None:
 
 def _changes(stage: Tune, parallel: str, shape: Shape, *, gpu: Gpu, gpus: int, assumed: Assumed) -> Iterator[Change]:
     """Yield changes until all fits: first those that lose nothing, each on top of those before it, then other runs."""
-    for what, trial, kind, count in _trials(stage, parallel, gpus):
-        found = memory_of(trial, shape, gpus=count, parallel=kind, assumed=assumed).total / GIB
+    for what, changed, kind, count in _possible_changes(stage, parallel, gpus):
+        found = memory_of(changed, shape, gpus=count, parallel=kind, assumed=assumed).total / GIB
         fits = found <= gpu.memory_gib
         if fits or count == gpus:  # more GPUs are told once, when they are enough
             yield Change(what, found)
-        if fits and trial.parts == stage.parts:
+        if fits and changed.parts == stage.parts:
             return
 
 
-def _trials(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[str, Tune, str, int]]:
-    """Yield what may be tried: in words, as a stage, how processes share, how many GPUs."""
+def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[str, Tune, str, int]]:
+    """Yield possible changes: in words, as a stage, how processes share, how many GPUs."""
     if not stage.checkpoint_activations:
         stage = stage.model_copy(update={"checkpoint_activations": True})
         yield "checkpoint_activations: true", stage, parallel, gpus

@@ -33,18 +33,18 @@ class Stack:
 
     @property
     def block_weights(self) -> int:
-        """Of one block."""
+        """Weights of one block."""
         attention = self.hidden * self.hidden * self.heads_share * (2 + 2 * self.kv_share)
         return int(attention + (3 if self.gated else 2) * self.hidden * self.inner)
 
     @property
     def table_weights(self) -> int:
-        """Of the embeddings, without the head."""
+        """Weights of the embeddings, without the head."""
         return self.vocabulary * self.hidden
 
     @property
     def weights(self) -> int:
-        """Of all, the head too."""
+        """Weights of all blocks, the embeddings and the head."""
         return self.layers * self.block_weights + self.table_weights * (1 if self.tied or not self.vocabulary else 2)
 
 
@@ -55,19 +55,23 @@ class Shape:
     vision: Stack | None
     """None: there is no tower."""
     patches: int
-    """Positions of a picture in the tower."""
+    """Positions of an image in the tower."""
     image_tokens: int
-    """Positions of a picture in the language model; where it depends on the size, of a usual picture."""
+    """Positions of an image in the language model; where it depends on the size, of a usual image."""
     projector_weights: int
     language: Stack
-    beside: int = 0
+    cross_attention: int = 0
     """Weights of blocks that belong to the projector and work for every token: gated cross-attention."""
 
     @property
     def part_weights(self) -> dict[str, int]:
-        """Of each part."""
+        """Weights of each part."""
         vision = self.vision.weights if self.vision is not None else 0
-        return {"vision": vision, "projector": self.projector_weights + self.beside, "language": self.language.weights}
+        return {
+            "vision": vision,
+            "projector": self.projector_weights + self.cross_attention,
+            "language": self.language.weights,
+        }
 
 
 CLIP_L = Stack(24, 1024, 4096, gated=False)
@@ -82,7 +86,7 @@ MPT = Stack(32, 4096, 16384, gated=False, vocabulary=50432, tied=True, positions
 TOWERS: Mapping[str, tuple[Stack, int]] = MappingProxyType(
     {"openai/clip-vit-large-patch14-336": (CLIP_L, 576), "google/siglip-so400m-patch14-384": (SO400M, 729)}
 )
-"""With the patches of a picture."""
+"""Known towers by hub id, each with the patches of an image."""
 LANGUAGES: Mapping[str, Stack] = MappingProxyType(
     {
         "meta-llama/Meta-Llama-3-8B-Instruct": LLAMA_3,
@@ -90,10 +94,10 @@ LANGUAGES: Mapping[str, Stack] = MappingProxyType(
         "Qwen/Qwen1.5-7B-Chat": QWEN_7,
     }
 )
-# Idefics2: pictures up to 980 px in patches of 14, of which a usual one fills about 1,400; three resampler blocks.
+# Idefics2: images up to 980 px in patches of 14, of which a usual one fills about 1,400; three resampler blocks.
 _IDEFICS2 = Shape(SO400M, 1400, 64, 743_000_000, MISTRAL)
-# 63.0 M in the resampler, 8 blocks of 139.5 M between those of the language model; no token for a picture.
-_OTTER = Shape(CLIP_L, 256, 1, 63_000_000, MPT, beside=8 * 139_500_000)
+# 63.0 M in the resampler, 8 blocks of 139.5 M between those of the language model; no token for an image.
+_OTTER = Shape(CLIP_L, 256, 1, 63_000_000, MPT, cross_attention=8 * 139_500_000)
 MODELS: Mapping[str, Shape] = MappingProxyType(
     {
         "HuggingFaceM4/idefics2-8b": _IDEFICS2,
@@ -113,7 +117,7 @@ def joined(tower: tuple[Stack, int], language: Stack, *, image_tokens: int | Non
 
 
 def tower_of(config: Mapping[str, object]) -> tuple[Stack, int]:
-    """Return the shape of a tower and the patches of a picture; raises KeyError where its configuration says none."""
+    """Return the shape of a tower and the patches of an image; raises KeyError where its configuration says none."""
     side, patch = config.get("image_size"), config.get("patch_size")
     if isinstance(side, int) and isinstance(patch, int):
         return stack_of(config), (side // patch) ** 2

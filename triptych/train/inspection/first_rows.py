@@ -11,7 +11,7 @@ from pathlib import Path
 from triptych.core.errors import TriptychError
 from triptych.core.records import Example
 from triptych.data.format import Refused, measured
-from triptych.data.plan.corpora import Asks, Corpora
+from triptych.data.plan.corpora import Corpora, NeedsSizes
 from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.transform import apply
 from triptych.models.parts import STARTER
@@ -60,7 +60,7 @@ def refused_of(stage: StagePlan, index: int, rows: Sequence[Row], rendering: Ren
 
 
 def _looked_at(row: Row) -> Row:
-    """Return the row with the sizes of its pictures, or why one cannot be read."""
+    """Return the row with the sizes of its images, or why one cannot be read."""
     return measured(row, {}) if isinstance(row, Example) else row
 
 
@@ -76,10 +76,10 @@ class _First(Corpora):
         """Return (source, row within it)."""
         return self._index, row
 
-    def example(self, row: int, asks: Asks) -> Row:
-        """Return the row, its pictures looked at."""
+    def example(self, row: int, asks: NeedsSizes) -> Row:
+        """Return the row, its images looked at."""
         return _looked_at(self._rows[row])
 
-    def examples(self, rows: Sequence[int], asks: Asks) -> list[Row]:
+    def examples(self, rows: Sequence[int], asks: NeedsSizes) -> list[Row]:
         """Return ``example`` of each row."""
         return [self.example(row, asks) for row in rows]

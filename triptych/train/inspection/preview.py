@@ -15,13 +15,14 @@ import numpy as np
 from triptych.core.files import cache_folder
 from triptych.core.records import Json
 from triptych.data.plan.balance import Work, balance
+from triptych.data.plan.measures import SHORTENED, SHRUNK
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import LEDGER, read_ledger
 from triptych.train.pace import pace_of
 from triptych.train.recipe import Recipe, Tune
-from triptych.train.stage_data import Material, open_material
+from triptych.train.stage_data import StageData, open_stage_data
 from triptych.train.start import outline
 
 
@@ -31,9 +32,9 @@ class StagePreview:
 
     stage: str
     sources: tuple[dict[str, Json], ...]
-    """Of each: source, all, used, shrunk, shortened, refused."""
+    """For each source: its name, and how many rows are there, used, shrunk, shortened, refused."""
     rows: int
-    """Of the epoch; those that come twice count twice."""
+    """Rows of the epoch; those that come twice count twice."""
     tokens: int
     images: int
     image_tokens: int
@@ -42,7 +43,7 @@ class StagePreview:
     """Share of the packs that is no padding."""
     steps_an_epoch: int
     total_steps: int
-    """Of the stage; where it has many rows, as the first epoch promises."""
+    """Steps of the stage; where it has many rows, estimated from the first epoch."""
     longest_tokens: int
     longest_id: str
     ranks: int
@@ -101,15 +102,17 @@ def _planned(
 ) -> StagePreview:
     seed = derive_seed(recipe.seed, "stage", stage.name)
     lenient = stage.model_copy(update={"on_bad": "refuse"})
-    material = open_material(lenient, rendering, run=folder, seed=seed, anew=True)
-    plan = material.plan
+    data = open_stage_data(lenient, rendering, run=folder, seed=seed, anew=True)
+    plan = data.plan
     pace = pace_of(
         plan, length=stage.length, warmup=stage.warmup, save_every=stage.checkpoint_every, schedule=stage.schedule
     )
     epoch = [plan.step(number) for number in range(plan.steps_per_epoch(0))]
-    material.settle()
     rows = np.array([row for step in epoch for pack in step.packs for row in pack])
     records = plan.measures.measure(rows)
+    for row in rows[np.isin(records["state"], (SHRUNK, SHORTENED))].tolist():
+        data.act(row, data.read(row))  # of rows that come as steps need them, a run tells when it reads their step
+    data.settle()
     work = dict(zip(rows.tolist(), Work().of(records).tolist(), strict=True))
     longest = int(rows[np.argmax(records["tokens"])])
     packs = sum(len(step.packs) for step in epoch)
@@ -127,18 +130,18 @@ def _planned(
         steps_an_epoch=len(epoch),
         total_steps=pace.total(len(epoch)),
         longest_tokens=int(records["tokens"].max()),
-        longest_id=_id_of(material, longest),
+        longest_id=_id_of(data, longest),
         ranks=ranks,
         balance=balance([[sum(work[row] for row in pack) for pack in step.packs] for step in epoch], ranks),
-        first_steps=tuple(_ids_of(material, plan.step(number).packs) for number in range(min(steps, len(epoch)))),
+        first_steps=tuple(_ids_of(data, plan.step(number).packs) for number in range(min(steps, len(epoch)))),
         ledger=folder / LEDGER,
     )
 
 
-def _ids_of(material: Material, packs: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(_id_of(material, row) for row in pack) for pack in packs)
+def _ids_of(data: StageData, packs: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(_id_of(data, row) for row in pack) for pack in packs)
 
 
-def _id_of(material: Material, row: int) -> str:
-    read = material.read(row).row
+def _id_of(data: StageData, row: int) -> str:
+    read = data.read(row).row
     return read.id if isinstance(read, Encoded) else read.where

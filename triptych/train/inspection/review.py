@@ -198,7 +198,7 @@ def _source(stage: StagePlan, index: int, rendering: Rendering | None, *, key: s
 def _learnable(
     stage: StagePlan, index: int, rows: Sequence[Example | Refused], rendering: Rendering | None, *, key: str
 ) -> Finding:
-    """Say whether a run learns from these rows: transformed, their pictures looked at, within budget and pack."""
+    """Say whether a run learns from these rows: transformed, their images looked at, within budget and pack."""
     try:
         told = refused_of(stage, index, rows, rendering)
     except TriptychError as error:

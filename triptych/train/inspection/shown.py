@@ -34,7 +34,7 @@ UNITS = MappingProxyType(
         "classes": "classes",
     }
 )
-"""Of numbers; a length says its own."""
+"""Units of numbers, by the last word of their key; a length says its own."""
 
 _ABSENT = object()
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 from triptych.core.files import read_json_lines, write_atomically
+from triptych.core.machine import GIB
 from triptych.core.records import Json
 from triptych.data.plan.scoring import Loss
 
 METRICS = "metrics.jsonl"
-GIB = 1 << 30
 STATM = Path("/proc/self/statm")
 
 
@@ -32,10 +32,10 @@ class StepReport:
     scores: Loss | None = None
     """What kind of loss a score head learns by; None: replies are learnt."""
     step: int
-    """From 1: steps that are done."""
+    """Steps that are done, from 1."""
     total_steps: int
     epoch: int
-    """From 0."""
+    """Epoch of the step, from 0."""
     loss: float
     """Mean over the step's supervised tokens or targets, before the step's change; in nats, with mse in squares."""
     gradient_norm: float
@@ -43,17 +43,17 @@ class StepReport:
     rates: Mapping[str, float]
     """Learning rate of each trained part."""
     tokens: int
-    """Without padding."""
+    """Tokens of the step, without padding."""
     supervised: int
     """Trained tokens; with a score head, its targets."""
     images: int
-    """Distinct ones."""
+    """Distinct images of the step."""
     packing_fill: float
     """Share of the step's packs that is no padding."""
     wall_s: float
-    """Of the step itself, its data at hand."""
+    """Seconds of the step itself, its data at hand."""
     wait_s: float = 0.0
-    """Before it, for its data: reading, rendering, decoding, where nobody reads ahead."""
+    """Seconds before it, waiting for its data: reading, rendering, decoding, where nothing is read ahead."""
     memory_gib: float
     mfu: float | None = None
     """Model operations a second over the devices' peak (``operations.py``); None: the peak is not known."""

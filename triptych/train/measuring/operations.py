@@ -1,9 +1,11 @@
 """Floating-point operations of a step, counted from the live model's matrices: the numerator of MFU.
 
 Not a measurement of speed, and not the planner's estimate from shapes (``estimate.py``). The rule is in
-``arithmetic.py``. The head counts only where there is supervision, tower and projector for each picture, the tower not
+``arithmetic.py``. The head counts only where there is supervision, tower and projector for each image, the tower not
 where its features are kept. What ``checkpoint_activations`` computes again does not count, nor does padding (model
 operations, as in PaLM, arXiv:2204.02311, appendix B). Norms, activations, softmax and the optimizer are left out.
+
+Shapes: B rows, T tokens a row (of ``Batch``).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from triptych.train.measuring.arithmetic import attention_operations, matrix_ope
 from triptych.train.parallel.shards import blocks_of
 
 USUAL_PX = (640, 480)
-"""Size of the picture at which tower and projector are counted; others count by the positions that they take."""
+"""Size of the image at which tower and projector are counted; others count by the positions that they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,9 @@ class Counts:
     positions: int = 0
     """Without padding."""
     pairs: int = 0
-    """Of positions of a conversation: each with itself and every one before it."""
+    """Pairs of positions within a conversation: each with itself and every one before it."""
     image_positions: int = 0
-    """Of distinct pictures of a micro-batch, with the family's marks between."""
+    """Positions of distinct images of a micro-batch, with the family's marks between."""
     supervised: int = 0
     """Positions at which the language model's head runs."""
 
@@ -68,8 +70,8 @@ class Operations:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """Operations of one picture forth, as counted while it went through."""
+class ImageOperations:
+    """Operations of one image forth, as counted while it went through."""
 
     tower: float
     projector: float
@@ -87,23 +89,23 @@ def counts_of(batches: Sequence[Batch]) -> Counts:
     return total
 
 
-def look_once(model: Model) -> Sight:
-    """Return the operations of a grey picture of a usual size. Changes nothing; before weights are shared out."""
+def count_image(model: Model) -> ImageOperations:
+    """Return the operations of a grey image of a usual size. Changes nothing; before weights are shared out."""
     picture = model.pixels_in(Image.new("RGB", USUAL_PX, (128, 128, 128)), model.cost.span(USUAL_PX))
     with torch.no_grad():
         with FlopCounterMode(display=False) as tower:
             features = model.encode([picture])
         with FlopCounterMode(display=False) as projector:
             model.project(features)
-    return Sight(tower.get_total_flops(), projector.get_total_flops(), model.cost.span(USUAL_PX))
+    return ImageOperations(tower.get_total_flops(), projector.get_total_flops(), model.cost.span(USUAL_PX))
 
 
-def operations_of(model: Model, sight: Sight, *, features_kept: bool) -> Operations:
+def operations_of(model: Model, sight: ImageOperations, *, features_kept: bool) -> Operations:
     """Return the operations of a model whose parts are frozen, free or adapted as a stage wants them.
 
     Args:
         model: released; its weights may be shared out.
-        sight: of a picture, of the same model.
+        sight: of an image, of the same model.
         features_kept: whether the tower's work is done before the first step.
     """
     parts, blocks = model.parts_and_head(), blocks_of(model.body)

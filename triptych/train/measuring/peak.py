@@ -26,7 +26,7 @@ NAMES = (
 )
 """What CUDA calls a GPU, as a pattern, and its row of the table. Variants with other clocks are not it."""
 SIDE = 1024
-"""Of the matrices that a CPU multiplies."""
+"""Rows and columns of the matrices that a CPU multiplies."""
 MEASURED_S = 0.4
 
 

@@ -26,7 +26,7 @@ from triptych.train.setting import LogPlan
 
 TRACKERS = "trackers.jsonl"
 FOLDER = "tensorboard"
-"""Of TensorBoard's event files, in the run's folder."""
+"""Folder of TensorBoard's event files, in the run's."""
 
 Told = tuple[str, int | None]
 """Which record: stage and step; None: the stage's sum."""
@@ -34,7 +34,7 @@ Told = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """One of them, open."""
+    """One open tracker."""
 
     log: Callable[[Mapping[str, float], Told, int], None]
     """Is given numbers by name, which record they are, and how many it was told before."""
@@ -42,7 +42,7 @@ class Tracker:
 
 
 class Trackers:
-    """Those that a recipe asks for. State: which still answer, and what each was told."""
+    """The trackers that a recipe asks for. State: which still answer, and what each was told."""
 
     def __init__(self, plan: LogPlan, *, run: Path, recipe: Mapping[str, Json]) -> None:
         """Open them, and tell them what metrics.jsonl holds already; ``check_trackers`` comes before.

@@ -20,7 +20,7 @@ class Choice:
     """One key of a recipe."""
 
     key: str
-    """As overrides have it, stages by their names: ``stages.tune.clip``."""
+    """Key path as in overrides, stages by their names: ``stages.tune.clip``."""
     value: str
     default: str | None
     """None: it has none."""

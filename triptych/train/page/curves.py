@@ -30,7 +30,7 @@ _COLOURS = {
 }
 INK, QUIET, LINE, CURVE, MARK, *_OTHERS = _COLOURS
 _STYLES = tuple(zip((CURVE, *_OTHERS), ("-", "--", ":", "-."), strict=True))
-"""Of several curves of one plot: told apart without their colours too."""
+"""(colour, line style) of the curves of one plot, which differ without their colours too."""
 SMOOTHING_SHARE = 0.06
 """Width of the smoothing, as a share of all steps."""
 POINTS = 800

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from triptych.core.errors import NotFoundError, TriptychError
 from triptych.core.files import write_atomically
-from triptych.core.log import say
+from triptych.core.log import duration, say
 from triptych.train.measuring.meters import METRICS
 from triptych.train.measuring.sessions import SESSIONS
 from triptych.train.page.choices import choices_of
@@ -127,13 +127,6 @@ def _write_if_worked(run: Path, before: int) -> None:
         say(f"{run / TRAINING} is not written: {error}")
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
-
-
 def _large(number: int) -> str:
     """Return a number of weights with three digits and its unit."""
     for size, unit in ((10**9, " B"), (10**6, " M"), (10**3, " k")):
@@ -153,5 +146,5 @@ def _plain(name: str) -> str:
 def _template() -> Template:
     loader = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"duration": _duration, "large": _large, "percent": _percent, "plain": _plain}
+    page.filters |= {"duration": duration, "large": _large, "percent": _percent, "plain": _plain}
     return page.get_template("training.html.jinja")

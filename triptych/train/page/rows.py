@@ -25,7 +25,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceRows:
     """One source of a stage."""
 
     source: str
@@ -36,7 +36,7 @@ class Source:
     reasons: tuple[Reason, ...]
 
 
-def sources_of(records: Sequence[Record]) -> list[Source]:
+def sources_of(records: Sequence[Record]) -> list[SourceRows]:
     """Return the sources of a stage, in the ledger's order.
 
     Args:
@@ -48,7 +48,7 @@ def sources_of(records: Sequence[Record]) -> list[Source]:
     return [_source(own) for _, own in sorted(found.items())]
 
 
-def _source(records: Sequence[Record]) -> Source:
+def _source(records: Sequence[Record]) -> SourceRows:
     total = next((record for record in reversed(records) if "all" in record), None)
     rows = None if total is None else total.get("all")
     states = {state: count for state in STATES if total and isinstance(count := total.get(state), int)}
@@ -60,7 +60,7 @@ def _source(records: Sequence[Record]) -> Source:
         what = str(record.get("reason", record.get("act", "")))
         reasons.setdefault((what, refused), []).append(_example(record))
     found = [Reason(what, refused, len(told), tuple(told[:EXAMPLES])) for (what, refused), told in reasons.items()]
-    return Source(
+    return SourceRows(
         str(records[0]["source"]),
         rows if isinstance(rows, int) else None,
         states,

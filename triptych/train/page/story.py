@@ -18,7 +18,7 @@ from triptych.core.records import Json
 from triptych.train.ledger import LEDGER, Record
 from triptych.train.measuring.meters import METRICS
 from triptych.train.measuring.sessions import FINISHED, SESSIONS
-from triptych.train.page.rows import Source, sources_of
+from triptych.train.page.rows import SourceRows, sources_of
 from triptych.train.recipe import RECIPE, Frozen, Full, Lora, Recipe, Tune
 
 
@@ -38,13 +38,14 @@ class Spent:
     """Seconds of a stage, and where they went."""
 
     computing_s: float
-    """In steps."""
+    """Seconds in steps."""
     waiting_s: float | None
-    """Before steps, for their data; None: not written."""
+    """Seconds before steps, waiting for their data; None: not written."""
     beside_s: float | None
-    """Of the last session: reading, encoding pictures ahead, checkpoints; None: the stage is not done."""
+    """Seconds of the last session outside of steps: reading, encoding images ahead, checkpoints; None: the stage is not
+    done."""
     before_s: float
-    """In steps of earlier sessions, and waiting for their data."""
+    """Seconds in steps of earlier sessions, and waiting for their data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class StageStory:
     resumed: tuple[int, ...]
     """Steps after which it was taken up again."""
     parts: tuple[PartRow, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[SourceRows, ...]
     spent: Spent | None
 
 
@@ -76,7 +77,7 @@ class Session:
     """Empty: it was killed, or goes on."""
     how: str
     stages: tuple[str, ...]
-    """Where it worked, in words."""
+    """Stages it worked on, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Story:
     costs: tuple[Cost, ...]
     sessions: tuple[Session, ...]
     environments: tuple[Mapping[str, str], ...]
-    """Different ones, in order."""
+    """Distinct environments of the starts, in order."""
     finished: bool
     model: Mapping[str, str]
     """What it is made of."""

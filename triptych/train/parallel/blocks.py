@@ -52,7 +52,7 @@ def refit_blocks(model: Model, stage: Tune, device: torch.device) -> None:
 
 
 def reset_blocks(model: Model, stage: Tune) -> None:
-    """Undo ``refit_blocks``, but for fused kernels, which end with the process."""
+    """Take back what ``refit_blocks`` did, but for fused kernels, which end with the process."""
     if stage.checkpoint_activations or stage.compile:
         ALL_ATTENTION_FUNCTIONS.register(SEGMENTS, attend)
         for layer in _layers(model):

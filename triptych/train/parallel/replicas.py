@@ -2,7 +2,7 @@
 
 Not torch's DistributedDataParallel, which wants every process to run the same forward pass as often as the others and
 divides by their number. Here the sum is taken once a step, when all have done their packs: who had fewer, or none, or
-no picture among them, adds nothing. The loss is divided by the step's supervised tokens over all processes, so the sum
+no image among them, adds nothing. The loss is divided by the step's supervised tokens over all processes, so the sum
 is the gradient of one big batch.
 """
 
@@ -16,19 +16,19 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 BUCKET_BYTES = 64 << 20
-"""Of gradients that are added up at once."""
+"""Most bytes of gradients that are added up at once."""
 
 
 class Sharing(Protocol):
     """How processes share the gradients of a step; each calls all of these, in this order."""
 
     weights: Mapping[str, nn.Parameter]
-    """Those that may move, by part and name: what the optimizer moves here."""
+    """Trained weights by part and name: what the optimizer moves in this process."""
     in_step: bool
     """Whether all processes must go through the network equally often."""
 
     def begin(self, *, sees: bool) -> None:
-        """Make ready for a step; ``sees``: whether any process has a picture in it."""
+        """Make ready for a step; ``sees``: whether any process has an image in it."""
 
     def settle_pass(self) -> None:
         """Take the gradients of one pass through the network."""

@@ -2,18 +2,20 @@
 
 Not the loop, and not checkpoints (``saved.py``). The language model's blocks are gathered one at a time, on the way
 forth and back, by ``fully_shard``. Projector, embeddings, head, and a tower that trains are gathered for a step as a
-whole: how often they work differs from process to process (one has three pictures, another none), and a gathering that
-happens while they work would wait for ever for those who do not come. No picture is made up. What keeps all processes
+whole: how often they work differs from process to process (one has three images, another none), and a gathering that
+happens while they work would wait for ever for those who do not come. No image is made up. What keeps all processes
 in step is instead:
 
 - whatever a process does with the gathered parts, they are gathered and their gradients are added up by a call that
   every process makes: ``begin`` and ``settle_pass``;
 - who has fewer micro-batches than others runs ``idle_batch``, two padding tokens of which nothing is learnt; its
   gradient is exactly zero;
-- the way back goes through every block in every process, also where a process has no picture to learn from.
+- the way back goes through every block in every process, also where a process has no image to learn from.
 
 A frozen tower is not sharded: every process keeps it. A weight that stands in the network outside of the modules of its
 part (the line end of a LLaVA with tiles) is set there again whenever it is gathered or let go of.
+
+Shapes: B rows, T tokens a row, H hidden size.
 """
 
 from __future__ import annotations
@@ -170,7 +172,7 @@ def _size(module: nn.Module) -> int:
 
 
 def idle_batch(pad_id: int) -> Batch:
-    """Return what a process runs that has no pack left while others have: two tokens, no label, no picture."""
+    """Return what a process runs that has no pack left while others have: two tokens, no label, no image."""
     return Batch(
         ids_BT=torch.full((1, 2), pad_id),
         labels_BT=torch.full((1, 2), IGNORE),
@@ -236,7 +238,7 @@ def _sharded(module: nn.Module) -> FSDPModule:
 def _go_all_the_way_back(
     _body: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]
 ) -> tuple[tuple[object, ...], dict[str, object]]:
-    """Let the way back begin at the words in every process, also where no picture stands among them."""
+    """Let the way back begin at the words in every process, also where no image stands among them."""
     embeds_BTH = kwargs.get("inputs_embeds")
     if torch.is_grad_enabled() and isinstance(embeds_BTH, Tensor) and not embeds_BTH.requires_grad:
         return args, {**kwargs, "inputs_embeds": embeds_BTH.detach().requires_grad_()}

@@ -44,11 +44,11 @@ class World:
     kind: str = "ddp"
     """``ddp``: each holds all weights. ``fsdp``: each holds a share."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where this process computes."""
+    """Device of this process."""
     scratch: Path | None = None
-    """Where a process that does not lead writes what only the leading one's counts; None: it leads."""
+    """Folder for metrics and ledger of a process that does not lead; only the leading one's count. None: it leads."""
     talk: dist.ProcessGroup | None = None
-    """For small things, over gloo on the CPU."""
+    """Process group for small messages, over gloo on the CPU."""
 
     @property
     def leads(self) -> bool:

@@ -1,7 +1,7 @@
-"""A step -> what it needs from the disk: its rows as tokens and its pictures as pixels. Loads no torch.
+"""A step -> what it needs from the disk: its rows as tokens and its images as pixels. Loads no torch.
 
-Not the order of steps (``loader``), and not tensors: ``batch`` makes them. A row with a picture that cannot be read is
-refused here by name, and its pack goes on without it; no other row moves.
+Not the order of steps (``step_plan``), and not tensors: ``batch`` makes them. A row with an image that cannot be read
+is refused here by name, and its pack goes on without it; no other row moves.
 """
 
 from __future__ import annotations
@@ -15,32 +15,37 @@ from triptych.core.errors import DataError
 from triptych.core.records import ImageRef
 from triptych.data.format import Refused
 from triptych.data.media.images import ImageError, load_image
-from triptych.data.plan.loader import Step
 from triptych.data.plan.reader import Read
+from triptych.data.plan.step_plan import Step
 from triptych.data.template import Encoded
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A step that was read."""
+class LoadedStep:
+    """What one step learns from, read from the disk."""
 
     step: Step
     packs: tuple[tuple[Read, ...], ...]
-    """As ``step.packs``."""
+    """The rows of each pack, in the order of ``step.packs``; in the place of a row that cannot be used, its refusal."""
     pictures: Mapping[ImageRef, Image.Image]
-    """The distinct pictures of the rows that can be used; empty where nobody wanted pixels."""
+    """Each distinct image of the rows that can be used, decoded; empty where pixels were not asked for."""
 
 
-class Load:
-    """Loads steps. Goes to another process with what it reads by."""
+class StepLoader:
+    """Loads steps. Picklable, so that it can be sent to a worker process."""
 
     def __init__(self, read: Callable[[int], Read], *, decode: bool) -> None:
-        """Take how a row is read, and whether pixels are wanted."""
+        """Say how rows are read.
+
+        Args:
+            read: returns the row of a number, as tokens or refused.
+            decode: whether the images' pixels are wanted too.
+        """
         self._read = read
         self._decode = decode
 
-    def __call__(self, step: Step) -> Loaded:
-        """Return the step's rows and pictures.
+    def __call__(self, step: Step) -> LoadedStep:
+        """Return the step's rows and images.
 
         Raises:
             DataError: a pack has other tokens than was planned.
@@ -56,12 +61,12 @@ class Load:
                 )
         wanted = {image for pack in packs for read in pack for image in _images(read)}
         pictures = {image: found for image, found in seen.items() if image in wanted}
-        return Loaded(
+        return LoadedStep(
             step, packs, {image: found for image, found in pictures.items() if isinstance(found, Image.Image)}
         )
 
     def _whole(self, read: Read, seen: dict[ImageRef, Image.Image | ImageError]) -> Read:
-        """Return the row, or its refusal where one of its pictures cannot be read."""
+        """Return the row, or its refusal where one of its images cannot be read."""
         if not self._decode or isinstance(read.row, Refused):
             return read
         for image in read.row.images:

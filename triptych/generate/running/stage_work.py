@@ -44,7 +44,7 @@ class Work:
     salt: str
     """What its draws follow from."""
     folder: Path
-    """Of the run."""
+    """Folder of the run."""
     items_in: int = 0
     failed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Work:
 
     @property
     def seed(self) -> int:
-        """Of a stage that draws for all items together."""
+        """The seed of a stage that draws for all items together."""
         return int.from_bytes(hashlib.sha256(self.salt.encode()).digest()[:8], "big")
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""Pictures as a diagnosis changes them: coded anew, emptied, put side by side. Kept as files, made once.
+"""Edited images of a diagnosis: compressed as JPEG, blanked, put side by side. Each is a file that is made once.
 
-Not which pictures are changed: ``perturbations`` says. Invariant: a file's name follows from the bytes of the pictures
-that it is made of and from what was done, so that the same question is asked again with the same pictures.
+Not which images are edited: ``perturbations`` says. Invariant: a file's name follows from the bytes of the images that
+it is made of and from the edit, so that the same question is asked again with the same images.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from triptych.data.media.images import MAX_PIXELS, ImageError, load_image, measu
 from triptych.data.media.locate import digest_of
 
 QUALITY = 50
-"""Of a JPEG that is coded anew."""
+"""JPEG quality of ``ImageEdits.as_jpeg``."""
 GREY = (127, 127, 127)
 SEPARATOR = ((0, 1), (255, 8), (0, 1))
-"""(grey, width in pixels) of the stripes between two pictures side by side: ten pixels in all."""
+"""(grey, width in pixels) of the stripes between two images side by side: ten pixels in all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Darkroom:
-    """Where changed pictures are kept."""
+class ImageEdits:
+    """Edits images, and keeps the results as files of one folder."""
 
     folder: Path
 
-    def coded_anew(self, image: ImageRef) -> ImageRef:
-        """Return the picture as a JPEG of quality 50. Raises ImageError."""
+    def as_jpeg(self, image: ImageRef) -> ImageRef:
+        """Return the image as a JPEG of quality 50. Raises ImageError."""
         return self._made("jpeg", [image], lambda pictures: pictures[0], suffix="jpg")
 
-    def emptied(self, image: ImageRef) -> ImageRef:
-        """Return a grey picture of the same size. Raises ImageError."""
+    def blanked(self, image: ImageRef) -> ImageRef:
+        """Return a grey image of the same size. Raises ImageError."""
         width, height = _size(image)
         return self._made(f"grey {width}x{height}", [], lambda _: Image.new("RGB", (width, height), GREY))
 
     def side_by_side(self, images: Sequence[ImageRef]) -> ImageRef:
-        """Return one picture of all: each scaled to the mean height, in order, a stripe of ten pixels between two.
+        """Return one image of all: each scaled to the mean height, in order, a stripe of ten pixels between two.
 
         Source: what Mantis' evaluation does for models that take one image (arXiv:2405.01483, ``merge``).
 
         Raises:
-            ImageError: a picture cannot be read, or all together are too large.
+            ImageError: an image cannot be read, or all together are too large.
         """
         height, widths = _strip(images)
         if height * (sum(widths) + 10 * len(widths)) > MAX_PIXELS:
@@ -63,11 +63,18 @@ class Darkroom:
         *,
         suffix: str = "png",
     ) -> ImageRef:
-        """Return the picture that is made of others, from its file where it was made before."""
-        of: list[Json] = [
+        """Return the edited image, from its file where it was made before.
+
+        Args:
+            how: the edit; part of what the file is named by.
+            images: what it is made of.
+            make: (their pixels) -> the edited image.
+            suffix: of the file: ``png`` or ``jpg``.
+        """
+        sources: list[Json] = [
             [digest_of(image.source), list(image.box or ()), list(image.resize or ())] for image in images
         ]
-        name = hashlib.sha256(json.dumps([how, *of]).encode()).hexdigest()[:24]
+        name = hashlib.sha256(json.dumps([how, *sources]).encode()).hexdigest()[:24]
         path = self.folder.absolute() / f"{name}.{suffix}"
         if not path.exists():
             file = io.BytesIO()
@@ -81,7 +88,7 @@ class Darkroom:
 
 
 def joined(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return the pictures side by side, each scaled (bicubic) to the mean height, with stripes between them."""
+    """Return the images side by side, each scaled (bicubic) to the mean height, with stripes between them."""
     height = sum(picture.height for picture in pictures) // len(pictures)
     scaled = [picture.resize((_scaled(picture.size, height), height)) for picture in pictures]
     stripe = sum(width for _, width in SEPARATOR)
@@ -98,14 +105,14 @@ def joined(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def half_size(image: ImageRef) -> ImageRef:
-    """Return the picture at half its width and height; nothing is written. Raises ImageError."""
+    """Return the image at half its width and height; nothing is written. Raises ImageError."""
     width, height = _size(image)
     half = (max(1, width // 2), max(1, height // 2))
     return ImageRef(image.source, size=half, box=image.box, resize=half)
 
 
 def _strip(images: Sequence[ImageRef]) -> tuple[int, list[int]]:
-    """Return the height and the widths of pictures side by side."""
+    """Return the height of images side by side, and the width of each."""
     sizes = [_size(image) for image in images]
     height = sum(size[1] for size in sizes) // len(sizes)
     return height, [_scaled(size, height) for size in sizes]

@@ -11,8 +11,9 @@ from tests.generate.driving import asked, run
 from triptych.core.records import Example, ImageRef, Text, images_of, text_of
 from triptych.generate import prompts
 from triptych.generate.item import Item
-from triptych.generate.kit.asking import question_from, read_records
+from triptych.generate.kit.written_questions import question_from, read_records
 from triptych.generate.question import Question, question_of
+from triptych.generate.recipe import StagePlan
 
 STAGES = ("multi_vqa", "compare", "coref", "reason", "temporal", "story")
 SKILLS = {"compare": "comparison", "coref": "co-reference", "temporal": "temporal", "story": "story"}
@@ -208,3 +209,10 @@ def test_every_prompt_of_the_kit_shows_what_it_asks_for() -> None:
                 count = user.count("Image ")
                 made = [question_from(record, count=count, skill="x") for record in records]
                 assert all(isinstance(each, Question) and max(each.needs, default=0) <= count for each in made), name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("key", ["questions", "fewest"])
+def test_no_stage_asks_for_no_question_nor_for_items_without_images(stage: str, key: str) -> None:
+    with pytest.raises(ValueError, match=f"{key}.*greater than or equal to 1"):
+        StagePlan.parse({"kind": stage, key: 0})

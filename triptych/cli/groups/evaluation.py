@@ -1,4 +1,7 @@
-"""How a model is asked a benchmark, as ``eval`` and ``diagnose`` take it: the arguments, and what they open."""
+"""What the commands that evaluate share: their arguments, where questions and results are, and the opened models.
+
+Not a command: its name begins with no group's.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:  # networks are loaded when a command needs them
     from triptych.infer.responder import Responder
 
 JUDGE = "judge."
-"""What settings of the judge begin with."""
+"""Prefix of the settings that are the judge's."""
 
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or an endpoint: http://host/v1#model-name.")
@@ -39,17 +42,25 @@ JudgeName = Annotated[
 ]
 
 
+AnswersKey = Annotated[
+    Path | None, typer.Option("--answers", metavar="KEY", help="What is right: {id: answer} as JSON.")
+]
+QuestionsPath = Annotated[
+    Path | None, typer.Option("--data", metavar="PATH", help="The questions, with what is right in them.")
+]
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a benchmark's questions are, and where what comes of them goes."""
+class Paths:
+    """Where a benchmark's questions are, and where results go."""
 
     questions: Path
-    beside: Path
+    parent: Path
     """The folder that a model's folder is in; the working folder for an endpoint and for a model of the hub."""
 
 
-def place_of(model: str, data: str | None, *, benchmark: str) -> Place:
-    """Return where the questions are.
+def paths_of(model: str, data: str | None, *, benchmark: str) -> Paths:
+    """Return where the questions are, and the folder beside which results are written.
 
     Raises:
         ConfigError: no path was given, and there is no folder ``data`` beside the model.
@@ -58,16 +69,16 @@ def place_of(model: str, data: str | None, *, benchmark: str) -> Place:
 
     folder = Path(model)
     # Before the slash of a hub id stands who owns it, and no folder of a run.
-    beside = Path() if address_of(model) or not folder.parent.is_dir() else folder.parent
+    parent = Path() if address_of(model) or not folder.parent.is_dir() else folder.parent
     if (folder / "model" / "config.json").is_file() and not (folder / "config.json").exists():
-        beside = folder  # a run, whose model is in it
-    questions = Path(data) if data else beside / "data"
+        parent = folder  # a run, whose model is in it
+    questions = Path(data) if data else parent / "data"
     if data is None and not questions.exists():
         raise ConfigError(f"{questions} is not there: say where the questions of {benchmark} are, with --data PATH.")
-    return Place(questions, beside)
+    return Paths(questions, parent)
 
 
-def open_asked(
+def open_responders(
     benchmark: Benchmark, model: str, judge: str | None, settings: Sequence[str]
 ) -> tuple[Benchmark, Opened, Responder | None]:
     """Return the model that is asked, and the judge where one was named; settings ``judge.KEY=VALUE`` are the judge's.

@@ -1,9 +1,9 @@
-"""What the asking stages share: a prompt filled with images or their words -> questions, read from the reply.
+"""Questions that a teacher writes: a prompt filled with images or descriptions -> questions, read from its reply.
 
-Not one of the stages: each says in its own file which prompt it takes and what it expects. A question is refused
-alone, so that one bad pair does not cost the others; one that stands in the prompt's own examples too. An item that is
-a conversation already passes. Invariant: another comes out as its questions, each an item of its own, or as refusals;
-what could not be read is in a refusal, whole.
+Not a stage: the stages that ask (``compare``, ``coref`` and the like) each name their prompt in their own file. Each
+question is judged by itself, so that one bad pair does not cost the others; a copy of one of the prompt's own examples
+is refused. An item that already is a conversation passes unchanged. Invariant: any other item comes out as its
+questions, each an item of its own, or as refusals; what could not be read is in a refusal, whole.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 
 from triptych.core.records import Answer, Example, Json, Part, Text, VideoRef
 from triptych.data.text.references import find_references
@@ -31,37 +31,44 @@ from triptych.generate.stage import Made, Request, Stage, Take, TeacherSettings
 from triptych.infer.responder import Failed
 
 MOST_DIGITS = 10
-"""A number of an image with more is none."""
+"""A longer number in a reply is not taken for the number of an image."""
 
 
-class Asking(TeacherSettings):
-    """What every asking stage may say."""
+class AskingSettings(TeacherSettings):
+    """Settings of every stage that asks a teacher for questions."""
 
     prompt: str = "kit_multi_vqa"
-    """A prompt that comes along, or the path of a Markdown file of one's own."""
+    """Name of a prompt in ``prompts/``, or the path of a Markdown file of your own."""
     questions: int = Field(default=4, ge=1)
-    """Questions that are asked for, each an item of its own."""
+    """How many questions to ask for, each an item of its own; more in a reply are refused."""
     sees: bool = False
     """Whether the teacher sees the images, in order among the words; otherwise it reads what is known of them."""
     places: bool = False
-    """Whether boxes are told, as places in words."""
+    """Whether descriptions say in words where in an image a thing is, from its box."""
     fewest: int = Field(default=2, ge=1)
     """Items with fewer images are refused."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Of the reply; None: what the prompt says."""
+    """Most tokens of the reply; None: what the prompt file says."""
     layout: Layout = Layout()
 
     _check_prompt = field_validator("prompt")(known)
 
 
-def asking_stage(*, skill: str, settings: type[Asking], about: str) -> Stage:
+def asking_stage(*, skill: str, prompt: str, about: str, questions: int = 4) -> Stage:
     """Return the stage that fills a prompt and reads questions out of the reply.
 
     Args:
-        skill: of its questions.
-        settings: what it may say; its default ``prompt`` is the stage's own.
+        skill: what its questions train, unless a reply says another.
+        prompt: default of its setting ``prompt``.
         about: one line for people.
+        questions: default of its setting ``questions``.
     """
+    settings = create_model(
+        "AskingSettings",
+        __base__=AskingSettings,
+        prompt=(str, prompt),
+        questions=(Annotated[int, Field(ge=1)], questions),
+    )
     return Stage(
         settings=settings, about=about, ask=_ask, take=_take_with(skill), samples=({}, {"sees": True, "questions": 2})
     )

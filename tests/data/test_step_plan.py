@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.core.errors import ConfigError, DataError
-from triptych.data.plan.loader import Step, StepPlan, plan_steps
+from triptych.core.errors import DataError
+from triptych.data.plan.measures import RECORD, USED, KnownMeasures
+from triptych.data.plan.mixture import mix
+from triptych.data.plan.step_plan import PlanSettings, Step, StepPlan
 
 many_lengths = st.lists(st.integers(1, 50), min_size=1, max_size=60)
 capacities = st.integers(50, 200)
@@ -18,7 +21,10 @@ LENGTHS = [5 + 7 * index % 40 for index in range(100)]
 
 
 def plan_of(lengths: list[int] = LENGTHS, *, capacity: int = 100, packs_per_step: int = 4, seed: int = 0) -> StepPlan:
-    return plan_steps(lengths, capacity=capacity, packs_per_step=packs_per_step, seed=seed)
+    records = np.zeros(len(lengths), dtype=RECORD)
+    records["tokens"], records["state"] = lengths, USED
+    settings = PlanSettings(capacity=capacity, packs_per_step=packs_per_step, seed=seed)
+    return StepPlan(KnownMeasures(records), mix([len(lengths)], weights=[1.0], limits=[None], seed=seed), settings)
 
 
 def epoch_of(plan: StepPlan, epoch: int) -> list[Step]:
@@ -102,16 +108,6 @@ def test_long_and_short_examples_are_spread_over_an_epoch() -> None:
     assert abs(sum(examples[:half]) - sum(examples[half:])) < 0.2 * sum(examples)
 
 
-def test_an_example_that_fits_no_pack_is_named_by_the_callers_index() -> None:
-    with pytest.raises(DataError, match="example 2 has 300 tokens, a pack only 100"):
-        plan_of([10, 10, 300, 10])
-
-
 def test_a_plan_over_no_examples_is_refused() -> None:
-    with pytest.raises(DataError, match="no examples"):
-        plan_of([])
-
-
-def test_a_step_of_no_packs_is_refused() -> None:
-    with pytest.raises(ConfigError, match="packs_per_step must be > 0, found 0"):
-        plan_of(packs_per_step=0)
+    with pytest.raises(DataError, match="there are no examples to learn from"):
+        plan_of([], seed=1).step(0)

@@ -1,4 +1,4 @@
-"""Asking: nothing twice after a kill, nothing again that another run was told, and one process at a time."""
+"""Collecting replies: nothing twice after a kill, nothing that another run was told, and one process at a time."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from random import Random
 
 import numpy as np
 
-from triptych.core.errors import ConfigError, DataError
+from triptych.core.errors import DataError
 from triptych.data.plan.balance import Work, share
-from triptych.data.plan.measures import REFUSED, Measures, Records, known_lengths
-from triptych.data.plan.mixture import Mixture, Numbers, Portion
-from triptych.data.plan.packing import Packer, check_lengths
+from triptych.data.plan.measures import REFUSED, Measures, Records
+from triptych.data.plan.mixture import Mixture, Numbers
+from triptych.data.plan.packing import Packer
 
 WINDOW_ROWS = 4096
 BALANCED_STEPS = 16
@@ -44,10 +44,10 @@ class Step:
     epoch: int
     """From 0."""
     packs: tuple[tuple[int, ...], ...]
-    """Each pack: numbers of the rows that share it."""
+    """The numbers of the rows in each pack."""
     passed: int = 0
-    """Rows of all epochs that were learnt, or found to be of no use, before this step. The latter are counted evenly
-    among those learnt, not where they were met: those met with a row that waits for its pack wait with it."""
+    """Rows of all epochs that were used, or found unusable, before this step. Unusable rows are counted in proportion
+    to the used ones of their window, not at the place where they were met."""
     spent: int = 0
     """Tokens of all steps before this one, without padding."""
     lengths: tuple[int, ...] = ()
@@ -68,24 +68,24 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSettings:
-    """What a plan follows, beside its data."""
+    """What decides a plan besides its data."""
 
     capacity: int
-    """Tokens of a pack."""
+    """Most tokens of a pack."""
     packs_per_step: int
-    """Over all ranks and micro-batches."""
+    """Number of packs in a step, over all ranks and micro-batches."""
     seed: int
     window: int | None = None
-    """Rows that are measured and packed at once; None: the whole epoch."""
+    """How many rows are measured and packed at a time; None: the whole epoch."""
     search: bool = False
-    """As ``packing.pack``."""
+    """Look for the fullest pack where the longest-first choice leaves a gap; see ``packing.Packer``."""
     work: Work | None = None
     """Put packs of like work into the same step; None: packs as they come."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """Where an epoch begins."""
+    """Where an epoch begins: its first step, and the rows and tokens before it."""
 
     number: int
     passed: int
@@ -98,7 +98,7 @@ class StepPlan:
     def __init__(
         self, measures: Measures, mixture: Mixture, settings: PlanSettings, *, watch: Watch | None = None
     ) -> None:
-        """Plan.
+        """Begin a plan; nothing is measured yet.
 
         Args:
             measures: how long every row is.
@@ -251,40 +251,17 @@ class _Pack:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What comes of a window of an epoch's order."""
+    """What packing one window of an epoch's order gives."""
 
     steps: list[list[_Pack]]
-    """Those that are settled: the packs of each."""
+    """The packs of each step that is settled."""
     unused: int
-    """Its rows that are not used."""
+    """Number of its rows that are not used."""
     waiting: int
-    """Rows of this and earlier windows that are used, and are in no step yet."""
+    """Number of rows of this and earlier windows that will be used but are in no settled step yet."""
 
 
 def _packed(rows: Sequence[tuple[int, int, float]]) -> _Pack:
     return _Pack(
         tuple(row for row, _, _ in rows), sum(length for _, length, _ in rows), sum(work for _, _, work in rows)
     )
-
-
-def plan_steps(lengths: Sequence[int], *, capacity: int, packs_per_step: int, seed: int) -> StepPlan:
-    """Return the plan of all steps over examples of these lengths, each once an epoch.
-
-    Args:
-        lengths: tokens of each example, > 0.
-        capacity: tokens of a pack (``pack_tokens``).
-        packs_per_step: packs in a step, over all ranks and micro-batches; > 0.
-        seed: another seed, another order.
-
-    Raises:
-        ConfigError: ``packs_per_step`` is not positive.
-        DataError: there are no examples, or one is empty or longer than a pack.
-    """
-    if packs_per_step < 1:
-        raise ConfigError(f"packs_per_step must be > 0, found {packs_per_step}: step_tokens is below pack_tokens.")
-    if not lengths:
-        raise DataError(NOTHING)
-    check_lengths(lengths, capacity=capacity)  # here, in the caller's order: an error names the caller's index
-    mixture = Mixture((Portion(len(lengths), Fraction(len(lengths))),), seed)
-    settings = PlanSettings(capacity=capacity, packs_per_step=packs_per_step, seed=seed)
-    return StepPlan(known_lengths(lengths), mixture, settings)

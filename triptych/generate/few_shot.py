@@ -21,7 +21,7 @@ class Picture(Settings):
     """An image that an example is about, for the person to look at."""
 
     source: str
-    """Its locator, as in ``ImageRef``."""
+    """Locator of the image, as in ``ImageRef``."""
     box: tuple[int, int, int, int] | None = None
     """The part that is meant, in pixels."""
 
@@ -44,7 +44,7 @@ class Proposals(Settings):
     prompt: str
     """Which prompt they are for."""
     prompt_hash: str = ""
-    """Of the prompt as it was when they were proposed."""
+    """Hash of the prompt as it was when they were proposed."""
     proposals: tuple[Proposal, ...] = ()
 
 
