@@ -297,6 +297,15 @@ def test_a_judge_whose_verdicts_cannot_be_read_is_told_with_what_it_said(answers
         judge_pairs(read_contestants(answers), CannedResponder(lambda _: "score: 0.3"), path=tmp_path / "arena.jsonl")
 
 
+def test_a_judge_that_fails_is_told_with_its_reason(answers: list[Path], tmp_path: Path) -> None:
+    class Broken(CannedResponder):
+        def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer | Failed]:
+            yield from (Failed(question.id, "no network") for question in questions)
+
+    with pytest.raises(DataError, match=r"none has verdicts .*; the judge gave none \(no network\)\. The same command"):
+        judge_pairs(read_contestants(answers), Broken({}), path=tmp_path / "arena.jsonl")
+
+
 def test_judgements_that_contradict_each_other_are_told(
     answers: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

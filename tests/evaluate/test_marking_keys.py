@@ -67,3 +67,15 @@ def test_an_answer_of_a_key_that_is_no_option_is_named(tmp_path: Path, monkeypat
     key = write_key(tmp_path / "key.json", {asked.id: "maybe"})
     with pytest.raises(DataError, match=r"key\.json: '.*': the answer 'maybe' names none of the options"):
         mark(find("benchmark", "pope", Benchmark), answers, data=SAMPLES / "pope", key=key)
+
+
+@pytest.mark.parametrize(("name", "held"), [("remi", "label"), ("evalcrafter", "people")])
+def test_a_key_is_refused_where_more_than_an_answer_says_what_is_right(
+    name: str, held: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    asked = next(each for each in questions_of(name) if each.facts.get(held))
+    answers = write_lines(tmp_path / "replies.jsonl", [{"id": asked.id, "reply": "zebra"}])
+    key = write_key(tmp_path / "key.json", {asked.id: "zebra"})
+    with pytest.raises(DataError, match=rf"no key says what is right here \('{held}' of the data does\)"):
+        mark(find("benchmark", name, Benchmark), answers, data=SAMPLES / name, key=key)

@@ -52,6 +52,27 @@ def ask_part(
     )
 
 
+def forget_stories(board: Path) -> None:
+    for part in board.glob("*.jsonl"):  # then its questions are on four sets of images
+        rows = [json.loads(line) for line in part.read_text().splitlines()]
+        for row in rows:
+            del row["facts"]["story"]
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_questions_on_the_same_images_are_one_story_in_parts_and_in_the_whole(
+    board: Path, tmp_path: Path, blind: bool
+) -> None:
+    forget_stories(board)
+    for number in (1, 2, 3):
+        ask_part(board, tmp_path / "e", number, 3, blind=blind)
+    whole = evaluate(BENCHMARK, board, CannedResponder(colours, "r"), folder=tmp_path / "w", blind=blind)
+    found = merge([tmp_path / "e"], out=tmp_path / "out")
+    assert found is not None
+    assert (found.total.low, found.total.high) == (whole.total.low, whole.total.high)
+
+
 @pytest.mark.parametrize("blind", [False, True])
 def test_parts_together_are_the_whole(board: Path, tmp_path: Path, blind: bool) -> None:
     rows = (board / "held_in.jsonl").read_text().splitlines()
@@ -185,11 +206,7 @@ def test_what_a_judge_said_of_the_parts_is_kept_and_not_asked_for_again(board: P
 
 
 def test_a_part_that_no_question_fell_to_belongs_to_the_whole(board: Path, tmp_path: Path) -> None:
-    for part in board.glob("*.jsonl"):  # without stories, the board's questions are on four sets of images
-        rows = [json.loads(line) for line in part.read_text().splitlines()]
-        for row in rows:
-            del row["facts"]["story"]
-        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    forget_stories(board)
     for number in range(1, 7):
         ask_part(board, tmp_path / str(number), number, 6)
     assert not (tmp_path / "6" / "shard-6-of-6" / ANSWERS).exists()

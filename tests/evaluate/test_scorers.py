@@ -63,6 +63,7 @@ def test_a_sign_is_a_reply_where_the_answer_is_one() -> None:
     asked = question("+")
     assert is_answered(asked, "+")
     assert (correct(asked, "+"), correct(asked, " + "), correct(asked, "*"), correct(asked, "plus")) == (1, 1, 0, 0)
+    assert reference_label(asked) != reference_label(question("*"))
 
 
 @pytest.mark.parametrize("reply", ["", "  \n", "...", "?!"])

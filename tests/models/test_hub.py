@@ -88,6 +88,14 @@ def test_weights_that_nobody_brought_are_left_and_told(there: Hub, tmp_path: Pat
     assert (tmp_path / "m" / "model.safetensors").read_bytes() == b"mine"
 
 
+def test_weights_that_the_hub_has_and_that_are_not_needed_are_left(there: Hub, tmp_path: Path) -> None:
+    there.models["me/toy"].files["pytorch_model.bin"] = b"the same in another spelling"
+    bring(there, tmp_path / "m")
+    (tmp_path / "m" / "pytorch_model.bin").write_bytes(b"the same in another spelling")
+    bring(there, tmp_path / "m")
+    assert (tmp_path / "m" / "pytorch_model.bin").is_file()
+
+
 def test_a_folder_is_of_one_model(there: Hub, tmp_path: Path) -> None:
     bring(there, tmp_path / "m")
     with pytest.raises(RunError, match=r"m holds me/toy, not me/other\. Name another folder"):

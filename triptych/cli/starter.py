@@ -66,8 +66,8 @@ def _is_drawn(folder: Path, files: Sequence[Path], wanted: str) -> bool:
         return all(path.is_file() for path in files)
     if there := [path.name for path in (note, *files) if path.exists()]:
         raise RunError(
-            f"{folder} holds {', '.join(there)}, not drawn with these settings by this version. Name another folder,"
-            " or delete them."
+            f"{folder} holds {', '.join(there)}, not drawn with these settings by this version, or not to the end. Name"
+            " another folder, or delete them."
         )
     return False
 

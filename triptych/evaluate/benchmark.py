@@ -9,13 +9,16 @@ for every benchmark alike. Facts of a question that the other files of this room
     right       position of the right option, from 0: needed where an option's words look like a letter
     answers     accepted answers, for free replies
     question    the published words, before anything was put around them
-    story       what questions that share images have in common: intervals are clustered by it
+    story       what questions have in common that are not independent: intervals are clustered by it; where there
+                is none, by the images and videos that a question shows
     chance      expected score of a guess, where it is not one over the options
     scenario, split   what else results are grouped by
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,7 +45,7 @@ class Figures:
     """Numbers that papers print beside the total or instead of it, where they are no mean of scores: MME's sums, F1."""
 
     count: Callable[[Sequence[MarkedReply]], Sequence[float]]
-    """(the questions of one ``story``) -> numbers that are added up over stories: as many for each."""
+    """(the questions of one story, see ``story_of``) -> numbers that are added up over stories: as many for each."""
     values: Callable[[Sequence[float]], Mapping[str, float]]
     """(the sums) -> each figure by its name; one that they do not give, as a part of the test is missing, is left
     out."""
@@ -134,9 +137,13 @@ def asked(example: Example) -> Example:
 
 
 def without_images(example: Example) -> Example:
-    """Return the same conversation with every picture and video taken out, and nothing else changed."""
+    """Return the same conversation with every picture and video taken out, and nothing else changed.
+
+    Its story stays what it was, as questions that shared images are no more independent without them.
+    """
     turns = tuple(_words_only(turn) for turn in example.turns)
-    return replace(example, turns=turns, demonstrations=tuple(map(without_images, example.demonstrations)))
+    facts = example.facts if turns == example.turns else {**example.facts, "story": story_of(example)}
+    return replace(example, turns=turns, demonstrations=tuple(map(without_images, example.demonstrations)), facts=facts)
 
 
 def each_reply(conversation: Example) -> Iterator[Example]:
@@ -184,7 +191,9 @@ def story_of(question: Example) -> str:
     if story := question.facts.get("story"):
         return str(story)
     shown = [part.source for turn in question.turns for part in turn.parts if not isinstance(part, Text)]
-    return str(("media", *shown) if shown else ("alone", question.id))
+    if not shown:
+        return str(("alone", question.id))
+    return f"media {hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:16]}"  # paths stay out of saved facts
 
 
 def chance_of(question: Example) -> float:

@@ -97,7 +97,7 @@ def features_of(state: StageState, batch: Batch, pictures: Mapping[ImageRef, Ima
     Args:
         state: the stage.
         batch: with images that can be read.
-        images: the step's, where features are not kept.
+        pictures: pixels of the step's images, where features are not kept.
         ready: those of them that are prepared already.
     """
     model = state.model

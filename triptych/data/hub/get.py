@@ -18,19 +18,18 @@ from pathlib import Path
 from triptych.core.errors import NotFoundError, RunError
 from triptych.core.files import append_json_line, only_one, read_json_lines
 from triptych.core.log import progress, say
-from triptych.core.machine import MIB
+from triptych.core.machine import MIB, SPARE_BYTES
 from triptych.core.records import Json
 from triptych.data.hub.catalogue import DataSet, Url, Where
 from triptych.data.hub.download import DownloadError, RemoteFile, checksum_of, download, open_session, part_of
 from triptych.data.hub.remote import Listing, Servers, list_files, matching, servers
+from triptych.data.media.tar import leads_out
 
 JOBS = 4
 Record = Mapping[str, Json]
 RECORD, LOCK = ".got.jsonl", ".get.lock"
 FETCHED = "fetched"
 """Key of a record: whence a file came. Of one without it that was there, it is known that it is what the server has."""
-SPARE_BYTES = 64 * MIB
-"""What is left free on a disk."""
 
 _HOLE = re.compile(r"\{([^{}]+)\}")
 
@@ -132,7 +131,7 @@ def _left_over(
     if isinstance(where, Url):
         return []
     listed = {file.path for file in listing.files}
-    known = [RemoteFile(path, "", None, None) for path in verified if path not in listed and ".." not in path]
+    known = [RemoteFile(path, "", None, None) for path in verified if path not in listed and not leads_out(path)]
     names = {file.path for dataset in wanted for pattern in dataset.files for file in matching(known, pattern)}
     found = []
     for name in sorted(names):
@@ -140,9 +139,10 @@ def _left_over(
         if not path.is_file() or record.get(FETCHED, where.repo) != where.repo:
             continue
         if FETCHED not in record or not _is_as_fetched(path, record):
+            why = "it is not as this command fetched it" if FETCHED in record else "whence it came is not known"
             raise RunError(
-                f"{path}: {where.repo} does not list it any more, and it is not as this command fetched it. Delete it"
-                " or move it away, or use another --to."
+                f"{path}: {where.repo} does not list it any more, and {why}. Delete it or move it away, or use another"
+                " --to."
             )
         found.append(path)
     return found

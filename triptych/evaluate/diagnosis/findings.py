@@ -264,11 +264,6 @@ def chosen_words(each: ScoredReply) -> str | None:
     return scorers.options_of(each.question)[option] or f"option {option + 1}"
 
 
-def cluster_of(question: Example) -> str:
-    """Return what a question shares with others: its story; without one, a name of its own."""
-    return fact(question, "story") or f"alone {of_question(question)}"
-
-
 def describe_place(name: str, chosen: float, right: float) -> str:
     """Return how often a place of the options is chosen and right, in words."""
     return f"{name} is chosen {percent(chosen)}% of the time, and right {percent(right)}%"

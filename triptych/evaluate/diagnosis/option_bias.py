@@ -15,8 +15,9 @@ from string import ascii_uppercase
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.evaluate.benchmark import story_of
 from triptych.evaluate.certainty.statistics import Interval, Score, interval, summarise
-from triptych.evaluate.diagnosis.findings import Leaning, ScoredReply, cluster_of, same_reply
+from triptych.evaluate.diagnosis.findings import Leaning, ScoredReply, same_reply
 from triptych.evaluate.diagnosis.perturbations import CHANGED, of_question
 from triptych.evaluate.diagnosis.places import SHUFFLES, Chance, Groups, grouped
 from triptych.evaluate.reading import scorers
@@ -82,10 +83,10 @@ def option_bias_of(
     rows = [each for group in groups for each in group]
     picked = [scorers.choice_of(each.question, each.reply).option for each in rows]
     right = [scorers.reference_label(each.question) for each in rows]
-    clusters = [cluster_of(each.question) for each in rows]
+    clusters = [story_of(each.question) for each in rows]
     places = range(max(len(scorers.options_of(each.question)) for each in rows))
     chosen = {place: [float(option == place) for option in picked] for place in places}
-    alone = [cluster_of(group[0].question) for group in groups]
+    alone = [story_of(group[0].question) for group in groups]
     same = [all(same_reply(group[0], each) for each in group[1:]) for group in groups]
     always = [all(each.score == 1 for each in group) for group in groups]
 

@@ -29,7 +29,7 @@ from triptych.data.text.layout import Front, to_front, to_references
 from triptych.data.text.references import renumber
 from triptych.data.transform import NOTES, draw, tidy
 from triptych.data.transforms.shuffle_images import ShuffleImages, shuffle_images
-from triptych.evaluate.benchmark import fact, without_images
+from triptych.evaluate.benchmark import fact, story_of, without_images
 from triptych.evaluate.diagnosis.image_edits import ImageEdits, half_size
 from triptych.evaluate.diagnosis.option_order import orders_of, reordered
 from triptych.evaluate.reading import scorers
@@ -347,4 +347,4 @@ def _with_images(question: Example, images: Sequence[ImageRef]) -> Example:
 
 def _noted(made: Example, question: Example, suffix: str = "", **what: Json) -> Example:
     note: dict[str, Json] = {"of": question.id, **what}
-    return replace(made, id=question.id + suffix, facts={**made.facts, CHANGED: note})
+    return replace(made, id=question.id + suffix, facts={**made.facts, "story": story_of(question), CHANGED: note})

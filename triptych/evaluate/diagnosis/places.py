@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from triptych.core.records import Example, ImageRef, Text
 from triptych.data.text.labels import labels_in
 from triptych.data.text.references import find_references
+from triptych.evaluate.benchmark import story_of
 from triptych.evaluate.certainty.statistics import Score, summarise
-from triptych.evaluate.diagnosis.findings import ScoredReply, cluster_of, same_reply
+from triptych.evaluate.diagnosis.findings import ScoredReply, same_reply
 from triptych.evaluate.diagnosis.perturbations import changed_image, of_question
 from triptych.evaluate.reading import scorers
 
@@ -144,7 +145,7 @@ def importance_of(
         return summarise(
             [float(moved) for _, _, moved in chosen],
             chances=[0.0] * len(chosen),
-            clusters=[cluster_of(one.question) for one, _, _ in chosen],
+            clusters=[story_of(one.question) for one, _, _ in chosen],
             seed=seed,
         )
 
@@ -205,7 +206,7 @@ def grouped(
         scores[number] = summarise(
             [each.score for each in group],
             chances=[chance(each.question) for each in group],
-            clusters=[cluster_of(each.question) for each in group],
+            clusters=[story_of(each.question) for each in group],
             seed=seed,
         )
     return Groups(scores, _p_of(asked, numbers, within, seed) if len(scores) > 1 else 1.0)
@@ -217,7 +218,7 @@ def _p_of(asked: Sequence[ScoredReply], numbers: Sequence[int], within: Sequence
     blocks = within or [0] * len(asked)
     values: dict[tuple[str, Hashable, int], list[float]] = {}
     for each, block, number in zip(asked, blocks, numbers, strict=True):
-        values.setdefault((cluster_of(each.question), block, number), []).append(each.score)
+        values.setdefault((story_of(each.question), block, number), []).append(each.score)
     means = [float(np.mean(scores)) for scores in values.values()]
     return shuffled_p(means, [number for _, _, number in values], [block for _, block, _ in values], seed=seed)
 

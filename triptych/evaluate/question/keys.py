@@ -21,6 +21,8 @@ from triptych.evaluate.reading import scorers
 
 _MOST_WORDS = 6
 """Different answers of a key that are taken as the options of every question."""
+_ELSEWHERE = ("label", "other_answer", "people")
+"""Facts beside the reference that say what is right, and that no text stands for."""
 _LETTER = re.compile(r"\(?([A-Za-z])[).]?")
 
 
@@ -71,7 +73,8 @@ def with_answers(benchmark: Benchmark, questions: list[Example], key: Mapping[st
     """Return the questions that the key has, each with the key's answer in place of all that the data accept.
 
     Raises:
-        DataError: an answer names none of its question's options, or several.
+        DataError: an answer names none of its question's options, or several; or the data say what is right in
+            another way than by an answer.
     """
     found = [(question, key[question.id]) for question in questions if question.id in key]
     return [_answered(benchmark, question, answer, path) for question, answer in found]
@@ -87,6 +90,8 @@ def _known(question_of: Callable[[str, str], Example], name: str, answer: str, p
 def _answered(benchmark: Benchmark, question: Example, answer: str, path: Path) -> Example:
     if scorers.is_choice(question):
         return _with_option(question, answer, path)
+    if held := next((name for name in _ELSEWHERE if question.facts.get(name)), None):
+        raise DataError(f"{path}: no key says what is right here ({held!r} of the data does). Mark with --data alone.")
     facts, accepted = question.facts, question.facts.get("answers")
     if isinstance(accepted, list) and benchmark.score is not scorers.correct:  # there they are all that can be said
         facts = {**facts, "answers": [answer] * len(accepted)}  # as if everybody asked had said it

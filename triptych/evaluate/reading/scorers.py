@@ -70,7 +70,10 @@ def is_answered(question: Example, reply: str) -> bool:
 
 def reference_label(question: Example) -> Hashable:
     """Return what a guesser who always says the same would have to say: the option's position, else the words."""
-    return _reference_option(question) if is_choice(question) else normalise(reference_of(question))
+    if is_choice(question):
+        return _reference_option(question)
+    right = reference_of(question)
+    return normalise(right) or right.strip()
 
 
 def reference_of(question: Example) -> str:

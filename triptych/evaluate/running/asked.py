@@ -1,6 +1,6 @@
 """``asked.json``: what a folder's questions are, and who is asked in which way.
 
-Not the asking (``asking``) nor the replies. It is what parts of an evaluation are held against each other by
+Not the asking (``collect``) nor the replies. It is what parts of an evaluation are held against each other by
 (``merge``), and what a folder is scored by without the benchmark's files (``saved/rescore.py``).
 """
 

@@ -112,22 +112,24 @@ def judge_pairs(
     keys = Keys(judge.name, judge.fingerprint, max_tokens)
     meetings = [meeting for pair in combinations(contestants, 2) for meeting in _meetings(*pair, contestants, limit)]
     key_of = {prompt.id: keys.of(prompt) for meeting in meetings for prompt in meeting.prompts}
-    said = _kept(path)
+    said, failed = _kept(path), ""
     missing = [prompt for it in meetings for prompt in it.prompts if key_of[prompt.id] not in said]
     for answer in _asked(missing, judge, max_tokens) if missing else ():
         record: dict[str, Json] = {"key": key_of[answer.id], "id": answer.id, "judge": judge.name}
         if isinstance(answer, Failed):
             append_json_line(path, {**record, "failed": answer.reason})
+            failed = failed or answer.reason
         else:
             append_json_line(path, {**record, "said": answer.text})
             said[key_of[answer.id]] = answer.text
     judging = _judging(meetings, lambda prompt: read_preference(said.get(key_of[prompt.id], "")))
     if not judging.votes:
-        spoken = next((said[key] for key in key_of.values() if key in said), "nothing at all")
-        raise DataError(
-            f"{path}: of {judging.unread} pairs none has verdicts that can be read in both orders; the first says "
-            f"{printable(spoken)[:_SHOWN]!r}. Ask a judge that follows instructions, into another file."
-        )
+        verdicts = (said[key] for key in key_of.values() if key in said)
+        unread = next((words for words in verdicts if read_preference(words) is None), None)
+        why = f"the first that cannot: {printable(unread or '')[:_SHOWN]!r}. Ask a judge that follows instructions"
+        if unread is None:
+            why = f"the judge gave none ({failed or 'it was not asked'}). The same command asks again"
+        raise DataError(f"{path}: of {judging.unread} pairs none has verdicts that can be read in both orders; {why}.")
     return judging
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from triptych.core.errors import ConfigError, DataError, NotFoundError
 from triptych.core.plugins import find
-from triptych.core.records import Example, Json, text_of
+from triptych.core.records import Example, Json, images_of, text_of
 from triptych.evaluate.benchmark import Benchmark, fact, story_of, total_of
 from triptych.evaluate.certainty.formatting import format_p
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
@@ -253,9 +253,11 @@ class _Shared:
 def _shared(one: Side, other: Side, *, common: bool) -> _Shared:
     check_pair(one, other, common=common)
     ids = tuple(name for name in one.scores if name in other.scores)
-    known = next((side for side in (one, other) if all(name in side.questions for name in ids)), None)
-    if known is None:
+    sides = [side for side in (one, other) if all(name in side.questions for name in ids)]
+    if not sides:
         return _Shared(ids, (), None)
+    # One that was asked blind may not know which questions show the same images.
+    known = max(sides, key=lambda side: sum(len(images_of(side.questions[name])) for name in ids))
     rules = known.rules or one.rules or other.rules
     return _Shared(ids, tuple(known.questions[name] for name in ids), _benchmark(rules) if rules else None)
 

@@ -7,7 +7,6 @@ that the key does not have, an id with several replies. A reply that a file says
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -244,13 +243,13 @@ def _item(item: Scored, rules: Benchmark) -> MarkedItem:
 
 
 def _facts_of(question: Example) -> dict[str, Json]:
-    """Return what a comparison needs to know: short facts, and by a digest what other questions show the same."""
+    """Return what a comparison needs to know: short facts, and what it shares with other questions."""
     known = question.facts.items()
     facts: dict[str, Json] = {
         name: value for name, value in known if isinstance(value, str | int | float) and name != "question"
     }
     if images_of(question) or videos_of(question):
-        facts.setdefault("story", hashlib.sha256(story_of(question).encode()).hexdigest()[:16])
+        facts["story"] = story_of(question)
     return facts
 
 

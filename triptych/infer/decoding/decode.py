@@ -4,10 +4,10 @@ Greedy unless somebody else chooses the tokens (``sampling``); no beams. An own 
 finished rows to the end and can be read token by token only through a second thread. The first pass computes the head
 at the last position only.
 
-Rows that begin alike may share that beginning (``Shared``): of a group of rows each different token is computed once,
-in one row where it attends to what stands before it in its own prompt and to nothing else. Keys and values are then
-copied to where each row has them, and all rows take their last token in one step. From there on the cache is what it is
-unshared: padding on the left, then a prompt without a gap.
+Rows that begin alike may share that beginning (``SharedPrefix``): of a group of rows each different token is computed
+once, in one row where it attends to what stands before it in its own prompt and to nothing else. Keys and values are
+then copied to where each row has them, and all rows take their last token in one step. From there on the cache is what
+it is unshared: padding on the left, then a prompt without a gap.
 
 Shapes: B rows, T positions so far, A axes of positions, H hidden size, V vocabulary, G groups, N different tokens of a
 group, C columns of the cache.

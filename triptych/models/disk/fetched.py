@@ -72,8 +72,14 @@ def check_folder(folder: Path, hub_id: str, note: Note | None) -> None:
         raise RunError(f"{folder} holds other things than a model that was begun here. Name another folder.")
 
 
-def left_over(folder: Path, wanted: Collection[str], note: Note | None) -> list[Path]:
-    """Return files that were brought here earlier, and that the model does not have any more.
+def left_over(folder: Path, wanted: Collection[str], *, listed: Collection[str], note: Note | None) -> list[Path]:
+    """Return files that were brought here earlier, and that are none of the model's any more.
+
+    Args:
+        folder: where they are.
+        wanted: files that the model needs now.
+        listed: all that the hub has of it: another tool may have brought those that are not needed.
+        note: of an earlier time.
 
     Raises:
         RunError: such a file was changed since; or weights are there that nobody brought, and are none of the model's.
@@ -86,7 +92,7 @@ def left_over(folder: Path, wanted: Collection[str], note: Note | None) -> list[
         if state is not None and _state_of(path, state).sha256 != state.sha256:
             raise RunError(f"{path}: the model has no such file any more, and it was changed here. Move it away.")
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        others = path.name not in {*wanted, *known}
+        others = path.name not in {*listed, *known}
         if others and any(fnmatchcase(path.name, pattern) for pattern in _WEIGHTS):
             raise RunError(
                 f"{path}: the model has no such file, and it was not brought here by `triptych models get`. Beside the"

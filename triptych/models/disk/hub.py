@@ -96,7 +96,7 @@ def bring(
         absent = sum(sizes[each.filename] for each in listed if each.filename in wanted and each.will_download)
         _check_room(folder or Path(constants.HF_HUB_CACHE), absent)
         commit, known = listed[0].commit_hash, {} if note is None else note.files
-        old = [] if folder is None else left_over(folder, wanted, note)
+        old = [] if folder is None else left_over(folder, wanted, listed=sizes, note=note)
         write_note(noted, Note(hub_id, commit, {**known, **{name: known.get(name) for name in wanted}}))
         # The very names, with what has a meaning in patterns bracketed.
         exact = ["".join(f"[{letter}]" if letter in "*?[" else letter for letter in name) for name in wanted]

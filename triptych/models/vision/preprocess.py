@@ -1,7 +1,7 @@
 """Images made ready for a tower, several at once: decoding and resizing let other threads work.
 
-Not what is done to one (``Model.pixels``), and not ahead of time. The frames of a video are read by one thread, in
-their order: out of it, a decoder begins anew for each.
+Not ahead of time. What is done to one image is its family's (``Model.pixels``), mostly ``processed``. The frames of a
+video are read by one thread, in their order: out of it, a decoder begins anew for each.
 """
 
 from __future__ import annotations

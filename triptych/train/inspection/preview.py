@@ -110,7 +110,7 @@ def _planned(
     epoch = [plan.step(number) for number in range(plan.steps_per_epoch(0))]
     rows = np.array([row for step in epoch for pack in step.packs for row in pack])
     records = plan.measures.measure(rows)
-    for row in rows[np.isin(records["state"], (SHRUNK, SHORTENED))].tolist():
+    for row in np.unique(rows[np.isin(records["state"], (SHRUNK, SHORTENED))]).tolist():
         data.act(row, data.read(row))  # of rows that come as steps need them, a run tells when it reads their step
     data.settle()
     work = dict(zip(rows.tolist(), Work().of(records).tolist(), strict=True))
