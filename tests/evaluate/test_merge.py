@@ -17,6 +17,7 @@ from triptych.evaluate.reading.judge import Judge, needs_judge
 from triptych.evaluate.running.merge import merge
 from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.saved.compare import compare_folders
 from triptych.infer.canned import CannedResponder
 
 
@@ -71,6 +72,17 @@ def test_questions_on_the_same_images_are_one_story_in_parts_and_in_the_whole(
     found = merge([tmp_path / "e"], out=tmp_path / "out")
     assert found is not None
     assert (found.total.low, found.total.high) == (whole.total.low, whole.total.high)
+
+
+def test_which_side_was_asked_blind_does_not_change_what_is_independent(board: Path, tmp_path: Path) -> None:
+    forget_stories(board)
+    runs = [tmp_path / name for name in ("seen", "blind")]
+    for run, say in zip(runs, (colours, lambda _: "the purple"), strict=True):
+        folder = run / "evals" / "storyboard"
+        evaluate(BENCHMARK, board, CannedResponder(say), folder=folder, blind=run.name == "blind")
+    first, second = (compare_folders(*pair, common=True).rows[0].paired for pair in (runs, runs[::-1]))
+    assert first.p == second.p
+    assert first.p > 0.05, "four sets of images are not much"
 
 
 @pytest.mark.parametrize("blind", [False, True])
