@@ -93,8 +93,9 @@ def _answered(benchmark: Benchmark, question: Example, answer: str, path: Path) 
     if held := next((name for name in _ELSEWHERE if question.facts.get(name)), None):
         raise DataError(f"{path}: no key says what is right here ({held!r} of the data does). Mark with --data alone.")
     facts, accepted = question.facts, question.facts.get("answers")
-    if isinstance(accepted, list) and benchmark.score is not scorers.correct:  # there they are all that can be said
-        facts = {**facts, "answers": [answer] * len(accepted)}  # as if everybody asked had said it
+    # For ``scorers.correct`` the answers are all that a reply may choose from; for others, what people accepted.
+    if isinstance(accepted, list) and benchmark.score is not scorers.correct:
+        facts = {**facts, "answers": [answer] * len(accepted)}  # as many as before: VQA's rule counts who said it
     return replace(question, turns=_ending_in(question, answer), facts=facts)
 
 
