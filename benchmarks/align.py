@@ -144,7 +144,7 @@ def descend(task: Task, *, rate: float, seconds: float) -> int:
         batch = batch_of(random.sample(list(task.learnt), min(BATCH, len(task.learnt))))
         optimizer.zero_grad(set_to_none=True)
         hidden_BTH = task.model.hidden(woven(task, batch))
-        supervised_loss(task.model, hidden_BTH, batch.labels_BT, step_tokens=batch.trained_tokens).backward()
+        supervised_loss(task.model, hidden_BTH, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens).backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         steps += 1

@@ -166,7 +166,7 @@ def bad_items(good: Sequence[Item], *, seed: int) -> dict[str, list[Item]]:
     """Return for each fault the items that it was planted in: of every good one that can have it."""
     found: dict[str, list[Item]] = {}
     for fault in FAULTS:
-        made = (plant(item, fault, draw(seed, fault, item.id), layout=Layout()) for item in good)
+        made = (plant(item, fault, random=draw(seed, fault, item.id), layout=Layout()) for item in good)
         found[fault] = [item for item in made if item is not None]
     return found
 
@@ -178,7 +178,7 @@ def tricky_items(check: str) -> list[Item]:
     made = []
     for number, (text, answer) in enumerate(pairs):
         name = f"tricky-{number}"
-        made.append(with_question(Item(name, Annotation(name, KNOWN)), Question(text, answer), Layout()))
+        made.append(with_question(Item(name, Annotation(name, KNOWN)), Question(text, answer), layout=Layout()))
     return made
 
 
@@ -186,7 +186,7 @@ def measure(
     trial: Trial, good: Sequence[Item], bad: dict[str, list[Item]], *, responder: Responder, sees: bool
 ) -> Measured:
     """Return what a check does with the good items and with those of its faults."""
-    stage = find("stage", trial.check, Stage)
+    stage = find("stage", trial.check, expected=Stage)
     said = {**trial.settings, **({"sees": sees} if trial.asks else {})}
     settings = parse_config(json.dumps(said), model=stage.settings, file=trial.check)
     tried = [item for item in good if trial.among(_question(item))]
@@ -249,7 +249,7 @@ def measure_balance(good: Sequence[Item], *, seed: int) -> dict[str, Json]:
             skewed.append(reorder(item, [question.answer, *others]))
         elif question.answer not in ("no", "false") or draw(seed, "skew", item.id).random() < 0.3:
             skewed.append(item)
-    stage = find("stage", "balance", Stage)
+    stage = find("stage", "balance", expected=Stage)
     assert stage.whole is not None, "balance looks at all items"
     kept = [each for each in stage.whole(iter(skewed), stage.settings(), seed) if isinstance(each, Item)]
     return {"items": len(skewed), "kept": len(kept), "before": _guessing(skewed), "after": _guessing(kept)}

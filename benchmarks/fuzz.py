@@ -73,7 +73,7 @@ def fuzz_records(folder: Path, tally: Tally, *, records: int, draw: Random) -> N
     """Feed mutated rows to every layout that reads JSON Lines, each the rows of all layouts."""
     seeds = _rows(folder)
     _examples(folder / "made")
-    readers = [name for name in names("format") if ".jsonl" in find("format", name, Format).endings]
+    readers = [name for name in names("format") if ".jsonl" in find("format", name, expected=Format).endings]
     for batch in range(-(-records // BATCH)):
         name = readers[batch % len(readers)]
         own, foreign = seeds.get(name) or seeds["nlvr"], [row for rows in seeds.values() for row in rows]
@@ -261,7 +261,7 @@ def _examples(folder: Path) -> list[Example]:
 def _written(folder: Path) -> Iterator[tuple[str, Path]]:
     """Write what each layout can hold, each into a folder of its own, and yield the files."""
     for name in names("format"):
-        plugin = find("format", name, Format)
+        plugin = find("format", name, expected=Format)
         for ending in plugin.endings if plugin.write else ():
             own = folder / f"{name}{ending.replace('.', '-')}"
             own.mkdir(parents=True, exist_ok=True)

@@ -175,14 +175,15 @@ def attention(asked: Asked) -> dict[str, object]:
         torch.randn(1, number, batch.ids_BT.shape[1], size, device=asked.device, dtype=torch.bfloat16).requires_grad_()
         for number in (heads, shared, shared)
     )
+    whole: Mapping[str, None] = {"scaling": None, "window": None}
     ways: dict[str, Callable[[], Tensor]] = {
         "mask": partial(scaled_dot_product_attention, query, key, value, mask, enable_gqa=heads != shared),
-        "one_by_one": partial(attend_each, query, key, value, segments.each, None, None),
+        "one_by_one": partial(attend_each, query, key, value_BKTD=value, segments=segments.each, **whole),
     }
     if segments.edges_N is not None and kernel_agrees(
-        asked.device, torch.bfloat16, heads, shared, size, windowed=False
+        asked.device, torch.bfloat16, heads=heads, shared=shared, size=size, windowed=False
     ):
-        ways["kernel"] = partial(attend_packed, query, key, value, segments, None, None)
+        ways["kernel"] = partial(attend_packed, query, key, value_BKTD=value, segments=segments, **whole)
 
     def step(way: Callable[[], Tensor]) -> None:
         way().sum().backward()
@@ -213,7 +214,8 @@ def _large_step(asked: Asked, *, four_bits: bool) -> dict[str, object]:
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         embeds_BTH = network.get_input_embeddings()(batch.ids_BT.to(asked.device))
-        hidden_BTH = packs.hidden(embeds_BTH, batch.segments_BT, batch.positions_BT[None].to(asked.device))
+        positions_ABT = batch.positions_BT[None].to(asked.device)
+        hidden_BTH = packs.hidden(embeds_BTH, batch.segments_BT, positions_ABT=positions_ABT)
         learnt = batch.labels_BT[:, 1:] != IGNORE
         logits_NV = network.lm_head(hidden_BTH[:, :-1][learnt.to(asked.device)])
         targets_N = batch.labels_BT[:, 1:][learnt].to(asked.device)
@@ -260,7 +262,7 @@ def families(asked: Asked) -> dict[str, object]:
     """Return a packed step's time of each family's samples: that all of them run there, small as they are."""
     found: dict[str, object] = {}
     for name in plugins.names("family"):
-        for sample, make in plugins.find("family", name, Family).samples.items():
+        for sample, make in plugins.find("family", name, expected=Family).samples.items():
             model = make(0)
             model.network.to(asked.device, torch.bfloat16).train()
             words = [number for number in range(len(model.tokenizer)) if number != model.image_token_id]

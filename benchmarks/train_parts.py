@@ -75,7 +75,7 @@ def memory(folder: Path, rows: Path, lengths: Sequence[tuple[int, int]]) -> dict
     return found
 
 
-def full_loss(model: Model, hidden_BTH: Tensor, labels_BT: Tensor, *, step_tokens: int) -> Tensor:
+def full_loss(model: Model, hidden_BTH: Tensor, *, labels_BT: Tensor, step_tokens: int) -> Tensor:
     """Return the same loss as ``supervised_loss`` from logits of every position, as transformers computes it."""
     logits_BTV = model.head(hidden_BTH).float()
     shifted_BT = nn.functional.pad(labels_BT, (0, 1), value=IGNORE)[:, 1:]
@@ -91,7 +91,7 @@ def peak_bytes(model: Model, labels_BT: Tensor, loss_of: Callable[..., Tensor]) 
     hidden_BTH = torch.randn(*labels_BT.shape, width, requires_grad=True)
     hidden_BTH.grad = torch.zeros_like(hidden_BTH)
     with profiled(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        loss_of(model, hidden_BTH, labels_BT, step_tokens=int((labels_BT != IGNORE).sum())).backward()
+        loss_of(model, hidden_BTH, labels_BT=labels_BT, step_tokens=int((labels_BT != IGNORE).sum())).backward()
     held = most = 0
     assert seen.profiler is not None
     for event in sorted(seen.profiler.kineto_results.events(), key=lambda event: event.start_ns()):

@@ -26,7 +26,9 @@ def runs(tmp_path: Path) -> Path:
     (tmp_path / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name, said in (("right", "yes"), ("wrong", "no")):
         folder = tmp_path / name / "evals" / "storyboard"
-        evaluate(BENCHMARK, tmp_path / "asked.jsonl", CannedResponder(lambda _, said=said: said), folder=folder)  # type: ignore[misc]
+        evaluate(
+            BENCHMARK, tmp_path / "asked.jsonl", responder=CannedResponder(lambda _, said=said: said), folder=folder
+        )  # type: ignore[misc]
     return tmp_path
 
 
@@ -96,7 +98,7 @@ def test_the_arena_counts_peoples_votes(runs: Path, triptych_here: Triptych) -> 
 def silent(runs: Path) -> Path:
     """A run of one evaluation in which no question got a reply."""
     folder = runs / "silent" / "evals" / "storyboard"
-    evaluate(BENCHMARK, runs / "asked.jsonl", CannedResponder({}), folder=folder)
+    evaluate(BENCHMARK, runs / "asked.jsonl", responder=CannedResponder({}), folder=folder)
     return runs
 
 

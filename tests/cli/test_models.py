@@ -101,7 +101,7 @@ def test_the_list_names_every_family_and_what_it_opens() -> None:
     told = json.loads(models("list", "--json").stdout)
     for name in plugins.names("family"):
         assert name in shown
-        assert told["families"][name]["model_types"] == list(plugins.find("family", name, Family).model_types)
+        assert told["families"][name]["model_types"] == list(plugins.find("family", name, expected=Family).model_types)
     assert "LlavaQwenForCausalLM" in shown
     assert told["published"]["llava-hf/llava-1.5-7b-hf"]["template"] == "vicuna_v1"
 

@@ -66,7 +66,7 @@ def test_a_script_asks_about_several_pictures(name: str, pictures: list[Path], t
     module = script(name)
     known = zoo.find(module.MODEL)
     assert known is not None
-    make = next(iter(plugins.find("family", known[1].family, Family).samples.values()))
+    make = next(iter(plugins.find("family", known[1].family, expected=Family).samples.values()))
     make(0).save(tmp_path / "model")
     assert isinstance(module.ask(pictures, model=str(tmp_path / "model"), max_tokens=3), str)
 

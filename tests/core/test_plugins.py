@@ -37,23 +37,23 @@ def test_the_names_are_the_files_and_listing_them_imports_none(paintbox: str) ->
 
 
 def test_a_plugin_is_found_by_its_file_name(paintbox: str) -> None:
-    assert find("colour", "crimson", str) == "red"
+    assert find("colour", "crimson", expected=str) == "red"
 
 
 def test_a_dotted_name_is_a_module_of_the_callers_own(paintbox: str, tmp_path: Path) -> None:
     (tmp_path / f"mine_{paintbox}").mkdir()
     (tmp_path / f"mine_{paintbox}" / "teal.py").write_text("COLOUR = 'teal'\n")
-    assert find("colour", f"mine_{paintbox}.teal", str) == "teal"
+    assert find("colour", f"mine_{paintbox}.teal", expected=str) == "teal"
 
 
 def test_a_wrong_name_is_answered_with_the_nearest(paintbox: str) -> None:
     with pytest.raises(NotFoundError, match=r"no colour is called 'crimsn'\. Did you mean 'crimson'\? There are: blue"):
-        find("colour", "crimsn", str)
+        find("colour", "crimsn", expected=str)
 
 
 def test_a_name_that_is_like_none_gets_the_list_alone(paintbox: str) -> None:
     with pytest.raises(NotFoundError) as caught:
-        find("colour", "zzz", str)
+        find("colour", "zzz", expected=str)
     assert "Did you mean" not in str(caught.value)
     assert "There are: blue, broken, crimson, empty." in str(caught.value)
 
@@ -61,18 +61,18 @@ def test_a_name_that_is_like_none_gets_the_list_alone(paintbox: str) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", ".crimson", "crimson.", "a b", "../crimson"])
 def test_a_name_that_cannot_be_one_is_not_found(paintbox: str, name: str) -> None:
     with pytest.raises(NotFoundError, match="no colour is called"):
-        find("colour", name, str)
+        find("colour", name, expected=str)
 
 
 def test_a_library_that_a_plugin_lacks_is_not_mistaken_for_a_wrong_name(paintbox: str) -> None:
     with pytest.raises(ModuleNotFoundError, match="surely_not_installed"):
-        find("colour", "broken", str)
+        find("colour", "broken", expected=str)
 
 
 @pytest.mark.parametrize("name", ["blue", "empty"])
 def test_a_file_without_the_typed_constant_is_no_plugin(paintbox: str, name: str) -> None:
     with pytest.raises(NotFoundError, match=rf"{paintbox}\.{name} defines no COLOUR of type str"):
-        find("colour", name, str)
+        find("colour", name, expected=str)
 
 
 @pytest.mark.parametrize("kind", sorted(plugins.DRAWERS))

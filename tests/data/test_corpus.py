@@ -75,13 +75,14 @@ def test_what_is_spooled_comes_back_equal(
 ) -> None:
     path = tmp_path_factory.mktemp("spool") / "rows.jsonl"
     places = write_spool(found, path)
-    assert [decode_row(read_row_at(path, *place[1:], number=place[0])) for place in places.tolist()] == found
+    read = [read_row_at(path, at, length=length, number=number) for number, at, length in places.tolist()]
+    assert [decode_row(line) for line in read] == found
 
 
 def test_a_spool_from_before_frames_said_their_video_is_read_as_ever(tmp_path: Path) -> None:
     line = b'{"id":"x","turns":[["user",[["a.png",[3,2],null,[6,4]],["b.mp4"],"Hm"]]]}'
     (tmp_path / "rows.jsonl").write_bytes(line + b"\n")
-    row = decode_row(read_row_at(tmp_path / "rows.jsonl", 0, len(line), number=0))
+    row = decode_row(read_row_at(tmp_path / "rows.jsonl", 0, length=len(line), number=0))
     shown = (ImageRef("a.png", (3, 2), None, (6, 4)), VideoRef("b.mp4"), Text("Hm"))
     assert row == Example("x", (Turn("user", shown),))
 

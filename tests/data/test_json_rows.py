@@ -19,7 +19,7 @@ rows_of_words = st.lists(st.dictionaries(words, words | st.integers() | st.lists
 
 
 def read_by_place(path: Path) -> list[object]:
-    return [read_row_at(path, start, length, number=number) for number, start, length in row_places(path)]
+    return [read_row_at(path, start, length=length, number=number) for number, start, length in row_places(path)]
 
 
 @in_one_folder

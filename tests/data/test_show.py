@@ -60,7 +60,7 @@ def printed(shown: RenderableType, *, colour: bool = False) -> str:
 def test_the_terminal_shows_images_in_place_with_their_cost(
     example: Example, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    text = printed(show_terminal(example, encode(example, tokenizer), tokenizer))
+    text = printed(show_terminal(example, encode(example, tokenizer), tokenizer=tokenizer))
     assert (
         "Is [image 1: wide.png 700x350, 16 tokens] older than [image 2: wide.png box 0,0,100,50 100x50, 16 tokens]?"
         in text
@@ -87,7 +87,7 @@ def test_a_frame_is_said_to_be_one(example: Example) -> None:
 
 
 def test_what_the_loss_sees_is_green_and_the_rest_is_grey(example: Example, tokenizer: PreTrainedTokenizerFast) -> None:
-    text = printed(show_terminal(example, encode(example, tokenizer), tokenizer), colour=True)
+    text = printed(show_terminal(example, encode(example, tokenizer), tokenizer=tokenizer), colour=True)
     green, grey = "\x1b[32m", "\x1b[90m"
     assert f"{green}The second one.\x1b[0m" in text
     assert f"{grey}Sure?\x1b[0m" in text

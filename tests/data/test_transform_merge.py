@@ -39,11 +39,11 @@ PIE = talk("[pie]", "A pie on a plate.", name="pie", source="own")
     ],
 )
 def test_the_image_becomes_image_2(question: str, put: str) -> None:
-    assert put_to(question, 2, Namer(), Random(0)) == put
+    assert put_to(question, 2, namer=Namer(), random=Random(0)) == put
 
 
 def test_other_questions_get_the_image_in_front_and_keep_their_words() -> None:
-    fronts = {put_to("What colour is the bus?", 2, Namer("ordinal"), Random(seed)) for seed in range(20)}
+    fronts = {put_to("What colour is the bus?", 2, namer=Namer("ordinal"), random=Random(seed)) for seed in range(20)}
     assert fronts == {
         "For the second image, what colour is the bus?",
         "In the second image, what colour is the bus?",
@@ -54,8 +54,8 @@ def test_other_questions_get_the_image_in_front_and_keep_their_words() -> None:
         "Red or blue?",
         "What is the image quality like? And the image of it?",
     ):
-        assert put_to(asked, 3, Namer(), Random(1)).lower().endswith(asked.lower())
-        assert "image 3" in put_to(asked, 3, Namer(), Random(1))
+        assert put_to(asked, 3, namer=Namer(), random=Random(1)).lower().endswith(asked.lower())
+        assert "image 3" in put_to(asked, 3, namer=Namer(), random=Random(1))
 
 
 def test_rows_of_one_image_become_one_of_several_with_their_replies_kept() -> None:

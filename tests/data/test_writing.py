@@ -43,7 +43,7 @@ def test_a_failed_file_takes_the_pictures_it_had_copied_away_again(
     name: str, pictures: list[ImageRef], tmp_path: Path
 ) -> None:
     bad = example("bad", pictures[1], Text("a"), ImageRef(pictures[2].source, box=(0, 0, 4, 4)))
-    write = find("format", name, Format).write
+    write = find("format", name, expected=Format).write
     assert write is not None
     with pytest.raises(DataError, match="row 1"):
         write([example("good", pictures[0], BLANK), bad], tmp_path / "new" / "deep" / "rows.jsonl")
@@ -71,7 +71,7 @@ llava.FORMAT.write(rows(), Path({str(tmp_path / "new" / "rows.jsonl")!r}))
 
 
 def test_a_failure_leaves_the_pictures_of_others_in_place(pictures: list[ImageRef], tmp_path: Path) -> None:
-    write = find("format", "llava", Format).write
+    write = find("format", "llava", expected=Format).write
     assert write is not None
     write([example("first", pictures[0], BLANK)], tmp_path / "new" / "first.jsonl")
     before = below(tmp_path / "new")
@@ -82,7 +82,7 @@ def test_a_failure_leaves_the_pictures_of_others_in_place(pictures: list[ImageRe
 
 
 def test_a_row_that_is_left_out_leaves_no_picture(pictures: list[ImageRef], tmp_path: Path) -> None:
-    write = find("format", "llava", Format).write
+    write = find("format", "llava", expected=Format).write
     assert write is not None
     literal = example("literal", pictures[0], pictures[1], Text("a literal <image>"))
     rows = LeavingOut([literal, example("good", pictures[1], BLANK)])
@@ -98,7 +98,7 @@ def test_a_source_that_breaks_off_leaves_nothing_either(pictures: list[ImageRef]
         raise KeyboardInterrupt
 
     for name, file in (("messages", "r.jsonl"), ("messages", "r.parquet"), ("webdataset", "shards")):
-        write = find("format", name, Format).write
+        write = find("format", name, expected=Format).write
         assert write is not None
         with pytest.raises(KeyboardInterrupt):
             write(rows(), tmp_path / "new" / file)
@@ -108,7 +108,7 @@ def test_a_source_that_breaks_off_leaves_nothing_either(pictures: list[ImageRef]
 def test_a_video_that_was_copied_for_a_parquet_file_goes_with_it(pictures: list[ImageRef], tmp_path: Path) -> None:
     film = tmp_path / "elsewhere"
     rows = [example("film", VideoRef(str(film)), BLANK), example("gone", ImageRef(str(tmp_path / "gone.png")))]
-    write = find("format", "messages", Format).write
+    write = find("format", "messages", expected=Format).write
     assert write is not None
     with pytest.raises(DataError):
         write(rows, tmp_path / "new" / "rows.parquet")

@@ -37,7 +37,12 @@ def answers(board: Path, tmp_path: Path) -> list[Path]:
     for name in ("good", "bad"):
         folder = tmp_path / name
         said = f"a {name} reply"
-        evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(lambda _, said=said: said, name), folder=folder)  # type: ignore[misc]
+        evaluate(
+            BENCHMARK,
+            board / "held_in.jsonl",
+            responder=CannedResponder(lambda _, said=said: said, name),
+            folder=folder,
+        )  # type: ignore[misc]
         folders.append(folder)
     return folders
 
@@ -84,7 +89,7 @@ def test_the_judge_sees_the_question_with_its_images_and_not_the_reference(
         return "tie"
 
     blind = tmp_path / "blind"
-    evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(lambda _: "x"), folder=blind, blind=True)
+    evaluate(BENCHMARK, board / "held_in.jsonl", responder=CannedResponder(lambda _: "x"), folder=blind, blind=True)
     judge_pairs(read_contestants([blind, answers[0]]), CannedResponder(look), path=tmp_path / "arena.jsonl", limit=4)
     assert len(seen) == 8
     for prompt in seen:

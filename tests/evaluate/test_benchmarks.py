@@ -68,13 +68,13 @@ def test_blindness_reaches_demonstrations() -> None:
 
 @pytest.mark.parametrize("name", names("benchmark"))
 def test_a_benchmark_says_what_it_is_and_whose(name: str) -> None:
-    benchmark = find("benchmark", name, Benchmark)
+    benchmark = find("benchmark", name, expected=Benchmark)
     assert benchmark.about
     assert benchmark.cite
 
 
 def test_storyboard_reads_both_parts_of_a_folder_or_one_file(board: Path) -> None:
-    read = find("benchmark", "storyboard", Benchmark).questions
+    read = find("benchmark", "storyboard", expected=Benchmark).questions
     both = [question for question in read(board) if isinstance(question, Example)]
     assert [question.facts["split"] for question in both] == ["held_in"] * 16 + ["held_out"] * 16
     assert [row.id for row in read(board / "held_out.jsonl") if isinstance(row, Example)] == [
@@ -85,7 +85,7 @@ def test_storyboard_reads_both_parts_of_a_folder_or_one_file(board: Path) -> Non
 def test_a_storyboard_folder_without_a_part_is_refused(board: Path) -> None:
     (board / "held_out.jsonl").unlink()
     with pytest.raises(DataError, match=r"held_out\.jsonl"):
-        list(find("benchmark", "storyboard", Benchmark).questions(board))
+        list(find("benchmark", "storyboard", expected=Benchmark).questions(board))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_nlvr_asks_true_or_false_of_three_boxes(corpus: Path) -> None:
-    benchmark = find("benchmark", "nlvr", Benchmark)
+    benchmark = find("benchmark", "nlvr", expected=Benchmark)
     rows = list(benchmark.questions(corpus))
     assert not [row for row in rows if isinstance(row, Refused)]
     for question in rows:
@@ -119,7 +119,7 @@ def test_nlvr_asks_true_or_false_of_three_boxes(corpus: Path) -> None:
 
 
 def test_nlvr_holds_a_set_together_and_not_the_words_of_two_sets(corpus: Path) -> None:
-    benchmark = find("benchmark", "nlvr", Benchmark)
+    benchmark = find("benchmark", "nlvr", expected=Benchmark)
     rows = [row for row in benchmark.questions(corpus) if isinstance(row, Example)]
     assert len({row.facts["story"] for row in rows}) == 1
     assert groups_of(benchmark, rows) == {"consistency": {"0": 1, "1": 1, "2": 1}}
@@ -129,6 +129,6 @@ def test_nlvr_holds_a_set_together_and_not_the_words_of_two_sets(corpus: Path) -
 
 
 def test_nlvr_measures_on_the_folders_that_it_is_told(corpus: Path) -> None:
-    read = find("benchmark", "nlvr", Benchmark).questions
+    read = find("benchmark", "nlvr", expected=Benchmark).questions
     chosen = [row for row in read(Path(f"{corpus}#directories=4-5")) if isinstance(row, Example)]
     assert [row.facts["directory"] for row in chosen] == ["4", "5"]

@@ -17,7 +17,7 @@ from triptych.evaluate.benchmarks.blink import TASKS, question_of, task_of
 from triptych.evaluate.reading.choices import choose
 from triptych.evaluate.saved.marking import mark
 
-BLINK = find("benchmark", "blink", Benchmark)
+BLINK = find("benchmark", "blink", expected=Benchmark)
 PUBLISHED = {
     "GPT4V": 51.1,
     "QwenVLMax": 40.3,

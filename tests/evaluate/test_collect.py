@@ -40,7 +40,7 @@ def run_slowly(board: Path, folder: Path, log: Path, by_id: bool) -> None:
         time.sleep(0.05)
         return f"the red {name}"
 
-    evaluate(BENCHMARK, board, CannedResponder(reply, "killed", by_id), folder=folder, name="storyboard")
+    evaluate(BENCHMARK, board, responder=CannedResponder(reply, "killed", by_id), folder=folder, name="storyboard")
 
 
 def remembering(
@@ -84,7 +84,7 @@ def test_a_run_killed_at_random_ends_the_same_and_asks_nothing_again_that_was_an
     ids = [question.id for question in rows]
     assert set(log.read_text().split()) == set(map(named, rows))
     whole = CannedResponder(lambda question: f"the red {named(question)}", "killed", by_id)
-    evaluate(BENCHMARK, board, whole, folder=tmp_path / "whole", name="storyboard")
+    evaluate(BENCHMARK, board, responder=whole, folder=tmp_path / "whole", name="storyboard")
     for name in ("result.json", "items.jsonl", "asked.json"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     lines = (folder / ANSWERS).read_text().splitlines()
@@ -95,7 +95,7 @@ def test_equal_prompts_are_asked_once_and_each_question_has_its_own_line(
     board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[str] = []
-    shared = evaluate(BENCHMARK, board, remembering(seen, "the red", by_id=False), folder=tmp_path / "shared")
+    shared = evaluate(BENCHMARK, board, responder=remembering(seen, "the red", by_id=False), folder=tmp_path / "shared")
     assert sorted(seen) == ["blue-yellow", "green-blue", "red-green", "yellow-red"]
     said = capsys.readouterr().err
     assert "4 prompts for 32 questions: 28 ask what another one asks, and share its reply" in said
@@ -104,7 +104,7 @@ def test_equal_prompts_are_asked_once_and_each_question_has_its_own_line(
     what = read_asked(tmp_path / "shared")
     assert (what.distinct, len(what.keys)) == (4, 32)
     single: list[str] = []
-    assert evaluate(BENCHMARK, board, remembering(single, "the red"), folder=tmp_path / "single") == shared
+    assert evaluate(BENCHMARK, board, responder=remembering(single, "the red"), folder=tmp_path / "single") == shared
     assert len(single) == 32
     assert (tmp_path / "single" / "result.json").read_bytes() == (tmp_path / "shared" / "result.json").read_bytes()
 
@@ -116,7 +116,7 @@ def test_prompts_are_equal_only_where_words_and_pixels_are(board: Path, tmp_path
     rows = [json.loads(line) for line in (board / "held_in.jsonl").read_text().splitlines()][:5]  # 0 and 4 are equal
     rows[4]["images"][0] = "crimson.png"
     (board / "held_in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    evaluate(BENCHMARK, board / "held_in.jsonl", remembering(seen, by_id=False), folder=tmp_path / "a")
+    evaluate(BENCHMARK, board / "held_in.jsonl", responder=remembering(seen, by_id=False), folder=tmp_path / "a")
     assert len(seen) == 4
     for key, value in (("images", ["rot.png", "green.png"]), ("messages", rows[1]["messages"])):
         changed = [*rows[:4], {**rows[4], key: value}]
@@ -124,17 +124,17 @@ def test_prompts_are_equal_only_where_words_and_pixels_are(board: Path, tmp_path
             changed[4]["messages"] = json.loads(json.dumps(rows[4]["messages"]).replace(" Image 1?", " Which?"))
         (board / "held_in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
         seen.clear()
-        evaluate(BENCHMARK, board / "held_in.jsonl", remembering(seen, by_id=False), folder=tmp_path / key)
+        evaluate(BENCHMARK, board / "held_in.jsonl", responder=remembering(seen, by_id=False), folder=tmp_path / key)
         assert len(seen) == 5
 
 
 def test_a_reply_that_was_written_for_one_question_only_goes_to_its_equals_unasked(board: Path, tmp_path: Path) -> None:
     seen: list[str] = []
-    whole = evaluate(BENCHMARK, board, remembering(seen, by_id=False), folder=tmp_path / "e")
+    whole = evaluate(BENCHMARK, board, responder=remembering(seen, by_id=False), folder=tmp_path / "e")
     path = tmp_path / "e" / ANSWERS
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:9]))  # of the second prompt, one of eight
     seen.clear()
-    assert evaluate(BENCHMARK, board, remembering(seen, by_id=False), folder=tmp_path / "e") == whole
+    assert evaluate(BENCHMARK, board, responder=remembering(seen, by_id=False), folder=tmp_path / "e") == whole
     assert len(seen) == 2
     assert len(read_lines(path)) == 32
 
@@ -150,9 +150,9 @@ def test_an_equal_prompt_that_fails_fails_for_each_question_and_is_asked_again_o
             raise DataError("torn.")
         return "the red"
 
-    first = evaluate(BENCHMARK, board, CannedResponder(torn_once, "r", by_id=False), folder=tmp_path / "e")
+    first = evaluate(BENCHMARK, board, responder=CannedResponder(torn_once, "r", by_id=False), folder=tmp_path / "e")
     assert (first.failed, first.total.n) == (8, 24)
-    second = evaluate(BENCHMARK, board, CannedResponder(torn_once, "r", by_id=False), folder=tmp_path / "e")
+    second = evaluate(BENCHMARK, board, responder=CannedResponder(torn_once, "r", by_id=False), folder=tmp_path / "e")
     assert (second.failed, second.total.n) == (0, 32)
     assert (len(seen), seen[4:]) == (5, ["red-green"])
 
@@ -163,7 +163,7 @@ def test_what_one_run_was_told_another_does_not_ask(board: Path, tmp_path: Path)
     def cached(folder: str, *, limit: int | None = None) -> float:
         responder = remembering(seen)
         cache = AnswerCache(tmp_path / "cache", responder.fingerprint)
-        found = evaluate(BENCHMARK, board, responder, folder=tmp_path / folder, limit=limit, cache=cache)
+        found = evaluate(BENCHMARK, board, responder=responder, folder=tmp_path / folder, limit=limit, cache=cache)
         return found.total.score
 
     cached("few", limit=8)
@@ -172,7 +172,7 @@ def test_what_one_run_was_told_another_does_not_ask(board: Path, tmp_path: Path)
     assert len(seen) == len(set(seen)) == 32
     assert cached("again") == score
     assert len(seen) == 32
-    assert evaluate(BENCHMARK, board, remembering(seen), folder=tmp_path / "without").total.score == score
+    assert evaluate(BENCHMARK, board, responder=remembering(seen), folder=tmp_path / "without").total.score == score
     assert len(seen) == 64
     assert (tmp_path / "again" / "items.jsonl").read_bytes() == (tmp_path / "without" / "items.jsonl").read_bytes()
 
@@ -184,7 +184,7 @@ def test_a_failure_is_told_and_never_kept_for_other_runs(
         raise DataError(f"{question.id}: torn.")
 
     cache = AnswerCache(tmp_path / "cache", "f")
-    found = evaluate(BENCHMARK, board, CannedResponder(torn, "r"), folder=tmp_path / "a", cache=cache)
+    found = evaluate(BENCHMARK, board, responder=CannedResponder(torn, "r"), folder=tmp_path / "a", cache=cache)
     assert (found.failed, found.total.n) == (32, 0)
     assert "32 failed. The first: held_in-0: torn." in capsys.readouterr().err
     assert not list((tmp_path / "cache").rglob("*.jsonl"))
@@ -193,20 +193,22 @@ def test_a_failure_is_told_and_never_kept_for_other_runs(
 def test_two_processes_never_ask_in_one_folder(board: Path, tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
     with only_one(tmp_path / "e" / LOCK), pytest.raises(RunError, match=f"process {os.getpid()} works in this folder"):
-        evaluate(BENCHMARK, board, remembering([]), folder=tmp_path / "e")
+        evaluate(BENCHMARK, board, responder=remembering([]), folder=tmp_path / "e")
 
 
 def test_a_process_that_is_turned_away_changes_nothing(board: Path, tmp_path: Path) -> None:
-    evaluate(BENCHMARK, board, remembering([]), folder=tmp_path / "e")
+    evaluate(BENCHMARK, board, responder=remembering([]), folder=tmp_path / "e")
     before = {path.name: path.read_bytes() for path in (tmp_path / "e").glob("*.json*")}
     with only_one(tmp_path / "e" / LOCK), pytest.raises(RunError, match="works in this folder"):
-        evaluate(BENCHMARK, board, remembering([], name="other"), folder=tmp_path / "e", limit=3)
+        evaluate(BENCHMARK, board, responder=remembering([], name="other"), folder=tmp_path / "e", limit=3)
     assert {path.name: path.read_bytes() for path in (tmp_path / "e").glob("*.json*")} == before
 
 
 def test_half_a_letter_in_a_reply_is_replaced_and_the_run_goes_on(board: Path, tmp_path: Path) -> None:
     responder = CannedResponder(lambda question: "the red \ud83d", "r")
-    found = evaluate(BENCHMARK, board, responder, folder=tmp_path / "e", cache=AnswerCache(tmp_path / "c", "f"))
+    found = evaluate(
+        BENCHMARK, board, responder=responder, folder=tmp_path / "e", cache=AnswerCache(tmp_path / "c", "f")
+    )
     assert found.failed == 0
     assert {line.reply for line in read_lines(tmp_path / "e" / ANSWERS).values()} == {
         "the red \N{REPLACEMENT CHARACTER}"
@@ -218,13 +220,15 @@ def test_a_row_that_no_file_can_hold_is_refused_and_the_others_are_asked(board: 
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[3]["facts"]["seen"] = "\ud83d"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = evaluate(BENCHMARK, path, remembering([]), folder=tmp_path / "e")
+    found = evaluate(BENCHMARK, path, responder=remembering([]), folder=tmp_path / "e")
     assert (found.failed, found.total.n) == (1, 15)
     assert "row 3" in (tmp_path / "e" / "items.jsonl").read_text()
 
 
 def test_the_folder_says_what_was_asked(board: Path, tmp_path: Path) -> None:
-    evaluate(BENCHMARK, board, remembering([], name="me"), folder=tmp_path / "e", blind=True, name="storyboard")
+    evaluate(
+        BENCHMARK, board, responder=remembering([], name="me"), folder=tmp_path / "e", blind=True, name="storyboard"
+    )
     what = read_asked(tmp_path / "e")
     assert (what.benchmark, what.responder, what.blind, what.judged, what.shard) == (
         "storyboard",

@@ -19,7 +19,8 @@ from triptych.evaluate.reading.judge import Judge
 from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
-from triptych.evaluate.saved.compare import compare_folders, comparisons_to_json, lines_of
+from triptych.evaluate.saved.compare import Comparisons, compare_folders
+from triptych.evaluate.saved.comparison_text import comparisons_to_json, lines_of
 from triptych.evaluate.saved.rescore import rescore_run
 from triptych.infer.canned import CannedResponder
 
@@ -37,7 +38,7 @@ def measure(board: Path, tmp_path: Path) -> Callable[..., Path]:
         place = tmp_path / "runs" / name
         part = str(how.pop("part", "held_in"))
         folder = place / "evals" / f"storyboard-{part}-{condition}"
-        evaluate(BENCHMARK, board / f"{part}.jsonl", CannedResponder(say), folder=folder, **how)  # type: ignore[arg-type]
+        evaluate(BENCHMARK, board / f"{part}.jsonl", responder=CannedResponder(say), folder=folder, **how)  # type: ignore[arg-type]
         return place
 
     return run
@@ -57,7 +58,10 @@ def test_a_model_that_knows_is_better_than_one_that_does_not(
     assert row.chance == pytest.approx(0.375)
     said = "\n".join(lines_of(compare_folders(knows, guesses)))
     assert "knows 100.0, guesses 0.0: knows is better than guesses." in said
-    assert "chance 37.5, majority" in said
+    assert "storyboard, held in: 16 questions, chance 37.5, majority" in said
+    paired = replace(row.paired, clusters=4)  # as when four questions each are asked on the same images
+    (said, *_) = lines_of(Comparisons((replace(row, paired=paired),), ()))
+    assert said.startswith("storyboard, held in: 16 questions in 4 independent groups, chance")
 
 
 def test_two_models_that_differ_a_little_give_no_evidence_and_say_what_would(
@@ -100,10 +104,8 @@ def test_other_questions_are_refused_by_name(measure: Callable[..., Path]) -> No
         compare_folders(whole, half)
     (row,) = compare_folders(whole, half, common=True).rows
     assert (row.paired.n, row.left_out) == (8, 8)
-    assert any(
-        "8 questions have a score on one side only" in line
-        for line in lines_of(compare_folders(whole, half, common=True))
-    )
+    said = lines_of(compare_folders(whole, half, common=True))
+    assert any("8 questions have a score on one side only" in line for line in said)
 
 
 def test_a_question_that_reads_otherwise_is_refused(board: Path, measure: Callable[..., Path]) -> None:
@@ -146,7 +148,8 @@ def test_two_evaluations_named_one_by_one_are_compared_whatever_they_are_called(
 
 def test_that_a_result_is_blind_is_said_whatever_its_folder_is_called(board: Path, tmp_path: Path) -> None:
     for name, blind in (("k", True), ("l", True), ("s", False)):
-        evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(wrong), folder=tmp_path / "ev" / name, blind=blind)
+        say, folder = CannedResponder(wrong), tmp_path / "ev" / name
+        evaluate(BENCHMARK, board / "held_in.jsonl", responder=say, folder=folder, blind=blind)
     (row,) = compare_folders(tmp_path / "ev" / "k", tmp_path / "ev" / "s").rows
     assert (row.first, row.second, row.blind) == ("k (blind)", "s (model)", 0.0)
     (both,) = compare_folders(tmp_path / "ev" / "k", tmp_path / "ev" / "l").rows
@@ -215,7 +218,8 @@ def test_a_macro_benchmark_and_one_with_a_statistic_are_compared_as_they_add_up(
         for benchmark in ("macro", "least"):
             folder = tmp_path / name / "evals" / f"two_totals.{benchmark}"
             say = CannedResponder(lambda question, replies=replies: replies.get(question.id, "the purple"))  # type: ignore[misc]
-            evaluate(find("benchmark", f"two_totals.{benchmark}", Benchmark), file, say, folder=folder)
+            rules = find("benchmark", f"two_totals.{benchmark}", expected=Benchmark)
+            evaluate(rules, file, responder=say, folder=folder)
     least, macro = compare_folders(tmp_path / "all", tmp_path / "rare").rows
     assert (macro.paired.first, macro.paired.second, macro.paired.test) == (1.0, 0.5, "sign flips")
     assert (least.paired.first, least.paired.second, least.paired.test) == (1.0, 0.0, "swaps")
@@ -246,15 +250,16 @@ def totals(board: Path, tmp_path: Path, references: dict[str, str]) -> dict[str,
     del board
     tasks = {f"val_{task}_{number}": task for task, size in (("Jigsaw", 9), ("IQ_Test", 3)) for number in range(size)}
     rows = [blink_question(name, task) for name, task in tasks.items()]
-    blink = replace(find("benchmark", "blink", Benchmark), questions=lambda _: rows)
+    blink = replace(find("benchmark", "blink", expected=Benchmark), questions=lambda _: rows)
     say = {
         "mine": lambda question: "(A)" if fact(question, "kind") == "Jigsaw" else "(B)",
         "theirs": lambda question: "(A)" if int(question.id.rpartition("_")[2]) % 3 else "(B)",
         "mine-blind": lambda question: "(A)" if question.id == "val_IQ_Test_0" else "(B)",
     }
+    runs = tmp_path / "runs"
     return {
         name: evaluate(
-            blink, tmp_path, CannedResponder(answer), folder=tmp_path / "runs" / name, name="blink", blind="-" in name
+            blink, tmp_path, responder=CannedResponder(answer), folder=runs / name, name="blink", blind="-" in name
         )
         for name, answer in say.items()
     }
@@ -324,7 +329,7 @@ def test_marks_of_different_judges_and_of_a_rule_are_not_compared(board: Path, t
     for name in ("strict", "mild", ""):
         benchmark, judge = judged_by(name)
         folder = evals / (name or "rule")
-        evaluate(benchmark, board, CannedResponder(lambda _: "the red", "r"), folder=folder, judge=judge)
+        evaluate(benchmark, board, responder=CannedResponder(lambda _: "the red", "r"), folder=folder, judge=judge)
     with pytest.raises(DataError, match=r"not marked alike: .* \(model\) by strict, .*mild \(model\) by mild\."):
         compare_folders(evals / "strict", evals / "mild", common=True)
     with pytest.raises(DataError, match=r"by strict, .* by a rule\. Evaluate both with the same --judge"):

@@ -78,7 +78,7 @@ def told(tmp_path: Path, say: Say, *only: str, count: int = 24, name: str = "can
     return diagnose(
         board(tmp_path / "board", count),
         tmp_path,
-        CannedResponder(say, name),
+        responder=CannedResponder(say, name),
         folder=tmp_path / "diagnosis",
         name="colours",
         conditions=choose_conditions(only),
@@ -202,7 +202,7 @@ def test_a_second_benchmark_is_added_to_the_page_of_the_same_model(tmp_path: Pat
         found = diagnose(
             board(tmp_path / name, 6),
             tmp_path,
-            CannedResponder(seen_colour, responder),
+            responder=CannedResponder(seen_colour, responder),
             folder=folder,
             name=name,
             conditions=choose_conditions(["blind"]),
@@ -230,7 +230,7 @@ def test_a_failed_reply_is_counted_and_not_taken_for_a_wrong_one(tmp_path: Path)
     found = diagnose(
         benchmark,
         tmp_path,
-        CannedResponder(replies),
+        responder=CannedResponder(replies),
         folder=tmp_path / "diagnosis",
         name="colours",
         conditions=choose_conditions(["left_out"]),
@@ -245,7 +245,7 @@ def test_where_no_question_has_a_score_nothing_else_is_asked_and_it_is_said_why(
         diagnose(
             board(tmp_path / "board", 4),
             tmp_path,
-            CannedResponder({}),
+            responder=CannedResponder({}),
             folder=tmp_path / "diagnosis",
             name="colours",
             conditions=choose_conditions(["blind", "left_out"]),
@@ -289,12 +289,12 @@ def test_only_a_score_that_goes_past_the_middle_turns_right_into_wrong(tmp_path:
         found = diagnose(
             scored(share),
             tmp_path,
-            CannedResponder(seen_colour),
+            responder=CannedResponder(seen_colour),
             folder=tmp_path / kind,
             name="colours",
             conditions=choose_conditions(["blind"]),
         )
-        moved = moved_by(found.findings[0].condition, found.unchanged, found.changed["blind"])
+        moved = moved_by(found.findings[0].condition, found.unchanged, changed=found.changed["blind"])
         assert {each.kind for each in moved} == {kind}
 
 
@@ -312,10 +312,10 @@ def test_the_page_can_be_read_aloud(tmp_path: Path) -> None:
 
 def test_dealing_groups_anew_sees_a_difference_and_none(tmp_path: Path) -> None:
     groups = [number % 4 for number in range(80)]
-    assert shuffled_p([float(group == 0) for group in groups], groups, None, seed=0) < 0.001
-    assert shuffled_p([float(number // 4 % 2) for number in range(80)], groups, None, seed=0) > 0.5
-    assert shuffled_p([1.0] * 80, groups, None, seed=0) == 1.0
-    assert shuffled_p([float(group) / 3 for group in groups], groups, groups, seed=0) == 1.0
+    assert shuffled_p([float(group == 0) for group in groups], groups, within=None, seed=0) < 0.001
+    assert shuffled_p([float(number // 4 % 2) for number in range(80)], groups, within=None, seed=0) > 0.5
+    assert shuffled_p([1.0] * 80, groups, within=None, seed=0) == 1.0
+    assert shuffled_p([float(group) / 3 for group in groups], groups, within=groups, seed=0) == 1.0
 
 
 def test_questions_of_one_story_never_lend_each_other_images(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_questions_of_one_story_never_lend_each_other_images(tmp_path: Path) -> 
     found = diagnose(
         replace(benchmark, questions=lambda _: asked),
         tmp_path,
-        CannedResponder(seen_colour),
+        responder=CannedResponder(seen_colour),
         folder=tmp_path / "diagnosis",
         name="colours",
         conditions=choose_conditions(["wrong_images"]),

@@ -29,7 +29,7 @@ def asked_of(benchmark: Benchmark, folder: Path, say: Callable[[Example], str], 
     return diagnose(
         benchmark,
         folder,
-        CannedResponder(say),
+        responder=CannedResponder(say),
         folder=folder / "diagnosis",
         name="b",
         conditions=choose_conditions(only),
@@ -94,7 +94,7 @@ def test_one_wide_picture_is_held_against_the_same_words(tmp_path: Path) -> None
     alone = diagnose(
         benchmark,
         tmp_path,
-        CannedResponder(say),
+        responder=CannedResponder(say),
         folder=tmp_path / "alone",
         name="b",
         conditions=[each for each in choose_conditions(["merged"]) if each.name == "merged"],

@@ -94,7 +94,7 @@ def test_yes_and_no_win_over_what_is_there_and_other_options_are_not_read_so() -
 
 
 def test_pope_takes_a_sentence_for_its_answer() -> None:
-    pope = find("benchmark", "pope", Benchmark)
+    pope = find("benchmark", "pope", expected=Benchmark)
     absent, there = questions_of("pope")
     assert [pope.score(absent, reply) for reply in ("There is no dog in the image.", "There is a dog.")] == [1, 0]
     assert [pope.score(there, reply) for reply in ("I see a square", "There is a circle.")] == [1, 0]

@@ -17,12 +17,12 @@ from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.run import evaluate
 from triptych.evaluate.saved.audit import doubts_of, excerpt_of
 from triptych.evaluate.saved.compare import compare_folders
-from triptych.evaluate.saved.compare import lines_of as compare_lines
+from triptych.evaluate.saved.comparison_text import lines_of as compare_lines
 from triptych.evaluate.saved.marking import Marked, lines_of, mark, marked_to_json, warnings_of, write_items
 from triptych.evaluate.saved.sides import read_sides
 from triptych.infer.canned import CannedResponder
 
-BLINK = find("benchmark", "blink", Benchmark)
+BLINK = find("benchmark", "blink", expected=Benchmark)
 KEY = {"val_Jigsaw_1": "(A)", "val_Jigsaw_2": "(B)", "val_Counting_1": "(D)", "val_Relative_Depth_1": "(B)"}
 
 
@@ -38,7 +38,7 @@ def write_key(path: Path, key: Mapping[str, object]) -> Path:
 
 def marked(folder: Path, replies: Mapping[str, str], key: Mapping[str, str] = KEY, name: str = "blink") -> Marked:
     answers = write_lines(folder / "replies.jsonl", [{"id": one, "reply": reply} for one, reply in replies.items()])
-    return mark(find("benchmark", name, Benchmark), answers, key=write_key(folder / "key.json", key))
+    return mark(find("benchmark", name, expected=Benchmark), answers, key=write_key(folder / "key.json", key))
 
 
 def test_the_options_of_a_task_are_known_from_an_id(tmp_path: Path) -> None:
@@ -175,7 +175,9 @@ def test_reference_replies_score_one_on_the_questions_of_a_sample(
 ) -> None:
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
     rows = [{"id": question.id, "reply": reference_of(question)} for question in questions_of(name)]
-    found = mark(find("benchmark", name, Benchmark), write_lines(tmp_path / "replies.jsonl", rows), data=SAMPLES / name)
+    found = mark(
+        find("benchmark", name, expected=Benchmark), write_lines(tmp_path / "replies.jsonl", rows), data=SAMPLES / name
+    )
     assert found.result.total.score == pytest.approx(1)
     assert found.result.total.n == len(rows)
     assert not warnings_of(found)
@@ -184,7 +186,7 @@ def test_reference_replies_score_one_on_the_questions_of_a_sample(
 def test_our_own_answers_are_marked_as_they_were_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
     replies = CannedResponder(lambda question: "(A)" if "1" in question.id else "no idea")
-    result = evaluate(BLINK, SAMPLES / "blink", replies, folder=tmp_path / "e")
+    result = evaluate(BLINK, SAMPLES / "blink", responder=replies, folder=tmp_path / "e")
     found = mark(BLINK, tmp_path / "e" / "answers.jsonl")
     assert found.result.total == result.total
     assert found.result.by_task == result.by_task
@@ -214,7 +216,7 @@ def test_marked_items_can_be_compared(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["blink", "mirb", "evalcrafter"])
 def test_marked_items_are_compared_by_the_total_that_marking_prints(tmp_path: Path, name: str) -> None:
-    benchmark, asked = find("benchmark", name, Benchmark), questions_of(name)
+    benchmark, asked = find("benchmark", name, expected=Benchmark), questions_of(name)
     found = []
     for folder, right in (("most", 2), ("few", 3)):
         rows = [

@@ -19,7 +19,7 @@ def test_a_key_stands_for_the_answers_of_the_data(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
     question = questions_of("muirbench")[0]
     answers = write_lines(tmp_path / "replies.jsonl", [{"id": question.id, "reply": "B"}])
-    benchmark = find("benchmark", "muirbench", Benchmark)
+    benchmark = find("benchmark", "muirbench", expected=Benchmark)
     for answer, score in (("A", 0.0), ("B", 1.0)):
         key = write_key(tmp_path / "key.json", {question.id: answer})
         found = mark(benchmark, answers, data=SAMPLES / "muirbench", key=key)
@@ -36,7 +36,7 @@ def test_a_key_stands_for_all_answers_that_the_data_accept(
     key = write_key(tmp_path / "key.json", {asked.id: "tesla"})
     for reply, score in (("tesla", 1.0), (reference_of(asked), 0.0)):
         answers = write_lines(tmp_path / "replies.jsonl", [{"id": asked.id, "reply": reply}])
-        found = mark(find("benchmark", name, Benchmark), answers, data=SAMPLES / name, key=key)
+        found = mark(find("benchmark", name, expected=Benchmark), answers, data=SAMPLES / name, key=key)
         assert [item.score for item in found.items] == [score]
 
 
@@ -55,7 +55,7 @@ def test_however_a_key_spells_an_option_the_authors_reading_takes_it(
         rows.append({"id": each.id, "reply": reference_of(each)})
     answers = write_lines(tmp_path / "replies.jsonl", rows)
     path = write_key(tmp_path / "key.json", key)
-    found = mark(find("benchmark", name, Benchmark), answers, data=SAMPLES / name, key=path)
+    found = mark(find("benchmark", name, expected=Benchmark), answers, data=SAMPLES / name, key=path)
     assert found.result.published is not None
     assert (found.result.total.score, found.result.published.score) == (1.0, 1.0)
 
@@ -66,7 +66,7 @@ def test_an_answer_of_a_key_that_is_no_option_is_named(tmp_path: Path, monkeypat
     answers = write_lines(tmp_path / "replies.jsonl", [{"id": asked.id, "reply": "yes"}])
     key = write_key(tmp_path / "key.json", {asked.id: "maybe"})
     with pytest.raises(DataError, match=r"key\.json: '.*': the answer 'maybe' names none of the options"):
-        mark(find("benchmark", "pope", Benchmark), answers, data=SAMPLES / "pope", key=key)
+        mark(find("benchmark", "pope", expected=Benchmark), answers, data=SAMPLES / "pope", key=key)
 
 
 @pytest.mark.parametrize(("name", "held"), [("remi", "label"), ("evalcrafter", "people")])
@@ -78,4 +78,4 @@ def test_a_key_is_refused_where_more_than_an_answer_says_what_is_right(
     answers = write_lines(tmp_path / "replies.jsonl", [{"id": asked.id, "reply": "zebra"}])
     key = write_key(tmp_path / "key.json", {asked.id: "zebra"})
     with pytest.raises(DataError, match=rf"no key says what is right here \('{held}' of the data does\)"):
-        mark(find("benchmark", name, Benchmark), answers, data=SAMPLES / name, key=key)
+        mark(find("benchmark", name, expected=Benchmark), answers, data=SAMPLES / name, key=key)

@@ -43,7 +43,7 @@ def ask_part(
     evaluate(
         BENCHMARK,
         board,
-        responder or CannedResponder(colours, name),
+        responder=responder or CannedResponder(colours, name),
         folder=folder / shard.folder,
         shard=shard,
         name="storyboard",
@@ -68,7 +68,7 @@ def test_questions_on_the_same_images_are_one_story_in_parts_and_in_the_whole(
     forget_stories(board)
     for number in (1, 2, 3):
         ask_part(board, tmp_path / "e", number, 3, blind=blind)
-    whole = evaluate(BENCHMARK, board, CannedResponder(colours, "r"), folder=tmp_path / "w", blind=blind)
+    whole = evaluate(BENCHMARK, board, responder=CannedResponder(colours, "r"), folder=tmp_path / "w", blind=blind)
     found = merge([tmp_path / "e"], out=tmp_path / "out")
     assert found is not None
     assert (found.total.low, found.total.high) == (whole.total.low, whole.total.high)
@@ -79,7 +79,7 @@ def test_which_side_was_asked_blind_does_not_change_what_is_independent(board: P
     runs = [tmp_path / name for name in ("seen", "blind")]
     for run, say in zip(runs, (colours, lambda _: "the purple"), strict=True):
         folder = run / "evals" / "storyboard"
-        evaluate(BENCHMARK, board, CannedResponder(say), folder=folder, blind=run.name == "blind")
+        evaluate(BENCHMARK, board, responder=CannedResponder(say), folder=folder, blind=run.name == "blind")
     first, second = (compare_folders(*pair, common=True).rows[0].paired for pair in (runs, runs[::-1]))
     assert first.p == second.p
     assert first.p > 0.05, "four sets of images are not much"
@@ -95,7 +95,7 @@ def test_parts_together_are_the_whole(board: Path, tmp_path: Path, blind: bool) 
         ask_part(board, tmp_path / "e", number, 3, blind=blind)
     merged = merge([tmp_path / "e"], out=tmp_path / "e")
     whole = CannedResponder(colours, "r")
-    expected = evaluate(BENCHMARK, board, whole, folder=tmp_path / "whole", name="storyboard", blind=blind)
+    expected = evaluate(BENCHMARK, board, responder=whole, folder=tmp_path / "whole", name="storyboard", blind=blind)
     assert merged == expected
     assert 0 < expected.total.score < 1
     assert expected.failed == 1
@@ -117,7 +117,7 @@ def test_parts_of_several_machines_are_merged_and_nothing_is_asked_again(board: 
     found = merge([tmp_path / "machine-1", tmp_path / "machine-2"], out=out)
     assert found is not None
     assert found.total.n == 32
-    again = evaluate(BENCHMARK, board, CannedResponder(reply, "r"), folder=out, name="storyboard")
+    again = evaluate(BENCHMARK, board, responder=CannedResponder(reply, "r"), folder=out, name="storyboard")
     assert (again, asked) == (found, [])
 
 
@@ -135,7 +135,7 @@ def test_what_is_missing_is_told_and_asked_by_the_whole(
         rest.append(question.id)
         return colours(question)
 
-    evaluate(BENCHMARK, board, CannedResponder(reply, "r"), folder=tmp_path / "e", name="storyboard")
+    evaluate(BENCHMARK, board, responder=CannedResponder(reply, "r"), folder=tmp_path / "e", name="storyboard")
     parted = {json.loads(line)["id"] for line in (tmp_path / "e" / "shard-1-of-2" / ANSWERS).read_text().splitlines()}
     ids = {question.id for question in questions(board) if isinstance(question, Example)}
     assert set(rest) == ids - parted
@@ -188,7 +188,9 @@ def test_parts_that_overlap_and_parts_of_other_counts_make_one_whole(board: Path
         ask_part(board, tmp_path / f"{number}-{count}", number, count)
     parts = [tmp_path / name for name in ("1-2", "1-3", "2-3", "3-3")]
     found = merge(parts, out=tmp_path / "out")
-    whole = evaluate(BENCHMARK, board, CannedResponder(colours, "r"), folder=tmp_path / "w", name="storyboard")
+    whole = evaluate(
+        BENCHMARK, board, responder=CannedResponder(colours, "r"), folder=tmp_path / "w", name="storyboard"
+    )
     assert found == whole
     assert len((tmp_path / "out" / ANSWERS).read_text().splitlines()) == 32
 
@@ -207,7 +209,9 @@ def test_what_a_judge_said_of_the_parts_is_kept_and_not_asked_for_again(board: P
 
     def measure(folder: Path, shard: Shard | None) -> Result:
         strict = CannedResponder(mark, "strict")
-        return evaluate(judged, board, CannedResponder(colours, "r"), folder=folder, shard=shard, judge=strict)
+        return evaluate(
+            judged, board, responder=CannedResponder(colours, "r"), folder=folder, shard=shard, judge=strict
+        )
 
     for number in (1, 2):
         measure(tmp_path / "e" / Shard(number, 2).folder, Shard(number, 2))
@@ -242,7 +246,9 @@ def test_a_folder_of_another_version_of_the_data_is_not_merged_into(board: Path,
         merge([tmp_path / "e"], out=out)
     assert (out / "result.json").read_bytes() == held
     new = merge([tmp_path / "e"], out=tmp_path / "new")
-    whole = evaluate(BENCHMARK, board, CannedResponder(colours, "r"), folder=tmp_path / "w", name="storyboard")
+    whole = evaluate(
+        BENCHMARK, board, responder=CannedResponder(colours, "r"), folder=tmp_path / "w", name="storyboard"
+    )
     assert before is not None
     assert new == whole != before
 

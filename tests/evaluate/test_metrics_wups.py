@@ -14,7 +14,7 @@ from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.metrics.wordnet import DEBIAN, FOLDER_VARIABLE, WordNet, open_wordnet
 from triptych.evaluate.metrics.wups import STOP_WORDS, same_words, words, wups
 
-NEXT_OE = find("benchmark", "nextqa_oe", Benchmark)
+NEXT_OE = find("benchmark", "nextqa_oe", expected=Benchmark)
 
 
 NEAR = {("dog", "cat"): 0.8, ("dog", "sofa"): 0.5, ("cat", "sofa"): 0.4, ("run", "walk"): 0.6, ("run", "dog"): 0.2}

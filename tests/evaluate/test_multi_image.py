@@ -38,7 +38,7 @@ def options(right: int, *names: str, **facts: Json) -> Example:
 
 
 def only_refusal(name: str, folder: Path) -> str:
-    (refused,) = find("benchmark", name, Benchmark).questions(folder)
+    (refused,) = find("benchmark", name, expected=Benchmark).questions(folder)
     assert isinstance(refused, Refused)
     return refused.message
 
@@ -79,7 +79,7 @@ def test_mantis_gives_no_letter_to_an_option_that_seems_to_bear_it(tmp_path: Pat
     images = [draw(tmp_path, f"{slot}.png", 0, slot) for slot in range(2)]
     row = {"id": "x", "question_type": "multi-choice", "question": "Which?", "images": images, "answer": "B"}
     write_json(tmp_path / "test.json", [{**row, "options": ["by the C.I.A.", "B: by nobody"]}])
-    (question,) = find("benchmark", "birds_to_words", Benchmark).questions(tmp_path)
+    (question,) = find("benchmark", "birds_to_words", expected=Benchmark).questions(tmp_path)
     assert isinstance(question, Example)
     assert text_of(question.turns[0]) == f"Which?\n by the C.I.A.\n B: by nobody\n{mantis_asking.ENDING}"
     assert question.facts["options"] == ["by the C.I.A.", "by nobody"]
@@ -103,7 +103,7 @@ def test_an_answer_that_is_no_option_is_refused(tmp_path: Path) -> None:
 def test_a_benchmark_says_which_files_it_looks_for(tmp_path: Path) -> None:
     for name in ("nlvr2", "milebench", "mmdu", "visual_haystacks"):
         with pytest.raises(DataError, match=r"json"):
-            list(find("benchmark", name, Benchmark).questions(tmp_path / "nowhere"))
+            list(find("benchmark", name, expected=Benchmark).questions(tmp_path / "nowhere"))
 
 
 def test_statements_of_nlvr2_are_told_by_their_ids_where_those_are_the_authors(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_statements_of_nlvr2_are_told_by_their_ids_where_those_are_the_authors(t
     images = [draw(tmp_path, f"{slot}.png", 0, slot) for slot in range(2)]
     for ids, sets in ((("dev-1-0-0", "dev-1-1-0", "dev-2-0-0"), ["dev-1-0", "dev-1-0", "dev-2-0"]), ("ab", ["?", "?"])):
         write_json(tmp_path / "test.json", [{**row, "id": name, "images": images} for name in ids])
-        rows = list(find("benchmark", "nlvr2", Benchmark).questions(tmp_path))
+        rows = list(find("benchmark", "nlvr2", expected=Benchmark).questions(tmp_path))
         assert [each.facts["set"] for each in rows if isinstance(each, Example)] == sets
 
 
@@ -127,7 +127,7 @@ def test_mvbench_takes_the_frames_that_the_published_code_takes(tmp_path: Path) 
     write_video(tmp_path / "video/ssv2_video/a.mp4", frames=31, fps=10)
     row = {"video": "a.mp4", "question": "?", "candidates": ["x", "y"], "answer": "y"}
     write_json(tmp_path / "json/action_antonym.json", [row])
-    (question,) = find("benchmark", "mvbench", Benchmark).questions(tmp_path / "json/action_antonym.json")
+    (question,) = find("benchmark", "mvbench", expected=Benchmark).questions(tmp_path / "json/action_antonym.json")
     assert isinstance(question, Example)
     taken = tuple(int(image.source.rpartition("=")[2]) for image in images_of(question))
     assert taken == pick_middle(31, 8)
@@ -257,7 +257,7 @@ def test_a_naturalbench_type_that_is_not_known_is_refused(tmp_path: Path) -> Non
 
 
 def test_the_judge_of_mmdu_sees_both_answers_and_every_image_so_far() -> None:
-    judge = find("benchmark", "mmdu", Benchmark).judge
+    judge = find("benchmark", "mmdu", expected=Benchmark).judge
     assert judge is not None
     first, second = questions_of("mmdu")
     prompt = judge.ask(second, "My reply.")

@@ -26,7 +26,7 @@ def used(board: Path, tmp_path: Path) -> Path:
     right, wrong = CannedResponder(replies, "right"), CannedResponder(lambda _: "the purple", "wrong")
     folder = tmp_path / "storyboard-held_in-tuned"
     for responder, limit in ((right, None), (wrong, 8), (right, None)):
-        evaluate(BENCHMARK, board / "held_in.jsonl", responder, folder=folder, name="storyboard", limit=limit)
+        evaluate(BENCHMARK, board / "held_in.jsonl", responder=responder, folder=folder, name="storyboard", limit=limit)
     return folder
 
 
@@ -64,7 +64,7 @@ def test_a_file_of_two_models_without_what_was_asked_is_refused(used: Path, tmp_
 def test_a_file_with_two_askings_of_one_question_is_refused(board: Path, tmp_path: Path) -> None:
     red = CannedResponder(lambda _: "the red", "r")
     for most in (8, 16):
-        evaluate(BENCHMARK, board, red, folder=tmp_path / "e", max_tokens=most)
+        evaluate(BENCHMARK, board, responder=red, folder=tmp_path / "e", max_tokens=most)
     (tmp_path / "copy.jsonl").write_bytes((tmp_path / "e" / "answers.jsonl").read_bytes())
     with pytest.raises(DataError, match="'held_in-0' was asked in two ways"):
         mark(BENCHMARK, tmp_path / "copy.jsonl")
@@ -72,14 +72,14 @@ def test_a_file_with_two_askings_of_one_question_is_refused(board: Path, tmp_pat
 
 
 def test_a_folder_of_an_older_version_without_what_was_asked_still_opens(board: Path, tmp_path: Path) -> None:
-    evaluate(BENCHMARK, board, CannedResponder(lambda _: "the red", "r"), folder=tmp_path / "e")
+    evaluate(BENCHMARK, board, responder=CannedResponder(lambda _: "the red", "r"), folder=tmp_path / "e")
     (tmp_path / "e" / "asked.json").unlink()
     assert mark(BENCHMARK, tmp_path / "e" / "answers.jsonl").result.total.n == 32
     assert rescore_run(tmp_path / "e", benchmark="storyboard", write=False)[0].after.n == 32
 
 
 def test_a_copy_of_answers_that_has_no_end_loses_no_line_in_silence(board: Path, tmp_path: Path) -> None:
-    evaluate(BENCHMARK, board, CannedResponder(lambda _: "the red", "r"), folder=tmp_path / "e")
+    evaluate(BENCHMARK, board, responder=CannedResponder(lambda _: "the red", "r"), folder=tmp_path / "e")
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes((tmp_path / "e" / "answers.jsonl").read_bytes().rstrip(b"\n"))
     assert is_ours(copy)

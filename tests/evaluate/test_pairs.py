@@ -118,10 +118,10 @@ def test_ranks_are_compared_by_swapping() -> None:
         at, said = zip(*marks, strict=True)  # type: ignore[call-overload]
         return float(np.corrcoef(truth[list(at)], said)[0, 1])
 
-    better = compare_values(close.tolist(), loose.tolist(), agreement, resamples=200)
+    better = compare_values(close.tolist(), loose.tolist(), value=agreement, resamples=200)
     assert better.p < 0.05
     assert better.low > 0
-    same = compare_values(close.tolist(), close.tolist(), agreement, resamples=50)
+    same = compare_values(close.tolist(), close.tolist(), value=agreement, resamples=50)
     assert (same.p, same.difference) == (1.0, 0.0)
 
 
@@ -157,7 +157,7 @@ def test_two_results_that_are_alike_in_a_statistic_are_not_certainly_alike() -> 
     def share(marks: object) -> float:
         return float(np.mean([score for _, score in marks]))  # type: ignore[attr-defined]
 
-    found = compare_values([1.0] * 30, [1.0] * 30, share, resamples=50, least=0.0)
+    found = compare_values([1.0] * 30, [1.0] * 30, value=share, resamples=50, least=0.0)
     assert found.low < -0.05 < 0.05 < found.high
-    alone = compare_values([1.0] * 3, [1.0] * 3, share, clusters=["a"] * 3, resamples=50, least=0.0)
+    alone = compare_values([1.0] * 3, [1.0] * 3, value=share, clusters=["a"] * 3, resamples=50, least=0.0)
     assert (alone.low, alone.high) == (-1.0, 1.0)

@@ -55,8 +55,8 @@ def test_every_condition_follows_from_the_question_and_the_seed_alone(tmp_path: 
     asked = question(pictures)
     other = replace(question(pictures[1:] + pictures[:1]), id="other")
     for condition in CONDITIONS:
-        once = changed_by(condition.change, asked, context(tmp_path, asked, other))
-        assert once == changed_by(condition.change, asked, context(tmp_path, asked, other))
+        once = changed_by(condition.change, asked, context=context(tmp_path, asked, other))
+        assert once == changed_by(condition.change, asked, context=context(tmp_path, asked, other))
         assert isinstance(once, Skipped) or all(perturbations.of_question(each) == "q" for each in once)
 
 
@@ -200,14 +200,14 @@ def test_frames_of_a_video_stay_frames_where_their_pictures_change(tmp_path: Pat
     asked = question([replace(image, video="film") for image in pictures])
     other = replace(question([draw(tmp_path / f"other-{at}.png", "white") for at in range(3)]), id="other")
     for change in (perturbations.jpeg, perturbations.half, perturbations.left_out, perturbations.wrong_images):
-        for each in made(changed_by(change, asked, context(tmp_path, asked, other))):
+        for each in made(changed_by(change, asked, context=context(tmp_path, asked, other))):
             assert [image.video for image in images_of(each)] == ["film"] * 3
 
 
 def test_a_missing_picture_skips_a_condition_and_says_so(tmp_path: Path) -> None:
     gone = [ImageRef(str(tmp_path / f"{number}.png")) for number in range(3)]
     for change in (perturbations.jpeg, perturbations.half, perturbations.merged, perturbations.left_out):
-        found = changed_by(change, question(gone), context(tmp_path))
+        found = changed_by(change, question(gone), context=context(tmp_path))
         assert found == Skipped("a picture that cannot be used (image file missing)")
 
 
@@ -269,13 +269,13 @@ def test_the_deciding_image_is_what_facts_or_words_say(pictures: list[ImageRef])
 
 @pytest.mark.parametrize("name", [name for name in names("benchmark") if (SAMPLES / name).is_dir()])
 def test_a_changed_question_of_any_benchmark_is_answered_by_its_reference(name: str, tmp_path: Path) -> None:
-    benchmark = find("benchmark", name, Benchmark)
+    benchmark = find("benchmark", name, expected=Benchmark)
     asked = [row for row in benchmark.questions(SAMPLES / name) if isinstance(row, Example)][:4]
     place = context(tmp_path, *asked)
     turned = 0
     for each in asked:
         for condition in CONDITIONS:
-            found = changed_by(condition.change, each, place)
+            found = changed_by(condition.change, each, context=place)
             for variant in () if isinstance(found, Skipped) else found:
                 turned += 1
                 assert variant.turns[-1].role == "assistant"

@@ -71,7 +71,7 @@ def bare(reference: str, **facts: Json) -> Example:
 
 @pytest.mark.parametrize("name", READ)
 def test_options_are_read_as_the_authors_code_reads_them(name: str) -> None:
-    published = find("benchmark", name, Benchmark).published
+    published = find("benchmark", name, expected=Benchmark).published
     assert published is not None
     question = choice(*OPTIONS)
     if name == "milebench":
@@ -84,7 +84,7 @@ def test_options_are_read_as_the_authors_code_reads_them(name: str) -> None:
 @pytest.mark.parametrize("name", SAID)
 @pytest.mark.parametrize("right", ["Yes", "No"])
 def test_yes_and_no_are_read_as_the_authors_code_reads_them(name: str, right: str) -> None:
-    published = find("benchmark", name, Benchmark).published
+    published = find("benchmark", name, expected=Benchmark).published
     assert published is not None
     question = bare(right, choice=True, options=["Yes", "No"], right=("Yes", "No").index(right))
     found = [published(question, reply) for reply in SHORT]
@@ -98,7 +98,7 @@ def test_the_copy_of_mmmus_parser_that_others_use_takes_more() -> None:
 
 @given(st.text(alphabet="AB ().b", max_size=12))
 def test_a_draw_is_worth_one_over_the_options(reply: str) -> None:
-    worth = [letter_score(("x", "y"), reply, letter) for letter in "AB"]
+    worth = [letter_score(("x", "y"), reply, right=letter) for letter in "AB"]
     assert sum(worth) == 1
     assert (letter_given(("x", "y"), reply) is None) == (worth[0] == 0.5)
 
@@ -116,7 +116,7 @@ def test_options_of_milebench_beyond_z_have_two_letters() -> None:
 
 
 def test_a_conclusion_that_begins_with_answer_once_more_is_read_behind_it() -> None:
-    published = find("benchmark", "mantis_eval", Benchmark).published
+    published = find("benchmark", "mantis_eval", expected=Benchmark).published
     assert published is not None
     assert published(choice(*OPTIONS), "Answer: Answer: B") == 1
 
@@ -301,7 +301,7 @@ def test_a_question_of_gqa_whose_picture_is_not_there_is_refused(tmp_path: Path)
     shutil.copytree(samples / "gqa", tmp_path / "gqa")
     (pictures,) = tmp_path.glob("gqa/testdev_balanced_images/*.parquet")
     pq.write_table(pq.read_table(pictures).slice(0, 0), pictures)
-    refused = list(find("benchmark", "gqa", Benchmark).questions(tmp_path / "gqa"))
+    refused = list(find("benchmark", "gqa", expected=Benchmark).questions(tmp_path / "gqa"))
     assert all(isinstance(row, Refused) and "no picture 'n1'" in row.message for row in refused)
     assert len(refused) == 2
 
@@ -310,7 +310,7 @@ def test_five_more_tests_of_the_field_are_scored_as_published() -> None:
     samples = Path(__file__).resolve().parents[1] / "samples"
 
     def first(name: str) -> tuple[Benchmark, Example]:
-        own = find("benchmark", name, Benchmark)
+        own = find("benchmark", name, expected=Benchmark)
         question = next(iter(own.questions(samples / name)))
         assert isinstance(question, Example)
         return own, question

@@ -58,7 +58,7 @@ def run(board: Path, tmp_path: Path) -> Path:
             ("tuned", CannedResponder(lambda question: replies[question.id] if question.id[-1] != "1" else "")),
         ):
             place = folder / "evals" / f"storyboard-{part}-{condition}"
-            evaluate(BENCHMARK, board / f"{part}.jsonl", responder, folder=place, blind=condition == "blind")
+            evaluate(BENCHMARK, board / f"{part}.jsonl", responder=responder, folder=place, blind=condition == "blind")
     records: list[dict[str, Json]] = [{"stage": "align", "wall_s": 21.5, "peak_gib": 1.25}]
     steps = range(1, 9)
     records += [{"stage": "tune", "step": step, "loss_nats": 2 / step, "wall_s": 4, "memory_gib": 2} for step in steps]
@@ -134,7 +134,11 @@ def test_a_run_in_the_middle_has_a_page(tmp_path: Path) -> None:
 
 def test_one_evaluation_without_parts_and_conditions_has_a_page(board: Path, tmp_path: Path) -> None:
     evaluate(
-        BENCHMARK, board, CannedResponder(lambda question: "red"), folder=tmp_path / "evals" / "storyboard", limit=9
+        BENCHMARK,
+        board,
+        responder=CannedResponder(lambda question: "red"),
+        folder=tmp_path / "evals" / "storyboard",
+        limit=9,
     )
     page = write_report(tmp_path).read_text()
     assert "By part" in page

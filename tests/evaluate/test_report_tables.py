@@ -34,7 +34,13 @@ def run(board: Path, tmp_path: Path) -> Path:
         ("tuned", lambda question: replies[question.id] if question.id != "held_in-1" else ""),
     ):
         folder = tmp_path / "run" / "evals" / f"storyboard-held_in-{condition}"
-        evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(say), folder=folder, blind=condition == "blind")
+        evaluate(
+            BENCHMARK,
+            board / "held_in.jsonl",
+            responder=CannedResponder(say),
+            folder=folder,
+            blind=condition == "blind",
+        )
     return tmp_path / "run"
 
 
@@ -100,7 +106,7 @@ def test_the_page_compares_conditions_question_by_question(run: Path) -> None:
 
 def test_the_page_says_why_two_conditions_are_not_compared(run: Path, board: Path) -> None:
     folder = run / "evals" / "storyboard-held_in-untuned"
-    evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(lambda question: ""), folder=folder, limit=4)
+    evaluate(BENCHMARK, board / "held_in.jsonl", responder=CannedResponder(lambda question: ""), folder=folder, limit=4)
     compared, refused = compare_conditions(gather(run))
     assert [(row.first, row.second) for row in compared] == [("tuned", "blind")]
     assert len(refused["storyboard", "held_in"]) == 2
@@ -116,7 +122,7 @@ def test_a_run_with_nothing_measured_has_empty_tables(tmp_path: Path) -> None:
 
 def test_figures_that_papers_print_stand_in_the_table_and_on_the_page(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "evals" / "mme-all-tuned"
-    evaluate(MME, SAMPLES / "mme", CannedResponder(lambda question: "Yes, so it is."), folder=folder)
+    evaluate(MME, SAMPLES / "mme", responder=CannedResponder(lambda question: "Yes, so it is."), folder=folder)
     told = "mme all tuned: existence 50.0 (0.0 to 200.0) of 200; by the authors' own reading 50.0"
     assert f"- {told}\n" in report_table(tmp_path / "run", "md")
     assert "- mme all tuned: accuracy plus 0.0% (" in report_table(tmp_path / "run", "md")
@@ -137,7 +143,7 @@ def test_a_result_of_an_older_version_has_nothing_beside_its_score(run: Path) ->
 def test_a_blind_score_of_other_questions_stands_beside_no_score(run: Path, board: Path) -> None:
     folder = run / "evals" / "storyboard-held_in-blind"
     red = CannedResponder(lambda question: "the red")
-    evaluate(BENCHMARK, board / "held_in.jsonl", red, folder=folder, blind=True, limit=8)
+    evaluate(BENCHMARK, board / "held_in.jsonl", responder=red, folder=folder, blind=True, limit=8)
     rows = {row.condition: row for row in rows_of(gather(run)) if row.group == "all"}
     assert rows["blind"].blind is not None
     assert (rows["tuned"].blind, rows["untuned"].blind) == (None, None)
@@ -157,7 +163,7 @@ def test_tables_tell_what_failed(run: Path, board: Path) -> None:
         return "the red"
 
     folder = run / "evals" / "storyboard-held_in-other"
-    evaluate(BENCHMARK, board / "held_in.jsonl", CannedResponder(fails), folder=folder)
+    evaluate(BENCHMARK, board / "held_in.jsonl", responder=CannedResponder(fails), folder=folder)
     lines = report_table(run, "md").splitlines()
     assert lines[0].endswith("| failed | cut |")
     assert next(line for line in lines if line.startswith("| storyboard held in | other |")).endswith("| 2 | 0 |")

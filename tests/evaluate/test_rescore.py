@@ -28,7 +28,7 @@ def run(board: Path, tmp_path: Path) -> Path:
     replies = {row.id: reference_of(row) for row in rows if row.id != "held_in-7"}
     for part, blind in (("held_in", True), ("held_out", False)):
         folder = tmp_path / "run" / "evals" / f"storyboard-{part}-{'blind' if blind else 'tuned'}"
-        evaluate(BENCHMARK, board / f"{part}.jsonl", CannedResponder(replies), folder=folder, blind=blind)
+        evaluate(BENCHMARK, board / f"{part}.jsonl", responder=CannedResponder(replies), folder=folder, blind=blind)
     shutil.rmtree(board)
     return tmp_path / "run"
 
@@ -82,7 +82,7 @@ def test_a_folder_of_another_name_is_scored_by_the_benchmark_that_is_named(run: 
 
 def test_a_folder_says_by_itself_which_benchmark_it_is_of(board: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
-    evaluate(BENCHMARK, board, CannedResponder(lambda _: "the red"), folder=folder, name="storyboard")
+    evaluate(BENCHMARK, board, responder=CannedResponder(lambda _: "the red"), folder=folder, name="storyboard")
     (found,) = rescore_run(folder)
     assert (found.changed, found.after.n) == ((), 32)
 
@@ -98,11 +98,11 @@ def test_groups_that_were_asked_in_part_do_not_count_as_whole(
         "BENCHMARK = replace(BENCHMARK, together={'scenario': 'scenario'})\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    grouped = find("benchmark", "of_groups.grouped", Benchmark)
+    grouped = find("benchmark", "of_groups.grouped", expected=Benchmark)
     folder = tmp_path / "e"
     for limit, whole in ((8, 0), (None, 4)):
         red = CannedResponder(lambda _: "the red", "r")
-        found = evaluate(grouped, board, red, folder=folder, name="of_groups.grouped", limit=limit)
+        found = evaluate(grouped, board, responder=red, folder=folder, name="of_groups.grouped", limit=limit)
         assert found.together["scenario"].n == whole
         before = (folder / "result.json").read_bytes()
         rescore_run(folder)
@@ -116,17 +116,17 @@ def test_references_that_were_mended_after_the_asking_stay_mended(board: Path, t
         seen.append(question.id)
         return "the red"
 
-    evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+    evaluate(BENCHMARK, file, responder=CannedResponder(reply, "r"), folder=folder)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     rows[2]["messages"][-1]["content"] = "the red"  # the data were wrong, and are put right
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    mended = evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+    mended = evaluate(BENCHMARK, file, responder=CannedResponder(reply, "r"), folder=folder)
     assert mended.total.score == 5 / 16
     assert len(seen) == 16
     (found,) = rescore_run(folder)
     assert (found.changed, found.after.score) == ((), 5 / 16)
     lines = (folder / "answers.jsonl").read_text()
-    evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+    evaluate(BENCHMARK, file, responder=CannedResponder(reply, "r"), folder=folder)
     assert (folder / "answers.jsonl").read_text() == lines
 
 
@@ -160,9 +160,9 @@ def test_a_judges_word_counts_again_and_is_not_asked_for_again(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     folder = tmp_path / "run" / "evals" / "judged"
-    judged = find("benchmark", "kept_word.judged", Benchmark)
+    judged = find("benchmark", "kept_word.judged", expected=Benchmark)
     file, judge = board / "held_in.jsonl", CannedResponder(lambda _: "4", name="strict")
-    evaluate(judged, file, CannedResponder(lambda _: "the red"), folder=folder, judge=judge)
+    evaluate(judged, file, responder=CannedResponder(lambda _: "the red"), folder=folder, judge=judge)
     before = result_files(tmp_path / "run")
     (found,) = rescore_run(folder, benchmark="kept_word.judged")
     assert (found.after.score, found.changed, found.failed) == (pytest.approx(0.6), (), 0)
@@ -177,7 +177,7 @@ def test_an_evaluation_that_was_killed_halfway_gets_no_result(board: Path, tmp_p
     """Also where an earlier result, of fewer questions, is in the folder: it stays, and is told for what it is."""
     folder, file = tmp_path / "storyboard-held_in-tuned", board / "held_in.jsonl"
     if before:
-        evaluate(BENCHMARK, file, CannedResponder(lambda _: "the red", "r"), folder=folder, limit=before)
+        evaluate(BENCHMARK, file, responder=CannedResponder(lambda _: "the red", "r"), folder=folder, limit=before)
     said = []
 
     def reply(question: Example) -> str:
@@ -187,7 +187,7 @@ def test_an_evaluation_that_was_killed_halfway_gets_no_result(board: Path, tmp_p
         return "the red"
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(BENCHMARK, file, CannedResponder(reply, "r"), folder=folder)
+        evaluate(BENCHMARK, file, responder=CannedResponder(reply, "r"), folder=folder)
     files = result_files(tmp_path)
     (found,) = rescore_run(folder)
     assert result_files(tmp_path) == files
@@ -198,7 +198,7 @@ def test_an_evaluation_that_was_killed_halfway_gets_no_result(board: Path, tmp_p
 
 def test_a_part_is_scored_anew_by_its_own_questions(board: Path, tmp_path: Path) -> None:
     folder = tmp_path / "storyboard"
-    evaluate(BENCHMARK, board, CannedResponder(lambda _: "the red", "r"), folder=folder, shard=Shard(1, 2))
+    evaluate(BENCHMARK, board, responder=CannedResponder(lambda _: "the red", "r"), folder=folder, shard=Shard(1, 2))
     before = result_files(folder)
     (found,) = rescore_run(folder)
     assert (found.not_asked, found.after.n) == (0, 16)
@@ -208,7 +208,7 @@ def test_a_part_is_scored_anew_by_its_own_questions(board: Path, tmp_path: Path)
 def test_rows_that_were_refused_count_in_a_result_that_was_killed_before_its_end(board: Path, tmp_path: Path) -> None:
     folder, file = tmp_path / "storyboard", board / "held_in.jsonl"
     file.write_text(file.read_text() + file.read_text().splitlines()[0].replace("held_in-0", "x").replace("red", "no"))
-    evaluate(BENCHMARK, file, CannedResponder(lambda _: "the red", "r"), folder=folder)
+    evaluate(BENCHMARK, file, responder=CannedResponder(lambda _: "the red", "r"), folder=folder)
     before = result_files(folder)
     for path in before:
         Path(path).unlink()

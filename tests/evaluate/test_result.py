@@ -35,7 +35,7 @@ def benchmark(questions: list[Example], **told: object) -> Benchmark:
 
 
 def mark(of: Benchmark, replies: Mapping[str, str], folder: Path, **told: object) -> Result:
-    return evaluate(of, folder, CannedResponder(replies), folder=folder, **told)  # type: ignore[arg-type]
+    return evaluate(of, folder, responder=CannedResponder(replies), folder=folder, **told)  # type: ignore[arg-type]
 
 
 def test_a_macro_total_weighs_every_group_alike(tmp_path: Path) -> None:
@@ -208,10 +208,15 @@ def test_a_judge_is_wanted_before_anything_is_asked_and_only_where_one_is(tmp_pa
 
     with pytest.raises(ConfigError, match="a large model"):
         evaluate(
-            benchmark(questions, judge=judged(), score=needs_judge), tmp_path, CannedResponder(say), folder=tmp_path
+            benchmark(questions, judge=judged(), score=needs_judge),
+            tmp_path,
+            responder=CannedResponder(say),
+            folder=tmp_path,
         )
     with pytest.raises(ConfigError, match="asks no judge"):
-        evaluate(benchmark(questions), tmp_path, CannedResponder(say), folder=tmp_path, judge=CannedResponder(say))
+        evaluate(
+            benchmark(questions), tmp_path, responder=CannedResponder(say), folder=tmp_path, judge=CannedResponder(say)
+        )
     assert not asked
 
 

@@ -44,15 +44,15 @@ def remembering(seen: list[Example], reply: str, name: str = "remembering") -> C
 
 
 def test_reference_replies_score_one_and_empty_replies_are_unanswered(board: Path, tmp_path: Path) -> None:
-    right = evaluate(BENCHMARK, board, CannedResponder(references(board)), folder=tmp_path / "right")
+    right = evaluate(BENCHMARK, board, responder=CannedResponder(references(board)), folder=tmp_path / "right")
     assert (right.total.score, right.total.n, right.unanswered, right.failed) == (1.0, 32, 0, 0)
     assert right.total.chance == pytest.approx((0.25 + 0.5) / 2)
-    empty = evaluate(BENCHMARK, board, CannedResponder(lambda question: ""), folder=tmp_path / "empty")
+    empty = evaluate(BENCHMARK, board, responder=CannedResponder(lambda question: ""), folder=tmp_path / "empty")
     assert (empty.total.score, empty.total.n, empty.unanswered, empty.failed) == (0.0, 32, 32, 0)
 
 
 def test_groups_hold_every_question_once(board: Path, tmp_path: Path) -> None:
-    found = evaluate(BENCHMARK, board, CannedResponder(lambda question: "red"), folder=tmp_path / "red")
+    found = evaluate(BENCHMARK, board, responder=CannedResponder(lambda question: "red"), folder=tmp_path / "red")
     for groups in (found.by_skill, found.by_scenario, found.by_kind, found.by_split):
         assert sum(score.n for score in groups.values()) == 32
         total = sum(score.score * score.n for score in groups.values())
@@ -62,7 +62,7 @@ def test_groups_hold_every_question_once(board: Path, tmp_path: Path) -> None:
 
 
 def test_the_result_file_says_what_the_result_says(board: Path, tmp_path: Path) -> None:
-    found = evaluate(BENCHMARK, board, CannedResponder(lambda question: "red"), folder=tmp_path / "e")
+    found = evaluate(BENCHMARK, board, responder=CannedResponder(lambda question: "red"), folder=tmp_path / "e")
     written = json.loads((tmp_path / "e" / "result.json").read_text())
     assert {"score", "low", "high", "n", "chance", "majority", "unanswered", "failed"} <= written.keys()
     assert {"by_task", "by_skill", "by_scenario", "by_kind", "by_split"} <= written.keys()
@@ -75,17 +75,17 @@ def test_the_result_file_says_what_the_result_says(board: Path, tmp_path: Path) 
 
 def test_a_second_start_asks_nothing(board: Path, tmp_path: Path) -> None:
     seen: list[Example] = []
-    first = evaluate(BENCHMARK, board, remembering(seen, "red"), folder=tmp_path / "e")
-    assert evaluate(BENCHMARK, board, remembering(seen, "red"), folder=tmp_path / "e") == first
+    first = evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e")
+    assert evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e") == first
     assert len(seen) == 32
 
 
 def test_more_questions_later_ask_only_the_new_ones(board: Path, tmp_path: Path) -> None:
     seen: list[Example] = []
-    few = evaluate(BENCHMARK, board, remembering(seen, "red"), folder=tmp_path / "e", limit=8)
+    few = evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e", limit=8)
     assert few.total.n == 8
     assert few.by_split["held_in"].n == few.by_split["held_out"].n == 4
-    evaluate(BENCHMARK, board, remembering(seen, "red"), folder=tmp_path / "e")
+    evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e")
     assert len(seen) == len({question.id for question in seen}) == 32
 
 
@@ -97,13 +97,13 @@ def test_another_responder_or_other_weights_are_asked_anew(board: Path, tmp_path
         CannedResponder({**replies, "one": "more"}),
         CannedResponder(replies),
     ):
-        evaluate(BENCHMARK, board, responder, folder=tmp_path / "e")
+        evaluate(BENCHMARK, board, responder=responder, folder=tmp_path / "e")
     assert len(read_lines(tmp_path / "e" / "answers.jsonl")) == 3 * 32
 
 
 def test_blind_takes_out_the_images_and_nothing_else(board: Path, tmp_path: Path) -> None:
     seen: list[Example] = []
-    assert evaluate(BENCHMARK, board, remembering(seen, "red"), folder=tmp_path / "e", blind=True).blind
+    assert evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e", blind=True).blind
     for sighted, blind in zip(all_questions(board), seen, strict=True):
         assert not images_of(blind)
         assert [text_of(turn) for turn in blind.turns] == [text_of(turn) for turn in sighted.turns[:-1]]
@@ -112,8 +112,8 @@ def test_blind_takes_out_the_images_and_nothing_else(board: Path, tmp_path: Path
 
 def test_a_blind_reply_is_never_taken_for_a_sighted_one(board: Path, tmp_path: Path) -> None:
     seen: list[Example] = []
-    evaluate(BENCHMARK, board, remembering(seen, "red"), folder=tmp_path / "e", blind=True)
-    evaluate(BENCHMARK, board, remembering(seen, "red"), folder=tmp_path / "e")
+    evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e", blind=True)
+    evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e")
     assert [bool(images_of(question)) for question in seen] == [False] * 32 + [True] * 32
 
 
@@ -128,12 +128,12 @@ def test_a_failed_question_is_counted_told_and_asked_again(
             raise DataError("held_in-3: the picture is torn.")
         return "the red"
 
-    first = evaluate(BENCHMARK, board, CannedResponder(reply), folder=tmp_path / "e")
+    first = evaluate(BENCHMARK, board, responder=CannedResponder(reply), folder=tmp_path / "e")
     assert (first.total.n, first.failed) == (31, 1)
     assert "1 of 32 questions have no score: 1 got no reply; items.jsonl says why." in capsys.readouterr().err
     lines = read_lines(tmp_path / "e" / "answers.jsonl").values()
     assert [line.failed for line in lines if line.failed] == ["held_in-3: the picture is torn."]
-    second = evaluate(BENCHMARK, board, CannedResponder(reply), folder=tmp_path / "e")
+    second = evaluate(BENCHMARK, board, responder=CannedResponder(reply), folder=tmp_path / "e")
     assert (second.total.n, second.failed) == (32, 0)
     assert seen[32:] == ["held_in-3"]
 
@@ -143,7 +143,7 @@ def test_a_row_that_cannot_be_read_is_counted_as_failed(board: Path, tmp_path: P
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     rows[2]["images"][0] = "gone.png"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = evaluate(BENCHMARK, file, CannedResponder(references(board)), folder=tmp_path / "e")
+    found = evaluate(BENCHMARK, file, responder=CannedResponder(references(board)), folder=tmp_path / "e")
     assert (found.total.n, found.failed) == (15, 1)
     assert "gone.png" in (tmp_path / "e" / "items.jsonl").read_text()
 
@@ -153,7 +153,7 @@ def test_a_question_that_gets_no_answer_at_all_has_failed(board: Path, tmp_path:
         def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer | Failed]:
             yield from super().answer(questions[1:], max_tokens=max_tokens)
 
-    found = evaluate(BENCHMARK, board, Silent(references(board)), folder=tmp_path / "e")
+    found = evaluate(BENCHMARK, board, responder=Silent(references(board)), folder=tmp_path / "e")
     assert (found.total.n, found.failed) == (31, 1)
 
 
@@ -163,14 +163,14 @@ def test_an_answer_to_nothing_that_was_asked_stops_the_run(board: Path, tmp_path
             yield Answer("nobody asked", "yes")
 
     with pytest.raises(RunError, match="nobody asked"):
-        evaluate(BENCHMARK, board, Confused({}), folder=tmp_path / "e")
+        evaluate(BENCHMARK, board, responder=Confused({}), folder=tmp_path / "e")
 
 
 def test_two_questions_with_one_id_are_refused(board: Path, tmp_path: Path) -> None:
     file = board / "held_in.jsonl"
     file.write_text(file.read_text() * 2)
     with pytest.raises(DataError, match="'held_in-0' is there twice"):
-        evaluate(BENCHMARK, file, CannedResponder({}), folder=tmp_path / "e")
+        evaluate(BENCHMARK, file, responder=CannedResponder({}), folder=tmp_path / "e")
 
 
 def test_the_key_follows_the_pixels_and_not_the_path(board: Path, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_killed_run_goes_on_where_it_was(board: Path, tmp_path: Path) -> None:
             with log.open("a") as file:
                 file.write(question.id + chr(10))
             return "the red"
-        evaluate(BENCHMARK, board, CannedResponder(reply, name="killed"), folder=folder)
+        evaluate(BENCHMARK, board, responder=CannedResponder(reply, name="killed"), folder=folder)
     """)
     log = tmp_path / "asked.txt"
     for die_at in (7, 12, 0):
@@ -238,5 +238,5 @@ def test_a_killed_run_goes_on_where_it_was(board: Path, tmp_path: Path) -> None:
     ids = log.read_text().split()
     assert sorted(ids) == sorted(question.id for question in all_questions(board))
     in_one_go = CannedResponder(lambda question: "the red", name="killed")
-    evaluate(BENCHMARK, board, in_one_go, folder=tmp_path / "whole")
+    evaluate(BENCHMARK, board, responder=in_one_go, folder=tmp_path / "whole")
     assert (folder / "result.json").read_text() == (tmp_path / "whole" / "result.json").read_text()

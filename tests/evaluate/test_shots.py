@@ -25,7 +25,7 @@ every_one = pytest.mark.parametrize("name", NAMES)
 
 
 def asked(name: str, options: str = "") -> list[Example]:
-    rows = list(find("benchmark", name, Benchmark).questions(Path(f"{SAMPLES / name}{options}")))
+    rows = list(find("benchmark", name, expected=Benchmark).questions(Path(f"{SAMPLES / name}{options}")))
     assert not [row for row in rows if isinstance(row, Refused)]
     return [row for row in rows if isinstance(row, Example)]
 
@@ -63,11 +63,11 @@ def test_leaving_a_question_out_changes_no_others_shots(tmp_path: Path) -> None:
     shutil.copytree(SAMPLES / "coco_caption", folder)
     file = folder / "dataset_coco.json"
     told = json.loads(file.read_text())
-    whole = list(find("benchmark", "coco_caption", Benchmark).questions(folder))
+    whole = list(find("benchmark", "coco_caption", expected=Benchmark).questions(folder))
     del told["images"][0]
     told["images"].append(told["images"].pop(0))  # Another order, too.
     file.write_text(json.dumps(told))
-    left = list(find("benchmark", "coco_caption", Benchmark).questions(folder))
+    left = list(find("benchmark", "coco_caption", expected=Benchmark).questions(folder))
     shots = {
         row.id: [text_of(shot.turns[1]) for shot in row.demonstrations] for row in whole if isinstance(row, Example)
     }
@@ -87,11 +87,11 @@ def test_a_question_whose_shot_cannot_be_read_is_refused_by_name(tmp_path: Path)
     shutil.copytree(SAMPLES / "coco_caption", folder)
     for picture in sorted((folder / "train2014").iterdir()):
         picture.unlink()
-    rows = list(find("benchmark", "coco_caption", Benchmark).questions(folder))
+    rows = list(find("benchmark", "coco_caption", expected=Benchmark).questions(folder))
     assert len(rows) == 3
     assert all(isinstance(row, Refused) and row.reason == "image file missing" for row in rows)
     assert all(isinstance(row, Refused) and "a shot of it" in row.message for row in rows)
-    assert len(list(find("benchmark", "coco_caption", Benchmark).questions(Path(f"{folder}#shots=0")))) == 3
+    assert len(list(find("benchmark", "coco_caption", expected=Benchmark).questions(Path(f"{folder}#shots=0")))) == 3
 
 
 def test_a_row_of_no_known_split_is_refused(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_row_of_no_known_split_is_refused(tmp_path: Path) -> None:
     told["images"].append({**told["images"][0], "split": "tset"})
     told["images"].append(7)
     file.write_text(json.dumps(told))
-    rows = list(find("benchmark", "coco_caption", Benchmark).questions(folder))
+    rows = list(find("benchmark", "coco_caption", expected=Benchmark).questions(folder))
     refused = [row.message for row in rows if isinstance(row, Refused)]
     assert len(rows) == 5
     assert ["split is 'tset'" in refused[0], "the row is 7" in refused[1]] == [True, True]

@@ -120,7 +120,7 @@ def test_a_minus_is_found_once(text: str) -> None:
 def test_mathvista_reads_the_sign_of_a_number(reply: str, score: float) -> None:
     turns = (Turn("user", (Text("?"),)), Turn("assistant", (Text("-5"),)))
     asked = Example("q", turns, facts={"form": "integer", "precision": 0})
-    assert find("benchmark", "mathvista", Benchmark).score(asked, reply) == score
+    assert find("benchmark", "mathvista", expected=Benchmark).score(asked, reply) == score
 
 
 def test_a_whole_number_with_a_point_is_the_number_unless_both_are_options() -> None:

@@ -25,7 +25,7 @@ NAMES = (
 
 
 def benchmark(name: str) -> Benchmark:
-    return find("benchmark", name, Benchmark)
+    return find("benchmark", name, expected=Benchmark)
 
 
 def rows(name: str, path: Path | None = None) -> list[Example | Refused]:

@@ -28,7 +28,7 @@ JUDGED = ("activitynet_qa", "msvd_qa", "msrvtt_qa", "magnifier_bench_free")
 
 
 def benchmark(name: str) -> Benchmark:
-    return find("benchmark", name, Benchmark)
+    return find("benchmark", name, expected=Benchmark)
 
 
 def judge_of(name: str) -> Judge:
@@ -150,7 +150,7 @@ def test_measures_of_video_chatgpt_are_told_each_by_its_questions(tmp_path: Path
     result = evaluate(
         benchmark("video_chatgpt"),
         SAMPLES / "video_chatgpt",
-        CannedResponder(lambda question: "It grows."),
+        responder=CannedResponder(lambda question: "It grows."),
         folder=tmp_path,
         judge=CannedResponder(lambda question: verdict),
     )
@@ -175,7 +175,7 @@ def test_consistency_is_judged_over_both_replies_in_both_orders(tmp_path: Path) 
     result = evaluate(
         benchmark("video_chatgpt"),
         Path(f"{SAMPLES / 'video_chatgpt' / 'consistency_qa.json'}#frames=2"),
-        CannedResponder({"consistency/0/1": "the first reply", "consistency/0/2": "the second reply"}),
+        responder=CannedResponder({"consistency/0/1": "the first reply", "consistency/0/2": "the second reply"}),
         folder=tmp_path,
         judge=CannedResponder(judge),
     )
@@ -193,7 +193,7 @@ def test_a_reply_whose_pair_is_missing_is_not_judged(tmp_path: Path) -> None:
     result = evaluate(
         benchmark("video_chatgpt"),
         SAMPLES / "video_chatgpt" / "consistency_qa.json",
-        CannedResponder({"consistency/0/1": "a square", "consistency/0/2": ""}),
+        responder=CannedResponder({"consistency/0/1": "a square", "consistency/0/2": ""}),
         folder=tmp_path,
         judge=CannedResponder(lambda prompt: "{'consistency': 5}"),
     )
@@ -231,7 +231,7 @@ def test_mm_vet_tells_the_judge_which_parts_and_counts_every_skill(tmp_path: Pat
     result = evaluate(
         benchmark("mm_vet"),
         SAMPLES / "mm_vet",
-        CannedResponder(lambda asked: "blue"),
+        responder=CannedResponder(lambda asked: "blue"),
         folder=tmp_path,
         judge=CannedResponder(lambda asked: "score: 0.5"),
     )
@@ -282,7 +282,7 @@ def test_all_sets_of_3d_and_many_views_run_in_llava_interleave(tmp_path: Path) -
     asked = [row for row in rows("llava_interleave", tmp_path) if isinstance(row, Example)]
     replies = {question.id: reference_of(question) for question in asked}
     own = benchmark("llava_interleave")
-    result = evaluate(own, tmp_path, CannedResponder(replies), folder=tmp_path / "e")
+    result = evaluate(own, tmp_path, responder=CannedResponder(replies), folder=tmp_path / "e")
     assert set(result.by_task) == set(MULTI_VIEW)
     assert set(result.by_split) == {"multi_view"}
     assert result.total.score == pytest.approx(1)

@@ -33,7 +33,7 @@ def rated(name: str, kind: str = "preference", **facts: Json) -> Example:
 
 
 def benchmark(name: str) -> Benchmark:
-    return find("benchmark", name, Benchmark)
+    return find("benchmark", name, expected=Benchmark)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_reply_without_numbers_comes_last_in_rank(tmp_path: Path) -> None:
     lost = {question.id for question in questions_of(name) if question.id.startswith("p000002")}
     right = {question.id: text_of(question.turns[-1]) for question in questions_of(name)}
     replies = CannedResponder(lambda question: "No idea." if question.id in lost else right[question.id])
-    result = evaluate(benchmark(name), SAMPLES / name, replies, folder=tmp_path)
+    result = evaluate(benchmark(name), SAMPLES / name, responder=replies, folder=tmp_path)
     assert result.unanswered == 5
     # Of visual quality people say 1, 2, 4 and the reply 1, 2, last: rho -0.5.
     assert result.by_task["visual quality"].score == pytest.approx(-0.5)

@@ -37,7 +37,7 @@ from triptych.train.optim import clip_gradients, make_optimizer
 from triptych.train.recipe import Full, PartPlans
 from triptych.train.release import moving_weights
 
-FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+FAMILIES = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
 SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in found.samples.items()}
 GREEDY = Sampling(max_tokens=5)
 DRAWN = Sampling(max_tokens=5, temperature=0.8, top_p=0.9, top_k=20, seed=4, repetition_penalty=1.1, logprobs=2)
@@ -112,7 +112,7 @@ def waits(sample: str, folder: Path) -> list[str]:
             heard.clear()
             seen = model.encode(pixels_of(model, batch.images))
             hidden_BTH = model.hidden(model.weave(batch, seen))
-            batch_loss(model, hidden_BTH, batch, scores=False, step_supervised=batch.supervised).backward()
+            batch_loss(model, hidden_BTH, batch=batch, scores=False, step_supervised=batch.supervised).backward()
     return heard
 
 
@@ -235,7 +235,7 @@ def _step(model: Model, batch: Batch, *, features: FeatureStore | None, scores: 
     else:
         seen = features.features(batch.images, spans=batch.spans)
     hidden_BTH = model.hidden(model.weave(batch, seen))
-    loss = batch_loss(model, hidden_BTH, batch, scores=scores, step_supervised=batch.supervised)
+    loss = batch_loss(model, hidden_BTH, batch=batch, scores=scores, step_supervised=batch.supervised)
     loss.backward()
     weights = moving_weights(model)
     moving = {name.partition(".")[0] for name in weights}

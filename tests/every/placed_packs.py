@@ -31,7 +31,7 @@ def believes(fault: str, *, size: int = 8, windowed: bool = False, dtype: torch.
     kernel_agrees.cache_clear()
     try:
         with planted(fault):
-            return kernel_agrees(torch.device("cuda", 0), dtype, 4, 2, size, windowed=windowed)
+            return kernel_agrees(torch.device("cuda", 0), dtype, heads=4, shared=2, size=size, windowed=windowed)
     finally:
         kernel_agrees.cache_clear()
 
@@ -75,7 +75,9 @@ def learn(
         with deterministic(), waiting() as heard, counted() as called:
             embeds_BTH = drawn.clone().to(where, non_blocking=True).requires_grad_()
             with torch.autocast(where.type, torch.bfloat16, enabled=bfloat16):
-                hidden_BTH = packs.hidden(embeds_BTH, segments_BT, positions_BT[None].to(where, non_blocking=True))
+                hidden_BTH = packs.hidden(
+                    embeds_BTH, segments_BT, positions_ABT=positions_BT[None].to(where, non_blocking=True)
+                )
             (hidden_BTH.float() * weights * real).sum().backward()
             calls = list(called)
     assert not torch.are_deterministic_algorithms_enabled()

@@ -16,7 +16,7 @@ from triptych.generate.item import Annotation, Item
 from triptych.generate.written import item_from_json, item_to_json, line_of
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "annotations"
-LAYOUTS = {name: plugins.find("annotation", name, AnnotationLayout) for name in plugins.names("annotation")}
+LAYOUTS = {name: plugins.find("annotation", name, expected=AnnotationLayout) for name in plugins.names("annotation")}
 
 
 def source_of(name: str, folder: Path) -> str:

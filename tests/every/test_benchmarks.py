@@ -36,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_benchmark(name: str) -> Benchmark:
-    return find("benchmark", name, Benchmark)
+    return find("benchmark", name, expected=Benchmark)
 
 
 def judge_of(name: str) -> CannedResponder | None:
@@ -49,7 +49,7 @@ def judge_of(name: str) -> CannedResponder | None:
 
 def mark(name: str, replies: CannedResponder, folder: Path) -> Result:
     return evaluate(
-        open_benchmark(name), SAMPLES / name, replies, folder=folder, judge=judge_of(name), max_tokens=10_000
+        open_benchmark(name), SAMPLES / name, responder=replies, folder=folder, judge=judge_of(name), max_tokens=10_000
     )
 
 
@@ -141,7 +141,7 @@ def test_a_benchmark_without_rules_wants_its_judge_before_it_asks(name: str, tmp
         return
     right = CannedResponder(reference_of)
     with pytest.raises(ConfigError, match="judge"):
-        evaluate(benchmark, SAMPLES / name, right, folder=tmp_path / "unjudged")
+        evaluate(benchmark, SAMPLES / name, responder=right, folder=tmp_path / "unjudged")
     assert not (tmp_path / "unjudged").exists()
 
 
@@ -159,7 +159,7 @@ def test_a_verdict_is_kept_and_not_asked_for_twice(name: str, tmp_path: Path) ->
         return evaluate(
             open_benchmark(name),
             SAMPLES / name,
-            CannedResponder(references),
+            responder=CannedResponder(references),
             folder=tmp_path / "e",
             judge=CannedResponder(judge),
             max_tokens=10_000,

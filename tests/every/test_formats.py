@@ -22,7 +22,7 @@ from triptych.data.disk.writing import LeavingOut
 from triptych.data.format import Format, Refused, Trait, Writer, random_rows, read_source
 
 FORMATS = names("format")
-PLUGINS = {name: find("format", name, Format) for name in FORMATS}
+PLUGINS = {name: find("format", name, expected=Format) for name in FORMATS}
 WRITTEN = [name for name in FORMATS if PLUGINS[name].write]
 CHATS = [name for name in WRITTEN if "chat" not in PLUGINS[name].cannot]
 PICTURED = [name for name in CHATS if "images" not in PLUGINS[name].cannot]
@@ -173,7 +173,8 @@ def test_a_row_read_alone_is_the_row_read_in_the_stream(name: str, tmp_path: Pat
         found = random_rows(f"{name}:{path}#limit=4")
         assert found is not None
         alone = [
-            found.read(read_row_at(path, start, length, number=number)) for number, start, length in row_places(path)
+            found.read(read_row_at(path, start, length=length, number=number))
+            for number, start, length in row_places(path)
         ]
         assert alone == list(read_source(f"{name}:{path}"))
         assert any(isinstance(row, Refused) for row in alone)

@@ -17,7 +17,7 @@ from triptych.models.family import Family, Model
 from triptych.models.memory.half_precision import downcast_frozen, upcast_frozen
 from triptych.train.loss import supervised_loss
 
-FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+FAMILIES = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
 SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in found.samples.items()}
 
 
@@ -72,4 +72,4 @@ def test_frozen_matrices_kept_in_16_bits_compute_the_same_bits_and_come_back(
 def _loss(model: Model, batch: Batch) -> Tensor:
     features = model.encode(pixels_of(model, batch.images))
     hidden_BTH = model.hidden(model.weave(batch, features))
-    return supervised_loss(model, hidden_BTH, batch.labels_BT, step_tokens=1)
+    return supervised_loss(model, hidden_BTH, labels_BT=batch.labels_BT, step_tokens=1)

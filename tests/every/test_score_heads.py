@@ -21,7 +21,7 @@ from triptych.models.family import Family, Model, open_model
 from triptych.models.heads import ScoreHead
 from triptych.train.loss import score_loss
 
-FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+FAMILIES = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
 SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in found.samples.items()}
 
 

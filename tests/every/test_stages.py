@@ -25,7 +25,7 @@ from triptych.generate.stage import Made, Stage, StageSettings, TeacherSettings
 from triptych.generate.written import item_from_json, item_to_json, line_of
 from triptych.infer.responder import Failed
 
-STAGES = {name: plugins.find("stage", name, Stage) for name in plugins.names("stage")}
+STAGES = {name: plugins.find("stage", name, expected=Stage) for name in plugins.names("stage")}
 PLANS = {
     f"{name}-{k}": (name, dict(sample)) for name, stage in STAGES.items() for k, sample in enumerate(stage.samples)
 }

@@ -22,7 +22,7 @@ from triptych.data.disk.rows import check_turns
 from triptych.data.format import Refused
 from triptych.data.transform import NOTES, Transform, TransformPlan, apply, is_lazy, tidy
 
-TRANSFORMS = {name: plugins.find("transform", name, Transform) for name in plugins.names("transform")}
+TRANSFORMS = {name: plugins.find("transform", name, expected=Transform) for name in plugins.names("transform")}
 PLANS = {
     f"{name}-{number}": TransformPlan.parse({"kind": name, **sample})
     for name, transform in TRANSFORMS.items()

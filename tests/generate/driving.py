@@ -41,7 +41,7 @@ def run(steps: Sequence[Mapping[str, Any]], folder: Path, *, teacher: Teacher | 
     refusals: list[Refusal] = []
     for step in steps:
         said = {key: value for key, value in step.items() if key != "kind"}
-        stage = find("stage", step["kind"], Stage)
+        stage = find("stage", step["kind"], expected=Stage)
         made = list(_made(stage, settings_of(step["kind"], said), items, folder, teacher, seed))
         items = [each for each in made if isinstance(each, Item)]
         refusals += [dataclasses.replace(each, stage=step["kind"]) for each in made if isinstance(each, Refusal)]

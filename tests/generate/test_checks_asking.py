@@ -40,7 +40,7 @@ def _question(item: Item) -> Question:
 
 
 def _planted(good: list[Item], fault: str) -> list[Item]:
-    made = (plant(item, fault, draw(fault, item.id), layout=Layout()) for item in good)
+    made = (plant(item, fault, random=draw(fault, item.id), layout=Layout()) for item in good)
     return [item for item in made if item is not None]
 
 
@@ -51,7 +51,7 @@ def _oracle(good: list[Item], bad: list[Item], errors: float = 0.0) -> Oracle:
 
 
 def _check(kind: str, items: list[Item], teacher: Teacher, **said: object) -> list[Made]:
-    stage = find("stage", kind, Stage)
+    stage = find("stage", kind, expected=Stage)
     settings = settings_of(kind, said)
     assert stage.ask is not None
     assert stage.take is not None
@@ -108,7 +108,7 @@ def test_who_always_says_the_same_proves_nothing(kind: str, good: list[Item]) ->
 def test_blind_knows_a_habit_from_knowledge() -> None:
     view = View(ImageRef("1.png"))
     asked = Question("How many wheels does a bicycle have?", "2")
-    item = with_question(Item("x", Annotation("x", (view, view))), asked, Layout())
+    item = with_question(Item("x", Annotation("x", (view, view))), asked, layout=Layout())
     (made,) = _check("blind", [item], lambda _: "2")
     assert isinstance(made, Item)
     assert facts_of(made, "blind")["habit"] == 1
@@ -140,7 +140,7 @@ def test_what_needs_several_images_is_seldom_taken_for_less(good: list[Item]) ->
 def test_a_question_that_says_that_it_needs_one_image_is_not_asked_again(good: list[Item]) -> None:
     lone = [item for item in good if len(_question(item).needs) == 1]
     assert lone
-    stage = find("stage", "single_image", Stage)
+    stage = find("stage", "single_image", expected=Stage)
     assert stage.ask is not None
     assert [stage.ask(item, stage.settings(), draw(0)) for item in lone] == [[]] * len(lone)
 
@@ -158,7 +158,7 @@ def test_an_answer_that_stays_though_it_should_change_is_refused(good: list[Item
 def test_a_swap_that_half_failed_is_no_other_answer(good: list[Item]) -> None:
     """The endpoint is lost after the first way of asking: nothing is known of what the exchange does."""
     item = next(item for item in good if _question(item).swap == "stays")
-    stage = find("stage", "swap", Stage)
+    stage = find("stage", "swap", expected=Stage)
     assert stage.ask is not None
     assert stage.take is not None
     settings = stage.settings()
@@ -173,7 +173,7 @@ def test_a_swap_that_half_failed_is_no_other_answer(good: list[Item]) -> None:
 
 def test_exchanged_images_stand_in_each_other_s_place(good: list[Item]) -> None:
     item = next(item for item in good if _question(item).swap == "changes")
-    stage = find("stage", "swap", Stage)
+    stage = find("stage", "swap", expected=Stage)
     assert stage.ask is not None
     as_it_is, exchanged, without = stage.ask(item, settings_of("swap", {"askings": 1}), draw(0))
     assert not images_of(without.question)
@@ -193,7 +193,7 @@ def test_a_wrong_answer_is_refused_by_who_sees_the_images(good: list[Item]) -> N
 
 @pytest.mark.parametrize("kind", ["blind", "single_image", "swap", "consistency", "judged"])
 def test_who_cannot_see_is_told_in_words(kind: str, good: list[Item]) -> None:
-    stage = find("stage", kind, Stage)
+    stage = find("stage", kind, expected=Stage)
     assert stage.ask is not None
     item = next(item for item in good if _question(item).swap == "changes")
     requests = stage.ask(item, settings_of(kind, {"sees": False}), draw(0))
@@ -225,7 +225,7 @@ def test_a_judge_that_says_nothing_is_told_of_in_words(good: list[Item]) -> None
 
 @pytest.mark.parametrize("kind", ["blind", "single_image", "swap", "consistency"])
 def test_what_nobody_answered_is_refused_as_that(kind: str, good: list[Item]) -> None:
-    stage = find("stage", kind, Stage)
+    stage = find("stage", kind, expected=Stage)
     assert stage.ask is not None
     assert stage.take is not None
     item = next(item for item in good if _question(item).swap == "changes" and len(_question(item).needs) > 1)

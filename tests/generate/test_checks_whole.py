@@ -21,7 +21,7 @@ WORDS = ("red", "blue", "green", "gold")
 def _item(name: str, question: Question, *, image: ImageRef | None = None, reply: str = "letter") -> Item:
     views = tuple(View(image or ImageRef(f"{name}-{at}.png")) for at in range(2))
     layout = Layout(reply=reply)  # type: ignore[arg-type]
-    return with_question(Item(name, Annotation(name, views)), question, layout)
+    return with_question(Item(name, Annotation(name, views)), question, layout=layout)
 
 
 def _question(item: Item) -> Question:

@@ -33,11 +33,11 @@ VIEWS = (
 
 def _item(text: str, answer: str, **said: object) -> Item:
     question = Question(text, answer, **said)  # type: ignore[arg-type]
-    return with_question(Item("x", Annotation("x", VIEWS)), question, Layout())
+    return with_question(Item("x", Annotation("x", VIEWS)), question, layout=Layout())
 
 
 def _check(kind: str, item: Item, **said: object) -> Made:
-    stage = find("stage", kind, Stage)
+    stage = find("stage", kind, expected=Stage)
     assert stage.each is not None
     (made,) = stage.each(item, settings_of(kind, said), draw(0))
     return made
@@ -105,7 +105,7 @@ def test_good_answers_that_look_like_bad_ones_pass_the_filter(text: str, answer:
 
 @pytest.mark.parametrize(("text", "answer"), RIGHT)
 def test_what_is_not_understood_is_not_refused(text: str, answer: str) -> None:
-    item = with_question(Item("x", Annotation("x", KNOWN)), Question(text, answer), Layout())
+    item = with_question(Item("x", Annotation("x", KNOWN)), Question(text, answer), layout=Layout())
     assert _reason("verify", item) is None
 
 

@@ -126,7 +126,7 @@ def test_what_some_images_settle_stays_whatever_the_others_hold(
     name: str, things: list[tuple[Thing, ...]], others: list[tuple[Thing, ...]], seed: int, data: st.DataObject
 ) -> None:
     views = _views(things)
-    details = propose(KINDS[name], views, draw(seed), whole=True)
+    details = propose(KINDS[name], views, random=draw(seed), whole=True)
     if details is None:
         return
     seen = frozenset(data.draw(st.sets(st.integers(1, len(views)), min_size=1)))

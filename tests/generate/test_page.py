@@ -135,7 +135,7 @@ def test_samples_are_of_every_skill_and_a_language_is_as_it_was_said_or_found() 
 
 @given(st.dictionaries(st.integers(0, 3000), st.integers(1, 50), max_size=40))
 def test_a_histogram_holds_everything_once_in_few_bars(counts: dict[int, int]) -> None:
-    shown = histogram("words", "words", counts)
+    shown = histogram("words", "words", counts=counts)
     assert sum(row.count for row in shown.rows) == sum(counts.values())
     assert len(shown.rows) <= 12
     spelled = sorted(number for number, count in counts.items() for _ in range(count))

@@ -29,7 +29,7 @@ def item(name: str, question: str, image: ImageRef | VideoRef, **facts: Json) ->
 
 
 def relate(items: list[Item], **said: object) -> Ran:
-    stage = find("stage", "relate", Stage)
+    stage = find("stage", "relate", expected=Stage)
     assert stage.whole is not None
     made = list(stage.whole(iter(items), settings_of("relate", said), 0))
     return Ran(
@@ -39,7 +39,7 @@ def relate(items: list[Item], **said: object) -> Ran:
 
 
 def export(items: list[Item], folder: Path, to: str, **said: object) -> Ran:
-    stage = find("stage", "export", Stage)
+    stage = find("stage", "export", expected=Stage)
     assert stage.write is not None
     made = list(stage.write(iter(items), settings_of("export", {"to": to, **said}), folder))
     assert len(made) == len(items), "export lost an item"

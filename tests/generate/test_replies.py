@@ -22,14 +22,14 @@ def test_a_reply_is_found_again_by_another_process_and_after_a_torn_line(tmp_pat
         "yes\nno \N{SNOWMAN}", model="m", tokens_in=3, tokens_out=2, usd=0.5, seconds=1.5, learnt=Learnt(4, 1, 0)
     )
     store = ReplyStore(tmp_path)
-    store.put(KEYS[0], "writer", said)  # and never closed, as when it is killed
+    store.put(KEYS[0], "writer", reply=said)  # and never closed, as when it is killed
     path = tmp_path / "replies" / "writer.jsonl"
     with path.open("ab") as file:
         file.write(b'{"key": "00000000000000000000000000000001", "repl')
     with ReplyStore(tmp_path) as again:
         assert again.get(KEYS[0]) == said
         assert again.get(KEYS[1]) is None
-        again.put(KEYS[1], "writer", Reply("new"))
+        again.put(KEYS[1], "writer", reply=Reply("new"))
     assert path.read_bytes().count(b"\n") == 2
     with ReplyStore(tmp_path) as third:
         assert [third.get(key) for key in KEYS[:2]] == [said, Reply("new")]
@@ -40,10 +40,10 @@ def test_a_reply_is_found_again_by_another_process_and_after_a_torn_line(tmp_pat
 def test_an_index_that_is_gone_damaged_or_behind_is_made_anew(tmp_path: Path, damage: str) -> None:
     index = tmp_path / "replies" / "index.sqlite"
     with ReplyStore(tmp_path) as store:
-        store.put(KEYS[0], "writer", Reply("first", tokens_in=5))
+        store.put(KEYS[0], "writer", reply=Reply("first", tokens_in=5))
     old = index.read_bytes()
     with ReplyStore(tmp_path) as store:
-        store.put(KEYS[1], "checker", Reply("second", tokens_in=7))
+        store.put(KEYS[1], "checker", reply=Reply("second", tokens_in=7))
         store.sent(KEYS[2], "writer", tokens=11, usd=0.1)
     with ReplyStore(tmp_path) as store:
         known = store.totals()
@@ -64,7 +64,7 @@ def test_what_was_in_flight_at_a_death_is_lost_once_however_often_one_starts(tmp
     store = ReplyStore(tmp_path)
     for key in KEYS[:4]:
         store.sent(key, "writer", tokens=10, usd=1.0)
-    store.put(KEYS[0], "writer", Reply("came", tokens_in=4, usd=0.4))
+    store.put(KEYS[0], "writer", reply=Reply("came", tokens_in=4, usd=0.4))
     store.back(KEYS[1], "writer")
     store.paid(KEYS[2], "writer", tokens=7, usd=0.7)
     for _ in range(3):
@@ -83,7 +83,7 @@ def test_why_a_request_failed_is_known_until_the_store_is_closed(tmp_path: Path)
 @pytest.mark.parametrize("index", ["there", "gone"])
 def test_what_was_refused_stays_refused(tmp_path: Path, index: str) -> None:
     with ReplyStore(tmp_path) as store:
-        store.refuse(KEYS[0], "writer", "the content filter")
+        store.refuse(KEYS[0], "writer", reason="the content filter")
     if index == "gone":
         for part in (tmp_path / "replies").glob("index*"):
             part.unlink()

@@ -69,7 +69,7 @@ def _come_back(allowance: Allowance, store: ReplyStore, random: Random, name: st
         case _:
             allowance.book(most, real, most=most, name=name, replied=True)
             reply = Reply("", tokens_in=real.tokens_in, tokens_out=real.tokens_out, learnt=allowance.learnt)
-            store.put(name, "w", reply)
+            store.put(name, "w", reply=reply)
     return real.tokens_in + real.tokens_out
 
 

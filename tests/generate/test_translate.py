@@ -31,7 +31,7 @@ TURNS = st.lists(st.one_of(st.just(A), st.just(B), st.text(alphabet="ab 12[].", 
 
 
 def step(items: list[Item], teacher: Callable[[Example], str], **said: object) -> Ran:
-    stage, settings = find("stage", "translate", Stage), settings_of("translate", said)
+    stage, settings = find("stage", "translate", expected=Stage), settings_of("translate", said)
     assert stage.ask is not None
     assert stage.take is not None
     made: list[Made] = []

@@ -27,7 +27,7 @@ from triptych.models.family import Family, Model, PartsPlan
 from triptych.models.parts import Language
 from triptych.models.vision.features import FeatureStore
 
-FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+FAMILIES = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
 SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in found.samples.items()}
 SHORT = Sampling(max_tokens=10)
 
@@ -148,7 +148,7 @@ def windowed(window: int) -> Model:
     parts = PartsPlan(
         vision="vit", language="mistral", projector="linear", image_tokens=None, template="chatml", seed=3
     )
-    return put_together(toys.toy_vit(3), Language(network, tokenizer), parts, sources={})
+    return put_together(toys.toy_vit(3), Language(network, tokenizer), plan=parts, sources={})
 
 
 @pytest.mark.parametrize("window", [4, 90, 2048])

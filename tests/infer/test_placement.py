@@ -21,7 +21,7 @@ from triptych.models.family import Family, Model
 from triptych.models.memory.placement import computing, device_of, open_to_answer, place_to_answer
 from triptych.models.vision.features import FeatureStore
 
-FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+FAMILIES = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
 SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in found.samples.items()}
 CPU = torch.device("cpu")
 

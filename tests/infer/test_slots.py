@@ -67,7 +67,7 @@ def test_rows_that_come_and_go_have_the_logits_they_have_alone(name: str) -> Non
                 texts[row] = last
         else:
             new = [rng.randrange(50) for _ in texts]
-            logits_BV = rows.step(new, [len(text) for text in texts], 1)
+            logits_BV = rows.step(new, [len(text) for text in texts], axes=1)
             texts = [[*text, token] for text, token in zip(texts, new, strict=True)]
             wanted_BV = torch.stack([whole(model, text) for text in texts])
             assert torch.allclose(logits_BV, wanted_BV, atol=2e-4)
@@ -111,7 +111,7 @@ def test_buffers_stay_within_the_tokens_that_are_allowed_and_are_written_in_plac
     slots.leave(1)
     seen.clear()
     for _ in range(5):
-        slots.step([1] * 3, [9] * 3, 1)
+        slots.step([1] * 3, [9] * 3, axes=1)
     assert slots.lengths == [35, 15, 35]
     assert max(size for size, _ in seen) <= 120
     assert len({place for _, place in seen[1:]}) == 1

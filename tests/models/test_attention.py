@@ -157,7 +157,7 @@ def test_a_network_that_would_mix_neighbours_is_given_no_packs(make: Callable[[]
     packs = PackAttention(network, network.config)
     embeds_BTH, positions_ABT = torch.randn(1, 5, 32), torch.tensor([[[0, 1, 2, 0, 1]]])
     with pytest.raises(ModelError, match=said) as refusal:
-        packs.hidden(embeds_BTH, torch.tensor([[0, 0, 0, 1, 1]]), positions_ABT)
+        packs.hidden(embeds_BTH, torch.tensor([[0, 0, 0, 1, 1]]), positions_ABT=positions_ABT)
     assert "\n" not in str(refusal.value)
 
 
@@ -165,7 +165,9 @@ def test_a_network_with_convolutions_reads_one_conversation_a_row() -> None:
     network = seeded(lfm)
     embeds_BTH, alone_BT = torch.randn(1, 5, 32), torch.tensor([[0, 0, 0, PADDING, PADDING]])
     with torch.no_grad():
-        ours = PackAttention(network, network.config).hidden(embeds_BTH, alone_BT, torch.tensor([[[0, 1, 2, 0, 0]]]))
+        ours = PackAttention(network, network.config).hidden(
+            embeds_BTH, alone_BT, positions_ABT=torch.tensor([[[0, 1, 2, 0, 0]]])
+        )
         wanted = network(inputs_embeds=embeds_BTH[:, :3], use_cache=False).last_hidden_state
     assert torch.allclose(ours[:, :3], wanted, atol=1e-5)
 
@@ -184,7 +186,7 @@ def test_conversations_whose_length_changes_others_positions_do_not_stand_togeth
         segments_BT = torch.tensor([[number for number, length in enumerate(lengths) for _ in range(length)]])
         embeds_BTH = torch.randn(1, sum(lengths), 32, generator=torch.Generator().manual_seed(sum(lengths)))
         with torch.no_grad():
-            return packs.hidden(embeds_BTH, segments_BT, positions_of(segments_BT)[None])
+            return packs.hidden(embeds_BTH, segments_BT, positions_ABT=positions_of(segments_BT)[None])
 
     assert hidden(2, 3).shape == (1, 5, 32)
     assert hidden(4).shape == (1, 4, 32)

@@ -26,7 +26,7 @@ WEIGHTS = "model.safetensors"
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of each family as it should be."""
     folder = tmp_path_factory.mktemp("models") / request.param
-    next(iter(plugins.find("family", request.param, Family).samples.values()))(0).save(folder)
+    next(iter(plugins.find("family", request.param, expected=Family).samples.values()))(0).save(folder)
     return folder
 
 

@@ -268,7 +268,7 @@ def test_head_and_embeddings_stay_one_or_two(tied: bool, tmp_path: Path) -> None
         language.network.lm_head = head
     template = find_template("otter_simple")
     vision = toys.toy_vit(0)
-    network = join(vision, language, template, seed=0, settings={"resampler_depth": 1})
+    network = join(vision, language, template=template, seed=0, settings={"resampler_depth": 1})
     sources = {"vision": toys.PROVENANCE, "language": toys.PROVENANCE}
     model = FlamingoModel(network, language.tokenizer, processor=vision.processor, template=template, sources=sources)
     model.save(tmp_path / "saved")
@@ -282,7 +282,9 @@ def test_head_and_embeddings_stay_one_or_two(tied: bool, tmp_path: Path) -> None
 def test_new_tokens_get_rows_in_the_middle_of_all_others_and_in_the_published_order() -> None:
     language = toys.toy_language(0)
     before, rows = language.network.get_input_embeddings().weight.clone(), len(language.tokenizer)
-    network = join(toys.toy_vit(0), language, find_template("otter_simple"), seed=0, settings={"resampler_depth": 1})
+    network = join(
+        toys.toy_vit(0), language, template=find_template("otter_simple"), seed=0, settings={"resampler_depth": 1}
+    )
     added = language.tokenizer.convert_ids_to_tokens(range(rows, len(language.tokenizer)))
     assert tuple(added) == TOKENS
     table = network.get_input_embeddings().weight
@@ -297,7 +299,7 @@ def test_a_new_flamingo_of_parts_speaks_as_its_language_model_does() -> None:
     ids_BT = torch.tensor([[1, 20, 30, 40]])
     with torch.no_grad():
         wanted = language.network(input_ids=ids_BT).logits
-        network = join(toys.toy_vit(0), language, find_template("otter_simple"), seed=0, settings={})
+        network = join(toys.toy_vit(0), language, template=find_template("otter_simple"), seed=0, settings={})
         found = network(input_ids=ids_BT).logits
     assert isinstance(network, FlamingoForConditionalGeneration)
     assert torch.allclose(found[..., : wanted.shape[-1]], wanted, atol=1e-5)
@@ -306,7 +308,7 @@ def test_a_new_flamingo_of_parts_speaks_as_its_language_model_does() -> None:
 @pytest.mark.parametrize("tower", sorted(toys.TOWERS))
 def test_any_tower_can_be_joined_and_saved(tower: str, tmp_path: Path) -> None:
     language, vision, template = toys.toy_language(0), toys.TOWERS[tower](0), find_template("otter_simple")
-    network = join(vision, language, template, seed=0, settings={"resampler_depth": 1})
+    network = join(vision, language, template=template, seed=0, settings={"resampler_depth": 1})
     for gated in cross_attention_of(network.lang_encoder):
         torch.nn.init.ones_(gated.attn_gate)
     sources = {"vision": toys.PROVENANCE, "language": toys.PROVENANCE}

@@ -41,7 +41,7 @@ def learning(pictures: tuple[ImageRef, ...]) -> Callable[[FlamingoModel], None]:
         ]
         batch = batch_of(model, rows)
         hidden_BTH = model.hidden(model.weave(batch, model.encode(pixels_of(model, batch.images))))
-        supervised_loss(model, hidden_BTH, batch.labels_BT, step_tokens=batch.trained_tokens).backward()
+        supervised_loss(model, hidden_BTH, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens).backward()
 
     return learn
 

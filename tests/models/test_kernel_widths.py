@@ -20,12 +20,11 @@ class Tried:
         self,
         _device: torch.device,
         _dtype: torch.dtype,
-        _heads: int,
-        _shared: int,
-        size: int,
         *,
+        size: int,
         windowed: bool,
         values: int | None = None,
+        **_numbers: int,
     ) -> bool:
         assert not windowed
         self.widths.append((size, values or size))

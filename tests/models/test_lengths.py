@@ -55,7 +55,7 @@ def rows_of(*lengths: int) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def packed(packs: PackAttention, *lengths: int) -> Tensor:
     embeds_BTH, segments_BT = rows_of(*lengths)
-    return packs.hidden(embeds_BTH, segments_BT, positions_of(segments_BT)[None])
+    return packs.hidden(embeds_BTH, segments_BT, positions_ABT=positions_of(segments_BT)[None])
 
 
 @torch.no_grad()
@@ -118,7 +118,11 @@ def test_layers_that_choose_columns_are_given_packs_of_no_more() -> None:
         packed(packs, 4, 5)
     embeds_BTH, segments_BT = rows_of(5, 7)
     with pytest.raises(ModelError, match="a pack of 12 tokens"):
-        packs.hidden(embeds_BTH, segments_BT.masked_fill(segments_BT == 1, PADDING), positions_of(segments_BT)[None])
+        packs.hidden(
+            embeds_BTH,
+            segments_BT.masked_fill(segments_BT == 1, PADDING),
+            positions_ABT=positions_of(segments_BT)[None],
+        )
 
 
 BOTH_WAYS: dict[str, PreTrainedConfig] = {
@@ -184,7 +188,7 @@ def test_it_is_positions_that_change_others_and_not_tokens() -> None:
     packs = PackAttention(network, network.config)
     embeds_BTH, segments_BT = rows_of(6, 6)
     with pytest.raises(ModelError, match="of 3 and of 6 positions"), torch.no_grad():
-        packs.hidden(embeds_BTH, segments_BT, torch.tensor([[[0, 1, 1, 1, 1, 2, 0, 1, 2, 3, 4, 5]]]))
+        packs.hidden(embeds_BTH, segments_BT, positions_ABT=torch.tensor([[[0, 1, 1, 1, 1, 2, 0, 1, 2, 3, 4, 5]]]))
 
 
 def test_how_far_rows_are_alike_is_the_least_that_a_configuration_says() -> None:

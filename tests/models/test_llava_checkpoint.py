@@ -127,7 +127,7 @@ def test_an_original_checkpoint_is_outlined_without_its_weights(tmp_path: Path) 
     save_original(tmp_path / "it", architecture, settings, tower=tower)
     expected = opened(tmp_path / "it").rendering
     (tmp_path / "it" / "model.safetensors").unlink()
-    outline = plugins.find("family", family, Family).outline
+    outline = plugins.find("family", family, expected=Family).outline
     assert outline is not None
     assert outline(tmp_path / "it").digest == expected.digest
 

@@ -18,7 +18,7 @@ from triptych.models.family import Family, Model
 from triptych.models.vision import preprocess
 from triptych.models.vision.preprocess import prepared
 
-FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+FAMILIES = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
 SAMPLES = {f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in found.samples.items()}
 
 

@@ -100,7 +100,7 @@ def test_every_published_fact_names_a_template_and_a_family_that_there_are() -> 
     facts = published()
     assert len(facts) > 20
     assert {fact.template for fact in facts.values()} <= set(template_names())
-    families = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+    families = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
     assert {fact.family for fact in facts.values()} <= set(families)
     assert all(fact.source for fact in facts.values())
 

@@ -18,20 +18,20 @@ HIDDEN = 3
 def test_a_slot_holds_its_images_tokens_and_words_stay() -> None:
     words, tokens = torch.randn(1, 6, HIDDEN), torch.randn(2, 2, HIDDEN)
     slots = [BatchSlot(0, 3, 5, image=0), BatchSlot(0, 0, 2, image=1)]
-    embeds = splice(words, _marks(slots, 1, 6), slots, list(tokens))
+    embeds = splice(words, _marks(slots, 1, 6), slots=slots, tokens=list(tokens))
     assert torch.equal(embeds[0], torch.stack([tokens[1, 0], tokens[1, 1], words[0, 2], *tokens[0], words[0, 5]]))
 
 
 def test_without_slots_words_are_all_there_is() -> None:
     words = torch.randn(2, 4, HIDDEN)
-    assert torch.equal(splice(words, torch.zeros(2, 4, dtype=torch.bool), [], []), words)
+    assert torch.equal(splice(words, torch.zeros(2, 4, dtype=torch.bool), slots=[], tokens=[]), words)
 
 
 def test_images_differ_in_length_and_marks_between_their_tokens_stay() -> None:
     words, tokens = torch.randn(1, 7, HIDDEN), [torch.randn(1, HIDDEN), torch.randn(3, HIDDEN)]
     slots = [BatchSlot(0, 1, 2, image=0), BatchSlot(0, 2, 6, image=1)]
     marks = torch.tensor([[False, True, True, False, True, True, False]])
-    embeds = splice(words, marks, slots, tokens)
+    embeds = splice(words, marks, slots=slots, tokens=tokens)
     expected = [words[0, 0], tokens[0][0], tokens[1][0], words[0, 3], tokens[1][1], tokens[1][2], words[0, 6]]
     assert torch.equal(embeds[0], torch.stack(expected))
 
@@ -50,7 +50,9 @@ def test_another_image_changes_its_slots_and_nothing_else(data: st.DataObject) -
     other = tokens.clone()
     other[changed] += 1.0
     marks = _marks(slots, 1, end + 1)
-    moved = (splice(words, marks, slots, list(other)) != splice(words, marks, slots, list(tokens))).any(dim=-1)[0]
+    moved = (
+        splice(words, marks, slots=slots, tokens=list(other)) != splice(words, marks, slots=slots, tokens=list(tokens))
+    ).any(dim=-1)[0]
     assert torch.equal(moved, _marks([slot for slot in slots if slot.image == changed], 1, end + 1)[0])
 
 
@@ -58,7 +60,7 @@ def test_gradients_flow_into_tokens_and_words_but_not_into_words_under_a_slot() 
     words = torch.randn(2, 4, HIDDEN, requires_grad=True)
     tokens = torch.randn(1, 2, HIDDEN, requires_grad=True)
     slots = [BatchSlot(0, 1, 3, image=0), BatchSlot(1, 0, 2, image=0)]
-    splice(words, _marks(slots, 2, 4), slots, list(tokens)).sum().backward()
+    splice(words, _marks(slots, 2, 4), slots=slots, tokens=list(tokens)).sum().backward()
     assert tokens.grad is not None
     assert words.grad is not None
     assert torch.equal(tokens.grad, torch.full((1, 2, HIDDEN), 2.0))
@@ -87,7 +89,7 @@ def test_a_count_that_does_not_match_is_refused(
     marks[0, marked] = True
     tokens = list(torch.randn(images, 2, HIDDEN))
     with pytest.raises(ModelError) as refusal:
-        splice(torch.randn(1, 5, HIDDEN), marks, slots, tokens)
+        splice(torch.randn(1, 5, HIDDEN), marks, slots=slots, tokens=tokens)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
 

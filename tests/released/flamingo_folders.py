@@ -128,4 +128,4 @@ def loss_of(model: FlamingoModel, batch: Batch) -> float:
     """Return the loss that Triptych trains by."""
     features = model.encode([model.pixels(load_image(image)) for image in batch.images])
     hidden_BTH = model.hidden(model.weave(batch, features))
-    return supervised_loss(model, hidden_BTH, batch.labels_BT, step_tokens=batch.trained_tokens).item()
+    return supervised_loss(model, hidden_BTH, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens).item()

@@ -30,7 +30,7 @@ def read(folder: Path) -> dict[str, Example]:
     """Draw the pictures and chats, and return them as our format reads them."""
     toys.draw(folder)
     found: dict[str, Example] = {}
-    for row in find("format", "mantis", Format).read(folder / "train.json"):
+    for row in find("format", "mantis", expected=Format).read(folder / "train.json"):
         assert not isinstance(row, Refused)
         found[row.id] = measured(row)
     return found
@@ -56,7 +56,7 @@ def close(ours: Tensor, told: object, atol: float = 1e-4) -> bool:
 def learnt(model: Model, batch: Batch, weight: str) -> tuple[float, Tensor]:
     """Return the loss of a batch, and a number of its gradient at a weight of the language model."""
     hidden = model.hidden(model.weave(batch, model.encode(pixels_of(model, batch.images))))
-    loss = supervised_loss(model, hidden, batch.labels_BT, step_tokens=batch.trained_tokens)
+    loss = supervised_loss(model, hidden, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens)
     watched = model.body.get_parameter(weight)
     return loss.item(), toys.projection(torch.autograd.grad(loss, watched)[0].flatten()[None])[0]
 

@@ -130,7 +130,7 @@ def test_features_stand_where_they_should_and_logits_and_loss_are_equal(case: Op
     for name in row_names(case.name):
         made, batch = case.made["outcomes"][name], batch_of(case, name)
         hidden, _ = check_numbers(model, batch, made, tokens=tokens, name=name)
-        loss = supervised_loss(model, hidden, batch.labels_BT, step_tokens=batch.trained_tokens)
+        loss = supervised_loss(model, hidden, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens)
         assert loss.item() == pytest.approx(made["loss"], abs=1e-5), name
 
 
@@ -142,7 +142,7 @@ def test_two_rows_in_a_batch_have_the_released_batchs_loss(case: Opened) -> None
         batch = batch_of(case, first, second)
         with torch.no_grad():
             hidden = model.hidden(model.weave(batch, model.encode(shown(case.model, batch))))
-            loss = supervised_loss(model, hidden, batch.labels_BT, step_tokens=batch.trained_tokens)
+            loss = supervised_loss(model, hidden, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens)
             ours = model.head(hidden)
         assert loss.item() == pytest.approx(expected, abs=1e-5)
         check_batch(ours[..., :tokens], batch, logits)

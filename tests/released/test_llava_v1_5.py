@@ -59,7 +59,7 @@ def test_features_stand_where_they_should_and_logits_and_loss_are_equal(case: Op
             assert batch.labels_BT[0].tolist() == made["spread"]
             loss = torch.nn.functional.cross_entropy(logits[:-1], batch.labels_BT[0, 1:])
             assert loss.item() == pytest.approx(made["loss"], abs=1e-5), name
-            ours = supervised_loss(model, hidden, batch.labels_BT, step_tokens=batch.trained_tokens)
+            ours = supervised_loss(model, hidden, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens)
             # The image token is one word more: its logit, the mean of all, is in the sum under the loss.
             assert 0 < ours.item() - made["loss"] < 2 / size, name
 

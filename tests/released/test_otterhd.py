@@ -73,5 +73,5 @@ def test_patches_logits_and_loss(model: Model, rows: list[Encoded]) -> None:
     for batch in (apart, packed):
         features = model.encode([model.pixels(load_image(image)) for image in batch.images])
         hidden_BTH = model.hidden(model.weave(batch, features))
-        loss = supervised_loss(model, hidden_BTH, batch.labels_BT, step_tokens=batch.trained_tokens)
+        loss = supervised_loss(model, hidden_BTH, labels_BT=batch.labels_BT, step_tokens=batch.trained_tokens)
         assert loss.item() == pytest.approx(SAID["loss"], abs=2e-5)

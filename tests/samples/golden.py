@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parent
 
 def questions_of(name: str) -> list[Example]:
     """The questions of a sample; a refused row is a mistake of the sample."""
-    rows = list(find("benchmark", name, Benchmark).questions(SAMPLES / name))
+    rows = list(find("benchmark", name, expected=Benchmark).questions(SAMPLES / name))
     refused = [row.message for row in rows if isinstance(row, Refused)]
     assert not refused, refused
     return [row for row in rows if isinstance(row, Example)]

@@ -107,11 +107,11 @@ def test_a_local_model_refuses_at_once_and_is_asked_for_what_fits(local: LocalTa
     assert local.longest is not None
     layout = local.layout(ask("Hm?"))
     assert layout is not None
-    ticket = submit_within(local, ask("Hm?"), Sampling(max_tokens=local.longest * 2, stop=("e",)))
+    ticket = submit_within(local, ask("Hm?"), sampling=Sampling(max_tokens=local.longest * 2, stop=("e",)))
     ticket.cancel()
     long = ask("word " * local.longest)
     with pytest.raises(ModelError, match="fewer images or turns"):
-        submit_within(local, long, SHORT)
+        submit_within(local, long, sampling=SHORT)
 
 
 def test_an_endpoints_reply_comes_in_its_pieces_with_what_it_took() -> None:

@@ -37,7 +37,7 @@ from triptych.train.export.plan import ExportPlan, parse_plan
 from triptych.train.export.written import new_folder, without_places
 from triptych.train.trainer import train
 
-FAMILIES = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+FAMILIES = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
 SAMPLES = {
     f"{family}-{name}": make for family, found in FAMILIES.items() for name, make in list(found.samples.items())[:2]
 }
@@ -69,7 +69,7 @@ def test_an_exported_folder_opens_in_plain_transformers_as_its_card_says_with_eq
 ) -> None:
     model = SAMPLES[name](0)
     model.save(tmp_path / "model")
-    export(str(tmp_path / "model"), tmp_path / "out", plan_of())
+    export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of())
     plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "out").eval()
     inputs = words(model, tmp_path)
     assert torch.equal(logits(plain, inputs), logits(model.network, inputs))
@@ -91,7 +91,7 @@ def test_a_run_is_exported_with_its_adapters_merged(aligned_run: Path, tmp_path:
     tuned = open_model(aligned_run / "model")
     inputs = words(tuned, tmp_path)
     for name, source in {"of_run": aligned_run, "of_model": aligned_run / "model"}.items():
-        export(str(source), tmp_path / name, plan_of())
+        export(str(source), tmp_path / name, plan=plan_of())
         plain = AutoModelForImageTextToText.from_pretrained(tmp_path / name).eval()
         assert torch.equal(logits(plain, inputs), logits(tuned.network, inputs))
         assert ModelCard.load(tmp_path / name / "README.md").data.library_name == "transformers"
@@ -100,7 +100,7 @@ def test_a_run_is_exported_with_its_adapters_merged(aligned_run: Path, tmp_path:
 
 def test_weights_are_written_in_the_dtype_that_is_asked_for(tmp_path: Path) -> None:
     tiny(0).save(tmp_path / "model")
-    done = export(str(tmp_path / "model"), tmp_path / "half", plan_of("dtype=bfloat16"))
+    done = export(str(tmp_path / "model"), tmp_path / "half", plan=plan_of("dtype=bfloat16"))
     whole = sum(path.stat().st_size for path in (tmp_path / "model").iterdir())
     assert done.size_bytes < 0.75 * whole
     plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "half", dtype="auto")
@@ -119,7 +119,7 @@ def test_weights_are_written_in_the_dtype_that_is_asked_for(tmp_path: Path) -> N
 def test_an_adapter_alone_opens_in_peft_with_equal_logits(change: str, tmp_path: Path) -> None:
     recipe = toy_recipe(tmp_path, ("length: 6 steps", "length: 3 steps"), (LORA, change), align=True)
     tuned = open_model(train(recipe, run=tmp_path / "run"))
-    done = export(str(tmp_path / "run"), tmp_path / "adapter", plan_of("adapter=true"))
+    done = export(str(tmp_path / "run"), tmp_path / "adapter", plan=plan_of("adapter=true"))
     assert done.lines == (f"triptych merge {tmp_path / 'adapter'} --out DIR",)
     base = AutoModelForImageTextToText.from_pretrained(tmp_path / "adapter" / "base").eval()
     inputs = words(tuned, tmp_path)
@@ -140,11 +140,11 @@ def test_an_adapter_of_an_opened_model_names_it_and_needs_no_base_beside(tmp_pat
         ("  family: tiny\n  parts: {vision: vit, language: llama}", f"  open: {tmp_path / 'base'}"),
     )
     tuned = open_model(train(recipe, run=tmp_path / "run"))
-    export(str(tmp_path / "run"), tmp_path / "adapter", plan_of("adapter=true"))
+    export(str(tmp_path / "run"), tmp_path / "adapter", plan=plan_of("adapter=true"))
     assert not (tmp_path / "adapter" / "base").exists()
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(tmp_path / "base")
-    export(str(tmp_path / "adapter"), tmp_path / "merged", plan_of())
+    export(str(tmp_path / "adapter"), tmp_path / "merged", plan=plan_of())
     inputs = words(tuned, tmp_path)
     merged = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").eval()
     assert torch.allclose(logits(merged, inputs), logits(tuned.network, inputs), atol=1e-4)
@@ -158,9 +158,9 @@ def test_what_has_no_adapter_says_so(aligned_run: Path, tmp_path: Path) -> None:
     )
     train(whole, run=tmp_path / "whole")
     with pytest.raises(ModelError, match="its last stage, 'tune', has no adapter"):
-        export(str(tmp_path / "whole"), tmp_path / "out", plan_of("adapter=true"))
+        export(str(tmp_path / "whole"), tmp_path / "out", plan=plan_of("adapter=true"))
     with pytest.raises(NotFoundError, match="is no run's folder"):
-        export(str(aligned_run / "model"), tmp_path / "out", plan_of("adapter=true"))
+        export(str(aligned_run / "model"), tmp_path / "out", plan=plan_of("adapter=true"))
     with pytest.raises(ConfigError, match="leave layout out"):
         plan_of("adapter=true", "layout=vllm")
     assert not (tmp_path / "out").exists()
@@ -172,10 +172,10 @@ def test_vllm_gets_what_it_has_and_the_rest_is_refused(name: str, tmp_path: Path
     out = tmp_path / "out"
     if not any(name == each or (name.split("-")[0] == each.split("-")[0] != "llava") for each in VLLM):
         with pytest.raises(ModelError, match=r"vLLM 0\.33\.0.*triptych serve"):
-            export(str(tmp_path / "model"), out, plan_of("layout=vllm"))
+            export(str(tmp_path / "model"), out, plan=plan_of("layout=vllm"))
         assert not out.exists()
         return
-    done = export(str(tmp_path / "model"), out, plan_of("layout=vllm", "images=6"))
+    done = export(str(tmp_path / "model"), out, plan=plan_of("layout=vllm", "images=6"))
     assert done.lines[0] == f"vllm serve {out} --limit-mm-per-prompt '{{\"image\": 6}}'"
     said = json.loads((out / "config.json").read_text())
     assert set(said["architectures"]) <= serving.VLLM_CLASSES
@@ -187,7 +187,7 @@ def test_a_llava_is_divided_for_llama_cpp_with_nothing_lost(tmp_path: Path) -> N
     model = tiny(0, projector="mlp")
     model.save(tmp_path / "model")
     out = tmp_path / "out"
-    done = export(str(tmp_path / "model"), out, plan_of("layout=gguf"))
+    done = export(str(tmp_path / "model"), out, plan=plan_of("layout=gguf"))
     assert done.lines[0] == f"python convert_hf_to_gguf.py {out / 'language'} --outfile {out / 'model.gguf'}"
     assert "--clip-model-is-vision --image-mean 0.5 0.5 0.5 --image-std" in done.lines[1]
 
@@ -217,11 +217,11 @@ def test_llama_cpp_gets_a_way_or_a_clear_no(name: str, tmp_path: Path) -> None:
     SAMPLES[name](0).save(tmp_path / "model")
     family = name.split("-")[0]
     if family in ("qwen_vl", "idefics3") or name == "tiny-mlp":
-        done = export(str(tmp_path / "model"), tmp_path / "out", plan_of("layout=gguf"))
+        done = export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of("layout=gguf"))
         assert any("mmproj" in line for line in done.lines)
     else:
         with pytest.raises(ModelError, match=r"llama\.cpp cannot take this model: .* Leave layout out"):
-            export(str(tmp_path / "model"), tmp_path / "out", plan_of("layout=gguf"))
+            export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of("layout=gguf"))
         assert not (tmp_path / "out").exists()
     if family == "idefics3":
         text = json.loads((tmp_path / "out" / "config.json").read_text())["text_config"]
@@ -231,18 +231,18 @@ def test_llama_cpp_gets_a_way_or_a_clear_no(name: str, tmp_path: Path) -> None:
 
 def test_lines_to_copy_are_quoted(tmp_path: Path) -> None:
     tiny(0).save(tmp_path / "model")
-    done = export(str(tmp_path / "model"), tmp_path / "mine and yours", plan_of("layout=vllm"))
-    for line in (*done.lines, *export(str(tmp_path / "model"), tmp_path / "an other", plan_of()).lines):
+    done = export(str(tmp_path / "model"), tmp_path / "mine and yours", plan=plan_of("layout=vllm"))
+    for line in (*done.lines, *export(str(tmp_path / "model"), tmp_path / "an other", plan=plan_of()).lines):
         assert {"mine and yours", "an other"} & {Path(word).name for word in shlex.split(line)}, line
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     tiny(0).save(tmp_path / "model")
     (tmp_path / "out").mkdir()
-    export(str(tmp_path / "model"), tmp_path / "out", plan_of())  # an empty one is taken
+    export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of())  # an empty one is taken
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     with pytest.raises(RunError, match="is not empty"):
-        export(str(tmp_path / "model"), tmp_path / "out", plan_of())
+        export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of())
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
@@ -264,7 +264,7 @@ def test_a_folder_that_fails_its_check_gets_no_name(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "model" / "generation_config.json").read_text())
     (tmp_path / "model" / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": 0}))
     with pytest.raises(ModelError, match=r"so nothing is left of it: stop: generation_config\.json stops at 0"):
-        export(str(tmp_path / "model"), tmp_path / "out", plan_of())
+        export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of())
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -275,7 +275,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(1 << 30, 1 << 30, 1 << 20))
     with pytest.raises(RunError, match="are needed"):
-        export(str(tmp_path / "model"), tmp_path / "out", plan_of())
+        export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of())
     assert not (tmp_path / "out").exists()
 
 

@@ -34,7 +34,7 @@ def test_the_card_tells_what_the_run_says_and_names_what_it_does_not(aligned_run
     _result(copy, "nlvr2", "runs/toy/model", 0.5)
     _result(copy, "nlvr2-blind", "runs/toy/model", 0.3, blind=True)
     _result(copy, "before", "somebody/else", 0.2)
-    export(str(aligned_run / "model"), tmp_path / "out", plan_of(f"run={copy}", "licence=mit", "name=Toy of mine"))
+    export(str(aligned_run / "model"), tmp_path / "out", plan=plan_of(f"run={copy}", "licence=mit", "name=Toy of mine"))
     text = (tmp_path / "out" / "README.md").read_text()
     loaded = ModelCard.load(tmp_path / "out" / "README.md").data
     assert (loaded.license, loaded.pipeline_tag, loaded.model_name) == ("mit", "image-text-to-text", "Toy of mine")
@@ -75,7 +75,7 @@ def test_rows_that_were_shrunk_or_shortened_are_among_the_used(tmp_path: Path) -
 
 def test_the_card_of_a_model_of_no_run_says_that_it_knows_none(tmp_path: Path) -> None:
     tiny(0).save(tmp_path / "model")
-    export(str(tmp_path / "model"), tmp_path / "out", plan_of())
+    export(str(tmp_path / "model"), tmp_path / "out", plan=plan_of())
     text = (tmp_path / "out" / "README.md").read_text()
     said = yaml.safe_load(text.split("---")[1])
     assert "license" not in said
@@ -92,6 +92,6 @@ def test_a_torn_result_is_told_by_its_file(aligned_run: Path, tmp_path: Path) ->
     (copy / "evals" / "nlvr2").mkdir(parents=True)
     (copy / "evals" / "nlvr2" / "result.json").write_text('{"score": 0.5')
     with pytest.raises(ValueError, match=r"nlvr2/result\.json: no result of an evaluation"):
-        export(str(aligned_run / "model"), tmp_path / "out", plan_of(f"run={copy}"))
+        export(str(aligned_run / "model"), tmp_path / "out", plan=plan_of(f"run={copy}"))
     with pytest.raises(NotFoundError, match="no run's folder"):
-        export(str(aligned_run / "model"), tmp_path / "out", plan_of(f"run={tmp_path}"))
+        export(str(aligned_run / "model"), tmp_path / "out", plan=plan_of(f"run={tmp_path}"))

@@ -18,7 +18,7 @@ from triptych.train.trainer import train
 
 def _push(folder: Path, *settings: str, url: str, token: str = TOKEN) -> Exported:
     out = folder / f"out{len(list(folder.iterdir()))}"
-    return export(str(folder / "model"), out, parse_plan(["push=me/toy", *settings]), endpoint=url, token=token)
+    return export(str(folder / "model"), out, plan=parse_plan(["push=me/toy", *settings]), endpoint=url, token=token)
 
 
 def test_an_export_is_put_on_the_hub_privately_with_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,5 +55,7 @@ def test_an_adapter_whose_base_nobody_finds_is_not_pushed(tmp_path: Path) -> Non
     run = tmp_path / "run"
     train(toy_recipe(tmp_path, ("length: 6 steps", "length: 1 steps")), run=run)
     with stand_in() as hub, pytest.raises(ConfigError, match="whose base is not on the hub"):
-        export(str(run), tmp_path / "out", parse_plan(["adapter=true", "push=me/toy"]), endpoint=hub.url, token=TOKEN)
+        export(
+            str(run), tmp_path / "out", plan=parse_plan(["adapter=true", "push=me/toy"]), endpoint=hub.url, token=TOKEN
+        )
     assert not (tmp_path / "out").exists()

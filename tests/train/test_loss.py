@@ -121,7 +121,7 @@ def test_the_loss_equals_cross_entropy_over_full_logits_in_value_and_gradient(he
     hidden_BTH.requires_grad_()
     supervised = int((labels_BT != IGNORE).sum())
     assert (supervised > 3 * POSITIONS_ON_CPU) == (tokens == 900), "in one piece, and in several"
-    ours = supervised_loss(model, hidden_BTH, labels_BT, step_tokens=supervised)
+    ours = supervised_loss(model, hidden_BTH, labels_BT=labels_BT, step_tokens=supervised)
     found = gradients(model, ours, hidden_BTH)
     full = full_loss(model, hidden_BTH, labels_BT)
     torch.testing.assert_close(ours, full)
@@ -140,7 +140,7 @@ def test_in_bfloat16_the_gradient_is_as_near_the_true_one_as_that_of_full_logits
     supervised = int((labels_BT != IGNORE).sum())
     exact = gradients(model, full_loss(model, hidden_BTH, labels_BT), hidden_BTH)
     with torch.autocast("cpu", torch.bfloat16):
-        ours = supervised_loss(model, hidden_BTH, labels_BT, step_tokens=supervised)
+        ours = supervised_loss(model, hidden_BTH, labels_BT=labels_BT, step_tokens=supervised)
         full = full_loss(model, hidden_BTH, labels_BT)
     assert ours.dtype == torch.float32, "summed so"
     torch.testing.assert_close(ours, full, rtol=1e-4, atol=0)
@@ -158,7 +158,7 @@ def test_a_head_learns_where_nothing_before_it_does_and_tells_each_weight_once()
     told: list[str] = []
     for name, weight in heads_weights(model).items():
         weight.register_post_accumulate_grad_hook(lambda _, name=name: told.append(name))
-    loss = supervised_loss(model, hidden_BTH, labels_BT, step_tokens=7)
+    loss = supervised_loss(model, hidden_BTH, labels_BT=labels_BT, step_tokens=7)
     assert told == []
     loss.backward()
     assert sorted(told) == ["bias", "weight"]
@@ -169,8 +169,8 @@ def test_two_micro_batches_add_their_gradients() -> None:
     moving(model)
     labels_BT, hidden_BTH = labels_and_hidden(4, 300, seed=4)
     hidden_BTH.requires_grad_()
-    whole = gradients(model, supervised_loss(model, hidden_BTH, labels_BT, step_tokens=9), hidden_BTH)
-    halves = [supervised_loss(model, hidden_BTH[at], labels_BT[at], step_tokens=9) for at in ([0, 1], [2, 3])]
+    whole = gradients(model, supervised_loss(model, hidden_BTH, labels_BT=labels_BT, step_tokens=9), hidden_BTH)
+    halves = [supervised_loss(model, hidden_BTH[at], labels_BT=labels_BT[at], step_tokens=9) for at in ([0, 1], [2, 3])]
     for mine, wanted in zip(gradients(model, torch.stack(halves).sum(), hidden_BTH), whole, strict=True):
         torch.testing.assert_close(mine, wanted)
 
@@ -180,9 +180,9 @@ def test_without_a_gradient_the_loss_is_the_same(head: str) -> None:
     model = tiny()
     HEADS[head](model)
     labels_BT, hidden_BTH = labels_and_hidden(3, 300, seed=5)
-    learnt = supervised_loss(model, hidden_BTH, labels_BT, step_tokens=5)
+    learnt = supervised_loss(model, hidden_BTH, labels_BT=labels_BT, step_tokens=5)
     with torch.no_grad():
-        told = supervised_loss(model, hidden_BTH, labels_BT, step_tokens=5)
+        told = supervised_loss(model, hidden_BTH, labels_BT=labels_BT, step_tokens=5)
     assert not told.requires_grad
     assert learnt.requires_grad == (head == "moving")
     assert told.item() == learnt.item()
@@ -206,7 +206,7 @@ def test_the_head_never_sees_more_positions_at_once_than_it_should() -> None:
     labels_BT, hidden_BTH = labels_and_hidden(3, 900, seed=6)
     seen: list[int] = []
     model.network.get_output_embeddings().register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
-    supervised_loss(model, hidden_BTH, labels_BT, step_tokens=5)
+    supervised_loss(model, hidden_BTH, labels_BT=labels_BT, step_tokens=5)
     assert max(seen) <= POSITIONS_ON_CPU
     assert max(seen) - min(seen) < len(seen), "in pieces of about a size: a small last one costs as a large one"
     assert sum(seen) == int((labels_BT != IGNORE).sum())
@@ -237,7 +237,7 @@ def test_shares_of_micro_batches_add_up_to_the_mean_of_the_whole(cuts: int, seed
     bounds = sorted(torch.randint(0, 8, (cuts,), generator=random).tolist())
     with torch.no_grad():
         shares = [
-            supervised_loss(model, hidden_BTH[start:stop], labels_BT[start:stop], step_tokens=supervised)
+            supervised_loss(model, hidden_BTH[start:stop], labels_BT=labels_BT[start:stop], step_tokens=supervised)
             for start, stop in zip([0, *bounds], [*bounds, 7], strict=True)
         ]
         torch.testing.assert_close(torch.stack(shares).sum(), full_loss(model, hidden_BTH, labels_BT))
@@ -248,7 +248,7 @@ def test_a_micro_batch_without_supervision_adds_nothing(head: str) -> None:
     model = tiny()
     HEADS[head](model)
     hidden_BTH = torch.randn(2, 8, 48, requires_grad=True)
-    loss = supervised_loss(model, hidden_BTH, torch.full((2, 8), IGNORE), step_tokens=5)
+    loss = supervised_loss(model, hidden_BTH, labels_BT=torch.full((2, 8), IGNORE), step_tokens=5)
     assert loss.item() == 0
     found = gradients(model, loss, hidden_BTH)
     assert len(found) == 1 + len(heads_weights(model))

@@ -50,7 +50,9 @@ def watched(model: Model, batch: Batch, *, kept: bool) -> int:
 
     def step() -> None:
         seen = features if kept else model.encode(pixels)
-        supervised_loss(model, model.hidden(model.weave(batch, seen)), batch.labels_BT, step_tokens=9).backward()
+        supervised_loss(
+            model, model.hidden(model.weave(batch, seen)), labels_BT=batch.labels_BT, step_tokens=9
+        ).backward()
 
     step()  # what is only done once is not a step's
     # As plain products: the counter knows no other attention of a CPU.

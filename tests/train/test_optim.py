@@ -57,7 +57,7 @@ def test_a_restored_optimizer_goes_on_with_the_same_bits() -> None:
     steps(before, broken, numbers=range(3))
     saved = {name: tensor.clone() for name, tensor in optimizer_tensors(before, broken).items()}
     after = make_optimizer(broken, PLANS, decay=0.1, betas=(0.9, 0.98))
-    restore_optimizer(after, broken, saved)
+    restore_optimizer(after, broken, tensors=saved)
     steps(after, broken, numbers=range(3, 6))
     for name, weight in through.items():
         assert torch.equal(weight, broken[name])

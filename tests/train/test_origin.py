@@ -32,7 +32,7 @@ class KilledError(Exception):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "base"
-    plugins.find("family", "tiny", Family).samples["mlp"](0).save(folder)
+    plugins.find("family", "tiny", expected=Family).samples["mlp"](0).save(folder)
     return folder
 
 

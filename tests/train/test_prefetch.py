@@ -41,7 +41,7 @@ def steps_of(state: StageState, *, count: int = 3) -> Iterator[LoadedStep]:
 
 def learn(state: StageState, prefetcher: Prefetcher) -> dict[str, torch.Tensor]:
     for loaded in prefetcher:
-        train_step(state, loaded.step.number, loaded, prefetcher=prefetcher)
+        train_step(state, loaded.step.number, loaded=loaded, prefetcher=prefetcher)
     return {name: weight.detach().clone() for name, weight in state.weights.items()}
 
 

@@ -25,7 +25,7 @@ def run(
     from triptych.evaluate.saved.audit import doubts_of, doubts_to_json, lines_of
     from triptych.evaluate.saved.marking import mark
 
-    marked = mark(find("benchmark", benchmark, Benchmark), answers, data=data, key=key)
+    marked = mark(find("benchmark", benchmark, expected=Benchmark), answers, data=data, key=key)
     doubts = doubts_of(marked.items)
     if as_json:
         typer.echo(json.dumps(doubts_to_json(doubts, len(marked.items)), indent=1, ensure_ascii=False))

@@ -25,7 +25,8 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: scores and differences from 0 to 1.")] = False,
 ) -> None:
     """Pair the scores of two runs by question; tell the difference with its interval, and the evidence."""
-    from triptych.evaluate.saved.compare import compare_folders, comparisons_to_json, lines_of
+    from triptych.evaluate.saved.compare import compare_folders
+    from triptych.evaluate.saved.comparison_text import comparisons_to_json, lines_of
 
     found = compare_folders(first, second, benchmarks=tuple(benchmark or ()), condition=condition, common=common)
     if as_json:

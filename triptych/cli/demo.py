@@ -111,7 +111,7 @@ def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:
     from triptych.models.family import open_model
     from triptych.models.vision.features import FeatureStore
 
-    storyboard = find("benchmark", "storyboard", Benchmark)
+    storyboard = find("benchmark", "storyboard", expected=Benchmark)
     results: dict[tuple[str, str], Result] = {}
     for name, folder, conditions in (("untuned", RUN / UNTUNED, ("untuned",)), ("tuned", model, ("tuned", "blind"))):
         opened = open_model(folder)
@@ -122,7 +122,7 @@ def _measure(model: Path, metrics: Path) -> dict[tuple[str, str], Result]:
                     results[condition, part] = evaluate(
                         storyboard,
                         RUN / "data" / f"{part}.jsonl",
-                        responder,
+                        responder=responder,
                         name="storyboard",
                         folder=RUN / "evals" / f"storyboard-{part}-{condition}",
                         blind=condition == "blind",

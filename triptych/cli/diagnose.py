@@ -24,8 +24,8 @@ from triptych.core.log import say
 def run(
     model: ModelName,
     benchmark: BenchmarkName,
-    settings: Settings = None,
     *,
+    settings: Settings = None,
     data: Data = None,
     limit: Limit = None,
     only: Annotated[
@@ -49,15 +49,15 @@ def run(
     from triptych.evaluate.diagnosis.outcome import diagnosis_to_json, lines_of
     from triptych.evaluate.page.diagnose_page import write_page
 
-    task = find("benchmark", benchmark, Benchmark)
+    task = find("benchmark", benchmark, expected=Benchmark)
     conditions = choose_conditions(only or ())
     paths = paths_of(model, data, benchmark=benchmark)
     folder = out or paths.parent / "diagnosis"
-    task, opened, judging = open_responders(task, model, judge, settings or ())
+    task, opened, judging = open_responders(task, model, judge=judge, settings=settings or ())
     found = diagnose(
         task,
         paths.questions,
-        opened.responder,
+        responder=opened.responder,
         folder=folder,
         name=benchmark,
         limit=limit,

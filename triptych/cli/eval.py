@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def run(
     model: ModelName,
     benchmark: BenchmarkName,
-    settings: Settings = None,
     *,
+    settings: Settings = None,
     data: Data = None,
     blind: Annotated[
         bool, typer.Option("--blind", help="Take all images out: what does language alone score?")
@@ -49,17 +49,17 @@ def run(
     from triptych.evaluate.benchmark import Benchmark
     from triptych.evaluate.running.run import evaluate
 
-    task = find("benchmark", benchmark, Benchmark)
+    task = find("benchmark", benchmark, expected=Benchmark)
     part = parse_shard(shard) if shard else None
     paths = paths_of(model, data, benchmark=benchmark)
     folder = out or paths.parent / "evals" / (f"{benchmark}-blind" if blind else benchmark)
     folder = folder / part.folder if part else folder
-    task, opened, judging = open_responders(task, model, judge, settings or ())
+    task, opened, judging = open_responders(task, model, judge=judge, settings=settings or ())
     before = _announce_replacement(folder, benchmark, opened.responder.name, blind=blind)
     result = evaluate(
         task,
         paths.questions,
-        opened.responder,
+        responder=opened.responder,
         folder=folder,
         blind=blind,
         limit=limit,

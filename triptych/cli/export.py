@@ -17,6 +17,7 @@ def run(
         str, typer.Argument(metavar="MODEL", help="A run's folder, a model's, an adapter's of peft, or a hub id.")
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder; nothing is overwritten.")],
+    *,
     settings: Annotated[
         list[str] | None,
         typer.Argument(
@@ -33,7 +34,7 @@ def run(
     from triptych.train.export.export import export
     from triptych.train.export.serving import VLLM
 
-    done = export(model, folder, plan)
+    done = export(model, folder, plan=plan)
     say(f"exported: {done.folder} ({done.size_bytes / GB:,.2f} GB), its card: {done.folder / 'README.md'}")
     if plan.layout == "vllm":
         say(f"for vLLM {VLLM}, whose registry has this network; not run here. It asks for transformers below 5.21.")

@@ -33,7 +33,7 @@ def run(
     from triptych.evaluate.benchmark import Benchmark
     from triptych.evaluate.saved.marking import lines_of, mark, marked_to_json, warnings_of, write_items
 
-    marked = mark(find("benchmark", benchmark, Benchmark), answers, data=data, key=key, name=benchmark)
+    marked = mark(find("benchmark", benchmark, expected=Benchmark), answers, data=data, key=key, name=benchmark)
     if out is not None:
         write_items(out, marked)
     if as_json:

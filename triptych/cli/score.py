@@ -56,7 +56,7 @@ def run(
     asked = _usable(files, scoring, prompt=prompt, text=text, frames=frames)
     found = _scored(scorer, asked)
     scores = {name: each.scores for name, each in found.items()}
-    agreed = agreements([asked[name] for name in found], scores, scoring.targets, classes=scoring.loss == "ce")
+    agreed = agreements([asked[name] for name in found], scores, targets=scoring.targets, classes=scoring.loss == "ce")
     output = json_text(_as_json(model, scoring, asked, found, agreed))
     if out is not None:
         write_atomically(out, output + "\n")

@@ -23,6 +23,7 @@ GROUP = typer.Typer(no_args_is_help=True, help="The embedded default: draw its d
 def draw(
     folder: Annotated[Path, typer.Argument(help="Where to; made if it is not there.")],
     seed: Annotated[int, typer.Option(help="Another seed draws other pictures and splits the things anew.")] = 0,
+    *,
     tune: Annotated[int | None, typer.Option(min=1, help="Conversations to tune on.")] = None,
     questions: Annotated[int | None, typer.Option(min=1, help="Questions of each of held_in and held_out.")] = None,
 ) -> None:

@@ -31,7 +31,7 @@ def names(kind: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(drawer.__path__))
 
 
-def find(kind: str, name: str, expected: type[T]) -> T:
+def find(kind: str, name: str, *, expected: type[T]) -> T:
     """Return the constant of the plug-in ``name``.
 
     Args:

@@ -207,10 +207,10 @@ def measured(example: Example, sizes: dict[str, Size | ImageError]) -> Example |
     try:
         return _with_sizes(example, sizes)
     except ImageError as error:
-        return refusal(example, error.reason, str(error))
+        return refusal(example, error.reason, message=str(error))
 
 
-def refusal(example: Example, reason: str, message: str) -> Refused:
+def refusal(example: Example, reason: str, *, message: str) -> Refused:
     """Return the refusal of a row that was read but cannot be used."""
     where = f"{example.origin} (id {example.id!r})"
     return Refused(where, reason, f"{where}: {message}")
@@ -253,7 +253,7 @@ def _split(source: str) -> tuple[str, Path, dict[str, str]]:
 def _opened(source: str) -> tuple[Format, Path, dict[str, str], tuple[int, int | None]]:
     """Return the format, the path, the format's own options, and which rows: from, and up to."""
     name, path, options = _split(source)
-    plugin = find("format", name, Format)
+    plugin = find("format", name, expected=Format)
     rows = _rows(options.pop("limit", None), options.pop("rows", None), source)
     if plugin.configure is None:
         check_options(options, ())

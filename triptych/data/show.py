@@ -100,7 +100,7 @@ class Card:
 
 
 def show_terminal(
-    example: Example, encoded: Encoded | None = None, tokenizer: PreTrainedTokenizerBase | None = None
+    example: Example, encoded: Encoded | None = None, *, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> RenderableType:
     """Return a conversation for ``rich`` to print; images stand as ``[image 1: name.jpg 336x224, 16 tokens]``.
 

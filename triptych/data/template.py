@@ -169,7 +169,7 @@ class Encoded:
 
 def find_template(name: str) -> Template:
     """Return the template of a file in ``templates/``, or of a dotted module. Raises NotFoundError."""
-    return find("template", name, Template)
+    return find("template", name, expected=Template)
 
 
 def template_names() -> list[str]:
@@ -222,8 +222,8 @@ def render(
     if open_reply and example.turns and example.turns[-1].role == "assistant":
         raise DataError(f"example {example.id!r} ends with an assistant turn: leave it out to ask for a reply.")
     spelling, tokeniser = spelling_of(template, tokenizer), tokeniser_of(tokenizer)
-    pieces = pieces_of(example, template, spelling, open_reply=open_reply, frames=frame_ids is not None)
-    laid = laid_for(tokeniser, pieces, template)
+    pieces = pieces_of(example, template, spelling=spelling, open_reply=open_reply, frames=frame_ids is not None)
+    laid = laid_for(tokeniser, pieces, template=template)
     ids_of = tokeniser.ids_of(list(dict.fromkeys(what for what, _ in laid if isinstance(what, Run))))
     learnt = {LEARNT, SHOWN} if train_demonstrations else {LEARNT}
     rendering = _Rendering(spelling, image_token_id, image_ids, learnt, frame_ids, joined)
@@ -294,9 +294,9 @@ def _laid(
     if isinstance(row, Refused):
         return row
     try:
-        return row, laid_for(tokeniser, pieces_of(row, template, spelling), template)
+        return row, laid_for(tokeniser, pieces_of(row, template, spelling=spelling), template=template)
     except DataError as error:
-        return refusal(row, "cannot be rendered", str(error))
+        return refusal(row, "cannot be rendered", message=str(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class TransformPlan:
         if not isinstance(value, dict) or not isinstance(kind := value.get("kind"), str):
             raise ValueError("expected a step {kind: NAME, ...settings}")
         try:
-            transform = find("transform", kind, Transform)
+            transform = find("transform", kind, expected=Transform)
         except NotFoundError as error:
             raise ValueError(str(error)) from None
         text = settings_text(value, without={"kind"}, what=kind)
@@ -135,7 +135,7 @@ def apply(
     """
     seen: Counter[str] = Counter()
     for plan in steps:
-        transform = find("transform", plan.kind, Transform)
+        transform = find("transform", plan.kind, expected=Transform)
         # Its number among steps of its kind: an other step put in front changes no draw.
         salt = f"{seed}/{plan.kind}/{seen[plan.kind]}"
         seen[plan.kind] += 1
@@ -145,7 +145,7 @@ def apply(
 
 def is_lazy(steps: Sequence[TransformPlan]) -> bool:
     """Return whether each row can be transformed alone, into exactly one: then rows may be read in any order."""
-    found = [find("transform", plan.kind, Transform) for plan in steps]
+    found = [find("transform", plan.kind, expected=Transform) for plan in steps]
     return all(transform.each is not None and transform.one_for_one for transform in found)
 
 
@@ -198,7 +198,7 @@ def _each(each: Each, plan: TransformPlan, rows: Iterable[Example | Refused], sa
         try:
             made = each(row, plan.settings, draw(salt, row.id))
         except (RowError, ImageError) as error:
-            yield refusal(row, error.reason, f"{plan.kind}: {error}")
+            yield refusal(row, error.reason, message=f"{plan.kind}: {error}")
             continue
         assert made, f"transform {plan.kind} lost the row {row.id!r}"
         yield from made

@@ -50,7 +50,7 @@ def read_annotations(source: str) -> Iterator[Annotation | Item | Refused]:
         DataError: the file as a whole cannot be read.
     """
     name, path, options = split_annotations(source)
-    layout = find("annotation", name, AnnotationLayout)
+    layout = find("annotation", name, expected=AnnotationLayout)
     start, stop = _rows(options.pop("limit", None), options.pop("rows", None), source)
     entries: Iterator[Annotation | Item | Refused] = (layout.items or layout.read)(Path(path).expanduser(), options)
     return islice(entries, start, stop)

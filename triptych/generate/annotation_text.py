@@ -33,7 +33,7 @@ def tell_with_images(annotation: Annotation) -> tuple[Part, ...]:
     return tidy([*parts, Text(rest)] if rest else parts)
 
 
-def fewer_sentences(annotation: Annotation, most: int, random: Random) -> Annotation:
+def fewer_sentences(annotation: Annotation, most: int, *, random: Random) -> Annotation:
     """Return the annotation with ``most`` of its sentences at most, drawn, in their order."""
     if len(annotation.sentences) <= most:
         return annotation

@@ -41,7 +41,7 @@ class Clips:
             return (View(video_at(self.videos, f"{name}.{self.ending}"), name=name),)
         return frames_at(self.frames, name, most=self.most, per_s=self.per_s)
 
-    def views_between(self, name: str, start_s: float, stop_s: float) -> tuple[View, ...]:
+    def views_between(self, name: str, start_s: float, *, stop_s: float) -> tuple[View, ...]:
         """Return the frames of a part of a video, the last included; without frames, all of the video.
 
         Raises:
@@ -72,5 +72,5 @@ def clips_of(path: Path, options: Mapping[str, str]) -> Clips:
     if not 0 < per_s < 1000:
         raise ConfigError(f"option fps is a number of frames a second, found {options['fps']!r}.")
     ending = options.get("ending", "mp4").lstrip(".")
-    most = number_option(options, "most", 0) if "most" in options else 0
-    return Clips(folder_option(options, "videos", path), ending, frames, most, per_s)
+    most = number_option(options, "most", default=0) if "most" in options else 0
+    return Clips(folder_option(options, "videos", path=path), ending, frames, most, per_s)

@@ -33,7 +33,7 @@ def check_options(options: Mapping[str, str], known: Mapping[str, str], *, layou
         raise ConfigError(f"annotations {layout}: there is no option {unknown[0]!r}. There are: {there}.")
 
 
-def number_option(options: Mapping[str, str], key: str, default: int) -> int:
+def number_option(options: Mapping[str, str], key: str, *, default: int) -> int:
     """Return an option that is a whole number above 0. Raises ConfigError."""
     said = options.get(key)
     if said is None:
@@ -43,7 +43,7 @@ def number_option(options: Mapping[str, str], key: str, default: int) -> int:
     return int(said)
 
 
-def choice_option(options: Mapping[str, str], key: str, choices: Sequence[str]) -> str:
+def choice_option(options: Mapping[str, str], key: str, *, choices: Sequence[str]) -> str:
     """Return an option that is one of several words; the first is the default. Raises ConfigError."""
     said = options.get(key, choices[0])
     if said not in choices:
@@ -51,7 +51,7 @@ def choice_option(options: Mapping[str, str], key: str, choices: Sequence[str]) 
     return said
 
 
-def folder_option(options: Mapping[str, str], key: str, path: Path) -> Path:
+def folder_option(options: Mapping[str, str], key: str, *, path: Path) -> Path:
     """Return the folder that an option names; without it the folder of the annotation file."""
     return Path(options[key]).expanduser() if key in options else path.parent
 

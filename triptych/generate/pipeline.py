@@ -213,8 +213,8 @@ def _made(run: _Run, work: Work, number: int, files: StageFiles) -> Iterator[Pla
         asked = ask_all(
             (stage_work.item_of(placed) for placed in source.read_items()),
             work.requests(),
-            teacher,
-            run.store,
+            teacher=teacher,
+            store=run.store,
             label=label,
             total=total,
             keys=files.keys,
@@ -224,7 +224,7 @@ def _made(run: _Run, work: Work, number: int, files: StageFiles) -> Iterator[Pla
     if asked:
         say(f"{label}: {asked:,} new replies from {teacher().model}")
     with work.showing(label, total):
-        yield from stage_work.take(work, source.read_items(), run.store, keys=files.keys, teacher=teacher)
+        yield from stage_work.take(work, source.read_items(), store=run.store, keys=files.keys, teacher=teacher)
 
 
 def _why_anew(note: Note, told: str, came: str) -> str | None:

@@ -83,13 +83,13 @@ def question_of(item: Item) -> Question | None:
     return _read(said) if isinstance(said, dict) else None
 
 
-def with_question(item: Item, question: Question, layout: Layout) -> Item:
+def with_question(item: Item, question: Question, *, layout: Layout) -> Item:
     """Return the item with the question and the conversation that it is, its images those of the annotation."""
     media = [view.media for view in item.annotation.views]
     facts = {**item.facts, FACT: as_json(question)}
     example = Example(
         item.id,
-        turns_of(question, media, layout),
+        turns_of(question, media, layout=layout),
         origin=item.annotation.origin,
         skills=(question.skill,) if question.skill else (),
         facts=_told(question),
@@ -115,7 +115,7 @@ def as_json(question: Question) -> dict[str, Json]:
     return said
 
 
-def turns_of(question: Question, media: Sequence[ImageRef | VideoRef], layout: Layout) -> tuple[Turn, ...]:
+def turns_of(question: Question, media: Sequence[ImageRef | VideoRef], *, layout: Layout) -> tuple[Turn, ...]:
     """Return the conversation: images with their labels, the question with its options, the answer."""
     shown: list[Part] = []
     for number, each in enumerate(media, start=1):

@@ -138,7 +138,7 @@ class StagePlan:
         if not isinstance(value, dict) or not isinstance(kind := value.get("kind"), str):
             raise ValueError("expected a stage {kind: NAME, ...settings}")
         try:
-            stage = find("stage", kind, Stage)
+            stage = find("stage", kind, expected=Stage)
         except NotFoundError as error:
             raise ValueError(str(error)) from None
         return cls(
@@ -155,7 +155,7 @@ class StagePlan:
     @property
     def stage(self) -> Stage:
         """The plug-in."""
-        return find("stage", self.kind, Stage)
+        return find("stage", self.kind, expected=Stage)
 
     @property
     def teacher(self) -> str | None:

@@ -150,12 +150,12 @@ class Model(ABC):
         counts = count_marks(marks_BT, batch.slots, images=len(features))
         tokens = self.project(features, counts) if features else []
         words_BTH = self.network.get_input_embeddings()(send(batch.ids_BT, self.device))
-        embeds_BTH = splice(words_BTH, marks_BT, batch.slots, tokens)
+        embeds_BTH = splice(words_BTH, marks_BT, slots=batch.slots, tokens=tokens)
         return Woven(embeds_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT)
 
     def hidden(self, woven: Woven) -> Tensor:
         """Return the language model's last hidden_BTH, before the head; no conversation of a row sees another."""
-        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT)
+        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, positions_ABT=woven.positions_ABT)
 
     def head(self, hidden_NH: Tensor) -> Tensor:
         """Return logits_NV of any selection of hidden states."""
@@ -319,7 +319,7 @@ def outline_parts(family: str, plan: PartsPlan) -> Rendering:
     Raises:
         NotFoundError, ModelError: as ``assemble``.
     """
-    found = plugins.find("family", family, Family)
+    found = plugins.find("family", family, expected=Family)
     return found.assemble(plan).rendering if found.outline is None else found.outline(plan)
 
 
@@ -332,7 +332,7 @@ def family_of(folder: Path) -> tuple[str, Family]:
     model_type = model_type_of(folder)
     known: list[str] = []
     for name in plugins.names("family"):
-        family = plugins.find("family", name, Family)
+        family = plugins.find("family", name, expected=Family)
         if model_type in family.model_types:
             return name, family
         known.extend(family.model_types)
@@ -346,4 +346,4 @@ def assemble(family: str, plan: PartsPlan) -> Model:
         NotFoundError: no such family, or a part is not there.
         ModelError: the parts do not fit together.
     """
-    return plugins.find("family", family, Family).assemble(plan)
+    return plugins.find("family", family, expected=Family).assemble(plan)

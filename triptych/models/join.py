@@ -69,7 +69,7 @@ def probe_tower(vision: Vision) -> TowerOutput:
     pixels_NCHW = blank_pixels(vision.processor)
     vision.tower.eval()
     with named(vision.folder):
-        shape_of(vision.tower, lambda see, pixels: see(pixels).last_hidden_state, pixels_NCHW)
+        shape_of(vision.tower, lambda see, pixels: see(pixels).last_hidden_state, pixels=pixels_NCHW)
         last = seen_once(vision.tower, pixels_NCHW)
     if last.dim() == 4:
         return TowerOutput(True, last.shape[2] * last.shape[3], last.shape[1], layer=-1, strategy="full")
@@ -84,7 +84,7 @@ def probe_tower(vision: Vision) -> TowerOutput:
     return TowerOutput(False, positions - 1, channels, layer=-2, strategy="default")
 
 
-def join(vision: Vision, language: Language, template: Template, *, projector: Projector, seed: int) -> PreTrainedModel:
+def join(vision: Vision, language: Language, *, template: Template, projector: Projector, seed: int) -> PreTrainedModel:
     """Return the network, in evaluation mode. The tokenizer gains the image token and the chat template.
 
     Args:
@@ -284,7 +284,7 @@ def _count_patches(config: PreTrainedConfig, pixels_NCHW: Tensor) -> int | None:
 
 
 def whole_processor(
-    config: PreTrainedConfig, images: ImageProcessor, tokenizer: PreTrainedTokenizerBase, *, tokens: int
+    config: PreTrainedConfig, images: ImageProcessor, *, tokenizer: PreTrainedTokenizerBase, tokens: int
 ) -> LlavaProcessor:
     """Return a processor of transformers for a network's configuration: it makes the ids and pixels that we make.
 

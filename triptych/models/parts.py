@@ -171,7 +171,7 @@ def load_vision(folder: Path) -> Vision:
             # A pooler is no part of what the language model sees. Where it is missing, it is at least always the same.
             torch.manual_seed(0)
             tower = load_network(
-                partial(AutoModel.from_pretrained, config=config, dtype=torch.float32), folder, ["pooler"]
+                partial(AutoModel.from_pretrained, config=config, dtype=torch.float32), folder, spare=["pooler"]
             )
         return Vision(tower, see_whole_pictures(load_image_processor(folder)), folder)
 
@@ -209,7 +209,7 @@ def load_saved(folder: Path, *, weights: bool, config: PreTrainedConfig | None =
 
 
 def load_network(
-    open_network: Callable[..., object], folder: Path, spare: Sequence[str] = (), *, missing: set[str] | None = None
+    open_network: Callable[..., object], folder: Path, *, spare: Sequence[str] = (), missing: set[str] | None = None
 ) -> PreTrainedModel:
     """Open a network in evaluation mode, with all of its weights: transformers would make up those that are missing.
 
@@ -279,7 +279,7 @@ def see_whole_pictures(processor: ImageProcessor) -> ImageProcessor:
     )
 
 
-def blank_pixels(processor: ImageProcessor, width: int = 64, height: int = 64) -> Tensor:
+def blank_pixels(processor: ImageProcessor, width: int = 64, *, height: int = 64) -> Tensor:
     """Return pixels [1, C, H, W] of a grey image: what the tower is asked with to learn its shapes."""
     grey = Image.fromarray(np.full((height, width, 3), 127, dtype=np.uint8))
     return processor(grey, return_tensors="pt")["pixel_values"]

@@ -18,7 +18,7 @@ from triptych.data.batch import BatchSlot
 from triptych.models.memory.transfer import send
 
 
-def splice(words_BTH: Tensor, marks_BT: Tensor, slots: Sequence[BatchSlot], tokens: Sequence[Tensor]) -> Tensor:
+def splice(words_BTH: Tensor, marks_BT: Tensor, *, slots: Sequence[BatchSlot], tokens: Sequence[Tensor]) -> Tensor:
     """Return embeds_BTH: ``words_BTH`` with the marks of slot s holding ``tokens[s.image]``. Gradients flow into both.
 
     Args:
@@ -45,7 +45,7 @@ def splice(words_BTH: Tensor, marks_BT: Tensor, slots: Sequence[BatchSlot], toke
         columns.append(here)
         values.append(tokens[slot.image])
     at = (send(torch.cat(rows), words_BTH.device), send(torch.cat(columns), words_BTH.device))
-    return words_BTH.index_put(at, send(torch.cat(values), words_BTH.device, words_BTH.dtype))
+    return words_BTH.index_put(at, send(torch.cat(values), words_BTH.device, dtype=words_BTH.dtype))
 
 
 def count_marks(marks_BT: Tensor, slots: Sequence[BatchSlot], *, images: int) -> list[int]:

@@ -143,7 +143,7 @@ class Assistant:
             for question in asked:
                 while True:
                     try:
-                        tickets.append(submit_within(self._who, question, sampling))
+                        tickets.append(submit_within(self._who, question, sampling=sampling))
                         break
                     except QueueFull:
                         if len(replies) == len(tickets):  # others fill the queue
@@ -203,7 +203,7 @@ class Assistant:
         self.close()
 
     def _submit(self, question: Example, wishes: Wishes) -> Ticket:
-        return submit_within(self._who, question, _sampling(wishes))
+        return submit_within(self._who, question, sampling=_sampling(wishes))
 
 
 class Talk:

@@ -209,7 +209,7 @@ def sampling_of(text: str, *, where: str, before: Sampling | None = None) -> Sam
     return replace(before or Sampling(), **changes)
 
 
-def submit_within(talker: Talker, question: Example, sampling: Sampling) -> Ticket:
+def submit_within(talker: Talker, question: Example, *, sampling: Sampling) -> Ticket:
     """Ask; where the model takes no reply of that length any more, for one of what is left. Raises as ``submit``."""
     try:
         return talker.submit(question, sampling)

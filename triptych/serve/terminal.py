@@ -75,7 +75,7 @@ def _answer(session: Session, message: str) -> None:
     _note_files(message, session.tell)
     known = len(chat.images)
     question = chat.ask(message)
-    ticket = submit_within(session.talker, question, session.sampling)
+    ticket = submit_within(session.talker, question, sampling=session.sampling)
     try:
         new = chat.numbered(question)[known:]
         list_images(session, list(enumerate(new, start=known + 1)), waiting=False)

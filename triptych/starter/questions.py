@@ -90,11 +90,11 @@ def _all_said(things: Iterable[Thing]) -> tuple[str, ...]:
 
 
 def _distinct(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ...]:
-    return pick_things(pool, count, rng)
+    return pick_things(pool, count, rng=rng)
 
 
 def _with_pair(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ...]:
-    things = list(pick_things(pool, count - 1, rng))
+    things = list(pick_things(pool, count - 1, rng=rng))
     things.append(things[0])
     rng.shuffle(things)
     return tuple(things)
@@ -103,14 +103,17 @@ def _with_pair(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, .
 def _one_of_category(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ...]:
     category = rng.choice(sorted(CATEGORY_WORDS))
     others = [thing for thing in pool if thing.category != category and thing.word not in ALSO.get(category, ())]
-    things = [*pick_things(others, count - 1, rng), rng.choice([thing for thing in pool if thing.category == category])]
+    things = [
+        *pick_things(others, count - 1, rng=rng),
+        rng.choice([thing for thing in pool if thing.category == category]),
+    ]
     rng.shuffle(things)
     return tuple(things)
 
 
 def _repeated(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ...]:
     times = rng.randint(1, min(count, 4))
-    first, *others = pick_things(pool, count - times + 1, rng)
+    first, *others = pick_things(pool, count - times + 1, rng=rng)
     things = [first] * times + others
     rng.shuffle(things)
     return tuple(things)

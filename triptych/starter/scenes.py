@@ -55,7 +55,7 @@ def name_images(scenario: str, count: int) -> tuple[str, ...]:
     return tuple(f"{unit} {number}" for number in range(1, count + 1))
 
 
-def draw_story(story: Story, folder: Path, rng: Random) -> tuple[ImageRef, ...]:
+def draw_story(story: Story, folder: Path, *, rng: Random) -> tuple[ImageRef, ...]:
     """Draw the story's pictures as PNG files named by its id and return one reference an image, in order.
 
     A ``patches`` story is one file; its references carry boxes.
@@ -78,7 +78,7 @@ def draw_story(story: Story, folder: Path, rng: Random) -> tuple[ImageRef, ...]:
     return tuple(refs)
 
 
-def draw_portrait(thing: Thing, path: Path, rng: Random) -> ImageRef:
+def draw_portrait(thing: Thing, path: Path, *, rng: Random) -> ImageRef:
     """Draw one thing alone, in a random scenario's manner, for naming it."""
     backdrop = _pastel(rng)
     picture = Image.new("RGB", (SIDE_PX, SIDE_PX), backdrop)
@@ -128,6 +128,6 @@ def _pastel(rng: Random) -> Colour:
     return red, green, blue
 
 
-def pick_things(pool: Sequence[Thing], count: int, rng: Random) -> tuple[Thing, ...]:
+def pick_things(pool: Sequence[Thing], count: int, *, rng: Random) -> tuple[Thing, ...]:
     """Return ``count`` different things."""
     return tuple(rng.sample(list(pool), count))

@@ -89,7 +89,7 @@ def _portraits(folder: Path, count: int, rng: Random) -> list[Example]:
     for thing in vocabulary():
         for number in range(count):
             name = f"{thing.word}-{number}"
-            image = draw_portrait(thing, folder / f"{name}.png", rng)
+            image = draw_portrait(thing, folder / f"{name}.png", rng=rng)
             turns = (Turn("user", (image,)), Turn("assistant", (Text(thing.word),)))
             examples.append(Example(f"align-{name}", turns, origin="storyboard"))
     return examples
@@ -127,7 +127,7 @@ class _Writer:
         names = name_images(scenario, count)
         early = self._images_of_first_turn(kind, scenario, count)
         story = Story(self.name, scenario, KINDS[kind].arrange(self.pool, count, self.rng), names)
-        images = draw_story(story, folder, self.rng)
+        images = draw_story(story, folder, rng=self.rng)
         turns: list[Turn] = []
         opening = self._opening(scenario, names[:early], images[:early])
         if early < count:

@@ -83,12 +83,12 @@ class Checkpoint:
         return tensors if like is None or not is_shared(like) else share_out(tensors, like=like)
 
 
-def checkpoint_folder(run: Path, stage: str, step: int) -> Path:
+def checkpoint_folder(run: Path, stage: str, *, step: int) -> Path:
     """Return where a stage's checkpoint after so many steps is, or would be."""
     return run / FOLDER / f"{stage}-{step}"
 
 
-def save_checkpoint(run: Path, outcome: Outcome, world: World | None = None) -> Path:
+def save_checkpoint(run: Path, outcome: Outcome, *, world: World | None = None) -> Path:
     """Write a checkpoint so that it is there as a whole or not at all; return its folder.
 
     Args:
@@ -101,7 +101,7 @@ def save_checkpoint(run: Path, outcome: Outcome, world: World | None = None) -> 
     """
     world = World() if world is None else world
     position = outcome.position
-    folder = checkpoint_folder(run, position.stage, position.step)
+    folder = checkpoint_folder(run, position.stage, step=position.step)
     part = folder.with_name(folder.name + PART)
     tensors = {WEIGHTS: outcome.weights, OPTIMIZER: outcome.optimizer}
 
@@ -111,7 +111,7 @@ def save_checkpoint(run: Path, outcome: Outcome, world: World | None = None) -> 
 
     def write_share() -> None:
         own = {f"{Path(name).stem}/{key}": tensor for name, each in tensors.items() for key, tensor in each.items()}
-        write_shares(part / SHARES, own, world)
+        write_shares(part / SHARES, own, world=world)
 
     try:
         world.lead(begin)

@@ -104,9 +104,11 @@ def caption_of(example: Example) -> Caption | Refused:
     replies = [text_of(turn).strip() for turn in example.turns if turn.role == "assistant"]
     if len(images) != 1 or len(replies) != 1:
         found = f"found {len(images)} images and {len(replies)} replies"
-        return refusal(example, "not one image and one reply", f"alignment needs one of each, {found}: leave it out.")
+        return refusal(
+            example, "not one image and one reply", message=f"alignment needs one of each, {found}: leave it out."
+        )
     if not replies[0]:
-        return refusal(example, "empty reply", "its reply has no words: give the caption.")
+        return refusal(example, "empty reply", message="its reply has no words: give the caption.")
     return Caption(example.id, images[0], replies[0], example.origin)
 
 

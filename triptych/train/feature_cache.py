@@ -30,7 +30,7 @@ LARGEST_BYTES = 64 * 2**20
 """unless there is room for so much of each, more than any released tower makes of an image."""
 
 
-def keeps_features(model: Model, rows: Sequence[Encoded], run: Path, *, stage: str, anew: bool) -> bool:
+def keeps_features(model: Model, rows: Sequence[Encoded], *, run: Path, stage: str, anew: bool) -> bool:
     """Decide for a stage whose tower is frozen; where there is no room, say so.
 
     Args:

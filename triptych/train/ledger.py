@@ -52,7 +52,7 @@ def by_source(records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
         ended += "all" in record
 
 
-def write_ledger(path: Path, stage: str, records: Iterable[Mapping[str, Json]]) -> None:
+def write_ledger(path: Path, stage: str, *, records: Iterable[Mapping[str, Json]]) -> None:
     """Put a stage's records into the ledger in place of those it has there: a resumed run reads its data again."""
     others = [record for record in read_json_lines(path) if record.get("stage") != stage] if path.exists() else []
     lines = (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in [*others, *records])
@@ -66,18 +66,18 @@ def raise_bad(stage: Stage, refused: Refused) -> None:
         raise DataError(f"{refused.message} {leave}")
 
 
-def refusal_record(stage: str, source: str, row: Refused) -> dict[str, Json]:
+def refusal_record(stage: str, source: str, *, row: Refused) -> dict[str, Json]:
     """Return the record of a refused row."""
     return {"stage": stage, "source": source, "where": row.where, "reason": row.reason, "message": row.message}
 
 
-def act_record(stage: str, source: str, row: Encoded, read: Read) -> dict[str, Json]:
+def act_record(stage: str, source: str, *, row: Encoded, read: Read) -> dict[str, Json]:
     """Return the record of what the budget did to a row."""
     where = f"{row.origin} (id {row.id!r})"
     return {"stage": stage, "source": source, "where": where, "id": row.id, "act": read.act, "message": read.message}
 
 
-def sum_record(stage: str, source: str, counts: Mapping[str, int]) -> dict[str, Json]:
+def sum_record(stage: str, source: str, *, counts: Mapping[str, int]) -> dict[str, Json]:
     """Return the sum of a source: how many rows were used as they are, shrunk, shortened and refused."""
     parts: dict[str, Json] = {name: counts.get(name, 0) for name in STATES[1:]}
     return {"stage": stage, "source": source, "all": sum(counts.values()), **parts}
@@ -111,7 +111,7 @@ class RunningLedger:
         self._refused = 0
         """Rows that were said to be refused when they were counted last."""
         if anew and self._path.exists():
-            write_ledger(self._path, stage.name, [])
+            write_ledger(self._path, stage.name, records=[])
         self._written = {
             corpora.starts[int(str(record["entry"]))] + int(str(record["row"])): record
             for record in read_ledger(self._path, stage.name)
@@ -158,7 +158,7 @@ class RunningLedger:
         raise_bad(self._stage, refused)
         said = sum("reason" in record for record in self._written.values()) if len(self._written) < 1000 else TOLD
         if (
-            self._write(row, {**refusal_record(self._stage.name, self._source(row), refused), "when": when})
+            self._write(row, {**refusal_record(self._stage.name, self._source(row), row=refused), "when": when})
             and said < TOLD
         ):
             say(f"{self._stage.name}: row refused: {refused.message}")
@@ -168,7 +168,7 @@ class RunningLedger:
     def act(self, row: int, read: Read) -> None:
         """Write down what the budget did to a row."""
         if read.act and isinstance(read.row, Encoded) and row not in self._written:
-            self._write(row, act_record(self._stage.name, self._source(row), read.row, read))
+            self._write(row, act_record(self._stage.name, self._source(row), row=read.row, read=read))
 
     def settle(self) -> None:
         """Put the records in the order of the rows, and write the sums of the rows met so far."""
@@ -178,8 +178,10 @@ class RunningLedger:
         for corpus, (start, stop) in zip(self._corpora.sources, pairwise(self._corpora.starts), strict=True):
             records += [record for row, record in sorted(self._written.items()) if start <= row < stop]
             counts = np.bincount(states[start:stop], minlength=len(STATES)).tolist()[1:]
-            records.append(sum_record(self._stage.name, corpus.source, dict(zip(STATES[1:], counts, strict=True))))
-        write_ledger(self._path, self._stage.name, records)
+            records.append(
+                sum_record(self._stage.name, corpus.source, counts=dict(zip(STATES[1:], counts, strict=True)))
+            )
+        write_ledger(self._path, self._stage.name, records=records)
         self._tell(int(np.count_nonzero(states)))
 
     def _tell(self, met: int) -> None:

@@ -50,7 +50,7 @@ def select_supervised(hidden_BTH: Tensor, labels_BT: Tensor) -> Supervised:
     return Supervised(hidden_BTH[rows_N, columns_N], send(next_BT[at], hidden_BTH.device))
 
 
-def supervised_loss(model: Model, hidden_BTH: Tensor, labels_BT: Tensor, *, step_tokens: int) -> Tensor:
+def supervised_loss(model: Model, hidden_BTH: Tensor, *, labels_BT: Tensor, step_tokens: int) -> Tensor:
     """Return a micro-batch's share of the step's mean loss, in nats per supervised token; float32, a scalar.
 
     Zero, with zero gradient, where nothing is supervised.
@@ -181,7 +181,7 @@ def score_loss(outputs_NSO: Tensor, targets_NS: Tensor, *, loss: Loss, step_targ
     return total / step_targets
 
 
-def batch_loss(model: Model, hidden_BTH: Tensor, batch: Batch, *, scores: bool, step_supervised: int) -> Tensor:
+def batch_loss(model: Model, hidden_BTH: Tensor, *, batch: Batch, scores: bool, step_supervised: int) -> Tensor:
     """Return a micro-batch's share of the step's loss; zero, with zero gradient, where nothing is supervised.
 
     Args:
@@ -192,7 +192,7 @@ def batch_loss(model: Model, hidden_BTH: Tensor, batch: Batch, *, scores: bool, 
         step_supervised: what the loss of the whole optimizer step is the mean over; > 0.
     """
     if not scores:
-        return supervised_loss(model, hidden_BTH, batch.labels_BT, step_tokens=step_supervised)
+        return supervised_loss(model, hidden_BTH, labels_BT=batch.labels_BT, step_tokens=step_supervised)
     head = model.score_head
     assert head is not None, "a score head learns, and there is none"
     outputs_NSO = head.read(hidden_BTH, batch.reads_NS2)

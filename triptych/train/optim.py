@@ -71,7 +71,7 @@ def schedule_factor(step: float, *, total: float, warmup: float, schedule: Sched
     return left if schedule == "linear" else 0.5 - 0.5 * math.cos(math.pi * left)
 
 
-def set_rates(optimizer: AdamW, factor: float, own: Mapping[str, float] | None = None) -> dict[str, float]:
+def set_rates(optimizer: AdamW, factor: float, *, own: Mapping[str, float] | None = None) -> dict[str, float]:
     """Give every group its rate of this step, by its part's own factor where it has one; return them by part."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_rate"] * (own or {}).get(group["part"], factor)
@@ -93,7 +93,7 @@ def optimizer_tensors(optimizer: AdamW, weights: Mapping[str, nn.Parameter]) -> 
     return {f"{key}/{name}": state[key] for name, state in states.items() for key in (*MOMENTS, "step")}
 
 
-def restore_optimizer(optimizer: AdamW, weights: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(optimizer: AdamW, weights: Mapping[str, nn.Parameter], *, tensors: Mapping[str, Tensor]) -> None:
     """Give the optimizer the state that `optimizer_tensors` returned."""
     for key, saved in tensors.items():
         kind, _, name = key.partition("/")

@@ -91,7 +91,7 @@ def first_pictures(state: StageState, loaded: LoadedStep) -> Ready:
     return _made(state.model, ((slot.image, slot.stop - slot.start) for slot in slots), loaded.pictures, {})
 
 
-def features_of(state: StageState, batch: Batch, pictures: Mapping[ImageRef, Image], ready: Ready) -> list[Seen]:
+def features_of(state: StageState, batch: Batch, *, pictures: Mapping[ImageRef, Image], ready: Ready) -> list[Seen]:
     """Return the features of a micro-batch's images, in their order.
 
     Args:

@@ -87,8 +87,8 @@ def mixture_of(stage: Stage, rows: Sequence[int], *, seed: int) -> Mixture:
 def gather(
     stage: Stage,
     corpora: Corpora,
-    take: Callable[[Sequence[int]], Iterable[Taken[T]]],
     *,
+    take: Callable[[Sequence[int]], Iterable[Taken[T]]],
     run: Path,
     seed: int,
     stop: Stop | None = None,
@@ -119,7 +119,7 @@ def gather(
                 if isinstance(taken.row, Refused):
                     raise_bad(stage, taken.row)
                     refused.append(taken.row)
-                    ledger.append(refusal_record(stage.name, corpus.source, taken.row))
+                    ledger.append(refusal_record(stage.name, corpus.source, row=taken.row))
                     counts["refused"] += 1
                     continue
                 rows.append(taken.row)
@@ -128,15 +128,15 @@ def gather(
                 read = taken.read
                 counts[(read.act if read else "") or "used"] += 1
                 if read and read.act and isinstance(read.row, Encoded):
-                    ledger.append(act_record(stage.name, corpus.source, read.row, read))
+                    ledger.append(act_record(stage.name, corpus.source, row=read.row, read=read))
         used.append(len(rows) - before)
-        ledger.append(sum_record(stage.name, corpus.source, counts))
+        ledger.append(sum_record(stage.name, corpus.source, counts=counts))
         if refused:
             reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(refused).items())
             say(
                 f"{stage.name}: {corpus.source}: {counted(len(refused), 'row')} refused ({reasons}); see {run / LEDGER}"
             )
-    write_ledger(run / LEDGER, stage.name, ledger)
+    write_ledger(run / LEDGER, stage.name, records=ledger)
     if not len(corpora):
         names = ", ".join(corpus.source for corpus in corpora.sources)
         raise DataError(f"stage {stage.name!r}: there is no row at all in {names}. Is it the right file?")
@@ -179,7 +179,7 @@ def prepare(
         for example in corpora.examples(rows, always_needs_sizes):
             yield Taken(example if isinstance(example, Refused) else use(example))
 
-    gathered = gather(stage, corpora, take, run=run, seed=seed, stop=stop)
+    gathered = gather(stage, corpora, take=take, run=run, seed=seed, stop=stop)
     return [(gathered.sources[place], gathered.rows[place]) for place in gathered.mixture.epoch(0).tolist()]
 
 
@@ -193,7 +193,7 @@ def prepare_encoded(
             row = in_pack(read.row, pack_tokens=pack_tokens)
             yield Taken(row, read if row is read.row else None)
 
-    return gather(stage, reader.corpora, take, run=run, seed=seed, stop=stop)
+    return gather(stage, reader.corpora, take=take, run=run, seed=seed, stop=stop)
 
 
 def digest_of(encoded: Iterable[Encoded]) -> str:

@@ -105,11 +105,11 @@ def open_stage_data(
     """
     corpora = open_sources(stage, seed=seed)
     if len(corpora) > stage.in_memory_rows:
-        return _as_they_come(stage, reader_of(stage, corpora, rendering), run=run, seed=seed, anew=anew)
-    return _in_memory(stage, reader_of(stage, corpora, rendering, look=True), run=run, seed=seed, stop=stop)
+        return _as_they_come(stage, reader_of(stage, corpora, rendering=rendering), run=run, seed=seed, anew=anew)
+    return _in_memory(stage, reader_of(stage, corpora, rendering=rendering, look=True), run=run, seed=seed, stop=stop)
 
 
-def reader_of(stage: Tune, corpora: Corpora, rendering: Rendering, *, look: bool = False) -> Reader:
+def reader_of(stage: Tune, corpora: Corpora, *, rendering: Rendering, look: bool = False) -> Reader:
     """Return what reads the rows of a stage, within its budget."""
     shorten = stage.budget is not None and stage.budget.overlong == "shorten"
     budgets = [_budget(stage, entry.budget) for entry in stage.data]

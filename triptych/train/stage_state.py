@@ -137,7 +137,7 @@ def begin_stage(
     features = None
     if _may_keep_features(model, stage, data):
         rows = data.encoded
-        if world.lead(lambda: keeps_features(model, rows, run, stage=stage.name, anew=anew)):
+        if world.lead(lambda: keeps_features(model, rows, run=run, stage=stage.name, anew=anew)):
             features, data = FeatureStore(model, run / FEATURES), data.without_pixels()
     counted = None if sight is None else operations_of(model, sight, features_kept=features is not None)
     return StageState(
@@ -186,7 +186,7 @@ def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
         if stage.precision == "bfloat16":
             downcast_frozen(model.network, model.parts()["language"])
         place(model, world.device)
-    refit_blocks(model, stage, world.device)
+    refit_blocks(model, stage, device=world.device)
     if world.ranks == 1:
         return Alone(moving_weights(model))
     if world.kind == "fsdp":
@@ -207,7 +207,7 @@ def resume_stage(state: StageState, last: Checkpoint) -> int:
             f" use another name for the run, or delete {last.folder.parent} to begin anew."
         )
     load_weights(state.weights, last.weights(state.weights))
-    restore_optimizer(state.optimizer, state.weights, last.optimizer(state.weights))
+    restore_optimizer(state.optimizer, state.weights, tensors=last.optimizer(state.weights))
     step, total = last.position.step, state.pace.total(last.position.step)
     say(f"{state.stage.name}: going on after step {step} of {total}, from {last.folder}")
     return last.position.step

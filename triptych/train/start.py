@@ -153,7 +153,7 @@ def parts_of(plan: ModelPlan, *, seed: int) -> PartsPlan:
     parts = plan.parts
     assert parts is not None
     assert plan.family is not None
-    family = plugins.find("family", plan.family, Family)
+    family = plugins.find("family", plan.family, expected=Family)
     if family.settings is not None:
         parse_config(json.dumps(parts.settings), model=family.settings, file="model.parts.settings")
     elif parts.settings:
@@ -179,7 +179,7 @@ def toy(plan: ModelPlan, *, seed: int) -> Model:
     """
     assert plan.family is not None
     assert plan.sample is not None
-    samples = plugins.find("family", plan.family, Family).samples
+    samples = plugins.find("family", plan.family, expected=Family).samples
     if plan.sample not in samples:
         raise NotFoundError(
             f"model.sample: family {plan.family!r} has no toy model {plan.sample!r}; there are: {', '.join(samples)}."

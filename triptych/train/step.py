@@ -60,7 +60,7 @@ class Share:
 
 
 def train_step(
-    state: StageState, number: int, loaded: LoadedStep | None = None, *, prefetcher: Prefetcher | None = None
+    state: StageState, number: int, *, loaded: LoadedStep | None = None, prefetcher: Prefetcher | None = None
 ) -> StepReport:
     """Do step ``number`` (from 0): gradients of all micro-batches, then one change of the weights.
 
@@ -79,7 +79,7 @@ def train_step(
         loaded = state.data.load(step.of_rank(world.rank, world.ranks) if world.ranks > 1 else step)
     seed_everything(derive_seed(state.seed, "step", number, *(("rank", world.rank) if world.rank else ())))
     factors = {part: pace.factor(number) for part, pace in state.paces.items()}
-    rates = set_rates(state.optimizer, state.pace.factor(number), factors)
+    rates = set_rates(state.optimizer, state.pace.factor(number), own=factors)
     batches = list(_batches(state, loaded))
     shares = _agree(state, loaded, batches)
     loss = _accumulate_gradients(state, batches, shares, loaded.pictures, prefetcher=prefetcher)
@@ -229,8 +229,8 @@ def _learn(
     model = state.model
     scores = not isinstance(state.stage.objective, Reply)
     with computing_in(state.stage, model.device):  # not the way back, which computes as the way forth did
-        hidden_BTH = model.hidden(model.weave(batch, features_of(state, batch, pictures, ready)))
-        loss = batch_loss(model, hidden_BTH, batch, scores=scores, step_supervised=step_supervised)
+        hidden_BTH = model.hidden(model.weave(batch, features_of(state, batch, pictures=pictures, ready=ready)))
+        loss = batch_loss(model, hidden_BTH, batch=batch, scores=scores, step_supervised=step_supervised)
     if loss.requires_grad:  # not where only tower or projector learn, and there is no image
         loss.backward()
     return loss.detach()

@@ -153,7 +153,7 @@ def enter(refused: Iterable[tuple[int, Refused]], stage: Stage, *, run: Path) ->
     new = {(source, row.where): row for source, row in refused if (source, row.where) not in known}
     if not new:
         return
-    write_ledger(run / LEDGER, stage.name, list(_entered(records, new, stage.name)))
+    write_ledger(run / LEDGER, stage.name, records=list(_entered(records, new, stage.name)))
     reasons = ", ".join(f"{number} {reason}" for reason, number in count_reasons(new.values()).items())
     rows = counted(len(new), "row")
     say(f"{stage.name}: {rows} refused when their pictures were read ({reasons}); see {run / LEDGER}")
@@ -174,7 +174,7 @@ def _entered(
         total = dict(record)
         for place, row in new.items():
             if place[0] == source:
-                yield refusal_record(stage, str(record["source"]), row)
+                yield refusal_record(stage, str(record["source"]), row=row)
                 for name, change in ((str(changed.get(place, "used")), -1), ("refused", 1)):
                     total[name] = int(str(total[name])) + change
         yield total

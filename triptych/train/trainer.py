@@ -199,7 +199,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: P
                 peak=peak,
             )
         # After the stage's last record, so that whoever is killed in between writes that record again.
-        save_checkpoint(run, outcome, world)
+        save_checkpoint(run, outcome, world=world)
         reset_blocks(model, stage)
         done = outcome.position.step
     world.lead(lambda: prune_checkpoints(run, stage.name, latest=done, keep=1))

@@ -115,7 +115,7 @@ def _run_steps(
                 state.data.settle()
             epoch = loaded.step.epoch
             wait_s = time.perf_counter() - ready
-            report = replace(train_step(state, loaded.step.number, loaded, prefetcher=prefetcher), wait_s=wait_s)
+            report = replace(train_step(state, loaded.step.number, loaded=loaded, prefetcher=prefetcher), wait_s=wait_s)
             append_json_line(state.book / METRICS, report.record())
             reach.look(report)
             done = report.step
@@ -138,10 +138,10 @@ def _save_if_due(state: StageState, done: int, stop: Stop, *, saved: int) -> int
     if state.pace.finished(done) or not (asked_by or state.pace.saves(done)):
         return saved
     if done > saved:
-        save_checkpoint(run, stage_outcome(state, done), world)
+        save_checkpoint(run, stage_outcome(state, done), world=world)
         world.lead(partial(prune_checkpoints, run, stage.name, latest=done, keep=KEEP))
     where = f"after step {done} of {state.pace.total(done)} of stage {stage.name!r}"
-    where += f"; all is in {checkpoint_folder(run, stage.name, done)}" if done else ""
+    where += f"; all is in {checkpoint_folder(run, stage.name, step=done)}" if done else ""
     stop.asked_by = stop.asked_by or asked_by  # it may have come while all was saved
     world.together(partial(stop.check, where))
     return max(saved, done)

@@ -52,7 +52,7 @@ def render_source(
         from triptych.data.show import show_terminal
 
         for example, encoded in rendered:
-            Console().print(show_terminal(example, encoded, words))
+            Console().print(show_terminal(example, encoded, tokenizer=words))
     if rows.refused:
         say(f"{source}: {counted(rows.refused, 'row')} refused")
     if rows.refused and not rows.used:

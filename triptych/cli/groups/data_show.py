@@ -51,7 +51,7 @@ def show_source(
     from rich.console import Console
 
     for example, encoded in shown:
-        Console().print(show_terminal(example, encoded, tokenizer))
+        Console().print(show_terminal(example, encoded, tokenizer=tokenizer))
 
 
 def _one(source: str, *, row: int | None, identity: str | None) -> Example:

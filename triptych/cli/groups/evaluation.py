@@ -79,7 +79,7 @@ def paths_of(model: str, data: str | None, *, benchmark: str) -> Paths:
 
 
 def open_responders(
-    benchmark: Benchmark, model: str, judge: str | None, settings: Sequence[str]
+    benchmark: Benchmark, model: str, *, judge: str | None, settings: Sequence[str]
 ) -> tuple[Benchmark, Opened, Responder | None]:
     """Return the model that is asked, and the judge where one was named; settings ``judge.KEY=VALUE`` are the judge's.
 

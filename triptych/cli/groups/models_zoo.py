@@ -146,7 +146,7 @@ def _openable() -> dict[str, Json]:
     from triptych.models.disk.recognise import published
     from triptych.models.family import Family
 
-    families = {name: plugins.find("family", name, Family) for name in plugins.names("family")}
+    families = {name: plugins.find("family", name, expected=Family) for name in plugins.names("family")}
     openable: dict[str, Json] = {
         name: {"about": each.about, "model_types": [*each.model_types]} for name, each in families.items()
     }
@@ -161,7 +161,7 @@ def _print_openable() -> None:
 
     typer.echo("\nfamilies, and what config.json calls what they open:")
     for name in plugins.names("family"):
-        each = plugins.find("family", name, Family)
+        each = plugins.find("family", name, expected=Family)
         typer.echo(f"  {name:<16} {', '.join(each.model_types) or 'toys alone'}")
         typer.echo(f"  {'':<16} {each.about}")
     typer.echo(f"\nof LLaVA's own code: {', '.join(LANGUAGES)}")

@@ -39,7 +39,7 @@ class Where:
         self.notes.append(f"{entry}: {said}")
 
 
-def counted(path: Path, count: Callable[[], int], where: Where) -> int | None:
+def counted(path: Path, count: Callable[[], int], *, where: Where) -> int | None:
     """Return the number of rows of a file; None where it cannot be read, or has none."""
     if not path.exists():
         return None

@@ -233,7 +233,7 @@ def _rows_of_llava(strategy: str, path: Path, where: Where) -> tuple[int | None,
         )
     count = int(found[2])
     if found[3]:
-        rows = counted(path, lambda: sum(1 for _ in row_places(path)), where)
+        rows = counted(path, lambda: sum(1 for _ in row_places(path)), where=where)
         if rows is None:
             where.note(path.name, f"{strategy} is not taken over: its rows cannot be counted. All are taken.")
             return None, None
@@ -277,7 +277,7 @@ def _share_of_mimicit(
     if samples < 1:
         return 1.0, None
     listing, inside = (train, None) if train is not None else (instructions, "data")
-    rows = counted(listing, lambda: sum(1 for _ in members_of(listing, inside=inside)), where)
+    rows = counted(listing, lambda: sum(1 for _ in members_of(listing, inside=inside)), where=where)
     if rows is None:
         where.note(entry, f"num_samples is {samples} at most: its rows cannot be counted, so none is repeated.")
     if rows is not None and samples > rows:
@@ -302,7 +302,7 @@ def _of_internvl(name: str, it: InternvlEntry, where: Where) -> SourcePlan:
             name, "max_dynamic_patch is not taken over: the size of images is limited by a stage's image budget."
         )
     if it.repeat_time < 1:
-        rows = counted(annotation, lambda: sum(1 for _ in row_places(annotation)), where)
+        rows = counted(annotation, lambda: sum(1 for _ in row_places(annotation)), where=where)
         if rows is None:
             where.note(name, f"repeat_time {it.repeat_time} is not taken over: its rows cannot be counted.")
         else:

@@ -21,7 +21,7 @@ _TEXT = frozenset({"type", "text", "value"}) | _FOR_SERVERS
 _SOURCE = frozenset({"type", "data", "url", "media_type"})
 
 
-def marked_content(content: Json, what: str, images: list[Json], videos: list[Json]) -> str:
+def marked_content(content: Json, what: str, *, images: list[Json], videos: list[Json]) -> str:
     """Return a turn's words, with ``<image>`` and ``<video>`` where its parts stand.
 
     Args:
@@ -40,8 +40,8 @@ def marked_content(content: Json, what: str, images: list[Json], videos: list[Js
         part = keyed(value, f"a part of {what}")
         match part.get("type"):
             case "text":
-                check_known(part, _TEXT, f"a part of {what}")
-                said.append(words(said_once(part, ("text", "value"), f"a part of {what}"), f"a text of {what}"))
+                check_known(part, _TEXT, what=f"a part of {what}")
+                said.append(words(said_once(part, ("text", "value"), what=f"a part of {what}"), f"a text of {what}"))
             case "image" | "image_url" as kind:
                 said.append(MARK)
                 images += _named(part, kind, f"a part of {what}")
@@ -66,14 +66,14 @@ def add_named(entries: list[Json], named: list[Json]) -> None:
     entries += named
 
 
-def check_known(value: Mapping[str, Json], known: Collection[str], what: str) -> None:
+def check_known(value: Mapping[str, Json], known: Collection[str], *, what: str) -> None:
     """Refuse keys of a message or a part that would be lost; null and empty ones say nothing. Raises RowError."""
     if unknown := [key for key, said in value.items() if key not in known and not names_nothing(said)]:
         names = ", ".join(sorted(known))
         raise bad(f"{what} has the key {unknown[0]!r}, which would be lost. Take it out. Known are {names}.")
 
 
-def said_once(part: Mapping[str, Json], keys: Iterable[str], what: str) -> Json:
+def said_once(part: Mapping[str, Json], keys: Iterable[str], *, what: str) -> Json:
     """Return what a part says under any of some keys; None: it says nothing. Raises RowError where two differ."""
     given = {key: part[key] for key in keys if part.get(key) is not None}
     telling = {key: value for key, value in given.items() if not names_nothing(value)}
@@ -87,13 +87,13 @@ def _named(part: dict[str, Json], kind: str, what: str) -> list[Json]:
     """Return what a part calls its medium, if it does. Raises RowError."""
     source = part.get("source")
     if isinstance(source, dict):
-        check_known(part, {"type", "source", *_FOR_SERVERS}, what)
-        check_known(source, _SOURCE, f"the source of {what}")
+        check_known(part, {"type", "source", *_FOR_SERVERS}, what=what)
+        check_known(source, _SOURCE, what=f"the source of {what}")
         data, url = source.get("data"), source.get("url")
         return [url if data is None else f"data:{source.get('media_type')};base64,{data}"]
     keys = dict.fromkeys((kind, kind.removesuffix("_url"), *_NAMES))
-    check_known(part, {"type", *keys, *_FOR_SERVERS}, what)
-    found = said_once(part, keys, what)
+    check_known(part, {"type", *keys, *_FOR_SERVERS}, what=what)
+    found = said_once(part, keys, what=what)
     if isinstance(found, dict):
         found = {key: value for key, value in found.items() if key not in _FOR_SERVERS}
     return [] if found is None else [found]

@@ -77,7 +77,7 @@ def row_places(path: Path) -> Iterator[tuple[int, int, int]]:
                 yield from _line_places(mapped)
 
 
-def read_row_at(path: Path, offset: int, length: int, *, number: int) -> Row:
+def read_row_at(path: Path, offset: int, *, length: int, number: int) -> Row:
     """Return the row of ``row_places``: its bytes [offset, offset + length). ``number`` is for messages and ids.
 
     Raises:

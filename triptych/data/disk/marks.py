@@ -28,7 +28,7 @@ def count_marks(texts: Sequence[str], mark: str = MARK) -> int:
 
 
 def place(
-    text: str, images: Iterator[ImageRef], videos: Iterator[VideoRef | Sequence[ImageRef]] | None = None
+    text: str, images: Iterator[ImageRef], *, videos: Iterator[VideoRef | Sequence[ImageRef]] | None = None
 ) -> tuple[Part, ...]:
     """Return the text with the next images, and videos, where their marks stand. The caller has counted the marks.
 
@@ -78,7 +78,7 @@ def refuse_surplus_marks(*, marks: int, images: int, what: str = "image") -> Non
         )
 
 
-def marks_in_front(texts: Sequence[str], at: int | None, missing: int, mark: str = MARK) -> list[str]:
+def marks_in_front(texts: Sequence[str], at: int | None, *, missing: int, mark: str = MARK) -> list[str]:
     """Return the texts with ``missing`` marks in front of text ``at``: the first that a user says.
 
     Args:

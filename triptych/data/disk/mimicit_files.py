@@ -53,7 +53,7 @@ def write_files(examples: Iterable[Example], path: Path) -> int:
         train.start()
         images.start()
         subset = _Written(prefix, instructions, train, images)
-        count = sum(1 for _ in put_all(examples, path, subset.add))
+        count = sum(1 for _ in put_all(examples, path, row_of=subset.add))
         for file in (images, train):
             file.end()
         instructions.end(b"}")

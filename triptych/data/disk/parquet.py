@@ -37,8 +37,8 @@ def list_of(feature: object) -> object:
 def write_parquet(
     examples: Iterable[Example],
     path: Path,
-    columns_of: Callable[[Example], dict[str, object]],
     *,
+    columns_of: Callable[[Example], dict[str, object]],
     features: Mapping[str, object],
 ) -> int:
     """Write Examples, one row each; return their number.
@@ -73,7 +73,7 @@ def _write_groups(
     file: BinaryIO,
 ) -> int:
     count = 0
-    rows = put_all(examples, path, columns_of)
+    rows = put_all(examples, path, row_of=columns_of)
     with pq.ParquetWriter(file, schema) as writer:
         while group := list(islice(rows, _GROUP_ROWS)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))

@@ -53,7 +53,7 @@ def target_of(to: str, sources: Sequence[str] = ()) -> tuple[Path, Writer]:
         NotFoundError: no such format.
     """
     name, path = split_source(to)
-    plugin = find("format", name, Format)
+    plugin = find("format", name, expected=Format)
     if plugin.write is None:
         raise ConfigError(f"{to!r}: format {name!r} can only be read. Write messages:PATH.jsonl instead.")
     if options := options_of(to):
@@ -69,7 +69,7 @@ def target_of(to: str, sources: Sequence[str] = ()) -> tuple[Path, Writer]:
     return path, plugin.write
 
 
-def write_rows(examples: Iterable[Example], path: Path, row_of: Callable[[Example, ImageShelf], Json]) -> int:
+def write_rows(examples: Iterable[Example], path: Path, *, row_of: Callable[[Example, ImageShelf], Json]) -> int:
     """Write each example as ``row_of`` puts it, as JSON Lines; as one JSON list where the file ends in ``.json``.
 
     Raises:
@@ -84,14 +84,14 @@ def write_rows(examples: Iterable[Example], path: Path, row_of: Callable[[Exampl
             return _line(row_of(example, shelf))
 
     with written(path) as file, shelf.all_or_none():
-        for count, line in enumerate(put_all(examples, path, line_of), start=1):
+        for count, line in enumerate(put_all(examples, path, row_of=line_of), start=1):
             file.write((b"[\n" if count == 1 else b",\n") + line if as_list else line + b"\n")
         if as_list:
             file.write(b"\n]\n" if count else b"[]\n")
     return count
 
 
-def put_all(examples: Iterable[Example], path: Path, row_of: Callable[[Example], R]) -> Iterator[R]:
+def put_all(examples: Iterable[Example], path: Path, *, row_of: Callable[[Example], R]) -> Iterator[R]:
     """Yield the examples as rows; those that do not fit are left out and noted where ``LeavingOut`` asks for it.
 
     Raises:
@@ -109,7 +109,7 @@ def put_all(examples: Iterable[Example], path: Path, row_of: Callable[[Example],
             yield row
 
 
-def put(example: Example, number: int, path: Path, row_of: Callable[[Example], R]) -> R:
+def put(example: Example, number: int, *, path: Path, row_of: Callable[[Example], R]) -> R:
     """Return an example as a row, or say which one does not fit. Raises DataError."""
     try:
         return row_of(example)

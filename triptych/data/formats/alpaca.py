@@ -47,7 +47,7 @@ OWN = frozenset({"id", "input", "history", *QUESTIONS, *ANSWERS, *SYSTEMS}) | ME
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples, their last round as question and answer; a ``.json`` file becomes a list, else JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def said_by(row: Mapping[str, Json]) -> list[tuple[Role, str]]:
@@ -96,7 +96,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     check_counts(marks=count_marks(texts), images=len(image_entries), other=_OTHER)
     check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(video_entries), what="video", other=_OTHER)
     images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.videos_of(video_entries))
-    turns = tuple(Turn(role, place(text, images, videos)) for role, text in said)
+    turns = tuple(Turn(role, place(text, images, videos=videos)) for role, text in said)
     check_turns(turns)
     skills, facts = split_others(row, OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)

@@ -30,7 +30,7 @@ _OWN = frozenset({"id", "images", "image", "texts"})
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples whose images stand in front; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:

@@ -57,15 +57,15 @@ _SPEAKERS: dict[Role, str] = {"system": "system", "user": "human", "assistant": 
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, row_of)
+    return write_rows(examples, path, row_of=row_of)
 
 
 def example_of(
     row: dict[str, Json],
     find_image: Callable[[object], ImageRef],
+    *,
     find_video: Callable[[object], VideoRef],
     origin: str,
-    *,
     missing_marks: str | None = None,
 ) -> Example:
     """Return a row as an Example.
@@ -101,7 +101,7 @@ def example_of(
         check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(videos), what="video", other=_OTHER)
     more_images, more_videos = iter(images), iter(videos)
     turns = tuple(
-        Turn(role, place(text, more_images, more_videos if videos else None))
+        Turn(role, place(text, more_images, videos=more_videos if videos else None))
         for role, text in zip(roles, texts, strict=True)
     )
     check_turns(turns)
@@ -162,15 +162,19 @@ def _as_marked(texts: list[str], images: Sequence[ImageRef], videos: Sequence[Vi
 def _with_all_marks(roles: list[Role], texts: list[str], *, images: int, videos: int, behind: str) -> list[str]:
     """Return the texts with the marks that are missing in front of the first user's, images first. Raises RowError."""
     first = roles.index("user") if "user" in roles else None
-    texts = marks_in_front(texts, first, max(0, videos - count_marks(texts, VIDEO_MARK)), f"{VIDEO_MARK}{behind}")
-    return marks_in_front(texts, first, max(0, images - count_marks(texts)), f"{MARK}{behind}")
+    texts = marks_in_front(
+        texts, first, missing=max(0, videos - count_marks(texts, VIDEO_MARK)), mark=f"{VIDEO_MARK}{behind}"
+    )
+    return marks_in_front(texts, first, missing=max(0, images - count_marks(texts)), mark=f"{MARK}{behind}")
 
 
 def _start(path: Path, options: Mapping[str, str]) -> Build:
     if (missing := options.get("missing_marks")) is not None:
         check_missing_marks(missing)
     media = media_of(path, options)
-    return lambda row, origin: example_of(row, media.image, media.video, origin, missing_marks=missing)
+    return lambda row, origin: example_of(
+        row, media.image, find_video=media.video, origin=origin, missing_marks=missing
+    )
 
 
 FORMAT = row_format(

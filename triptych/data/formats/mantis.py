@@ -42,10 +42,10 @@ OWN = frozenset({"id", "images", "image", "conversation", "conversations", "vide
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, row_of)
+    return write_rows(examples, path, row_of=row_of)
 
 
-def example_of(row: dict[str, Json], find: Callable[[object], ImageRef], origin: str) -> Example:
+def example_of(row: dict[str, Json], find: Callable[[object], ImageRef], *, origin: str) -> Example:
     """Return a chat row as an Example.
 
     Args:
@@ -63,7 +63,7 @@ def example_of(row: dict[str, Json], find: Callable[[object], ImageRef], origin:
     images = [find(entry) for entry in entries_of(row, "image")]
     marks = count_marks(texts)
     refuse_surplus_marks(marks=marks, images=len(images))
-    texts = marks_in_front(texts, first_user(roles), len(images) - marks)
+    texts = marks_in_front(texts, first_user(roles), missing=len(images) - marks)
     unused = iter(images)
     turns = tuple(Turn(role, place(text, unused)) for role, text in zip(roles, texts, strict=True))
     check_turns(turns)
@@ -110,7 +110,7 @@ def _turns_key(row: dict[str, Json]) -> str:
 
 def _start(path: Path, options: Mapping[str, str]) -> Build:
     media = media_of(path, options)
-    return lambda row, origin: example_of(row, media.image, origin)
+    return lambda row, origin: example_of(row, media.image, origin=origin)
 
 
 FORMAT = row_format(

@@ -40,7 +40,7 @@ _OWN = frozenset({"id", "images", "image", "prompt", "labels"})
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples of one user turn that have labels, all of the same names in the same order."""
-    return write_rows(examples, path, _row_of())
+    return write_rows(examples, path, row_of=_row_of())
 
 
 def _start(path: Path, options: Mapping[str, str]) -> Build:

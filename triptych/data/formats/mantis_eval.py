@@ -43,7 +43,7 @@ _LETTER = re.compile(r"\(?([A-Z])[):.]")
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write questions that were read from this layout, from whatever they were converted to since."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -67,7 +67,7 @@ def _turns(row: Mapping[str, Json], images: list[ImageRef]) -> tuple[Turn, ...]:
     text = words(row.get("question"), "the question")
     marks = count_marks([text, *options])
     refuse_surplus_marks(marks=marks, images=len(images))
-    (text,) = marks_in_front([text], 0, len(images) - marks)
+    (text,) = marks_in_front([text], 0, missing=len(images) - marks)
     lettered = [
         option if re.match(rf"\(?{letter}[):.]", option) else f"({letter}) {option}"
         for letter, option in zip(ascii_uppercase, options, strict=False)

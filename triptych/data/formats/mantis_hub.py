@@ -40,7 +40,7 @@ _FILE = re.compile(r"(?P<split>.+?)(?:-\d+-of-\d+)?\.parquet")
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples into one Parquet file."""
-    return write_parquet(examples, path, _columns, features=_FEATURES)
+    return write_parquet(examples, path, columns_of=_columns, features=_FEATURES)
 
 
 def configure(options: Mapping[str, str]) -> Reader:
@@ -54,7 +54,7 @@ def _read(path: Path, *, split: str | None = None) -> Iterator[Example | Refused
     find = _finder(files[0].parent, split)
     for file in files:
         for row in read_parquet_rows(file):
-            yield convert_row(row, lambda said, origin: example_of(said, find, origin), path=file)
+            yield convert_row(row, lambda said, origin: example_of(said, find, origin=origin), path=file)
 
 
 def _files(path: Path, split: str | None) -> tuple[str, list[Path]]:

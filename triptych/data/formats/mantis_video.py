@@ -39,7 +39,7 @@ from triptych.data.media.folder import ImageShelf
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples with at most one video, or frames in one place."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -50,7 +50,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     marks = count_marks(texts, VIDEO_MARK)
     refuse_surplus_marks(marks=marks, images=1 if shown else 0, what="video")
     if shown and not marks:
-        texts = marks_in_front(texts, first_user(roles), 1, f"{VIDEO_MARK} ")
+        texts = marks_in_front(texts, first_user(roles), missing=1, mark=f"{VIDEO_MARK} ")
     turns = tuple(Turn(role, _placed(text, shown)) for role, text in zip(roles, texts, strict=True))
     check_turns(turns)
     skills, facts = split_others(row, OWN)

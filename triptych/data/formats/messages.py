@@ -69,7 +69,9 @@ _PARTS = {
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples: Parquet with the pictures inside for ``.parquet``, a list for ``.json``, any other JSON Lines."""
     if not is_parquet(path):
-        return write_rows(examples, path, lambda example, shelf: _shelved(*row_of(example), shelf, copy_images=True))
+        return write_rows(
+            examples, path, row_of=lambda example, shelf: _shelved(*row_of(example), shelf, copy_images=True)
+        )
     shelf = ImageShelf(path.parent)
 
     def columns(example: Example) -> dict[str, object]:
@@ -77,12 +79,12 @@ def write(examples: Iterable[Example], path: Path) -> int:
             return columns_of(_shelved(*row_of(example), shelf, copy_images=False))
 
     with made_folder(path.parent), shelf.all_or_none():
-        return write_parquet(examples, path, columns, features=FEATURES)
+        return write_parquet(examples, path, columns_of=columns, features=FEATURES)
 
 
 def _start(path: Path, options: Mapping[str, str]) -> Build:
     media, as_columns = media_of(path, options), is_parquet(path)
-    return lambda row, origin: example_of(row_of_columns(row) if as_columns else row, media, origin)
+    return lambda row, origin: example_of(row_of_columns(row) if as_columns else row, media, origin=origin)
 
 
 @dataclass
@@ -127,7 +129,7 @@ class _Media:
         return value
 
 
-def example_of(row: dict[str, Json], find: Finder, origin: str) -> Example:
+def example_of(row: dict[str, Json], find: Finder, *, origin: str) -> Example:
     """Return the row as an Example.
 
     Args:
@@ -180,7 +182,7 @@ def _conversation(row: dict[str, Json], media: _Media, own_id: str, origin: str)
         what = f"message {number}"
         message = keyed(value, what)
         refuse_turn(message, what)
-        check_known(message, _MESSAGE, what)
+        check_known(message, _MESSAGE, what=what)
         parts = _parts(message.get("content"), media, what)
         turns.append(Turn(role_of(message.get("role"), what), parts))
     labels = tuple(labels_of(row.get("labels")))
@@ -201,21 +203,21 @@ def _parts(content: Json, media: _Media, what: str) -> tuple[Part, ...]:
     for value in content:
         part = keyed(value, f"a part of {what}")
         if isinstance(part.get("type"), str) and part["type"] in _PARTS:
-            check_known(part, _PARTS[part["type"]], f"a part of {what}")
+            check_known(part, _PARTS[part["type"]], what=f"a part of {what}")
         match part.get("type"):
             case "text":
                 text = words(part.get("text"), f"a text of {what}")
                 parts += [Text(text)] if text else []
             case "image":
-                parts.append(media.image(said_once(part, ("image", "path", "url"), f"a part of {what}"), what))
+                parts.append(media.image(said_once(part, ("image", "path", "url"), what=f"a part of {what}"), what))
             case "image_url":
                 url = part.get("image_url")
                 if isinstance(url, dict):
-                    check_known(url, _URL, f"an image_url of {what}")
+                    check_known(url, _URL, what=f"an image_url of {what}")
                 name = words(url.get("url") if isinstance(url, dict) else url, f"image_url of {what}")
                 parts.append(media.find.image(name))
             case "video":
-                parts.append(media.video(said_once(part, ("video", "path"), f"a part of {what}"), what))
+                parts.append(media.video(said_once(part, ("video", "path"), what=f"a part of {what}"), what))
             case other:
                 raise bad(f"a part of {what} has the type {other!r}. Known are text, image, image_url and video.")
     return tuple(parts)

@@ -30,7 +30,7 @@ _IMAGE = re.compile(r"<img>(.*?)</img>", re.DOTALL)
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples with their pictures' paths in the words; a ``.json`` file becomes a list, else JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:

@@ -47,7 +47,7 @@ _SPEAKERS: dict[Role, str] = {"system": "system", "user": "human", "assistant": 
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples as from/value turns; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -61,7 +61,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(video_entries), what="video", other=_OTHER)
     images = iter([media.image(entry) for entry in image_entries])
     videos = iter(media.videos_of(video_entries))
-    turns = tuple(Turn(role, place(text, images, videos)) for role, text in said)
+    turns = tuple(Turn(role, place(text, images, videos=videos)) for role, text in said)
     check_turns(turns)
     skills, facts = split_others(row, _OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
@@ -90,7 +90,7 @@ def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> t
     refuse_turn(turn, what)
     speaker = turn.get("role") if turn.get("role") is not None else turn.get("from")
     content = turn.get("content") if turn.get("content") is not None else turn.get("value")
-    return role_of(speaker, what), marked_content(content, what, images, videos)
+    return role_of(speaker, what), marked_content(content, what, images=images, videos=videos)
 
 
 def _row(example: Example, shelf: ImageShelf) -> Json:

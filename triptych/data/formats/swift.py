@@ -49,7 +49,7 @@ _SPEAKERS: dict[Role, tuple[str, ...]] = {"user": ("user", "human"), "assistant"
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples as messages with marks; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -63,10 +63,10 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_surplus_marks(marks=marks, images=len(image_entries))
     refuse_surplus_marks(marks=video_marks, images=len(video_entries), what="video")
     first = next((number for number, role in enumerate(roles) if role != "system"), None)
-    texts = marks_in_front(texts, first, len(image_entries) - marks)
-    texts = marks_in_front(texts, first, len(video_entries) - video_marks, VIDEO_MARK)
+    texts = marks_in_front(texts, first, missing=len(image_entries) - marks)
+    texts = marks_in_front(texts, first, missing=len(video_entries) - video_marks, mark=VIDEO_MARK)
     images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.videos_of(video_entries))
-    turns = tuple(Turn(role, place(text, images, videos)) for role, text in zip(roles, texts, strict=True))
+    turns = tuple(Turn(role, place(text, images, videos=videos)) for role, text in zip(roles, texts, strict=True))
     check_turns(turns)
     skills, facts = split_others(row, _OWN if _turns_key(row) else alpaca.OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
@@ -105,12 +105,12 @@ def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> I
     if turn.get("role") is None and turn.get("from") is None:
         for role, names in _SPEAKERS.items():
             said = next((turn[name] for name in names if turn.get(name) is not None), None)
-            yield role, marked_content(said, f"the {role} of {what}", images, videos)
+            yield role, marked_content(said, f"the {role} of {what}", images=images, videos=videos)
         return
     speaker = turn.get("role") if turn.get("role") is not None else turn.get("from")
     content = turn.get("content") if turn.get("content") is not None else turn.get("value")
     role = "assistant" if speaker in _SPEAKERS["assistant"] else role_of(speaker, what)
-    yield role, marked_content(content, what, images, videos)
+    yield role, marked_content(content, what, images=images, videos=videos)
 
 
 def _joined(said: Iterable[tuple[Role, str]]) -> list[tuple[Role, str]]:

@@ -34,7 +34,7 @@ _NAMES = ("image", "url", "path")
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples as messages of content parts; a ``.json`` file becomes a list, any other JSON Lines."""
-    return write_rows(examples, path, _row)
+    return write_rows(examples, path, row_of=_row)
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
@@ -89,12 +89,12 @@ def _parts(content: Json, unused: Iterator[tuple[int, ImageRef]], media: Media, 
         part = keyed(value, f"a part of {what}")
         match part.get("type"):
             case "text":
-                check_known(part, ("type", "text"), f"a part of {what}")
+                check_known(part, ("type", "text"), what=f"a part of {what}")
                 if text := words(part.get("text"), f"a text of {what}"):
                     yield Text(text)
             case "image":
-                check_known(part, ("type", "index", *_NAMES), f"a part of {what}")
-                inline = said_once(part, _NAMES, f"a part of {what}")
+                check_known(part, ("type", "index", *_NAMES), what=f"a part of {what}")
+                inline = said_once(part, _NAMES, what=f"a part of {what}")
                 yield media.image(inline) if inline is not None else _next(unused, part.get("index"), what)
             case other:
                 raise bad(f"a part of {what} has the type {other!r}. Known are text and image.")

@@ -64,7 +64,7 @@ def configure(options: Mapping[str, str]) -> Reader:
 
 def write(examples: Iterable[Example], path: Path) -> int:
     """Write Examples as messages: one shard where the path ends in ``.tar``, otherwise a folder of them."""
-    return write_shards(put_all(examples, path, _files), path)
+    return write_shards(put_all(examples, path, row_of=_files), path)
 
 
 def _read(path: Path, options: Mapping[str, str]) -> Iterator[Example | Refused]:
@@ -171,12 +171,12 @@ def _example(members: _Members, options: Mapping[str, str], row: dict[str, Json]
     if not any(row.get(key) is not None for key in _TURNS):
         return _captioned(members, row, origin)
     if row.get("messages") is not None:
-        return messages.example_of(_with_media(row, members, options, "images", "videos"), members, origin)
+        return messages.example_of(_with_media(row, members, options, "images", "videos"), members, origin=origin)
     if row.get("conversation") is not None or row.get("images") is not None:
-        return mantis.example_of(_with_media(row, members, options, "images", "video"), members.image, origin)
+        return mantis.example_of(_with_media(row, members, options, "images", "video"), members.image, origin=origin)
     llava_row = _with_media(row, members, options, "image", "video")
     missing = options.get("missing_marks")
-    return llava.example_of(llava_row, members.image, members.video, origin, missing_marks=missing)
+    return llava.example_of(llava_row, members.image, find_video=members.video, origin=origin, missing_marks=missing)
 
 
 def _with_media(

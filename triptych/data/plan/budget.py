@@ -103,7 +103,7 @@ def fit(
         numbered: whether the template writes each image's number beside it.
     """
     if videos := videos_of(example):
-        return refusal(example, UNCUT_VIDEO, f"{videos[0].source}: cut it into frames first.")
+        return refusal(example, UNCUT_VIDEO, message=f"{videos[0].source}: cut it into frames first.")
     reason = message = ""
     for left_out in range(_units(example) + 1):
         plain = _without(example, left_out)
@@ -125,7 +125,7 @@ def fit(
             )
         if reason != WORDS_REFER:  # Of all that stands in the way, what a person may mend.
             reason, message = failed
-    return refusal(example, reason, message)
+    return refusal(example, reason, message=message)
 
 
 def costs_of(example: Example, cost: Cost) -> list[Cost]:

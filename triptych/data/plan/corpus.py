@@ -98,7 +98,7 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
 
     def fetch(number: int) -> Example | Refused:
         at, offset, length = (int(each) for each in places[number])
-        row = read(read_row_at(path, offset, length, number=at))
+        row = read(read_row_at(path, offset, length=length, number=at))
         return next(apply(steps, [row], seed=seed)) if steps else row
 
     digest = _digest(*how, content)
@@ -125,7 +125,7 @@ def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Seque
 
     def fetch(number: int) -> Example | Refused:
         at, offset, length = (int(each) for each in places[number])
-        return decode_row(read_row_at(shelf / "rows.jsonl", offset, length, number=at))
+        return decode_row(read_row_at(shelf / "rows.jsonl", offset, length=length, number=at))
 
     return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
 

@@ -99,7 +99,7 @@ class Reader:
         message = "; ".join(str(act["message"]) for act in fitted.acts)
         if fitted.outcome == "shortened" and not self.shorten:
             advice = f"it would fit only so: {message}. Raise the budget, or give it `overlong: shorten`."
-            return Read(refusal(example, OVER_BUDGET, advice))
+            return Read(refusal(example, OVER_BUDGET, message=advice))
         encoded = encode(fitted.example, self.rendering)
         if isinstance(encoded, Refused) or fitted.outcome == "used":
             return Read(encoded)

@@ -141,11 +141,11 @@ def encode(example: Example, rendering: Rendering) -> Encoded | Refused:
             return replace(scored_prompt_of(example, rendering), targets=targets_of(example, rendering.scored))
         encoded = tokens_of(example, rendering)
     except RowError as error:
-        return refusal(example, error.reason, str(error))
+        return refusal(example, error.reason, message=str(error))
     except DataError as error:
-        return refusal(example, "cannot be rendered", str(error))
+        return refusal(example, "cannot be rendered", message=str(error))
     if not any(encoded.trained[1:]):
-        return refusal(example, "no assistant turn", "it has no reply to learn: give it an assistant turn.")
+        return refusal(example, "no assistant turn", message="it has no reply to learn: give it an assistant turn.")
     return encoded
 
 

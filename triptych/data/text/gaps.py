@@ -67,7 +67,7 @@ class _Gap:
 
 
 def words_left(
-    parts: Sequence[Part], number: int, count: int, *, video: int = 0, leave: str, keep_labels: bool, spread: bool
+    parts: Sequence[Part], number: int, *, count: int, video: int = 0, leave: str, keep_labels: bool, spread: bool
 ) -> str:
     """Return a turn's words without its images.
 

@@ -43,8 +43,8 @@ class Grouping(Settings):
 def group_rows(
     examples: Sequence[Example],
     usable: Sequence[int],
-    settings: Grouping,
     *,
+    settings: Grouping,
     seed: int,
     fits: Callable[[Sequence[Example], Example], bool],
 ) -> list[tuple[int, ...]]:
@@ -84,9 +84,9 @@ def group_rows(
 def in_place(
     examples: Sequence[Example],
     usable: Sequence[int],
+    *,
     groups: Sequence[Sequence[int]],
     made: Mapping[int, Example],
-    *,
     refused: Callable[[Example], Refused] | None,
 ) -> Iterator[Example | Refused]:
     """Yield the examples in their order, those of a group of several replaced by what was made of them.

@@ -59,7 +59,9 @@ def to_front(example: Example, front: Front) -> Example:
         keep, parts, spread = front.labels == "keep", turn.parts, sum(holds) > 1
         if has_some:
             which = video if several else 0
-            left = words_left(parts, number, count, video=which, leave=front.leave, keep_labels=keep, spread=spread)
+            left = words_left(
+                parts, number, count=count, video=which, leave=front.leave, keep_labels=keep, spread=spread
+            )
             parts = tidy([Text(left)])
         moved.append(Turn(turn.role, parts))
         number += sum(isinstance(part, ImageRef) for part in turn.parts)

@@ -92,7 +92,7 @@ _FRONTS = ("For {name}, {question}", "In {name}, {question}", "Looking at {name}
 _BEFORE_ANY = ("Look at {name}. {question}", "Now consider {name}. {question}", "About {name}: {question}")
 
 
-def put_to(question: str, number: int, namer: Namer, random: Random) -> str:
+def put_to(question: str, number: int, *, namer: Namer, random: Random) -> str:
     """Return a question about one image as a question about image ``number`` of several.
 
     "What is in the image?" becomes "What is in image 2?"; "What colour is the bus?" becomes "In image 2, what colour is

@@ -37,7 +37,7 @@ class Frame(NamedTuple):
 
 
 def pieces_of(
-    example: Example, template: Template, spelling: Spelling, *, open_reply: bool = False, frames: bool = False
+    example: Example, template: Template, *, spelling: Spelling, open_reply: bool = False, frames: bool = False
 ) -> list[Piece]:
     """Return the conversation's pieces.
 
@@ -65,7 +65,7 @@ def pieces_of(
     return layer.pieces
 
 
-def laid_for(tokeniser: Tokeniser, pieces: Sequence[Piece], template: Template) -> list[Laid]:
+def laid_for(tokeniser: Tokeniser, pieces: Sequence[Piece], *, template: Template) -> list[Laid]:
     """Return pieces with their words as runs: where a text begins, and which words stand right behind others."""
     laid: list[Laid] = []
     first, before, kind_before = True, None, READ

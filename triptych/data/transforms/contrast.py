@@ -93,16 +93,18 @@ def contrast(examples: Sequence[Example], settings: Contrast, seed: int) -> Iter
         return True
 
     def refused(example: Example) -> Refused:
-        return refusal(example, "no caption", "contrast: it is not one image with one reply that describes it.")
+        return refusal(example, "no caption", message="contrast: it is not one image with one reply that describes it.")
 
-    groups = group_rows(examples, usable, settings, seed=seed, fits=fits)
+    groups = group_rows(examples, usable, settings=settings, seed=seed, fits=fits)
     dealer = _Dealer()
     made = {
         min(group): _Writer([examples[at] for at in group], settings, dealer, seed).write()
         for group in groups
         if len(group) > 1
     }
-    yield from in_place(examples, usable, groups, made, refused=refused if settings.others == "refuse" else None)
+    yield from in_place(
+        examples, usable, groups=groups, made=made, refused=refused if settings.others == "refuse" else None
+    )
 
 
 def caption_of(example: Example) -> str:

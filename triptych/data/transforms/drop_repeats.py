@@ -33,7 +33,7 @@ def drop_repeats(examples: Sequence[Example], settings: DropRepeats, seed: int) 
         kept = _without_repeats(example) if settings.rounds else example
         first = seen.setdefault(_digest(kept), example)
         if settings.rows and first is not example:
-            yield refusal(example, "repeated row", f"it repeats {first.id!r} ({first.origin}). Leave one out.")
+            yield refusal(example, "repeated row", message=f"it repeats {first.id!r} ({first.origin}). Leave one out.")
         else:
             yield kept
 

@@ -139,7 +139,9 @@ def _shown(
     elif settings.order == "drawn":
         draw(seed, "order", row.example.id).shuffle(chosen)
     if len(chosen) < settings.k and settings.on_few == "refuse":
-        return refusal(row.example, "too few demonstrations", f"in_context: {len(chosen)} of {settings.k} were found.")
+        return refusal(
+            row.example, "too few demonstrations", message=f"in_context: {len(chosen)} of {settings.k} were found."
+        )
     return _with(row.example, chosen, settings)
 
 

@@ -65,11 +65,13 @@ def merge(examples: Sequence[Example], settings: Merge, seed: int) -> Iterator[E
         return new and rounds <= settings.most_rounds
 
     def refused(example: Example) -> Refused:
-        return refusal(example, "cannot be merged", "merge: it is no conversation about exactly one image.")
+        return refusal(example, "cannot be merged", message="merge: it is no conversation about exactly one image.")
 
-    groups = group_rows(examples, usable, settings, seed=seed, fits=fits)
+    groups = group_rows(examples, usable, settings=settings, seed=seed, fits=fits)
     made = {min(group): _merged([examples[at] for at in group], settings, seed) for group in groups if len(group) > 1}
-    yield from in_place(examples, usable, groups, made, refused=refused if settings.others == "refuse" else None)
+    yield from in_place(
+        examples, usable, groups=groups, made=made, refused=refused if settings.others == "refuse" else None
+    )
 
 
 def _is_usable(example: Example) -> bool:
@@ -119,7 +121,7 @@ def _rounds(parent: Example, number: int, now: int, settings: Merge, namer: Name
         elif named:
             question = renumber(said, lambda old: number, count=1, now=now)
         else:
-            question = put_to(said, number, namer, random)
+            question = put_to(said, number, namer=namer, random=random)
         reply = tuple(_renumbered(part, number, now) for part in parent.turns[at + 1].parts)
         yield _Round(number, question, reply, first=at == 0)
 

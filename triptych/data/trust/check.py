@@ -151,11 +151,11 @@ def _doubts(rows: Iterator[tuple[int, Example]], groups: Mapping[ImageRef, str])
     for source, example in rows:
         if (origin := ids.setdefault((source, example.id), example.origin)) != example.origin:
             said = f"its id stands at {origin} too. Give each row its own: replies and marks are told apart by it."
-            yield doubt(example, "duplicate id", said)
+            yield doubt(example, "duplicate id", message=said)
         yield from doubts_of(example)
         yield from repeats.doubts(example)
         if found := _seen_elsewhere(example, groups, first):
-            yield doubt(example, "near-duplicate picture", found[0], beside=found[1])
+            yield doubt(example, "near-duplicate picture", message=found[0], beside=found[1])
 
 
 def _seen_elsewhere(
@@ -192,7 +192,7 @@ class _Look:
         for part in parts_of(row):
             error = self._error(part) if isinstance(part, ImageRef | VideoRef) else None
             if error is not None:
-                return refusal(seen, error.reason, str(error))
+                return refusal(seen, error.reason, message=str(error))
         return seen
 
     def _error(self, part: ImageRef | VideoRef) -> ImageError | None:

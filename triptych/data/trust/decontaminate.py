@@ -162,7 +162,7 @@ def _looked_at(row: Example | Refused, read: _Read, broken: dict[ImageRef | Vide
             except ImageError as error:
                 broken[medium] = error
         if medium in broken:
-            return refusal(row, broken[medium].reason, str(broken[medium]))
+            return refusal(row, broken[medium].reason, message=str(broken[medium]))
     return row
 
 

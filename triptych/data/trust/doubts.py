@@ -39,7 +39,7 @@ class Doubt:
     """Pictures of it and of another row, to be compared."""
 
 
-def doubt(example: Example, reason: str, message: str, *, beside: tuple[ImageRef, ...] = ()) -> Doubt:
+def doubt(example: Example, reason: str, *, message: str, beside: tuple[ImageRef, ...] = ()) -> Doubt:
     """Return a doubt about a row."""
     where = f"{example.origin} (id {example.id!r})"
     return Doubt(where, reason, f"{where}: {message}", example, beside)
@@ -51,14 +51,16 @@ def doubts_of(example: Example) -> Iterator[Doubt]:
     for looks in (_literal_mark, _quoted_image, _empty_turn, _image_in_a_reply):
         found = next((said for number, turn in enumerate(turns) for said in looks(number, turn)), None)
         if found is not None:
-            yield doubt(example, *found)
+            reason, message = found
+            yield doubt(example, reason, message=message)
     if beyond := dangling(example):
         count = len(images_of(example))
         said = ", ".join(dict.fromkeys(repr(each.said) for each in beyond))
         yield doubt(
             example,
             "reference to no image",
-            f"it speaks of {said} but has {count} image{'' if count == 1 else 's'}. Add the image or mend the words.",
+            message=f"it speaks of {said} but has {count} image{'' if count == 1 else 's'}. "
+            "Add the image or mend the words.",
         )
 
 

@@ -50,10 +50,10 @@ class Repeats:
             yield doubt(
                 example,
                 "near-duplicate row",
-                f"{like} has the same pictures and nearly the same words. Leave one out if that is not wanted.",
+                message=f"{like} has the same pictures and nearly the same words. Leave one out if that is not wanted.",
             )
         if other := self._contradicted(example):
-            yield doubt(example, "contradictory answers", other)
+            yield doubt(example, "contradictory answers", message=other)
 
     def _like(self, example: Example) -> str | None:
         """Return where a row with the same pictures and words is, and remember this one."""

@@ -45,7 +45,7 @@ def questions(path: Path) -> Iterator[Example | Refused]:
             raise DataError(f"{file}: not MileBench's layout ({error}). Is it the right file?") from None
         media = media_under(file)
         for number, row in enumerate(rows):
-            yield from built(Row(number, row), partial(_build, instructions=instructions), file, media)
+            yield from built(Row(number, row), partial(_build, instructions=instructions), file=file, media=media)
 
 
 def score(question: Example, reply: str) -> float:

@@ -67,7 +67,7 @@ def questions(path: Path) -> Iterator[Example | Refused]:
     for file in files_of(path, ("benchmark.json", "*.json")):
         media = media_under(file)
         for row in _rows(file):
-            yield from built(row, _build, file, media)
+            yield from built(row, _build, file=file, media=media)
 
 
 def _rows(file: Path) -> Iterator[Row]:

@@ -44,7 +44,7 @@ def score(question: Example, reply: str) -> float:
 def published(question: Example, reply: str) -> float:
     """Return the same by the authors' rule for both; a reply for which it would draw an option has a draw's worth."""
     if scorers.is_choice(question):
-        return letter_score(scorers.options_of(question), reply, scorers.reference_of(question))
+        return letter_score(scorers.options_of(question), reply, right=scorers.reference_of(question))
     return score(question, reply)
 
 

@@ -43,7 +43,7 @@ def questions(path: Path) -> Iterator[Example | Refused]:
 def published(question: Example, reply: str) -> float:
     """Return whether the authors' parser reads the right letter; an option that is a picture is its mark there."""
     options = [option or MARK for option in scorers.options_of(question)]
-    return letter_score(options, reply, scorers.reference_of(question))
+    return letter_score(options, reply, right=scorers.reference_of(question))
 
 
 def _build(source: Source) -> Iterator[Example]:

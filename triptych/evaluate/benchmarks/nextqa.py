@@ -30,7 +30,7 @@ def questions(path: Path) -> Iterator[Example | Refused]:
 
 def published(question: Example, reply: str) -> float:
     """Return whether lmms-eval reads the right letter."""
-    return letter_score(scorers.options_of(question), reply, scorers.reference_of(question), loose=True)
+    return letter_score(scorers.options_of(question), reply, right=scorers.reference_of(question), loose=True)
 
 
 def _build(source: Source, frames: int) -> Iterator[Example]:

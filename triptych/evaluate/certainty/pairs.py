@@ -121,8 +121,8 @@ def compare_scores(
 def compare_values(
     first: Sequence[float],
     second: Sequence[float],
-    value: Value,
     *,
+    value: Value,
     clusters: Sequence[Hashable] | None = None,
     seed: int = 0,
     resamples: int = 1000,

@@ -85,7 +85,7 @@ def describe_options(bias: OptionBias) -> str:
             if not bias.chosen[place].low <= share <= bias.chosen[place].high
         ]
         most = max(bias.surplus, key=lambda place: abs(bias.surplus[place]))
-        places = [describe_place(option_name(at), bias.shares[at], bias.expected[at]) for at in off or [most]]
+        places = [describe_place(option_name(at), bias.shares[at], right=bias.expected[at]) for at in off or [most]]
         leaning = f"It leans on a place ({_p(bias)}): {'; '.join(places)}."
     text = (
         f"{counted(bias.questions, 'question')} in {bias.orders} orders. {leaning} It chooses the same option in every "

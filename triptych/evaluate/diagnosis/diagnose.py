@@ -42,8 +42,8 @@ PICTURES = "pictures"
 def diagnose(
     benchmark: Benchmark,
     path: Path,
-    responder: Responder,
     *,
+    responder: Responder,
     folder: Path,
     name: str,
     limit: int | None = None,
@@ -84,7 +84,7 @@ def diagnose(
         result = evaluate(
             replace(benchmark, questions=lambda _: rows),
             path,
-            responder,
+            responder=responder,
             folder=folder / name / condition,
             blind=condition == BLIND,
             max_tokens=max_tokens,
@@ -147,15 +147,15 @@ def _ask_conditions(
         else:
             say(f"{condition.name}: applies to none of {len(questions)} questions")
         changed[condition.name] = asked
-        base = base_of(condition, unchanged, changed)
+        base = base_of(condition, unchanged, changed=changed)
         if lost := sum(of_question(each.question) in unchanged.keys() - base.keys() for each in asked):
             skipped["its words change too, and there is no reply to the same words"] = lost
         findings.append(
             finding_of(
                 condition,
                 benchmark,
-                base,
-                asked,
+                unchanged=base,
+                changed=asked,
                 skipped=skipped,
                 not_sampled=not_sampled,
                 failed=failed,
@@ -192,7 +192,7 @@ def _diagnosis(
     unchanged = {each.question.id: each for each in replies}
     left_out, option_order = changed.get(LEFT_OUT, ()), changed.get(OPTION_ORDER, ())
     places, known = by_place(
-        replies, _by_question(left_out), benchmark.chance, seed=seed, orders=_by_question(option_order)
+        replies, _by_question(left_out), chance=benchmark.chance, seed=seed, orders=_by_question(option_order)
     )
     return Diagnosis(
         benchmark=name,
@@ -206,7 +206,7 @@ def _diagnosis(
         by_place=places,
         place_known=known,
         importance=importance_of(unchanged, left_out, seed=seed),
-        option_bias=option_bias_of(unchanged, option_order, benchmark.chance, seed=seed),
+        option_bias=option_bias_of(unchanged, option_order, chance=benchmark.chance, seed=seed),
         unchanged=unchanged,
         changed=changed,
     )
@@ -227,7 +227,7 @@ def _changed_questions(
     made: list[Example] = []
     skipped: Counter[str] = Counter()
     for question in chosen:
-        each = changed_by(condition.change, question, context)
+        each = changed_by(condition.change, question, context=context)
         if isinstance(each, Skipped):
             skipped[each.reason] += 1
         else:

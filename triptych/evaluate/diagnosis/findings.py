@@ -109,7 +109,9 @@ class Finding:
         consistent = f"It chooses the same option in every order in {percent(self.leaning.consistent)}%."
         if self.verdict != "leans":
             return f"{moved or self._still(self.paired)} {consistent}"
-        place = f"It leans on a place: {describe_place(self.leaning.place, self.leaning.chosen, self.leaning.right)}."
+        place = (
+            f"It leans on a place: {describe_place(self.leaning.place, self.leaning.chosen, right=self.leaning.right)}."
+        )
         return " ".join(filter(None, (place, moved, consistent)))
 
     def _moved(self, paired: Paired) -> str:
@@ -175,9 +177,9 @@ class Finding:
 def finding_of(
     condition: Condition,
     benchmark: Benchmark,
+    *,
     unchanged: Mapping[str, ScoredReply],
     changed: Sequence[ScoredReply],
-    *,
     skipped: Mapping[str, int],
     not_sampled: int,
     failed: int,
@@ -221,7 +223,7 @@ def finding_of(
 
 
 def base_of(
-    condition: Condition, unchanged: Mapping[str, ScoredReply], changed: Mapping[str, Sequence[ScoredReply]]
+    condition: Condition, unchanged: Mapping[str, ScoredReply], *, changed: Mapping[str, Sequence[ScoredReply]]
 ) -> dict[str, ScoredReply]:
     """Return what a condition is held against, by question id.
 
@@ -264,7 +266,7 @@ def chosen_words(each: ScoredReply) -> str | None:
     return scorers.options_of(each.question)[option] or f"option {option + 1}"
 
 
-def describe_place(name: str, chosen: float, right: float) -> str:
+def describe_place(name: str, chosen: float, *, right: float) -> str:
     """Return how often a place of the options is chosen and right, in words."""
     return f"{name} is chosen {percent(chosen)}% of the time, and right {percent(right)}%"
 
@@ -289,7 +291,7 @@ def _paired(
         return compare_values(
             changed,
             before,
-            lambda scores: statistic([(questions[at], score) for at, score in scores]),
+            value=lambda scores: statistic([(questions[at], score) for at, score in scores]),
             clusters=clusters,
             seed=seed,
             least=benchmark.least,

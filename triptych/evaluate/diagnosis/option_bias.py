@@ -69,7 +69,7 @@ class OptionBias:
 
 
 def option_bias_of(
-    unchanged: Mapping[str, ScoredReply], changed: Sequence[ScoredReply], chance: Chance, *, seed: int
+    unchanged: Mapping[str, ScoredReply], changed: Sequence[ScoredReply], *, chance: Chance, seed: int
 ) -> OptionBias | None:
     """Return what the order of options does; None: no question was asked in several."""
     ordered = sorted(
@@ -101,7 +101,7 @@ def option_bias_of(
         expected={place + 1: float(np.mean([it == place for it in right])) for place in places},
         consistent=share(same, [0.0] * len(groups)),
         circular=share(always, [chance(group[0].question) ** len(group) for group in groups]),
-        by_place=grouped(rows, [int(str(it)) + 1 for it in right], clusters, chance, seed),
+        by_place=grouped(rows, [int(str(it)) + 1 for it in right], within=clusters, chance=chance, seed=seed),
         p=lean_p([_picked(group) for group in groups], clusters=alone, seed=seed),
     )
 

@@ -149,7 +149,7 @@ def descriptions_of(found: Diagnosis) -> dict[str, str]:
 
 def _finding(each: Finding, found: Diagnosis) -> dict[str, Json]:
     moved: dict[str, Json] = {"fell": [], "rose": []}
-    base = base_of(each.condition, found.unchanged, found.changed)
+    base = base_of(each.condition, found.unchanged, changed=found.changed)
     for asked in found.changed.get(each.condition.name, ()):
         before = base.get(of_question(asked.question))
         if before is not None and asked.score != before.score:

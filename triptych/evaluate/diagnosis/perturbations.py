@@ -84,7 +84,7 @@ Made = Sequence[Example] | Skipped
 Change = Callable[[Example, Context], Made]
 
 
-def changed_by(change: Change, question: Example, context: Context) -> Made:
+def changed_by(change: Change, question: Example, *, context: Context) -> Made:
     """Return what a condition makes of a question; one with an image that cannot be read is skipped."""
     try:
         return change(question, context)

@@ -56,14 +56,14 @@ class Importance:
 
 def by_images(asked: Sequence[ScoredReply], chance: Chance, *, seed: int) -> Groups:
     """Return scores by the number of images."""
-    return grouped(asked, [_count(each.question) for each in asked], None, chance, seed)
+    return grouped(asked, [_count(each.question) for each in asked], within=None, chance=chance, seed=seed)
 
 
 def by_place(
     asked: Sequence[ScoredReply],
     without: Mapping[str, Sequence[ScoredReply]],
-    chance: Chance,
     *,
+    chance: Chance,
     seed: int,
     orders: Mapping[str, Sequence[ScoredReply]] | None = None,
 ) -> tuple[Groups, str]:
@@ -84,7 +84,9 @@ def by_place(
         how = "without it, and only without it, the reply was another"
         known = [(each, place) for each in asked if (place := _only_change(each, without)) is not None]
     counts = [_count(each.question) for each, _ in known]
-    return grouped([each for each, _ in known], [place for _, place in known], counts, chance, seed), how
+    return grouped(
+        [each for each, _ in known], [place for _, place in known], within=counts, chance=chance, seed=seed
+    ), how
 
 
 def deciding_image(question: Example) -> int | None:
@@ -164,7 +166,7 @@ def importance_of(
 
 
 def shuffled_p(
-    values: Sequence[float], groups: Sequence[int], within: Sequence[Hashable] | None, *, seed: int
+    values: Sequence[float], groups: Sequence[int], *, within: Sequence[Hashable] | None, seed: int
 ) -> float:
     """Return the p-value of the test that groups do not differ: their numbers dealt anew, within blocks.
 
@@ -197,7 +199,12 @@ def shuffled_p(
 
 
 def grouped(
-    asked: Sequence[ScoredReply], numbers: Sequence[int], within: Sequence[Hashable] | None, chance: Chance, seed: int
+    asked: Sequence[ScoredReply],
+    numbers: Sequence[int],
+    *,
+    within: Sequence[Hashable] | None,
+    chance: Chance,
+    seed: int,
 ) -> Groups:
     """Return scores by number, and the test that the number does not matter within blocks."""
     scores = {}
@@ -220,7 +227,7 @@ def _p_of(asked: Sequence[ScoredReply], numbers: Sequence[int], within: Sequence
     for each, block, number in zip(asked, blocks, numbers, strict=True):
         values.setdefault((story_of(each.question), block, number), []).append(each.score)
     means = [float(np.mean(scores)) for scores in values.values()]
-    return shuffled_p(means, [number for _, _, number in values], [block for _, block, _ in values], seed=seed)
+    return shuffled_p(means, [number for _, _, number in values], within=[block for _, block, _ in values], seed=seed)
 
 
 def _over_orders(each: ScoredReply, others: Sequence[ScoredReply]) -> ScoredReply | None:

@@ -24,7 +24,7 @@ _NUMBERS = (
 )
 
 
-def letter_score(options: Sequence[str], reply: str, right: str, *, loose: bool = False) -> float:
+def letter_score(options: Sequence[str], reply: str, *, right: str, loose: bool = False) -> float:
     """Return 1 where the published parser reads the right letter, and one over the options where it would draw one."""
     letter = letter_given(options, reply, loose=loose)
     return 1 / len(options) if letter is None else float(letter == right)

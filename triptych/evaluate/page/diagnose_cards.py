@@ -50,7 +50,7 @@ class Moved:
 
 
 def moved_by(
-    condition: Condition, unchanged: Mapping[str, ScoredReply], changed: Sequence[ScoredReply], *, most: int = 3
+    condition: Condition, unchanged: Mapping[str, ScoredReply], *, changed: Sequence[ScoredReply], most: int = 3
 ) -> tuple[Moved, ...]:
     """Return questions whose score a condition changed, falls and rises in turn; then those with another reply.
 

@@ -77,8 +77,8 @@ def render_section(found: Diagnosis) -> str:
             each,
             moved_by(
                 each.condition,
-                base_of(each.condition, found.unchanged, found.changed),
-                found.changed.get(each.condition.name, ()),
+                base_of(each.condition, found.unchanged, changed=found.changed),
+                changed=found.changed.get(each.condition.name, ()),
             ),
         )
         for each in found.findings

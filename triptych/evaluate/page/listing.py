@@ -29,7 +29,7 @@ class Listed:
 
 def listed() -> list[Listed]:
     """Return all benchmarks of the drawer, by name; imports each."""
-    return [Listed(name, find("benchmark", name, Benchmark)) for name in names("benchmark")]
+    return [Listed(name, find("benchmark", name, expected=Benchmark)) for name in names("benchmark")]
 
 
 def cells(one: Listed) -> tuple[str, ...]:

@@ -61,14 +61,14 @@ def read_captions(path: Path, *, file: str, image: NameOf, name: str) -> Iterato
         question
         for number, row in enumerate(rows)
         if split(row) not in {"train", "restval", "val"}
-        for question in built(Row(number, row), build, found, media)
+        for question in built(Row(number, row), build, file=found, media=media)
     )
     train = [
         Source(keyed(row, "the row"), found, number, media)
         for number, row in enumerate(rows)
         if split(row) == "train" and shots.count
     ]
-    yield from with_shots(test, train, build, shots=shots, where=found)
+    yield from with_shots(test, train, build=build, shots=shots, where=found)
 
 
 def score(question: Example, reply: str) -> float:

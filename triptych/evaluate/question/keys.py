@@ -43,7 +43,7 @@ def read_key(path: Path) -> dict[str, str]:
     return key
 
 
-def questions_of_key(benchmark: Benchmark, key: Mapping[str, str], path: Path) -> tuple[Benchmark, list[Example]]:
+def questions_of_key(benchmark: Benchmark, key: Mapping[str, str], *, path: Path) -> tuple[Benchmark, list[Example]]:
     """Return the questions that a key alone makes, and the benchmark whose rules fit them.
 
     Raises:
@@ -69,7 +69,9 @@ def questions_of_key(benchmark: Benchmark, key: Mapping[str, str], path: Path) -
     return _by_options(benchmark), made
 
 
-def with_answers(benchmark: Benchmark, questions: list[Example], key: Mapping[str, str], path: Path) -> list[Example]:
+def with_answers(
+    benchmark: Benchmark, questions: list[Example], *, key: Mapping[str, str], path: Path
+) -> list[Example]:
     """Return the questions that the key has, each with the key's answer in place of all that the data accept.
 
     Raises:

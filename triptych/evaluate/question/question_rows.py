@@ -85,10 +85,10 @@ def read_questions(
     media = media_under(root or path)
     for file in files_of(path, files):
         for row in rows_of(file):
-            yield from built(row, build, file, media)
+            yield from built(row, build, file=file, media=media)
 
 
-def built(row: Row, build: Build, file: Path, media: Media) -> Iterator[Example | Refused]:
+def built(row: Row, build: Build, *, file: Path, media: Media) -> Iterator[Example | Refused]:
     """Yield what a row makes: all of its questions, or its refusal."""
     where = f"{file}: row {row.number}"
     try:

@@ -41,7 +41,7 @@ def shots_of(path: Path) -> tuple[Path, Shots]:
 
 
 def with_shots(
-    test: Iterable[Example | Refused], train: Sequence[Source], build: Build, *, shots: Shots, where: Path
+    test: Iterable[Example | Refused], train: Sequence[Source], *, build: Build, shots: Shots, where: Path
 ) -> Iterator[Example | Refused]:
     """Yield each question with its shots in front, and facts that tell how many.
 

@@ -71,10 +71,10 @@ def read_vqa(path: Path, files: Files, *, best_of: BestOf, kind: str) -> Iterato
     test = (
         question
         for number, row in enumerate(rows)
-        for question in built(Row(number, row), lambda source: build(source, first=False), file, media)
+        for question in built(Row(number, row), lambda source: build(source, first=False), file=file, media=media)
     )
     train = _sources(plain, files, media) if shots.count else []
-    yield from with_shots(test, train, lambda source: build(source, first=True), shots=shots, where=plain)
+    yield from with_shots(test, train, build=lambda source: build(source, first=True), shots=shots, where=plain)
 
 
 def _sources(folder: Path, files: Files, media: Media) -> list[Source]:

@@ -94,7 +94,7 @@ def _line(record: dict[str, Json], origin: str) -> Line:
     media: dict[str, Json] = {"images": listed(record["images"], "images"), "videos": record.get("videos")}
     return Line(
         key=words(record["key"], "key"),
-        question=messages.example_of({**question, **media}, _Named(), origin),
+        question=messages.example_of({**question, **media}, _Named(), origin=origin),
         responder=words(record["responder"], "responder"),
         reply=words(record.get("reply", ""), "reply"),
         failed=words(record.get("failed", ""), "failed"),

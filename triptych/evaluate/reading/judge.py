@@ -80,7 +80,7 @@ def needs_judge(question: Example, reply: str) -> float:
 
 
 def judge_replies(
-    judge: Judge, replies: Sequence[tuple[Example, str]], responder: Responder, *, folder: Path
+    judge: Judge, replies: Sequence[tuple[Example, str]], *, responder: Responder, folder: Path
 ) -> dict[str, Verdict]:
     """Ask for the verdicts that ``folder`` does not hold yet; return all of them by the question's id.
 

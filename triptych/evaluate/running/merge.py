@@ -72,7 +72,7 @@ def _scored(what: Asked, lines: Mapping[str, Line], parts: Sequence[Path], out: 
 
 
 def _score(what: Asked, lines: Mapping[str, Line], folder: Path) -> Result:
-    benchmark = find("benchmark", what.benchmark, Benchmark)
+    benchmark = find("benchmark", what.benchmark, expected=Benchmark)
     replied: list[tuple[Example, Line]] = [(lines[key].question, lines[key]) for key in what.keys.values()]
     scored = score_all(benchmark, replied, judge=None, folder=folder)
     result = result_of(
@@ -83,7 +83,7 @@ def _score(what: Asked, lines: Mapping[str, Line], folder: Path) -> Result:
         responder=what.responder,
         blind=what.blind,
     )
-    write_result(folder, scored, what.refused, result, max_tokens=what.max_tokens)
+    write_result(folder, scored, refused=what.refused, result=result, max_tokens=what.max_tokens)
     return result
 
 

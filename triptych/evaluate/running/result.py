@@ -108,7 +108,7 @@ def score_all(
     heard = [item for item in found if not item.failed and item.answered]
     replies = [(item.question, item.line.reply) for item in heard]
     if judge is not None and benchmark.judge is not None:
-        verdicts = judge_replies(benchmark.judge, replies, judge, folder=folder)
+        verdicts = judge_replies(benchmark.judge, replies, responder=judge, folder=folder)
         marked = [_judged(item, verdicts[item.question.id]) for item in heard]
     elif benchmark.corpus is not None:
         marked = [item for item in _scored_as_corpus(benchmark, found) if item.answered]

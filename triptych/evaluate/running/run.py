@@ -30,8 +30,8 @@ from triptych.infer.responder import Responder, knows_ids
 def evaluate(
     benchmark: Benchmark,
     path: Path,
-    responder: Responder,
     *,
+    responder: Responder,
     folder: Path,
     blind: bool = False,
     limit: int | None = None,
@@ -142,7 +142,7 @@ def _score(
         blind=what.blind,
         seed=seed,
     )
-    write_result(folder, scored, refused, result, max_tokens=what.max_tokens)
+    write_result(folder, scored, refused=refused, result=result, max_tokens=what.max_tokens)
     return result
 
 

@@ -26,7 +26,7 @@ def result_to_json(result: Result) -> dict[str, Json]:
 
 
 def write_result(
-    folder: Path, scored: Sequence[Scored], refused: Sequence[Refused], result: Result, *, max_tokens: int
+    folder: Path, scored: Sequence[Scored], *, refused: Sequence[Refused], result: Result, max_tokens: int
 ) -> None:
     """Write ``result.json`` and ``items.jsonl``; say how many questions have no score, and how many replies were cut.
 

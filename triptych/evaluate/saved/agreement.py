@@ -49,7 +49,7 @@ class Agreement:
 
 
 def agreement(
-    target: str, labels: Sequence[float], scores: Sequence[float], *, classes: bool = False, seed: int = 0
+    target: str, labels: Sequence[float], *, scores: Sequence[float], classes: bool = False, seed: int = 0
 ) -> Agreement:
     """Return how far scores agree with labels.
 
@@ -79,7 +79,7 @@ def agreement(
 
 
 def agreements(
-    examples: Sequence[Example], scores: Mapping[str, Sequence[float]], targets: Sequence[str], *, classes: bool = False
+    examples: Sequence[Example], scores: Mapping[str, Sequence[float]], *, targets: Sequence[str], classes: bool = False
 ) -> list[Agreement]:
     """Return how far scores agree with the labels of rows, for each target that any row has a label for.
 
@@ -99,5 +99,5 @@ def agreements(
         ]
         if pairs:
             labels, predicted = zip(*pairs, strict=True)
-            found.append(agreement(target, labels, predicted, classes=classes))
+            found.append(agreement(target, labels, scores=predicted, classes=classes))
     return found

@@ -1,24 +1,23 @@
 """Two results side by side, item by item: is there evidence that one is better, and how much would it take?
 
-Not the tests (``pairs.py``). Takes run folders, folders of evaluations, single evaluations, or files of marked items;
-pairs them by the question's id, and never quietly leaves a question out: other questions are refused by name, failed
-ones are counted. Scores that one judge gave are not held against those of another, nor of a rule.
+Not the tests (``pairs.py``) nor what is said of them (``comparison_text.py``). Takes run folders, folders of
+evaluations, single evaluations, or files of marked items; pairs them by the question's id, and never quietly leaves a
+question out: other questions are refused by name, failed ones are counted. Scores that one judge
+gave are not held against those of another, nor of a rule.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from triptych.core.errors import ConfigError, DataError, NotFoundError
 from triptych.core.plugins import find
-from triptych.core.records import Example, Json, images_of, text_of
+from triptych.core.records import Example, images_of, text_of
 from triptych.evaluate.benchmark import Benchmark, fact, story_of, total_of
-from triptych.evaluate.certainty.formatting import format_p
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA, design_of
 from triptych.evaluate.certainty.statistics import majority as majority_of
@@ -100,7 +99,7 @@ def compare_folders(
         if not pairs:
             raise NotFoundError(f"{first}: no two conditions of the same questions. Name a second folder.")
     else:
-        pairs, alone = pairs_of_folders(left, sides[len(left) :], benchmarks, condition)
+        pairs, alone = pairs_of_folders(left, sides[len(left) :], benchmarks=benchmarks, condition=condition)
         there = sorted({side.condition for side in sides})
         if condition is not None and condition not in there:
             raise NotFoundError(f"no results of the condition {condition}. There are: {', '.join(there)}.")
@@ -202,31 +201,6 @@ def verdict_on(paired: Paired, p_holm: float, *, names: tuple[str, str], compari
     return "no evidence of a difference"
 
 
-def lines_of(found: Comparisons) -> list[str]:
-    """Return what `triptych compare` says: scores in percent, differences in points."""
-    lines: list[str] = []
-    for (benchmark, part), rows in groupby(found.rows, lambda row: (row.benchmark, row.part)):
-        group = list(rows)
-        lines.append(f"{benchmark}, {part.replace('_', ' ')}: {_baselines(group[0])}")
-        for row in group:
-            lines += [f"  {line}" for line in _row_lines(row)]
-    if len(found.rows) > 1:
-        lines.append(f"p is corrected for {len(found.rows)} comparisons (Holm).")
-    return [*lines, *found.alone]
-
-
-def comparisons_to_json(found: Comparisons) -> dict[str, Json]:
-    """Return ``{"comparisons": [...], "alone": [...]}``; scores from 0 to 1, the numbers of a pair on top."""
-    rows: list[Json] = []
-    for row in found.rows:
-        record: dict[str, Json] = asdict(row)
-        paired = record.pop("paired")
-        assert isinstance(paired, dict)
-        first, second = paired.pop("first"), paired.pop("second")
-        rows.append({**record, "first_score": first, "second_score": second, **paired})
-    return {"comparisons": rows, "alone": list(found.alone)}
-
-
 @dataclass(frozen=True, slots=True)
 class _Shared:
     """The questions of a pair that have a score on both sides, and how they are added up."""
@@ -263,12 +237,14 @@ def _shared(one: Side, other: Side, *, common: bool) -> _Shared:
 
 
 def _paired(shared: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
-    scores = [one.scores[name] for name in shared.ids], [other.scores[name] for name in shared.ids]
+    scores = [one.scores[name] for name in shared.ids]
+    others = [other.scores[name] for name in shared.ids]
     if shared.benchmark is not None and (statistic := shared.benchmark.statistic) is not None:
         try:
             return compare_values(
-                *scores,
-                lambda marks: statistic([(shared.questions[at], mark) for at, mark in marks]),
+                scores,
+                others,
+                value=lambda marks: statistic([(shared.questions[at], mark) for at, mark in marks]),
                 clusters=shared.clusters,
                 seed=seed,
                 least=shared.benchmark.least,
@@ -278,7 +254,7 @@ def _paired(shared: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
                 f"{one.run} and {other.run}: the facts that are kept do not make the total of {one.rules} ({error}). "
                 "Mark the replies again."
             ) from None
-    return compare_scores(*scores, clusters=shared.clusters, strata=shared.strata, seed=seed)
+    return compare_scores(scores, others, clusters=shared.clusters, strata=shared.strata, seed=seed)
 
 
 def _judges_differ(one: Side, other: Side) -> bool:
@@ -313,7 +289,7 @@ def _mean(shared: _Shared, values: Sequence[float]) -> float:
 def _benchmark(name: str) -> Benchmark | None:
     """Return the plug-in, for how it adds up; None for a name that is none: then every question weighs the same."""
     try:
-        return find("benchmark", name, Benchmark)
+        return find("benchmark", name, expected=Benchmark)
     except NotFoundError:
         return None
 
@@ -322,26 +298,3 @@ def _listed(ids: frozenset[str]) -> str:
     named = sorted(ids)[:_NAMED]
     more = ", ..." if len(ids) > _NAMED else ""
     return f"{len(ids)} ({', '.join(named)}{more})" if ids else "none"
-
-
-def _baselines(row: Comparison) -> str:
-    """Return how many questions are compared, and what guessing scores on them."""
-    known = (("chance", row.chance), ("majority", row.majority), ("blind", row.blind))
-    parts = [f"{row.paired.n} questions", *(f"{name} {100 * value:.1f}" for name, value in known if value is not None)]
-    return f"{', '.join(parts)}; score: {row.statistic}{f', judged by {row.judge}' if row.judge else ''}"
-
-
-def _row_lines(row: Comparison) -> list[str]:
-    pair = row.paired
-    lines = [
-        f"{row.first} {100 * pair.first:.1f}, {row.second} {100 * pair.second:.1f}: {row.verdict}.",
-        f"  difference {100 * pair.difference:+.1f} points (95% interval {100 * pair.low:+.1f} to"
-        f" {100 * pair.high:+.1f}), p {format_p(row.p_holm)}; {row.first} scored more in"
-        f" {pair.first_better}, {row.second} in {pair.second_better}",
-    ]
-    if row.left_out:
-        lines.append(f"  {row.left_out} questions have a score on one side only and are left out")
-    if row.p_holm >= ALPHA and pair.detects is not None:
-        needed = f"; about {pair.needed:,} would see {100 * abs(pair.difference):.1f}" if pair.needed else ""
-        lines.append(f"  {pair.n} questions can see {100 * pair.detects:.1f} points or more{needed}")
-    return lines

@@ -196,7 +196,7 @@ def _questions(
     """Return the rules, the questions, and how many rows were refused and how many questions the key leaves out."""
     answer_of = None if key is None else read_key(key)
     if data is None and key is not None and answer_of is not None:
-        rules, questions = questions_of_key(benchmark, answer_of, key)
+        rules, questions = questions_of_key(benchmark, answer_of, path=key)
         return rules, questions, 0, 0
     refused = 0
     if data is not None:
@@ -209,7 +209,7 @@ def _questions(
         raise ConfigError(f"{answers}: what is right? Give a key with --answers, or the questions with --data.")
     if answer_of is None or key is None:
         return benchmark, questions, refused, 0
-    known = with_answers(benchmark, questions, answer_of, key)
+    known = with_answers(benchmark, questions, key=answer_of, path=key)
     return benchmark, known, refused, len(questions) - len(known)
 
 

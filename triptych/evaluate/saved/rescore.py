@@ -106,7 +106,7 @@ def rescored_to_json(found: Sequence[Rescored]) -> list[Json]:
 def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Rescored:
     what: Asked | None = read_asked(folder) if (folder / ASKED).is_file() else None
     name = named or (what.benchmark if what else "") or parse_name(folder.resolve().name)[0]
-    benchmark = find("benchmark", name, Benchmark)
+    benchmark = find("benchmark", name, expected=Benchmark)
     before = read_evaluations(folder) if (folder / RESULT).is_file() else ()
     asked, refused, scores = _asked(folder, what)
     # A part was asked its own questions only: those that it was scored by.
@@ -129,7 +129,7 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         seed=seed,
     )
     if write and not open_ones:
-        write_result(folder, scored, refused, result, max_tokens=what.max_tokens if what else 0)
+        write_result(folder, scored, refused=refused, result=result, max_tokens=what.max_tokens if what else 0)
     now = {item.question.id: None if item.failed else item.score for item in scored}
     return Rescored(
         name=folder.resolve().name,

@@ -80,7 +80,7 @@ def pairs_of_conditions(sides: Sequence[Side], benchmarks: Sequence[str]) -> Ite
 
 
 def pairs_of_folders(
-    left: Sequence[Side], right: Sequence[Side], benchmarks: Sequence[str], condition: str | None
+    left: Sequence[Side], right: Sequence[Side], *, benchmarks: Sequence[str], condition: str | None
 ) -> tuple[list[tuple[Side, Side]], list[str]]:
     """Return the pairs of two folders, and in words what only one of them has.
 

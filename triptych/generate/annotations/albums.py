@@ -29,13 +29,13 @@ def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refuse
     from triptych.generate.kit.drawing import ALBUMS, draw_album  # which loads what draws, where it is wanted
 
     check_options(options, OPTIONS, layout="albums")
-    count, seed = number_option(options, "count", 24), options.get("seed", "0")
-    sort = choice_option(options, "sort", ("any", *ALBUMS))
-    captions = choice_option(options, "captions", ("yes", "no")) == "yes"
+    count, seed = number_option(options, "count", default=24), options.get("seed", "0")
+    sort = choice_option(options, "sort", choices=("any", *ALBUMS))
+    captions = choice_option(options, "captions", choices=("yes", "no")) == "yes"
     for number in range(count):
         name = f"album-{seed}-{number:05d}"
         kind = ALBUMS[number % len(ALBUMS)] if sort == "any" else sort
-        yield draw_album(name, kind, path, draw("albums", seed, number), captions=captions)
+        yield draw_album(name, kind, folder=path, random=draw("albums", seed, number), captions=captions)
 
 
 ANNOTATION = AnnotationLayout(

@@ -26,7 +26,9 @@ OPTIONS = {
 def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refused]:
     """Yield one Annotation or Refused an image, then what belongs to no image."""
     check_options(options, OPTIONS, layout="coco")
-    table = read_coco(path, instances=file_option(options, "instances"), folder=folder_option(options, "images", path))
+    table = read_coco(
+        path, instances=file_option(options, "instances"), folder=folder_option(options, "images", path=path)
+    )
     for row, key in enumerate(table.images):
         yield build_entry(partial(_annotation, table, key), path=path, row=row, called=str(key))
     yield from table.refused

@@ -38,7 +38,9 @@ def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refuse
     """Yield one Annotation or Refused a pair, then what belongs to no image."""
     check_options(options, OPTIONS, layout="coco_difference")
     pairs = file_option(options, "pairs")
-    table = read_coco(path, instances=file_option(options, "instances"), folder=folder_option(options, "images", path))
+    table = read_coco(
+        path, instances=file_option(options, "instances"), folder=folder_option(options, "images", path=path)
+    )
     if pairs is None:
         for row, (left, right, likeness) in enumerate(_found(table)):
             yield build_entry(

@@ -36,10 +36,10 @@ def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refuse
     from triptych.starter.scenes import SCENARIOS, SIZES, Story, draw_story, name_images, pick_things
 
     check_options(options, OPTIONS, layout="drawn")
-    count, most = number_option(options, "count", 32), number_option(options, "most", 8)
+    count, most = number_option(options, "count", default=32), number_option(options, "most", default=8)
     seed = options.get("seed", "0")
-    scenario = choice_option(options, "scenario", ("any", *SCENARIOS))
-    pool = _pool(choice_option(options, "things", ("all", "tuned", "held_out")))
+    scenario = choice_option(options, "scenario", choices=("any", *SCENARIOS))
+    pool = _pool(choice_option(options, "things", choices=("all", "tuned", "held_out")))
     if most < min(min(sizes) for name, sizes in SIZES.items() if scenario in ("any", name)):
         raise ConfigError(f"option most is {most}: scenes of scenario {scenario} have more images.")
     for number in range(count):
@@ -49,9 +49,9 @@ def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refuse
             kind = random.choice(SCENARIOS)
         images = random.choice([size for size in SIZES[kind] if size <= most])
         names = name_images(kind, images)
-        things = pick_things(pool, images, random)
+        things = pick_things(pool, images, rng=random)
         story = Story(f"scene-{seed}-{number:05d}", kind, things, names)
-        drawn = draw_story(story, path.absolute(), random)
+        drawn = draw_story(story, path.absolute(), rng=random)
         facts: dict[str, Json] = {
             "scenario": kind,
             "words": [thing.word for thing in things],

@@ -35,7 +35,7 @@ _MARKS = re.compile(r"#(unsure|summary|C|O)\b\s*", re.IGNORECASE)
 def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refused]:
     """Yield one Annotation or Refused a clip."""
     check_options(options, OPTIONS, layout="ego4d")
-    clips, seconds = clips_of(path, options), number_option(options, "seconds", 60)
+    clips, seconds = clips_of(path, options), number_option(options, "seconds", default=60)
     published = any(member.key == "videos" for member in members_of(path))
     for member in members_of(path, inside="videos" if published else None):
         made = build_entry(partial(_whole, path, member), path=path, row=member.key)
@@ -112,7 +112,7 @@ def _time(said: Json) -> float:
 def _clip(called: str, video: str, events: tuple[Event, ...], clips: Clips, origin: str) -> Annotation:
     times = [event.start_s for event in events if event.start_s is not None]
     own = clips.frames is not None and (clips.frames / called).is_dir()
-    views = clips.views(called) if own else clips.views_between(video, min(times), max(times))
+    views = clips.views(called) if own else clips.views_between(video, min(times), stop_s=max(times))
     return Annotation(called, views, events=events, origin=origin, facts={"video": video})
 
 

@@ -22,7 +22,7 @@ OPTIONS = {"by": "image or folder: what becomes one annotation; otherwise image"
 def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refused]:
     """Yield one Annotation a picture, or a folder."""
     check_options(options, OPTIONS, layout="folder")
-    by = choice_option(options, "by", ("image", "folder"))
+    by = choice_option(options, "by", choices=("image", "folder"))
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. Give one with pictures in it.")
     below = sorted((each for each in path.rglob("*") if each.is_dir()), key=lambda each: natural_order(str(each)))

@@ -43,7 +43,7 @@ def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refuse
     """Yield one Annotation of three images, or Refused, a statement."""
     check_options(options, OPTIONS, layout="nlvr")
     wanted = _numbers(options, "directories")
-    order = ORDERS[int(choice_option(options, "permutation", tuple(map(str, range(len(ORDERS))))))]
+    order = ORDERS[int(choice_option(options, "permutation", choices=tuple(map(str, range(len(ORDERS))))))]
     unlike = _scenes(path, _numbers(options, "unlike")) if "unlike" in options else frozenset()
     folder = ImageFolder(path.parent)
     for row in read_rows(path):

@@ -33,8 +33,8 @@ OPTIONS = {
 def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refused]:
     """Yield one Annotation or Refused a scene."""
     check_options(options, OPTIONS, layout="scannet")
-    folder = folder_option(options, "images", path)
-    most = number_option(options, "most", 1) if "most" in options else 0
+    folder = folder_option(options, "images", path=path)
+    most = number_option(options, "most", default=1) if "most" in options else 0
     if _is_list(path):
         scenes: dict[str, list[str]] = {}
         for row in read_rows(path):

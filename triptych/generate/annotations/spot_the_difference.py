@@ -28,7 +28,7 @@ OPTIONS = {
 def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refused]:
     """Yield one Annotation or Refused a pair."""
     check_options(options, OPTIONS, layout="spot_the_difference")
-    folder, ending = folder_option(options, "images", path), options.get("ending", "png").lstrip(".")
+    folder, ending = folder_option(options, "images", path=path), options.get("ending", "png").lstrip(".")
     for row in read_rows(path):
         yield build_entry(partial(_annotation, row.value, folder, ending), path=path, row=row.number)
 

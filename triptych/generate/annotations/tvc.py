@@ -40,7 +40,7 @@ def _annotation(said: Json | RowError, clips: Clips, origin: str) -> Annotation:
     if not texts:
         raise bad("descs is empty. Describe the clip or leave it out.")
     start, stop = _times(entry.get("ts"))
-    views = clips.views(video) if start is None or stop is None else clips.views_between(video, start, stop)
+    views = clips.views(video) if start is None or stop is None else clips.views_between(video, start, stop_s=stop)
     clip = entry.get("clip_id")
     called = video if clip is None else f"{video}_{clip}"
     events = tuple(Event(" ".join(text.split()), start, stop) for text in texts)

@@ -48,11 +48,11 @@ class _Files:
 def read(path: Path, options: Mapping[str, str]) -> Iterator[Annotation | Refused]:
     """Yield one Annotation or Refused an album or a story."""
     check_options(options, OPTIONS, layout="vist")
-    by = choice_option(options, "by", ("album", "story"))
+    by = choice_option(options, "by", choices=("album", "story"))
     files = _Files(
         dict(_by_id(path, "albums", ("id", "title", "description"))),
         dict(_by_id(path, "images", ("id", "album_id", "title", "tags", "datetaken"))),
-        folder_option(options, "images", path),
+        folder_option(options, "images", path=path),
         options.get("ending", "jpg").lstrip("."),
     )
     groups: dict[str, _Album] = {}

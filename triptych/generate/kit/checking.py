@@ -116,13 +116,13 @@ def show_all(item: Item, settings: CheckSettings) -> Show:
     return lambda number, part: [part] if settings.sees else [_told(item, number, part)]
 
 
-def show_only(item: Item, settings: CheckSettings, number: int) -> Show:
+def show_only(item: Item, settings: CheckSettings, *, number: int) -> Show:
     """Return what shows one image and leaves the others out."""
     show = show_all(item, settings)
     return lambda at, part: show(at, part) if at == number else [HIDDEN]
 
 
-def show_exchanged(item: Item, settings: CheckSettings, pair: tuple[int, int]) -> Show:
+def show_exchanged(item: Item, settings: CheckSettings, *, pair: tuple[int, int]) -> Show:
     """Return what shows the images of two numbers in each other's place."""
     media = [view.media for view in item.annotation.views]
     places = {pair[0]: pair[1], pair[1]: pair[0]}
@@ -152,7 +152,7 @@ def rights(asked: Sequence[Asked], replies: Sequence[Answer | Failed]) -> list[b
     return [None if isinstance(reply, Failed) else is_right(reply.text, one.question) for one, reply in pairs]
 
 
-def is_known(right: Sequence[bool | None], question: Question, settings: GuessCheckSettings, *, tests: int = 1) -> bool:
+def is_known(right: Sequence[bool | None], question: Question, *, settings: GuessCheckSettings, tests: int = 1) -> bool:
     """Return whether replies are right so often that nobody guesses so well.
 
     Args:

@@ -43,7 +43,7 @@ class _Drawn:
     cell: int
 
 
-def draw_album(name: str, kind: str, folder: Path, random: Random, *, captions: bool = True) -> Annotation:
+def draw_album(name: str, kind: str, *, folder: Path, random: Random, captions: bool = True) -> Annotation:
     """Draw an album's images as PNG files named by it, and return what is in them.
 
     Args:

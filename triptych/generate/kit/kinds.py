@@ -109,7 +109,7 @@ def exchanged(views: Sequence[View], pair: tuple[int, int]) -> list[View]:
     return changed
 
 
-def propose(kind: Kind, views: Sequence[View], random: Random, *, whole: bool) -> Details | None:
+def propose(kind: Kind, views: Sequence[View], *, random: Random, whole: bool) -> Details | None:
     """Return drawn details of a question of a kind that these images answer; None where nothing offers itself.
 
     Args:
@@ -234,7 +234,7 @@ KINDS: dict[str, Kind] = {
 """Name -> kind; the order is that in which they are drawn."""
 
 
-def telling_pair(kind: Kind, views: Sequence[View], details: Details) -> tuple[tuple[int, int] | None, str | None]:
+def telling_pair(kind: Kind, views: Sequence[View], *, details: Details) -> tuple[tuple[int, int] | None, str | None]:
     """Return two images, and the answer when they are exchanged: one that differs, where there are two such."""
     now = kind.settle(views, details)
     pairs = list(combinations(range(1, len(views) + 1), 2))

@@ -87,7 +87,7 @@ AGAIN = (
 )
 
 
-def plant(item: Item, fault: str, random: Random, *, layout: Layout) -> Item | None:
+def plant(item: Item, fault: str, *, random: Random, layout: Layout) -> Item | None:
     """Return a copy of an item with a fault in it; None: it cannot have this one.
 
     Args:
@@ -101,7 +101,7 @@ def plant(item: Item, fault: str, random: Random, *, layout: Layout) -> Item | N
     if bad is None:
         return None
     child = replace(item, id=f"{item.id}~{fault}", parents=(*item.parents, item.id))
-    made = with_question(child, bad, layout)
+    made = with_question(child, bad, layout=layout)
     return replace(made, facts={**made.facts, FACT: fault})
 
 
@@ -120,7 +120,7 @@ def _blind(item: Item, question: Question, random: Random) -> Question:
 
 def _single(item: Item, question: Question, random: Random) -> Question | None:
     """Return a question about one image that says it needs all of them."""
-    found = ask_about("in_one", item.annotation.views, random, form="question", wording=Wording(), whole=True)
+    found = ask_about("in_one", item.annotation.views, random=random, form="question", wording=Wording(), whole=True)
     return None if found is None else replace(found, needs=tuple(range(1, len(item.annotation.views) + 1)))
 
 

@@ -41,7 +41,7 @@ class Wording:
 
 
 def ask_about(
-    name: str, views: Sequence[View], random: Random, *, form: Form, wording: Wording, whole: bool, tries: int = 16
+    name: str, views: Sequence[View], *, random: Random, form: Form, wording: Wording, whole: bool, tries: int = 16
 ) -> Question | None:
     """Return a drawn question of a kind about these images, with its truth; None where none offers itself.
 
@@ -50,7 +50,7 @@ def ask_about(
     kind = KINDS[name]
     want = random.choice(("yes", "no"))
     for _ in range(tries):
-        details = propose(kind, views, random, whole=whole)
+        details = propose(kind, views, random=random, whole=whole)
         answer = kind.settle(views, details) if details is not None else None
         if details is None or answer is None:
             continue
@@ -63,7 +63,7 @@ def ask_about(
     return None
 
 
-def answer_of(name: str, views: Sequence[View], details: Details) -> str | None:
+def answer_of(name: str, views: Sequence[View], *, details: Details) -> str | None:
     """Return the answer that a kind's question about images has, as ``kinds`` says it: ``image 2``, ``3``, ``yes``."""
     return KINDS[name].settle(views, details)
 
@@ -115,7 +115,7 @@ def _worded(
         options = tuple(_said(each, kept, wording.namer.noun) for each in (answer, *drawn)) if form == "choice" else ()
     if options:
         options = tuple(random.sample(options, len(options)))
-    pair, swapped = telling_pair(kind, views, details)
+    pair, swapped = telling_pair(kind, views, details=details)
     question = Question(
         text[0].upper() + text[1:],
         right,

@@ -144,7 +144,7 @@ def _take_with(skill: str) -> Take:
                     Refusal(replace(child, reply=json.dumps(pair, ensure_ascii=False)), question, f"{pair}"[:300])
                 )
             else:
-                made.append(with_question(child, question, settings.layout))
+                made.append(with_question(child, question, layout=settings.layout))
         return made
 
     return take

@@ -143,10 +143,10 @@ def render_report(found: Found) -> str:
         skills=rows_of(kept.skills),
         languages=rows_of(kept.languages),
         histograms=[
-            histogram("Words of a question", "words", kept.question_words),
-            histogram("Words of an answer", "words", kept.answer_words),
-            histogram("Images of an item", "images", kept.images),
-            histogram("Questions of an item", "questions", kept.rounds),
+            histogram("Words of a question", "words", counts=kept.question_words),
+            histogram("Words of an answer", "words", counts=kept.answer_words),
+            histogram("Images of an item", "images", counts=kept.images),
+            histogram("Questions of an item", "questions", counts=kept.rounds),
         ],
         figures=list(figures_of(found)) if is_able() else [],
         package="" if is_able() else PACKAGE,
@@ -181,7 +181,7 @@ def rows_of(counts: Mapping[str, int]) -> tuple[Row, ...]:
     return tuple(Row(name, count, count / most) for name, count in shown)
 
 
-def histogram(title: str, unit: str, counts: Mapping[int, int]) -> Histogram:
+def histogram(title: str, unit: str, *, counts: Mapping[int, int]) -> Histogram:
     """Return numbers in at most ``BARS`` bins of equal width; the last one holds all that is larger too."""
     if not counts:
         return Histogram(title, unit, 0, ())

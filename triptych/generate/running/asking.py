@@ -109,9 +109,9 @@ class _Progress:
 def ask_all(
     items: Iterable[Item],
     requests_of: RequestsOf,
+    *,
     teacher: Callable[[], Teacher],
     store: ReplyStore,
-    *,
     label: str,
     total: int,
     keys: Path,
@@ -190,14 +190,14 @@ class _Asking:
         if isinstance(said, Answer):
             if not teacher.keeps:
                 reply = reply_of(told, model=teacher.model, allowance=teacher.allowance)
-                self.store.put(key, teacher.name, reply)
+                self.store.put(key, teacher.name, reply=reply)
             self.shown.asked += 1
             self._in_a_row = 0
         elif said.cause == "budget":
             self.stopped.append(said)
         else:
             if said.cause == "refused":
-                self.store.refuse(key, teacher.name, writable(said.reason))
+                self.store.refuse(key, teacher.name, reason=writable(said.reason))
             else:
                 self.store.fail(key, writable(said.reason))
             self.shown.failed[said.cause] += 1

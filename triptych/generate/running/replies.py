@@ -108,7 +108,7 @@ class ReplyStore:
             file = next(file for known, file in self._files.values() if known == number)
             return _reply(json.loads(file.read(at, size)))
 
-    def put(self, key: str, teacher: str, reply: Reply) -> None:
+    def put(self, key: str, teacher: str, *, reply: Reply) -> None:
         """Keep a reply. A second one of the same key is counted, and never used."""
         record: dict[str, Json] = {"key": key, "reply": reply.text, "model": reply.model}
         counts: dict[str, Json] = {"tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out}
@@ -134,7 +134,7 @@ class ReplyStore:
         with self._lock:
             self._index.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", (bytes.fromhex(key), reason))
 
-    def refuse(self, key: str, teacher: str, reason: str) -> None:
+    def refuse(self, key: str, teacher: str, *, reason: str) -> None:
         """Write down that a request was worked on and will get no reply, so that no later start pays for it again."""
         self._write(teacher, {"refused": key, "reason": reason})
 

@@ -132,7 +132,7 @@ def each(work: Work, items: Iterable[Placed]) -> Iterator[Placed]:
 
 
 def take(
-    work: Work, items: Iterable[Placed], store: ReplyStore, *, keys: Path, teacher: Callable[[], Teacher]
+    work: Work, items: Iterable[Placed], *, store: ReplyStore, keys: Path, teacher: Callable[[], Teacher]
 ) -> Iterator[Placed]:
     """Yield what a stage makes of each item and the replies to its requests.
 

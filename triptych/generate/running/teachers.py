@@ -159,7 +159,7 @@ def _opened(
         from triptych.infer.endpoint.remote import RemoteResponder  # which loads the client only where one is asked
 
         def keep(told: Told) -> None:
-            store.put(told.said.id, name, reply_of(told, model=address.model, allowance=allowance))
+            store.put(told.said.id, name, reply=reply_of(told, model=address.model, allowance=allowance))
 
         remote = RemoteResponder(address, settings, allowance=allowance, keep=None if settings.batch else keep)
         if settings.batch:

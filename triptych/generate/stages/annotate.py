@@ -43,7 +43,7 @@ class Annotate(StageSettings):
     @classmethod
     def _check_layout(cls, value: str) -> str:
         try:
-            find("annotation", split_annotations(value)[0], AnnotationLayout)
+            find("annotation", split_annotations(value)[0], expected=AnnotationLayout)
         except TriptychError as error:
             raise ValueError(str(error)) from None
         return value

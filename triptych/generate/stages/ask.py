@@ -65,9 +65,9 @@ def prompt_of(settings: Ask) -> Prompt:
     return load(settings.prompt + (f"#examples={settings.examples}" if settings.examples else ""))
 
 
-def question(item: Item, prompt: Prompt, settings: Ask, random: Random) -> Example | None:
+def question(item: Item, prompt: Prompt, *, settings: Ask, random: Random) -> Example | None:
     """Return what is said to the teacher; None where nothing is known and nothing can be seen."""
-    told = fewer_sentences(item.annotation, settings.most_sentences, random)
+    told = fewer_sentences(item.annotation, settings.most_sentences, random=random)
     known: Value = tell_with_images(told) if settings.images else tell(told)
     if not (known or (settings.images and item.annotation.views)):
         return None
@@ -80,7 +80,7 @@ def question(item: Item, prompt: Prompt, settings: Ask, random: Random) -> Examp
 def ask(item: Item, settings: Ask, random: Random) -> Sequence[Request]:
     """Return one request a sample."""
     prompt = prompt_of(settings)
-    asked = question(item, prompt, settings, random)
+    asked = question(item, prompt, settings=settings, random=random)
     if asked is None:
         return ()
     return [

@@ -51,7 +51,7 @@ def take(item: Item, settings: Blind, replies: Sequence[Answer | Failed]) -> Seq
         rounds.setdefault(name, []).append(said)
         questions.setdefault(name, one.question)
     exchanges = exchanges_of(item)
-    known = [at for at in range(len(exchanges)) if is_known(rounds[str(at)], questions[str(at)], settings)]
+    known = [at for at in range(len(exchanges)) if is_known(rounds[str(at)], questions[str(at)], settings=settings)]
     habits = [at for at in known if is_habit(rounds.get(f"{at} without words", ()))]
     found = noted(
         item, "blind", right=sum(each is True for each in right), of=len(right), known=len(known), habit=len(habits)

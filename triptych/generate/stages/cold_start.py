@@ -88,7 +88,7 @@ def take(item: Item, settings: ColdStart, replies: Sequence[Answer | Failed]) ->
 
 
 def _told(item: Item, settings: ColdStart) -> Annotation:
-    return fewer_sentences(item.annotation, settings.most_sentences, draw(META, item.id))
+    return fewer_sentences(item.annotation, settings.most_sentences, random=draw(META, item.id))
 
 
 STAGE = Stage(

@@ -82,7 +82,9 @@ def take(item: Item, settings: Contrast, replies: Sequence[Answer | Failed]) -> 
     made: list[Made] = []
     for number, at in enumerate(random.sample(usable, min(settings.questions, len(usable)))):
         child = replace(item, id=f"{item.id}/{number}", parents=(*item.parents, item.id))
-        made.append(with_question(child, _question(captions[at], at, len(views), settings, random), settings.layout))
+        made.append(
+            with_question(child, _question(captions[at], at, len(views), settings, random), layout=settings.layout)
+        )
     return made
 
 

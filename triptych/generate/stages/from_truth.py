@@ -91,7 +91,7 @@ def each(item: Item, settings: FromTruth, random: Random) -> Sequence[Made]:
             continue
         asked.add((question.text, question.answer))
         child = replace(item, id=f"{item.id}/{len(made)}", parents=(*item.parents, item.id))
-        made.append(with_question(child, question, settings.layout))
+        made.append(with_question(child, question, layout=settings.layout))
     if settings.keep:
         rest = replace(item, id=f"{item.id}/{len(made)}", parents=(*item.parents, item.id))
         return [*made, rest]
@@ -104,7 +104,7 @@ def _question(name: str, item: Item, settings: FromTruth, random: Random) -> Que
     namer = Namer(random.choice(settings.styles), settings.noun)
     wording = Wording(namer, settings.statement, settings.choices)
     kind, views = KINDS[name], item.annotation.views
-    question = ask_about(name, views, random, form=form, wording=wording, whole=settings.whole)
+    question = ask_about(name, views, random=random, form=form, wording=wording, whole=settings.whole)
     if question is None or question.details is None:
         return None
     if settings.one_enough == "skip" and not (kind.lone or kind.quantified) and kind.enough(views, question.details):

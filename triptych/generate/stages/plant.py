@@ -41,7 +41,7 @@ def each(item: Item, settings: Plant, random: Random) -> Sequence[Made]:
         return [item]
     faults = list(settings.faults)
     random.shuffle(faults)
-    found = (plant(item, fault, random, layout=settings.layout) for fault in faults)
+    found = (plant(item, fault, random=random, layout=settings.layout) for fault in faults)
     control = next((made for made in found if made is not None), None)
     return [item] if control is None else [item, control]
 

@@ -62,7 +62,7 @@ def take(item: Item, settings: SingleImage, replies: Sequence[Answer | Failed]) 
     enough = [
         (at, number)
         for (at, number), said in by_image.items()
-        if number and at not in blind and is_known(said, questions[at], settings, tests=images[at])
+        if number and at not in blind and is_known(said, questions[at], settings=settings, tests=images[at])
     ]
     found = noted(item, "single_image", enough=[number for _, number in enough], of=sum(images.values()))
     alone = {at for at, _ in enough}
@@ -82,7 +82,7 @@ def _asked(item: Item, settings: SingleImage) -> list[tuple[int, int, Asked]]:
     asked = []
     for at, exchange in enumerate(exchanges_of(item)):
         for number in range(images_in(exchange) + 1) if _claims_several(exchange) else ():
-            show, name = show_only(item, settings, number), f"{at}-image {number}" if number else f"{at}-none"
+            show, name = show_only(item, settings, number=number), f"{at}-image {number}" if number else f"{at}-none"
             for turn in range(settings.askings):
                 one = asking(exchange, show, name=f"{name}-{turn}", settings=settings, rotate=turn, unseen=number == 0)
                 asked.append((at, number, one))

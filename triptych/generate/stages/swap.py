@@ -83,7 +83,7 @@ def _asked(item: Item, settings: Swap) -> list[tuple[Asked, ...]]:
     if question is None or question.pair is None or question.swap == "unknown" or not exchanges:
         return []
     exchange, pair = exchanges[-1], question.pair
-    ways = (("as it is", show_all(item, settings)), ("exchanged", show_exchanged(item, settings, pair)))
+    ways = (("as it is", show_all(item, settings)), ("exchanged", show_exchanged(item, settings, pair=pair)))
     return [
         (
             *(asking(exchange, show, name=f"{name} {turn}", settings=settings, rotate=turn) for name, show in ways),

@@ -41,10 +41,10 @@ class MediaSlots(Slots):
         return logits_V
 
     @torch.inference_mode()
-    def step(self, ids: Sequence[int], nexts: Sequence[int], axes: int) -> Tensor:
+    def step(self, ids: Sequence[int], nexts: Sequence[int], *, axes: int) -> Tensor:
         """Give every row one more token, and return logits_BV of what follows."""
         self._show(*_laid(self._seen))
-        return super().step(ids, nexts, axes)
+        return super().step(ids, nexts, axes=axes)
 
     def leave(self, row: int) -> None:
         """Take a row out; the last one gets its number."""

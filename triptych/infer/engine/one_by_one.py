@@ -49,7 +49,7 @@ class OneByOne:
         return logits_BV[0]
 
     @torch.inference_mode()
-    def step(self, ids: Sequence[int], nexts: Sequence[int], axes: int) -> Tensor:
+    def step(self, ids: Sequence[int], nexts: Sequence[int], *, axes: int) -> Tensor:
         """Give every row one more token, and return logits_BV of what follows."""
         found = []
         for row, (token, at) in enumerate(zip(ids, nexts, strict=True)):

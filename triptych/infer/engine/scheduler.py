@@ -241,12 +241,12 @@ class Scheduler:
         ids = [running.token for running in self._running]
         nexts = [running.nexts[-1] for running in self._running]
         try:
-            return self._rows.step(ids, nexts, self._running[0].axes)
+            return self._rows.step(ids, nexts, axes=self._running[0].axes)
         except torch.OutOfMemoryError:
             if not self._prefixes.tokens:
                 raise
             self._prefixes.clear()
-        return self._rows.step(ids, nexts, self._running[0].axes)
+        return self._rows.step(ids, nexts, axes=self._running[0].axes)
 
     def _hear(self, running: list[_Running], logits_BV: Tensor) -> None:
         """Choose a token for each, and hand over what it says."""

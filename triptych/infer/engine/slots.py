@@ -177,7 +177,7 @@ class Slots:
         return logits_BV[0]
 
     @torch.inference_mode()
-    def step(self, ids: Sequence[int], nexts: Sequence[int], axes: int) -> Tensor:
+    def step(self, ids: Sequence[int], nexts: Sequence[int], *, axes: int) -> Tensor:
         """Give every row one more token, and return logits_BV of what follows.
 
         Args:
@@ -301,7 +301,7 @@ def shape_of(model: DecodingModel) -> list[LayerShape] | None:
             woven, known = woven_words(model, prompt), common if number == 2 else 0
             slots.begin(rest_of_woven(woven, known), source=0 if known else None, common=known)
         axes = len(woven_words(model, prompts[0]).positions_ABT)
-        found_BV = slots.step([token] * len(prompts), [len(prompt) for prompt in prompts], axes)
+        found_BV = slots.step([token] * len(prompts), [len(prompt) for prompt in prompts], axes=axes)
     except torch.OutOfMemoryError:
         raise  # says nothing of the network
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:

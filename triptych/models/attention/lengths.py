@@ -115,7 +115,7 @@ def table_of(body: nn.Module, text: PreTrainedConfig) -> int | None:
     return min((size - offset for size, offset in sizes if said <= size <= said + _BEFORE_A_TABLE), default=None)
 
 
-def check_lengths(text: PreTrainedConfig, segments: Sequence[Segment], positions_ABT: Tensor) -> None:
+def check_lengths(text: PreTrainedConfig, segments: Sequence[Segment], *, positions_ABT: Tensor) -> None:
     """Raise ModelError where the longest conversation would change the rotary positions of all the others.
 
     Args:
@@ -138,7 +138,7 @@ def check_lengths(text: PreTrainedConfig, segments: Sequence[Segment], positions
             )
 
 
-def check_columns(text: PreTrainedConfig, segments: Sequence[Segment], width: int) -> None:
+def check_columns(text: PreTrainedConfig, segments: Sequence[Segment], *, width: int) -> None:
     """Raise ModelError where a conversation's numbers would not be its own for what stands in its row besides.
 
     Args:

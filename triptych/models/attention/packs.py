@@ -176,7 +176,7 @@ class PackAttention:
         self._table = table_of(body, text)
         forget_lengths(body, text)
 
-    def hidden(self, embeds_BTH: Tensor, segments_BT: Tensor, positions_ABT: Tensor, **more: object) -> Tensor:
+    def hidden(self, embeds_BTH: Tensor, segments_BT: Tensor, *, positions_ABT: Tensor, **more: object) -> Tensor:
         """Return hidden_BTH: ``Model.hidden``, for any body of transformers.
 
         Args:
@@ -203,8 +203,8 @@ class PackAttention:
                 "Take one that attends in all of its layers, and counts positions within each conversation."
             )
         check_table(self._table, segments)
-        check_columns(self._text, segments, segments_BT.shape[1])
-        check_lengths(self._text, segments, positions_ABT)
+        check_columns(self._text, segments, width=segments_BT.shape[1])
+        check_lengths(self._text, segments, positions_ABT=positions_ABT)
         positions = positions_ABT[0] if len(positions_ABT) == 1 else positions_ABT
         return self._hidden(embeds_BTH, segments_BT, positions, **more)
 
@@ -226,7 +226,7 @@ class PackAttention:
         if (window := window_of(self._text)) is not None and longest > window:
             limited[SLIDING] = self._asked(whole & window_mask(segments_BT.shape[1], window), like=like)
         if (chunk := chunk_of(self._text)) is not None and longest > chunk:
-            limited[CHUNKED] = self._asked(whole & chunk_mask(segments_BT, segments, chunk), like=like)
+            limited[CHUNKED] = self._asked(whole & chunk_mask(segments_BT, segments, chunk=chunk), like=like)
         if kinds == set(limited) and len(kinds) == 1:
             return limited[kinds.pop()]
         seen = self._asked(whole, like=like)
@@ -269,7 +269,7 @@ def _as_written() -> AbstractContextManager[object]:
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
-def chunk_mask(segments_BT: Tensor, segments: Sequence[Segment], chunk: int) -> Tensor:
+def chunk_mask(segments_BT: Tensor, segments: Sequence[Segment], *, chunk: int) -> Tensor:
     """Return who is in whose chunk, bool [B, 1, T, T]; the chunks of each conversation begin with it."""
     chunks_BT = torch.zeros_like(segments_BT)
     for row, start, stop in segments:

@@ -117,19 +117,29 @@ def attend(
         and _has_kernel(query_BATD, key_BKTD, value_BKTD, dtype=dtype, window=sliding_window)
     ):
         query, key, value = query_BATD.to(dtype), key_BKTD.to(dtype), value_BKTD.to(dtype)
-        return attend_packed(query, key, value, segments, scaling, sliding_window), None
+        return attend_packed(
+            query, key, value_BKTD=value, segments=segments, scaling=scaling, window=sliding_window
+        ), None
     one_by_one = segments.each
-    return attend_each(query_BATD, key_BKTD, value_BKTD, one_by_one, scaling, sliding_window, dropout=dropout), None
+    return attend_each(
+        query_BATD,
+        key_BKTD,
+        value_BKTD=value_BKTD,
+        segments=one_by_one,
+        scaling=scaling,
+        window=sliding_window,
+        dropout=dropout,
+    ), None
 
 
 def attend_each(
     query_BATD: Tensor,
     key_BKTD: Tensor,
+    *,
     value_BKTD: Tensor,
     segments: Sequence[Segment],
     scaling: float | None,
     window: int | None,
-    *,
     dropout: float = 0.0,
 ) -> Tensor:
     """Return attended_BTAD, one conversation after the other; zero in padding."""
@@ -159,6 +169,7 @@ def attend_each(
 def attend_packed(
     query_BATD: Tensor,
     key_BKTD: Tensor,
+    *,
     value_BKTD: Tensor,
     segments: Segments,
     scaling: float | None,
@@ -212,7 +223,9 @@ def _has_kernel(
     if dtype.itemsize != 2:
         return False
     other = None if values == size else values
-    return kernel_agrees(query_BATD.device, dtype, heads, shared, size, windowed=window is not None, values=other)
+    return kernel_agrees(
+        query_BATD.device, dtype, heads=heads, shared=shared, size=size, windowed=window is not None, values=other
+    )
 
 
 def try_kernel(text: PreTrainedConfig, like: Tensor) -> None:
@@ -231,17 +244,17 @@ def try_kernel(text: PreTrainedConfig, like: Tensor) -> None:
         size, values = text.qk_nope_head_dim + text.qk_rope_head_dim, text.v_head_dim
     other = None if values == size else values
     for windowed in {False, window_of(text) is not None}:
-        kernel_agrees(like.device, dtype, heads, shared, size, windowed=windowed, values=other)
+        kernel_agrees(like.device, dtype, heads=heads, shared=shared, size=size, windowed=windowed, values=other)
 
 
 @cache
 def kernel_agrees(
     device: torch.device,
     dtype: torch.dtype,
+    *,
     heads: int,
     shared: int,
     size: int,
-    *,
     windowed: bool,
     values: int | None = None,
 ) -> bool:
@@ -269,10 +282,14 @@ def kernel_agrees(
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False), kept:
             given = [each.to(device, dtype).requires_grad_() for each in drawn]
-            ours = attend_packed(given[0], given[1], given[2], segments, None, window).cpu()[real_BT]
+            ours = attend_packed(
+                given[0], given[1], value_BKTD=given[2], segments=segments, scaling=None, window=window
+            ).cpu()[real_BT]
             ours.backward(weights[real_BT].to(dtype))
             wanted_by = [each.to(dtype).float().requires_grad_() for each in drawn]
-            wanted = attend_each(wanted_by[0], wanted_by[1], wanted_by[2], segments.each, None, window)[real_BT]
+            wanted = attend_each(
+                wanted_by[0], wanted_by[1], value_BKTD=wanted_by[2], segments=segments.each, scaling=None, window=window
+            )[real_BT]
             wanted.backward(weights[real_BT])
     except (ImportError, NotImplementedError, RuntimeError, TypeError, ValueError):
         return False  # no such kernel on this device, in this torch, or for these sizes

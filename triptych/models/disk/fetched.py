@@ -61,7 +61,7 @@ def write_note(path: Path, note: Note) -> None:
     write_atomically(path, json.dumps(asdict(note), indent=1) + "\n")
 
 
-def check_folder(folder: Path, hub_id: str, note: Note | None) -> None:
+def check_folder(folder: Path, hub_id: str, *, note: Note | None) -> None:
     """Raise RunError unless a model may be brought into a folder: it is empty, or holds that model or its beginning."""
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file. Name a folder.")
@@ -101,7 +101,9 @@ def left_over(folder: Path, wanted: Collection[str], *, listed: Collection[str],
     return gone
 
 
-def read_states(folder: Path, names: Collection[str], sums: Mapping[str, str], note: Note | None) -> dict[str, State]:
+def read_states(
+    folder: Path, names: Collection[str], *, sums: Mapping[str, str], note: Note | None
+) -> dict[str, State]:
     """Return the files as they are. Each is read once: one that is as the note says is not read again.
 
     Args:

@@ -78,7 +78,7 @@ def bring(
     noted = note_of(hub_id, folder)
     note = read_note(noted)
     if folder is not None:
-        check_folder(folder, hub_id, note)
+        check_folder(folder, hub_id, note=note)
     try:
         listed = snapshot_download(
             hub_id,
@@ -111,7 +111,7 @@ def bring(
     for path in old:
         path.unlink(missing_ok=True)
         say(f"{path}: deleted, as {hub_id} does not have it any more")
-    write_note(noted, Note(hub_id, commit, read_states(place, wanted, sums, note)))
+    write_note(noted, Note(hub_id, commit, read_states(place, wanted, sums=sums, note=note)))
     if folder is not None and template is not None and not (folder / NOTE).is_file():
         write_atomically(folder / NOTE, json.dumps({"template": template}, indent=2) + "\n")
     return Brought(place, len(wanted), sum(sizes[name] for name in wanted), len(sizes) - len(wanted))

@@ -196,7 +196,7 @@ def open_network(folder: Path, *, weights: bool = True) -> PreTrainedModel:
     missing: set[str] = set()
     linear = _projector(said_by(folder), folder) == "linear"
     spare = ["vision_tower", *([SECOND] if linear else [])]
-    network = parts.load_network(opening, folder, spare, missing=missing)
+    network = parts.load_network(opening, folder, spare=spare, missing=missing)
     if any("vision_tower" in name for name in missing):
         _take_tower(network, folder)
     if linear:  # a linear map is the first of two layers, and the second the identity

@@ -137,7 +137,7 @@ class FlamingoModel(Model):
             join_adjacent=self.network.config.adjacent_images_are_frames,
         )
         rows, width = batch.ids_BT.shape
-        media_inputs = self.network.place([seen.values for seen in features], media, (rows, width))
+        media_inputs = self.network.place([seen.values for seen in features], media, shape=(rows, width))
         words_BTH = self.network.get_input_embeddings()(send(batch.ids_BT, self.device))
         return Woven(words_BTH, send(batch.positions_BT[None], self.device), batch.segments_BT, media_inputs)
 
@@ -157,7 +157,9 @@ class FlamingoModel(Model):
 
     def hidden(self, woven: Woven) -> Tensor:
         """Return hidden_BTH after the body's last norm."""
-        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT, **woven.extra_inputs)
+        return self._packs.hidden(
+            woven.embeds_BTH, woven.segments_BT, positions_ABT=woven.positions_ABT, **woven.extra_inputs
+        )
 
     def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         """Return logits_BV of the last position, and the cache of all, which carries the media."""
@@ -203,7 +205,7 @@ class FlamingoModel(Model):
     def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer. Plain transformers opens the folder once ``flamingo.network`` is imported."""
         return (
-            whole_processor(self.network.config, self.processor, self.tokenizer, tokens=1),
+            whole_processor(self.network.config, self.processor, tokenizer=self.tokenizer, tokens=1),
             self.tokenizer,
             self.processor,
         )
@@ -244,7 +246,7 @@ def assemble(plan: PartsPlan) -> Model:
     vision, language = parts.load_vision(seen), parts.load_language(spoken)
     template = find_template(plan.template)
     return FlamingoModel(
-        join(vision, language, template, seed=plan.seed, settings=plan.settings),
+        join(vision, language, template=template, seed=plan.seed, settings=plan.settings),
         language.tokenizer,
         processor=vision.processor,
         template=template,

@@ -115,7 +115,7 @@ class FuyuModel(Model):
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each; K = P."""
         patches_PD = torch.cat([seen.values for seen in features])
-        patches_PD = send(patches_PD, self._map.weight.device, self._map.weight.dtype)
+        patches_PD = send(patches_PD, self._map.weight.device, dtype=self._map.weight.dtype)
         return list(self._map(patches_PD).split([len(seen.values) for seen in features]))
 
     def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:

@@ -121,7 +121,7 @@ class Idefics2Model(Model):
         """Return the features of images of one size, which the tower sees together."""
         tower, patch = self._tower, self.network.config.vision_config.patch_size
         weight = next(tower.parameters())
-        pixels_NCHW = send(torch.cat(list(images)), weight.device, weight.dtype)
+        pixels_NCHW = send(torch.cat(list(images)), weight.device, dtype=weight.dtype)
         real_NHW = pixels_NCHW[:, -1].unfold(1, patch, patch).unfold(2, patch, patch).sum(dim=(-1, -2)) == patch**2
         features_NPD = tower(pixels_NCHW[:, :-1], patch_attention_mask=real_NHW).last_hidden_state.float()
         marked = torch.cat([features_NPD, real_NHW.flatten(1)[..., None].to(features_NPD)], dim=-1)

@@ -68,7 +68,7 @@ class Idefics3Model(Idefics2Model):
         tower = self._tower
         weight = next(tower.parameters())
         with parts.seeing(tower):
-            pixels_NCHW = send(torch.cat([image.values for image in images]), weight.device, weight.dtype)
+            pixels_NCHW = send(torch.cat([image.values for image in images]), weight.device, dtype=weight.dtype)
             features_NPD = tower(pixels_NCHW).last_hidden_state.float()
         tiles = features_NPD.split([len(image.values) for image in images])
         return [Seen(values_SPD, image.size) for values_SPD, image in zip(tiles, images, strict=True)]
@@ -76,7 +76,7 @@ class Idefics3Model(Idefics2Model):
     def project(self, features: Sequence[Seen], counts: Sequence[int] | None = None) -> list[Tensor]:
         """Return tokens_KH of each: those of its tiles one after the other."""
         weight = next(self._connector.parameters())
-        tokens = self._connector(send(torch.cat([seen.values for seen in features]), weight.device, weight.dtype))
+        tokens = self._connector(send(torch.cat([seen.values for seen in features]), weight.device, dtype=weight.dtype))
         return [each.flatten(0, 1) for each in tokens.split([len(seen.values) for seen in features])]
 
     def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:

@@ -79,11 +79,12 @@ class LlavaModel(Model):
     @cached_property
     def cost(self) -> Cost:
         """One number of tokens for every image, as all are resized to one size."""
-        tall, wide = (parts.blank_pixels(self.processor, *size) for size in ((48, 96), (96, 48)))
+        tall = parts.blank_pixels(self.processor, 48, height=96)
+        wide = parts.blank_pixels(self.processor, 96, height=48)
         if tall.shape != wide.shape:
             raise ModelError("the image processor gives pictures of differing sizes; family 'llava' needs one size.")
         self._tower.eval()
-        return Fixed(shape_of(self._tower, self._taken, tall).shape[1])
+        return Fixed(shape_of(self._tower, self._taken, pixels=tall).shape[1])
 
     def pixels(self, image: Image) -> Seen:
         """Return the image at the tower's size, normalised: CHW, float32."""
@@ -101,7 +102,7 @@ class LlavaModel(Model):
         """Return features_NPC."""
         tower = self._tower.eval()
         weight = next(tower.parameters())
-        return self._taken(tower, send(pixels_NCHW, weight.device, weight.dtype))
+        return self._taken(tower, send(pixels_NCHW, weight.device, dtype=weight.dtype))
 
     def _taken(self, tower: Callable[..., Any], pixels_NCHW: Tensor) -> Tensor:
         """Return features_NPC: of what the tower gives, what the configuration names."""
@@ -119,7 +120,7 @@ class LlavaModel(Model):
         """Return tokens_KH of each; K = P, whatever room there is."""
         weight = next(self._projector.parameters())
         features_NPC = torch.stack([seen.values for seen in features])
-        return list(self._projector(send(features_NPC, weight.device, weight.dtype)))
+        return list(self._projector(send(features_NPC, weight.device, dtype=weight.dtype)))
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Return the three parts; ``language`` has the names of the causal language model it was made from."""
@@ -154,12 +155,12 @@ class LlavaModel(Model):
     def processors(self) -> Sequence[Saved]:
         """Return processor and tokenizer, with the chat template: what ``AutoProcessor`` needs."""
         tokens = self.cost.tokens((1, 1))
-        processor = whole_processor(self.network.config, self.processor, self.tokenizer, tokens=tokens)
+        processor = whole_processor(self.network.config, self.processor, tokenizer=self.tokenizer, tokens=tokens)
         return (processor, self.tokenizer, self.processor)
 
 
 def put_together(
-    vision: Vision, language: Language, plan: PartsPlan, *, sources: Mapping[str, Provenance]
+    vision: Vision, language: Language, *, plan: PartsPlan, sources: Mapping[str, Provenance]
 ) -> LlavaModel:
     """Return a model of loaded parts; ``plan`` says what stands between them.
 
@@ -167,7 +168,7 @@ def put_together(
         ModelError: the parts do not fit together, or an image costs other than the plan's tokens.
     """
     template = find_template(plan.template)
-    network = join(vision, language, template, projector=plan.projector, seed=plan.seed)
+    network = join(vision, language, template=template, projector=plan.projector, seed=plan.seed)
     if plan.projector_weights is not None:
         projector = network.get_submodule("model.multi_modal_projector")
         file = open_projector(projector, plan.projector_weights, kind=plan.projector)
@@ -195,7 +196,7 @@ def assemble(plan: PartsPlan) -> Model:
         "vision": parts.provenance(plan.vision, seen),
         "language": parts.provenance(plan.language, spoken),
     }
-    return put_together(parts.load_vision(seen), parts.load_language(spoken), plan, sources=sources)
+    return put_together(parts.load_vision(seen), parts.load_language(spoken), plan=plan, sources=sources)
 
 
 def open_folder(folder: Path, *, weights: bool = True) -> Model:
@@ -273,7 +274,7 @@ def toy(plan: PartsPlan) -> LlavaModel:
             f"not vision: {plan.vision} and language: {plan.language}."
         )
     vision, language = toys.TOWERS[plan.vision](plan.seed), toys.LANGUAGES[plan.language](plan.seed)
-    return put_together(vision, language, plan, sources={"vision": toys.PROVENANCE, "language": toys.PROVENANCE})
+    return put_together(vision, language, plan=plan, sources={"vision": toys.PROVENANCE, "language": toys.PROVENANCE})
 
 
 def _sample(vision: str, seed: int) -> LlavaModel:

@@ -74,10 +74,10 @@ class LlavaNextModel(LlavaModel):
     def _projected(self, views: Sequence[Tensor]) -> list[Tensor]:
         """Return views [S, P, H] of each image's [S, P, D]."""
         weight = next(self._projector.parameters())
-        return by_tiles(self._projector, [send(values_SPD, weight.device, weight.dtype) for values_SPD in views])
+        return by_tiles(self._projector, [send(values_SPD, weight.device, dtype=weight.dtype) for values_SPD in views])
 
     def _laid(self, views_SPH: Tensor, seen: Seen) -> Tensor:
-        tiles_KH = lay_out(views_SPH[1:], seen.size, self.cost, self._newline)
+        tiles_KH = lay_out(views_SPH[1:], seen.size, cost=self.cost, newline_H=self._newline)
         return torch.cat([views_SPH[0], tiles_KH])
 
     def inputs(self, batch: Batch, images: Sequence[Seen]) -> dict[str, Tensor]:

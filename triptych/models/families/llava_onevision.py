@@ -139,7 +139,7 @@ class LlavaOnevisionModel(LlavaNextModel):
         if room == self.cost.among_others:
             return torch.cat([views_SPH[0], self._newline.to(views_SPH)[None]])
         if self._is_frame(room):
-            frame_YXH = pooled(views_SPH[0], self.cost.tile_patches, self._pool)
+            frame_YXH = pooled(views_SPH[0], self.cost.tile_patches, way=self._pool)
             if self._newlines == "grid":
                 return with_row_ends(frame_YXH, self._newline)
             return torch.cat([frame_YXH.flatten(0, 1), self._newline.to(frame_YXH)[None]])[:room]

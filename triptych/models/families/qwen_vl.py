@@ -115,8 +115,8 @@ class QwenVLModel(Model):
         weight = next(tower.parameters())
         squares = [len(image.values) // self.cost.merge**2 for image in images]
         with parts.seeing(tower), _watched(self._mergers) as given:
-            patches_PD = send(torch.cat([image.values for image in images]), weight.device, weight.dtype)
-            windows_G = see(visual, patches_PD, grids_N3)
+            patches_PD = send(torch.cat([image.values for image in images]), weight.device, dtype=weight.dtype)
+            windows_G = see(visual, patches_PD, grids_N3=grids_N3)
         features_GX = torch.cat([each.reshape(sum(squares), -1) for each in given], dim=-1).float()
         if windows_G is not None:
             features_GX = features_GX[torch.argsort(windows_G)]
@@ -130,7 +130,7 @@ class QwenVLModel(Model):
     def _project(self, features: Sequence[Seen]) -> list[list[Tensor]]:
         """Return tokens_KH of each image, level by level."""
         weight = next(self._mergers[0].parameters())
-        given = send(torch.cat([seen.values for seen in features]), weight.device, weight.dtype)
+        given = send(torch.cat([seen.values for seen in features]), weight.device, dtype=weight.dtype)
         squares = [len(seen.values) for seen in features]
         levels = given.chunk(len(self._mergers), dim=-1)
         merged = [
@@ -159,7 +159,9 @@ class QwenVLModel(Model):
 
     def hidden(self, woven: Woven) -> Tensor:
         """Return hidden_BTH; lower layers' tokens are added where the images are."""
-        return self._packs.hidden(woven.embeds_BTH, woven.segments_BT, woven.positions_ABT, **_levels(woven))
+        return self._packs.hidden(
+            woven.embeds_BTH, woven.segments_BT, positions_ABT=woven.positions_ABT, **_levels(woven)
+        )
 
     def run(self, woven: Woven, *, mask: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         """Return logits_BV of the last position, and the cache of all."""

@@ -29,7 +29,7 @@ BLOCKS = 8
 
 
 def join(
-    vision: Vision, language: Language, template: Template, *, seed: int, settings: Mapping[str, object]
+    vision: Vision, language: Language, *, template: Template, seed: int, settings: Mapping[str, object]
 ) -> FlamingoForConditionalGeneration:
     """Return the network, in evaluation mode. The tokenizer gains tokens and the chat template.
 

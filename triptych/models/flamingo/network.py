@@ -93,7 +93,7 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def see(self, pixels_NCHW: Tensor) -> Tensor:
         """Return the tower's features_NPC: of its last layer, before its last norm."""
         weight = next(self.vision_encoder.parameters())
-        features: Tensor = self.vision_encoder(send(pixels_NCHW, weight.device, weight.dtype)).last_hidden_state
+        features: Tensor = self.vision_encoder(send(pixels_NCHW, weight.device, dtype=weight.dtype)).last_hidden_state
         if features.dim() == 4:
             return features.flatten(2).transpose(1, 2)
         return features[:, 1:] if self.config.vision_feature_select_strategy == "default" else features
@@ -115,12 +115,14 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
         for frames in sorted({len(images) for images, _ in keys}):
             alike = [key for key in dict.fromkeys(keys) if len(key[0]) == frames]
             stacked = torch.stack([torch.stack([features[image] for image in images]) for images, _ in alike])
-            seen = send(stacked, weight.device, weight.dtype)
+            seen = send(stacked, weight.device, dtype=weight.dtype)
             numbers_N = torch.tensor([number for _, number in alike])
             found.update(zip(alike, self.perceiver(seen, numbers_N), strict=True))
         return [found[key] for key in keys]
 
-    def place(self, features: Sequence[Tensor], media: Sequence[Medium], shape: tuple[int, int]) -> dict[str, Tensor]:
+    def place(
+        self, features: Sequence[Tensor], media: Sequence[Medium], *, shape: tuple[int, int]
+    ) -> dict[str, Tensor]:
         """Return ``media`` [B, M, L, C] and ``sees`` [B, T, M], as ``forward`` takes them; nothing without media.
 
         Args:
@@ -224,7 +226,7 @@ class FlamingoForConditionalGeneration(PreTrainedModel, GenerationMixin):
             torch.zeros_like(marks_BT, dtype=torch.int64),
             join_adjacent=self.config.adjacent_images_are_frames and not films,
         )
-        return self.place(self.see(pixel_values).unbind(), media, (marks_BT.shape[0], marks_BT.shape[1]))
+        return self.place(self.see(pixel_values).unbind(), media, shape=(marks_BT.shape[0], marks_BT.shape[1]))
 
     def prepare_inputs_for_generation(  # type: ignore[override]
         self,

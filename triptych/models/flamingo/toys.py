@@ -46,7 +46,7 @@ def toy_network(
         settings: of ``FlamingoConfig``, beside the small sizes.
     """
     vision = toys.toy_vit(seed)
-    network = join(vision, language, template, seed=seed, settings={**SMALL, **settings})
+    network = join(vision, language, template=template, seed=seed, settings={**SMALL, **settings})
     with torch.no_grad():
         for gated in cross_attention_of(network.lang_encoder):
             gated.get_parameter("attn_gate").fill_(1.0)

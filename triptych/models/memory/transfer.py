@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-def send(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+def send(values: Tensor, device: torch.device, *, dtype: torch.dtype | None = None) -> Tensor:
     """Return the values on a device, in ``dtype`` where one is given: what ``.to`` returns.
 
     Args:

@@ -35,7 +35,7 @@ def tiles_of(cost: AnyRes, size: Size) -> int:
     return (wide // cost.tile_px) * (high // cost.tile_px)
 
 
-def lay_out(tiles_SPH: Tensor, size: Size, cost: AnyRes, newline_H: Tensor) -> Tensor:
+def lay_out(tiles_SPH: Tensor, size: Size, *, cost: AnyRes, newline_H: Tensor) -> Tensor:
     """Return the tokens_KH of an image's tiles, without the view of the whole.
 
     Args:
@@ -72,7 +72,7 @@ def pooled_side(side: int, way: str) -> int:
     return (side + 1) // 2 if way == "bilinear" else side // 2
 
 
-def pooled(frame_PH: Tensor, side: int, way: str) -> Tensor:
+def pooled(frame_PH: Tensor, side: int, *, way: str) -> Tensor:
     """Return a frame's map_YXH with half its rows and columns.
 
     Args:

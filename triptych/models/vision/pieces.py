@@ -29,7 +29,7 @@ PIECES = "triptych_flash_pieces"
 """Name of this attention among those of transformers, which hands all pieces at once to one named "flash"."""
 
 
-def see(visual: Any, patches_PD: Tensor, grids_N3: Tensor) -> Tensor | None:
+def see(visual: Any, patches_PD: Tensor, *, grids_N3: Tensor) -> Tensor | None:
     """Run the tower, for what its mergers are given.
 
     Args:

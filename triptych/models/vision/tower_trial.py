@@ -28,7 +28,9 @@ TRIES = 16
 """How often a tower that draws random numbers is asked again."""
 
 
-def shape_of(tower: PreTrainedModel, taken: Callable[[Callable[..., Any], Tensor], Tensor], pixels: Tensor) -> Tensor:
+def shape_of(
+    tower: PreTrainedModel, taken: Callable[[Callable[..., Any], Tensor], Tensor], *, pixels: Tensor
+) -> Tensor:
     """Return what is taken of a tower's output for one image, on the meta device: its shape [1, ...].
 
     Args:
@@ -50,7 +52,7 @@ def shape_of(tower: PreTrainedModel, taken: Callable[[Callable[..., Any], Tensor
             found = taken(without_weights, two.to("meta", weight.dtype))
         except RAISED:  # some ask for numbers on their way
             with _refusing(tower):
-                found = taken(tower, send(two, weight.device, weight.dtype))
+                found = taken(tower, send(two, weight.device, dtype=weight.dtype))
     if len(found) != len(two):
         raise ModelError(f"a tower of type {_kind(tower)} gives two pictures {len(found)} rows, not one each. {ADVICE}")
     return found[:1].to("meta")

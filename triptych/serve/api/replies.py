@@ -41,7 +41,7 @@ class Reply:
     """Whether a stream ends with what it took."""
 
 
-async def whole(reply: Reply, running: Running, metrics: Metrics) -> dict[str, Json]:
+async def whole(reply: Reply, running: Running, *, metrics: Metrics) -> dict[str, Json]:
     """Wait for all replies, and return the completion.
 
     Raises:
@@ -132,7 +132,7 @@ class EventStream(Response):
         return as_line({**_head(self._reply, "chat.completion.chunk"), "choices": [choice], **usage})
 
 
-async def stream(reply: Reply, running: Running, metrics: Metrics) -> EventStream:
+async def stream(reply: Reply, running: Running, *, metrics: Metrics) -> EventStream:
     """Wait for the first piece, and return what sends it and the rest.
 
     Raises:

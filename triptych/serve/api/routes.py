@@ -151,10 +151,10 @@ async def _complete(desk: Desk, request: Request) -> Response:
         wants_usage = bool(said.stream_options and said.stream_options.include_usage)
         reply = Reply(name, served.name, int(desk.clock()), len(samplings), bool(said.logprobs), wants_usage)
         if said.stream:
-            events = await unless_gone(request.receive, stream(reply, running, desk.metrics))
+            events = await unless_gone(request.receive, stream(reply, running, metrics=desk.metrics))
             handed_over = True
             return events
-        return JSONResponse(await unless_gone(request.receive, whole(reply, running, desk.metrics)))
+        return JSONResponse(await unless_gone(request.receive, whole(reply, running, metrics=desk.metrics)))
     finally:
         if not handed_over:
             (running or media).close()

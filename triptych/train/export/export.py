@@ -72,7 +72,7 @@ class Exported:
 
 
 def export(
-    model: str, folder: Path, plan: ExportPlan, *, endpoint: str | None = None, token: str | None = None
+    model: str, folder: Path, *, plan: ExportPlan, endpoint: str | None = None, token: str | None = None
 ) -> Exported:
     """Write a model into a new folder, whole or not at all.
 

@@ -101,7 +101,7 @@ def memory_of(stage: Tune, shape: Shape, *, gpus: int, parallel: str, assumed: A
     shares = gpus if parallel == "fsdp" else 1
     plans = dict(stage.parts.items())
     size = HALF if stage.precision == "bfloat16" else FLOAT
-    moving = {part: moving_weights(plans[part], part, shape) for part in shape.part_weights}
+    moving = {part: moving_weights(plans[part], part, shape=shape) for part in shape.part_weights}
     halved = stage.precision == "bfloat16" and parallel != "fsdp"
     held = sum(_held(plans[part], part, shape, shares, halved=halved) for part in shape.part_weights)
     adapters = sum(moving[part] for part, plan in plans.items() if isinstance(plan, Lora))
@@ -156,7 +156,7 @@ def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> St
     )
 
 
-def moving_weights(plan: Frozen | Full | Lora, part: str, shape: Shape) -> int:
+def moving_weights(plan: Frozen | Full | Lora, part: str, *, shape: Shape) -> int:
     """Return how many weights of a part move."""
     if isinstance(plan, Frozen):
         return 0

@@ -35,7 +35,9 @@ def rendering_here(plan: ModelPlan) -> Rendering | None:
         return None
 
 
-def refused_of(stage: StagePlan, index: int, rows: Sequence[Row], rendering: Rendering | None) -> list[Refused | None]:
+def refused_of(
+    stage: StagePlan, index: int, *, rows: Sequence[Row], rendering: Rendering | None
+) -> list[Refused | None]:
     """Return of each row, transformed, why a run cannot learn from it; None: it can, as far as can be told.
 
     Args:
@@ -53,7 +55,7 @@ def refused_of(stage: StagePlan, index: int, rows: Sequence[Row], rendering: Ren
         return [each if isinstance(each, Refused) else None for each in captions]
     if rendering is None:
         return [row if isinstance(row, Refused) else None for row in map(_looked_at, given)]
-    reader = reader_of(stage, _First(given, index), rendering, look=True)
+    reader = reader_of(stage, _First(given, index), rendering=rendering, look=True)
     read = reader.read_many(range(len(given)))
     packed = [in_pack(each.row, pack_tokens=stage.pack_tokens) for each in read]
     return [row if isinstance(row, Refused) else None for row in packed]

@@ -105,7 +105,7 @@ def config_of(name: str) -> dict[str, object] | None:
 
 def _model(plan: ModelPlan) -> Iterator[Finding]:
     if plan.family is not None:
-        yield _tried("model.family", lambda: plugins.find("family", plan.family or "", Family).about)
+        yield _tried("model.family", lambda: plugins.find("family", plan.family or "", expected=Family).about)
     if plan.template is not None:
         yield _tried("model.template", lambda: find_template(plan.template or "").name)
     if plan.parts is not None and plan.family != "tiny":
@@ -148,7 +148,9 @@ def _projector(name: str) -> Finding:
 
 def _opened_by(model_type: str) -> Finding:
     known = {
-        kind: name for name in plugins.names("family") for kind in plugins.find("family", name, Family).model_types
+        kind: name
+        for name in plugins.names("family")
+        for kind in plugins.find("family", name, expected=Family).model_types
     }
     if model_type in known:
         return Finding("ok", "model.open", f"model_type {model_type!r} is opened by family {known[model_type]!r}")
@@ -159,7 +161,7 @@ def _source(stage: StagePlan, index: int, rendering: Rendering | None, *, key: s
     source = stage.data[index].source
     try:
         name, path = split_source(source)
-        plugins.find("format", name, Format)
+        plugins.find("format", name, expected=Format)
     except TriptychError as error:
         yield Finding("wrong", key, str(error))
         return
@@ -200,7 +202,7 @@ def _learnable(
 ) -> Finding:
     """Say whether a run learns from these rows: transformed, their images looked at, within budget and pack."""
     try:
-        told = refused_of(stage, index, rows, rendering)
+        told = refused_of(stage, index, rows=rows, rendering=rendering)
     except TriptychError as error:
         return Finding("wrong", key, str(error))
     refused = [each for each in told if each is not None]

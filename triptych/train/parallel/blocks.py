@@ -24,7 +24,7 @@ from triptych.train.parallel.shards import blocks_of
 from triptych.train.recipe import Tune
 
 
-def refit_blocks(model: Model, stage: Tune, device: torch.device) -> None:
+def refit_blocks(model: Model, stage: Tune, *, device: torch.device) -> None:
     """Let the layers compute as a stage says, in place. Before weights are shared out.
 
     Args:

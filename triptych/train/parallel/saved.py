@@ -31,7 +31,7 @@ def is_shared(tensors: Mapping[str, Tensor]) -> bool:
     return any(isinstance(tensor, DTensor) for tensor in tensors.values())
 
 
-def write_shares(folder: Path, tensors: Mapping[str, Tensor], world: World) -> None:
+def write_shares(folder: Path, tensors: Mapping[str, Tensor], *, world: World) -> None:
     """Write this process's shares; all come here.
 
     Raises:
