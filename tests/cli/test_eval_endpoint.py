@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.cli.conftest import ROOT, Triptych
 from tests.infer.endpoint import Said, completion, serving, trouble
+from tests.samples.golden import SAMPLES
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.formats.messages import FORMAT
 
@@ -79,6 +80,16 @@ def test_the_result_of_another_model_is_not_replaced_without_a_word(board: Path,
     assert "its result" not in first.stderr + again.stderr
     assert f"{place}: its result, of m, becomes that of n; --out DIR keeps both." in other.stderr
     assert "min diff: the smallest difference between two models" in other.stdout
+
+
+def test_a_total_of_pairs_of_which_none_was_asked_whole_is_no_number(board: Path, triptych_here: Triptych) -> None:
+    with serving(says_red) as endpoint:
+        asked = ["genai_bench", "--data", str(SAMPLES / "genai_bench"), "--limit", "1"]
+        measured = triptych_here(board, "eval", str(endpoint.address), *asked)
+    assert measured.returncode == 1
+    assert "nothing was scored" in measured.stdout
+    assert "not known: no pair was asked whole" in measured.stdout
+    assert "--limit 1: the beginning of a group" in measured.stderr
 
 
 def test_parts_are_merged_on_the_command_line(board: Path, triptych_here: Triptych) -> None:

@@ -105,6 +105,12 @@ def test_a_file_that_cannot_get_its_name_is_called_by_that_name(
     ("raised", "told"),
     [
         (OSError(30, "Read-only file system", "data/.x.jsonl.17.140.part"), "data/x.jsonl: Read-only file system."),
+        (OSError(13, "Permission denied", "out/.ex.9061803c.part"), "out/ex: Permission denied."),
+        (OSError(13, "Permission denied", "out/.ex.9061803c-old.part/a.json"), "out/ex/a.json: Permission denied."),
+        (
+            OSError(28, "No space left on device", "data/.x.jsonl.17.140.part"),
+            "data/x.jsonl: No space left on device. Make room, and give the same command again.",
+        ),
         (OSError(28, "No space left on device"), "No space left on device: something could not be written."),
         (SafetensorError("I/O error: Disk quota exceeded (os error 122)"), "Disk quota exceeded: something could"),
     ],

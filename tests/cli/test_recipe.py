@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from tests.models.published import LANGUAGES, save_language, save_tower
 from tests.train.runs import recipe_text, write_tune
 from triptych.cli.main import build_app
 from triptych.core.config import parse_config
 from triptych.core.errors import ModelError, NotFoundError
+from triptych.models.families.tiny import tiny
 from triptych.train.inspection.shown import page_of
 from triptych.train.recipe import Recipe, load_recipe, resolve
 
@@ -96,6 +98,48 @@ def test_what_is_not_in_order_is_told(toy: Path, change: str, level: str, messag
     model = ["model.parts.vision=x", "model.parts.language=x"] if "family" in change else []
     found = json.loads(said("check", toy, change, *sizes, *model, "--json", code=0 if level == "warning" else 1))
     assert any(each["level"] == level and message in each["message"] for each in found), found
+
+
+def harmed(folder: Path, how: str) -> None:
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
+    if how == "torn":
+        weights.write_bytes(content[:3000])
+    elif how == "pointer":
+        weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n")
+    elif how == "link":
+        weights.symlink_to("/nowhere")
+    elif how == "folder":
+        weights.mkdir()
+
+
+@pytest.mark.parametrize("how", ["gone", "torn", "pointer", "link", "folder"])
+def test_a_model_to_open_whose_weights_cannot_be_read_is_told(toy: Path, how: str) -> None:
+    folder = toy.with_name("model")
+    tiny(0).save(folder)
+    opens = ("model={open: " + str(folder) + "}", "stages.tune.parts.language.targets=[q_proj]")
+    (good,) = [each for each in json.loads(said("check", toy, *opens, "--json")) if each["key"] == "model.weights"]
+    assert (good["level"], "are there" in good["message"]) == ("ok", True)
+    harmed(folder, how)
+    found = json.loads(said("check", toy, *opens, "--json", code=1))
+    (told,) = [each for each in found if each["key"] == "model.weights"]
+    assert told["level"] == "wrong"
+    assert str(folder) in told["message"]
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["vision", "language"])
+def test_a_part_whose_weights_cannot_be_read_is_told(toy: Path, part: int) -> None:
+    seen = save_tower(toy.with_name("tower"), "clip")
+    folders = [seen, save_language(toy.with_name("language"), LANGUAGES["llama-tied"])]
+    sizes = [f"stages.tune.{what}_tokens=320" for what in ("pack", "step", "forward")]
+    put = (f"model={{parts: {{vision: {folders[0]}, language: {folders[1]}}}}}", *sizes)
+    found = json.loads(said("check", toy, *put, "--json"))
+    assert [each["level"] for each in found if each["key"] == "model.weights"] == ["ok", "ok"]
+    harmed(folders[part], "torn")
+    found = json.loads(said("check", toy, *put, "--json", code=1))
+    (told,) = [each for each in found if each["key"] == "model.weights" and each["level"] == "wrong"]
+    assert str(folders[part]) in told["message"]
 
 
 @pytest.mark.parametrize(("on_bad", "level"), [("raise", "wrong"), ("refuse", "warning")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_the_same_command_again_has_nothing_to_do(trained: Path, triptych_here: 
     again = triptych_here(trained, "train", "toy.yaml", "stages.tune.length=3 steps", "seed=1")
     assert again.returncode == 0
     assert "nothing to do" in again.stderr
+
+
+def test_the_line_to_try_is_quoted_where_a_shell_would_part_it(trained: Path, triptych_here: Triptych) -> None:
+    shutil.copytree(trained / "runs" / "toy", trained / "mine and yours")
+    again = triptych_here(
+        trained, "train", "toy.yaml", "stages.tune.length=3 steps", "seed=1", "--run", "mine and yours"
+    )
+    assert again.returncode == 0
+    assert "triptych chat 'mine and yours/model' IMAGE" in again.stderr
 
 
 def test_another_recipe_may_not_take_over_the_run(trained: Path, triptych_here: Triptych) -> None:

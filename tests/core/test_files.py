@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from triptych.core.files import (
     append_json_line,
     cache_folder,
     only_one,
+    part_file,
     part_folder,
     read_json_lines,
     replace_folder,
@@ -50,6 +53,25 @@ def test_a_cache_folder_that_cannot_be_is_an_error_that_names_the_variable(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(ConfigError, match="TRIPTYCH_CACHE"):
+        cache_folder()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_folder_that_may_not_be_written_is_said_to_be_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o555)
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"the cache folder may not be written\. Set TRIPTYCH_CACHE"):
+        cache_folder()
+
+
+def test_a_cache_folder_on_a_read_only_disk_is_said_to_be_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    with pytest.raises(ConfigError, match=r"the cache folder may not be written\. Set TRIPTYCH_CACHE"):
         cache_folder()
 
 
@@ -223,3 +245,53 @@ def test_one_process_at_a_time_and_the_lock_dies_with_its_holder(tmp_path: Path)
         holder.wait()
     with only_one(lock):
         assert lock.read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_a_file_system_has_no_locks_work_goes_on_and_a_line_says_so_once(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    monkeypatch.setattr("triptych.core.files._unlocked", set())
+    worked = []
+    for name in ("run", "other"):
+        with only_one(tmp_path / name / ".lock"):
+            worked.append(name)
+    assert worked == ["run", "other"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path / 'run'}: its file system has no locks ({os.strerror(number)}), so start one")
+
+
+def test_a_lock_that_fails_for_another_reason_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(OSError, match="Input/output error"), only_one(tmp_path / ".lock"):
+        pass
+
+
+def test_only_what_dead_writers_left_for_a_day_is_swept(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = {
+        f".old.jsonl.{ended.pid}.1.part": 2,  # of a killed writer
+        f".new.jsonl.{ended.pid}.1.part": 0,  # of a writer that was killed, or lives on another machine
+        f".slow.jsonl.{os.getpid()}.1.part": 2,  # of one that lives here
+        ".notes.part": 2,
+        f"old.jsonl.{ended.pid}.1.part": 2,
+    }
+    for name, days in left.items():
+        (tmp_path / name).write_text("half a li")
+        os.utime(tmp_path / name, (time.time() - days * 86_400,) * 2)
+    write_atomically(tmp_path / "any.jsonl", "")
+    assert {path.name for path in tmp_path.iterdir()} == {*left, "any.jsonl"} - {f".old.jsonl.{ended.pid}.1.part"}
+
+
+def test_a_file_in_the_making_lies_beside_its_name_and_is_no_others(tmp_path: Path) -> None:
+    part = part_file(tmp_path / "rows.jsonl")
+    assert part.parent == tmp_path
+    assert part.name.startswith(f".rows.jsonl.{os.getpid()}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import zipfile
 from pathlib import Path
 
@@ -86,6 +87,29 @@ def test_a_file_whose_name_reads_as_a_locator_is_not_found(tmp_path: Path) -> No
     assert reason_of(folder, "secret.mp4!frame=0") == "image file missing"
     assert reason_of(folder, "a.zip!/b.png") == "image file missing"
     assert folder.find("wow!.png").source.endswith("wow!.png")
+
+
+@pytest.mark.parametrize("video", [False, True])
+def test_a_folder_that_may_not_be_entered_is_not_said_to_lack_the_file(
+    video: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lstat(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    finder = ImageFolder(tmp_path)
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(ImageError, match=r"may not enter .*pictures/a\.png: permission denied.*execute perm") as caught:
+        finder.find_video("pictures/a.png") if video else finder.find("pictures/a.png")
+    assert caught.value.reason == "no permission"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_a_picture_behind_a_closed_folder_is_no_missing_one(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    draw(tmp_path / "pictures" / "a.png")
+    (tmp_path / "pictures").chmod(0)
+    assert reason_of(ImageFolder(tmp_path), "pictures/a.png") == "no permission"
+    (tmp_path / "pictures").chmod(0o700)
 
 
 def test_a_video_is_a_file_or_a_folder_of_frames(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
 ) -> None:
     tiny = shutil._ntuple_diskusage(total=10, used=0, free=getting.SPARE_BYTES + 2_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: tiny)
-    with pytest.raises(RunError, match="3 MiB are needed, 66 MiB are free"):
+    with pytest.raises(RunError, match="3 MiB are needed and 64 MiB to spare, 66 MiB are free"):
         bring(hub, tmp_path)
     assert hub.asked_files() == []
 

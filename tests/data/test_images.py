@@ -267,6 +267,22 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
     assert reason_of(tmp_path / "gone.jpg", decode=False) == "image file missing"
 
 
+def test_a_picture_that_may_not_be_read_says_what_to_do_and_its_own_name_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = str(tmp_path / "a.png")
+
+    def refuse(*given: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied", source)
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(ImageError) as caught:
+        measure(ImageRef(source))
+    assert str(caught.value) == (
+        f"{source}: image unreadable (Permission denied). Give it read permission or leave the row out."
+    )
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_a_torn_exif_block_spoils_no_picture(tmp_path: Path) -> None:
     half_and_half().save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\x01")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +139,18 @@ def test_a_target_that_its_format_does_not_write_is_refused_with_one_that_it_doe
 def test_a_target_that_its_format_writes_is_taken(to: str) -> None:
     path, _ = target_of(to, ["messages:other.jsonl"])
     assert str(path) == to.partition(":")[2]
+
+
+def test_what_a_killed_writer_left_half_written_goes_when_that_file_is_written_again(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    left = tmp_path / f".rows.jsonl.{ended.pid}.1.part"
+    left.write_text('{"id": "half')
+    os.utime(left, (time.time() - 2 * 86_400,) * 2)
+    write = find("format", "messages", expected=Format).write
+    assert write is not None
+    write([example("a", BLANK)], tmp_path / "rows.jsonl")
+    assert below(tmp_path) == ["rows.jsonl"]
 
 
 def test_a_source_is_no_target() -> None:

@@ -156,7 +156,7 @@ def test_parts_that_do_not_belong_together_are_refused(board: Path, tmp_path: Pa
         merge([tmp_path / "a", tmp_path / "d"], out=tmp_path / "out")
     with pytest.raises(DataError, match="max_tokens is 5, not 32"):
         merge([tmp_path / "a", tmp_path / "e"], out=tmp_path / "out")
-    with pytest.raises(DataError, match="24 questions are in one of them only, as 'held_in-1'"):
+    with pytest.raises(DataError, match="24 questions are in one of them only, as 'held_in-0'"):
         merge([tmp_path / "a", tmp_path / "f"], out=tmp_path / "out")
     with pytest.raises(NotFoundError, match="shard-K-of-N"):
         merge([tmp_path / "nowhere"], out=tmp_path / "out")

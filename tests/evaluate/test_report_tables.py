@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from triptych.core.records import Example
 from triptych.evaluate.benchmarks.mme import BENCHMARK as MME
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.page.report import compare_conditions, report_table, write_report
-from triptych.evaluate.page.tables import rows_of
+from triptych.evaluate.page.tables import rows_of, to_latex, to_markdown
 from triptych.evaluate.reading.scorers import reference_of
 from triptych.evaluate.running.gather import gather
 from triptych.evaluate.running.run import evaluate
@@ -168,3 +169,13 @@ def test_tables_tell_what_failed(run: Path, board: Path) -> None:
     assert lines[0].endswith("| failed | cut |")
     assert next(line for line in lines if line.startswith("| storyboard held in | other |")).endswith("| 2 | 0 |")
     assert r"{\scriptsize ($n=14$, 2 failed)} \\" in report_table(run, "latex")
+
+
+def test_a_name_with_line_ends_stays_in_its_row(run: Path) -> None:
+    rows = [replace(row, part="held\nin", name=f"{row.name}\n\n two") for row in rows_of(gather(run))]
+    for text in (to_markdown(rows, notes=["mine:\nx"]), to_latex(rows)):
+        assert "held in" in text.replace(r"\_", " ")
+        assert all(
+            line.startswith(("|", "-", "B", "By ", "%")) or line.endswith(r"\\") for line in text.split("\n") if line
+        )
+    assert "| storyboard held in: comparison two |" in to_markdown(rows)

@@ -194,3 +194,45 @@ def test_later_turns_of_an_interleave_row_keep_what_came_before() -> None:
     assert (first.id, second.id) == ("ALFRED/1/1", "ALFRED/1/2")
     assert second.turns[1] == Turn("assistant", (Text("Open the drawer."),))
     assert [turn.role for turn in second.turns] == ["user", "assistant", "user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "number"),
+    [
+        ("The answer is 12 cm^2", 12),
+        ("12.5 cm^2.", 12.5),
+        ("12.5 cm².", 12.5),
+        ("The area of the square is 12 cm^{2}.", 12),
+        ("12 m2.", 12),
+        ("9.8 m/s^2", 9.8),
+        ("5 out of 8.", 5),
+        ("The answer is 5 out of 8.", 5),
+        ("The answer is about 14 apples in 3 rows.", 14),
+        ("The answer is x = 5 when y = 3.", 5),
+        ("2+1=3", 3),
+        ("The answer is 2^3 = 8.", 8),
+        ("The answer is the sum of 3 and 4 is 7", 7),
+        ("Answer: In 2020 the value was 45", 45),
+        ("The answer is not 3 but 5.", 5),
+        ("CO2: 5", 5),
+        ("Rs50", 50),
+        ("答案是5个", 5),
+        ("The answer is five.", 5),
+        ("There are five cars.", 5),
+        ("One.", 1),
+        ("minus five", -5),
+        ("in m^2", None),
+        ("The two bars are the same.", None),
+        ("It is the one on the left.", None),
+        ("twenty-five", None),
+        ("three, then four", None),
+    ],
+)
+def test_mathvista_takes_no_exponent_and_no_unit_for_the_answer(reply: str, number: float | None) -> None:
+    def asked(answer: float) -> Example:
+        turns = (Turn("user", (Text("?"),)), Turn("assistant", (Text(str(answer)),)))
+        return Example("q", turns, facts={"form": "float", "precision": 1})
+
+    own = benchmark("mathvista")
+    assert own.answered(asked(0), reply) == (number is not None)
+    assert number is None or own.score(asked(number), reply) == 1

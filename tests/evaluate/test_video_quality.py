@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,15 +17,21 @@ from hypothesis import strategies as st
 from tests.pictures import real_data
 from tests.samples.golden import SAMPLES, questions_of, rendered
 from tests.samples.sized import draw
+from triptych.core.errors import DataError, RunError
 from triptych.core.plugins import find
-from triptych.core.records import Example, Json, Text, images_of, text_of
+from triptych.core.records import Example, Json, Text, Turn, images_of, text_of
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.benchmarks import genai_bench, vbench
+from triptych.evaluate.diagnosis.diagnose import diagnose
 from triptych.evaluate.metrics.spearman import rank_correlation
 from triptych.evaluate.question import against_people as people
 from triptych.evaluate.question.video_quality import ASPECTS, PROMPT, ratings_said, ratings_text
+from triptych.evaluate.running.gather import read_evaluations
+from triptych.evaluate.running.result import Pairs, Result
 from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.running.secondary_scores import secondary_lines
+from triptych.evaluate.saved.compare import compare_folders
 from triptych.infer.canned import CannedResponder
 
 FIVE = [2.67, 0.81, 3.09, 2.5, 0.8]
@@ -185,7 +194,48 @@ def test_a_pair_counts_as_often_as_it_is_drawn_and_not_without_its_other_half() 
     assert genai_bench.accuracy(good + wrong) == 0.5
     assert genai_bench.accuracy(good * 3 + wrong) == 0.75
     assert genai_bench.accuracy(good + wrong[:1]) == 1
-    assert genai_bench.accuracy(wrong[:1]) == 0
+    assert math.isnan(genai_bench.accuracy(wrong[:1]))
+
+
+def video(name: str, preference: float) -> Example:
+    turns = (Turn("user", (Text(f"{name}?"),)), Turn("assistant", (Text("3"),)))
+    facts: dict[str, Json] = {"kind": "preference", "chance": 0.5, "preference": preference}
+    return Example(name, turns, facts={**facts, "story": name.partition("_")[0]})
+
+
+def test_halves_of_pairs_are_told_and_no_whole_pair_is_no_score(tmp_path: Path) -> None:
+    videos = [video(f"{pair}_{side}", liked) for pair in "abcd" for side, liked in (("left", 1.0), ("right", 0.0))]
+    replies = {each.id: "3" if each.id.endswith("left") else "2" for each in videos}
+
+    def asked(questions: Sequence[Example], folder: str) -> Result:
+        genai = replace(benchmark("genai_bench"), questions=lambda path: questions)
+        canned = CannedResponder(replies)
+        return evaluate(genai, tmp_path, responder=canned, folder=tmp_path / folder, name="genai_bench")
+
+    halves = asked(videos[::2], "halves")
+    assert (halves.total.n, halves.by_task["preference"].n, halves.pairs) == (0, 0, Pairs(0, 4))
+    told = "not known: no pair was asked whole"
+    assert secondary_lines(halves) == [told]
+    (read,) = read_evaluations(tmp_path / "halves")
+    assert (read.total.n, secondary_lines(read.secondary)) == (0, [told])
+    some = asked(videos[:7], "some")
+    assert (some.total.score, some.total.n, some.pairs) == (1.0, 7, Pairs(3, 1))
+    assert secondary_lines(some) == ["3 pairs compared; 1 question in no whole pair: left out"]
+    assert asked(videos, "all").pairs == Pairs(4, 0)
+    with pytest.raises(DataError, match="no pair is whole"):
+        compare_folders(tmp_path / "halves", tmp_path / "all", common=True)
+    half = replace(benchmark("genai_bench"), questions=lambda path: videos[::2])
+    with pytest.raises(RunError, match="the 4 questions that got a score make no total"):
+        diagnose(half, tmp_path, responder=CannedResponder(replies), folder=tmp_path / "why", name="genai_bench")
+
+
+@pytest.mark.parametrize("limit", [2, 5, 12])
+def test_a_limit_asks_pairs_whole(limit: int, tmp_path: Path) -> None:
+    videos = [video(f"{pair}_{side}", liked) for pair in range(30) for side, liked in (("left", 1.0), ("right", 0.0))]
+    replies = CannedResponder({each.id: "3" if each.id.endswith("left") else "2" for each in videos})
+    genai = replace(benchmark("genai_bench"), questions=lambda path: videos)
+    found = evaluate(genai, tmp_path, responder=replies, folder=tmp_path, limit=limit)
+    assert (found.total.score, found.pairs) == (1.0, Pairs(limit // 2, 0))
 
 
 def test_a_reply_without_numbers_makes_no_pair_right() -> None:

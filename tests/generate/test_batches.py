@@ -126,6 +126,24 @@ def test_a_schema_that_is_refused_is_left_out_in_a_second_batch(tmp_path: Path) 
         assert [len(batch["requests"]) for batch in office.batches.values()] == [10, 10]
 
 
+def test_a_batch_takes_no_other_status_400_for_a_refused_schema(tmp_path: Path) -> None:
+    def filtered(request: dict[str, Any], before: int) -> Said:
+        if " 4." in words_of(request):
+            return trouble(400, code="content_filter")
+        return trouble(400) if " 5." in words_of(request) and "response_format" in request else echo(request, before)
+
+    with bureau(reply=filtered) as office:
+        stages = ({"kind": WONDERING, "schema_of": "answer"}, {"kind": WONDERING, "schema_of": "more"})
+        plan = recipe(*stages, model=office.url, batch=True, poll_s=0.01)
+        for _ in range(2):
+            assert "status 400" in refused(run(plan, tmp_path))[0]["message"]
+        assert [len(batch["requests"]) for batch in office.batches.values()] == [10, 1, 9, 1]
+        with_schema = [
+            sum("response_format" in each["body"] for each in batch["requests"]) for batch in office.batches.values()
+        ]
+        assert with_schema == [10, 0, 9, 0]
+
+
 def test_a_batch_is_no_larger_than_the_budget_and_the_run_stops_there(tmp_path: Path) -> None:
     with bureau() as office:
         plan = recipe(

@@ -94,6 +94,34 @@ def test_clumsy_replies_are_read(reply: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "keys",
+    [("Question", "Answer", "Options", "Images"), ("q", "a", "choices", "images"),
+     ("instruction", "response", "options", "images"), (" Question ", "correct_answer", "OPTIONS", "IMAGES")],
+)  # fmt: skip
+def test_a_question_is_read_whatever_its_keys_are_called_and_none_is_lost(
+    keys: tuple[str, ...], tmp_path: Path
+) -> None:
+    named = dict(zip(keys, ("Which is larger?", "A", ["the cup", "the bowl"], [1, 2]), strict=True))
+    reply = json.dumps({"pairs": [named, GOOD, {"Question": "And?"}, {"answer": "It is."}]})
+    ran = run([_albums(tmp_path, 1), {"kind": "compare"}], tmp_path, teacher=lambda _: reply)
+    first, second = map(_question, ran.items)
+    assert (first.text, first.answer, first.options) == ("Which is larger?", "the cup", ("the cup", "the bowl"))
+    assert (first.needs, second.text) == ((1, 2), GOOD["question"])
+    assert [refusal.reason for refusal in ran.refusals] == ["no answer", "no question"]
+
+
+def test_what_is_said_beside_messages_or_under_letters_goes_with_the_question() -> None:
+    said = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "B"}]
+    (record,) = read_records(json.dumps({"Options": ["the cup", "the bowl"], "Images": "1, 2", "messages": said}))
+    lettered = {"q": "Which?", "A": "the cup", "B": "the bowl", "correct": "B", "images": [1, 2]}
+    for each in (record, *read_records(json.dumps(lettered))):
+        question = question_from(each, count=2, skill="x")
+        assert isinstance(question, Question)
+        assert (question.answer, question.options) == ("the bowl", ("the cup", "the bowl"))
+        assert question.needs == (1, 2)
+
+
+@pytest.mark.parametrize(
     ("pair", "reason"),
     [
         ({**GOOD, "answer": "image 3"}, "answer is no option"),

@@ -78,11 +78,22 @@ def test_a_sentence_that_names_one_option_stays_as_it_is(tmp_path: Path) -> None
     assert question_of(item) is None  # its options may not change places
 
 
+@pytest.mark.parametrize("answer", ["B. The dog.", "B. Because it barks.", "b) it barks at the cow", "I see a dog."])
+def test_an_answer_that_says_its_option_in_other_words_or_why_stays_as_it_is(answer: str, tmp_path: Path) -> None:
+    (item,) = parsed(tmp_path, {**SEEN, "options": [*PETS], "answer": answer}).items
+    assert item.example is not None
+    assert text_of(item.example.turns[1]) == answer
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
         ({"options": ["a cat", "a dog"], "answer": "Neither."}, "answer is no option"),
         ({"options": ["a cat", "a dog"], "answer": "A. a dog"}, "answer is no option"),
+        *(
+            ({"options": ["a cat", "a dog", "a cow"], "answer": answer}, "answer is no option")
+            for answer in ("(A) or (B)", "A, B", "B. a horse", "not a cat", "I don't know (A)", "A. cat or dog")
+        ),
         ({"options": ["a cat", "A cat"], "answer": "A"}, "options repeat"),
         ({"options": "a cat or a dog", "answer": "A"}, "torn pair"),
         ({"options": ["a cat"], "answer": "A"}, "torn pair"),
@@ -93,6 +104,52 @@ def test_what_cannot_be_a_choice_is_refused_with_its_reason(said: dict[str, Any]
     ran = parsed(tmp_path, {**SEEN, **said}, {"question": "Is it day?", "answer": "Yes."})
     assert [refusal.reason for refusal in ran.refusals] == [reason]
     assert len(ran.items) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"options": {"B": "a dog", "A": "a cat"}},
+        {"options": {"option_b": "a dog", "option_a": "a cat"}},
+        {"options": ["B) a dog", "A) a cat"]},
+        {"options": [{"label": "B", "text": "a dog"}, {"label": "A", "text": "a cat"}]},
+        {"options": [{"B": "a dog"}, {"A": "a cat"}]},
+        {"options": "B) a dog, A) a cat"},
+        {"B": "a dog", "A": "a cat"},
+    ],
+)
+def test_an_option_keeps_the_letter_that_it_is_given(said: dict[str, Any], tmp_path: Path) -> None:
+    assert options_of(said) == PETS
+    (item,) = parsed(tmp_path, {**SEEN, **said, "answer": "B"}).items
+    assert item.example is not None
+    assert item.example.facts["options"] == [*PETS]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"B": "a dog", "C": "a cat", "D": "a bird"},
+        {"A": "a dog", "B": "a cat", "correct": "B"},
+        {"A": "B) a dog", "B": "A) a cat"},
+        ["B) a dog", "C) a cat"],
+        ["B. a dog", "C. a cat"],
+        ["a dog", "A) a cat"],
+        ["A", "C", "B"],
+        [{"id": "B", "text": "a dog"}, {"id": "C", "text": "a cat"}],
+        "B) a dog, C) a cat",
+    ],
+)
+def test_options_whose_letters_are_not_a_b_and_so_on_cannot_be_read(said: Any, tmp_path: Path) -> None:
+    pair = {**SEEN, "options": said, "answer": "B"}
+    assert options_of({"options": said}) is None
+    assert [refusal.reason for refusal in parsed(tmp_path, pair).refusals] == ["torn pair"]
+    assert question_from(pair, count=2, skill="x") == "options cannot be read"
+
+
+def test_letters_of_options_as_keys_of_their_own_begin_with_a() -> None:
+    assert options_of({"B": "a dog", "C": "a cat"}) is None
+    assert options_of({"A": "a dog", "B": "a cat", "D": "a bird"}) is None
+    assert options_of({"x": 1, "y": 2, "a": "it is"}) == ()
 
 
 @pytest.mark.parametrize("none", [None, [], "", {}])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -59,6 +61,16 @@ def test_a_lettered_option_is_not_taken_for_the_answer() -> None:
     assert [pair.question for pair in lines.torn] == ["Which?"]
 
 
+@pytest.mark.parametrize("key", ["correct", "correct_answer", "Correct_Option", "b2"])
+def test_beside_an_option_b_an_option_a_is_never_the_answer(key: str) -> None:
+    found = read_pairs(json.dumps({"q": "Which?", "A": "the dog", "B": "the horse", key: "B"}))
+    whole = [(pair.answer, pair.options) for pair in found.pairs]
+    assert whole == ([] if key == "b2" else [("B", ("the dog", "the horse"))])
+    assert [pair.question for pair in found.torn] == (["Which?"] if key == "b2" else [])
+    assert not read_pairs("Q: Which?\nA: the dog\nB: the horse\nCorrect: B").pairs
+    assert read_pairs('{"q": "What?", "a": "the dog", "correct": "yes"}').pairs[0].answer == "the dog"
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_two_halves_of_a_letter_are_one_and_half_a_letter_is_replaced(broken: bool) -> None:
     reply = r'{"question": "What is \ud83d\ude00?", "answer": "Half: \ud83d.", "note": ["\ude00"]}'
@@ -90,6 +102,30 @@ def test_a_heading_between_pairs_is_no_part_of_an_answer(heading: str, groups: t
 def test_a_number_of_thousands_of_digits_stops_nothing() -> None:
     assert read_pairs('{"question": "How many?", "answer": ' + "9" * 5000 + "}").pairs[0].answer == "9" * 5000
     assert list(values_in("{'n': " + "9" * 5000)) == [TornObject({"n": "9" * 5000})]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(f"Q: One?\nA: It is.\n{sign * 20_000}x" for sign in " \t*_#-?"),
+        *(f"{word}{' ' * 20_000}x" for word in ("Q", "1.", "1. *", "Conversation 2", "pair 2")),
+        "A: one\nround 2" + " " * 20_000 + "x\nQ: two?",
+        "[" * 20_000,
+        '{"a":' * 10_000,
+        '[{"a": [' * 5_000,
+        "{" + ",".join(f"k{number}: {number}" for number in range(10_000)) + "}",
+        '{"question": "Which?", "answer": "A", "options": "A) ' + " " * 20_000 + '"}',
+    ],
+)
+def test_no_reply_takes_long_to_read(reply: str) -> None:
+    began = process_time()
+    read_pairs(reply)
+    assert process_time() - began < 5  # seconds; far less, but for a busy machine
+
+
+def test_what_is_nested_too_deep_is_read_further_in() -> None:
+    reply = '{"a": [' * 40 + SECOND + ", x" + "]}" * 40
+    assert said(read_pairs(reply)) == [("Two?", "2", 0)]
 
 
 def test_an_image_of_a_number_of_thousands_of_digits_is_none(tmp_path: Path) -> None:

@@ -124,6 +124,20 @@ def test_what_a_content_filter_ends_is_paid_once_over_all_starts(tmp_path: Path)
         assert len(endpoint.requests) == 10
 
 
+def test_what_a_content_filter_refuses_by_its_status_is_asked_once_over_all_starts(tmp_path: Path) -> None:
+    def filtered(request: dict[str, Any], before: int) -> Said:
+        return trouble(400, code="content_filter") if " 4." in words_of(request) else echo(request, before)
+
+    with serving(filtered) as endpoint:
+        plan = recipe({"kind": WONDERING, "schema_of": "answer"}, model=str(endpoint.address))
+        for _ in range(2):
+            outcome = run(plan, tmp_path)
+            assert "status 400" in refused(outcome)[0]["message"]
+            assert outcome.totals["writer"].replies == 9
+        assert len(endpoint.requests) == 10
+    assert all("response_format" in request for request in endpoint.requests)
+
+
 def test_a_refused_request_costs_nothing_and_a_stalled_one_its_most(tmp_path: Path) -> None:
     def odd(request: dict[str, Any], before: int) -> Said:
         if " 0." in words_of(request):

@@ -185,15 +185,57 @@ def test_a_conversation_keeps_its_rounds_in_one_item(tmp_path: Path) -> None:
 
 
 def test_a_mark_in_a_question_becomes_that_image_and_a_mark_of_none_is_refused(tmp_path: Path) -> None:
-    reply = '{"pairs": [{"question": "How does <image 2> differ from <image 1>?", "answer": "<image 2> is later."},' \
+    reply = '{"pairs": [{"question": "How does <image 1> differ from <image 2>?", "answer": "<image 2> is later."},' \
         '{"question": "What is in <image 7>?", "answer": "x"}]}'  # fmt: skip
     ran = chain(source_of("sd", tmp_path) + "&limit=1", tmp_path, lambda _: reply)
     (item,) = ran.items
     before, after = (view.media for view in item.annotation.views)
     assert item.example is not None
-    assert item.example.turns[0].parts == (Text("How does "), after, Text(" differ from "), before, Text("?"))
+    assert item.example.turns[0].parts == (Text("How does "), before, Text(" differ from "), after, Text("?"))
     assert text_of(item.example.turns[1]) == "image 2 is later."
     assert [refusal.reason for refusal in ran.refusals] == ["no such image"]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How does <image 2> differ from <image 1>?", "<image 2> is later."),
+        ("Look at <image 2>, then <image 1>. Which is later?", "Image 2."),
+        ("Is <image 2> later? And <image 2>, is it darker than <image 1>?", "Yes."),
+    ],
+)
+def test_images_whose_marks_stand_in_another_order_stay_in_front_and_keep_their_numbers(
+    question: str, answer: str, tmp_path: Path
+) -> None:
+    reply = json.dumps({"question": question, "answer": answer})
+    (item,) = chain(source_of("sd", tmp_path) + "&limit=1", tmp_path, lambda _: reply).items
+    before, after = (view.media for view in item.annotation.views)
+    assert item.example is not None
+    words = re.sub(r"<(image \d)>", r"\1", question)
+    assert item.example.turns[0].parts == (before, after, Text(words))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rounds"),
+    [
+        (("What has changed?", "A van is gone."), ("What is in <image 2>?", "A car."), [[1, 2], []]),
+        (("What is in <image 1>?", "A van, as in image 2."), ("And in <image 2>?", "A car."), [[1, 2], []]),
+        (("What is in <image 1>?", "Both pictures show a van."), ("And in <image 2>?", "A car."), [[1, 2], []]),
+        (("What is in <image 2>?", "A car."), ("And in <image 1>?", "A van."), [[1, 2], []]),
+        (("What is in <image 1>?", "A van."), ("And in <image 2>?", "A car."), [[1], [2]]),
+    ],
+)
+def test_a_round_is_shown_an_image_only_later_where_it_does_not_speak_of_it(
+    first: tuple[str, str], second: tuple[str, str], rounds: list[list[int]], tmp_path: Path
+) -> None:
+    reply = json.dumps([dict(zip(("question", "answer"), each, strict=True)) for each in (first, second)])
+    (item,) = chain(source_of("sd", tmp_path) + "&limit=1", tmp_path, lambda _: reply, into="conversation").items
+    media = [view.media for view in item.annotation.views]
+    assert item.example is not None
+    shown = [
+        [media.index(part) + 1 for part in turn.parts if isinstance(part, ImageRef)] for turn in item.example.turns
+    ]
+    assert shown[::2] == rounds
 
 
 def test_a_video_is_one_part_of_the_question(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from triptych.core import plugins
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.models.disk.check import check_model
+from triptych.models.disk.missing_files import missing_file
 from triptych.models.family import Family, open_model
 from triptych.models.parts import locate
 
@@ -121,6 +123,27 @@ def no_weights(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / f"{WEIGHTS}.incomplete")
 
 
+def a_link_to_nowhere(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).symlink_to("/nowhere/model.safetensors")
+
+
+def a_folder_in_its_place(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).mkdir()
+
+
+def other_torn_weights_beside(folder: Path) -> None:
+    (folder / "other.safetensors").write_bytes(b"")
+
+
+def a_torn_score_head(folder: Path) -> None:
+    (folder / "score_head.safetensors").write_bytes(b"")
+    said = json.loads((folder / "triptych.json").read_text())
+    score = {"targets": ["quality"], "loss": "mse", "asked": "plain"}
+    (folder / "triptych.json").write_text(json.dumps(said | {"score": score}))
+
+
 BREAKS: dict[Callable[[Path], None], str] = {
     a_weight_less: "1 weights are missing",
     a_shorter_weight: "1 weights are of another shape than config.json says",
@@ -138,6 +161,10 @@ BREAKS: dict[Callable[[Path], None], str] = {
     half_a_tokenizer: "tokenizer.json breaks off or is no JSON.*Bring that file again",
     a_shard_less: "model-00002-of-00002.safetensors is missing .1 of the 2 files.*Bring that file again",
     no_weights: "its weights are missing.*Bring that file again",
+    a_link_to_nowhere: "model.safetensors is a link to /nowhere/model.safetensors, which is not there. Bring that file",
+    a_folder_in_its_place: "model.safetensors is a folder, and a file is wanted",
+    other_torn_weights_beside: "other.safetensors cannot be read",
+    a_torn_score_head: "score_head.safetensors cannot be read",
 }
 
 
@@ -153,6 +180,23 @@ def test_a_broken_folder_is_refused_in_one_line(whole: Path, harm: Callable[[Pat
     found = list(check_model(str(folder)))
     assert [check for check in found if check.verdict == "wrong"]
     assert not any("\n" in check.said for check in found)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_weights_that_may_not_be_read_are_not_said_to_be_missing(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    shutil.copytree(whole, folder)
+    (folder / WEIGHTS).chmod(0)
+    with pytest.raises(ModelError, match=r"model\.safetensors may not be read by this user .permission denied"):
+        open_model(folder)
+    (told,) = [check for check in check_model(str(folder)) if check.verdict == "wrong"]
+    assert (told.name, "permission denied" in told.said) == ("weights", True)
+
+
+def test_a_file_that_may_not_be_read_is_named(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != WEIGHTS)
+    told = "model.safetensors may not be read by this user (permission denied). Give it read permission."
+    assert missing_file(whole, "No such file or directory") == told
 
 
 def test_a_torn_generation_config_is_told(whole: Path, tmp_path: Path) -> None:

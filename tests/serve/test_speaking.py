@@ -161,6 +161,15 @@ def test_log_probabilities_of_an_endpoint_are_handed_on() -> None:
     assert last.finish == "length"
 
 
+@pytest.mark.parametrize(("said", "finish"), [("stop", "stop"), ("eos_token", "stop"), ("abort", "length")])
+def test_a_reply_that_an_endpoint_broke_off_is_no_whole_one(said: str, finish: str) -> None:
+    with serving(lambda request, before: streamed("red", finish=said)) as endpoint:
+        talker = talker_of(endpoint.address)
+        *_, last = talker.submit(ask("Hm?"), Sampling())
+        talker.close()
+    assert last.finish == finish
+
+
 @pytest.mark.parametrize(
     ("reply", "told"),
     [

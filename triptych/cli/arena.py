@@ -23,7 +23,9 @@ def run(
     votes: Annotated[
         Path | None, typer.Option("--votes", metavar="FILE", help="People's votes: lines with id, a, b and winner.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Judge this many questions of a pair.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Judge at most this many questions of a pair, as eval does.")
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="Where judgements are kept, and found again.")
     ] = Path("arena.jsonl"),

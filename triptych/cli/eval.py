@@ -22,6 +22,7 @@ from triptych.core.log import say
 
 if TYPE_CHECKING:
     from triptych.evaluate.certainty.statistics import Score
+    from triptych.evaluate.running.asked import Asked
     from triptych.evaluate.running.result import Result
 
 
@@ -43,10 +44,14 @@ def run(
         Path | None, typer.Option("--out", metavar="DIR", help="Default: evals/BENCHMARK, with -blind, beside MODEL.")
     ] = None,
 ) -> None:
-    """Measure a model. What has been answered before is not asked again. Exit code 1 where a question has no score."""
+    """Measure a model. What has been answered before is not asked again.
+
+    Exit code 1 where a question has no score, or their scores make no total.
+    """
     from triptych.core.plugins import find
     from triptych.core.shard import parse_shard
     from triptych.evaluate.benchmark import Benchmark
+    from triptych.evaluate.running.asked import read_asked
     from triptych.evaluate.running.run import evaluate
 
     task = find("benchmark", benchmark, expected=Benchmark)
@@ -71,11 +76,11 @@ def run(
     )
     for line in result_lines(result):
         typer.echo(line)
-    asked = result.total.n + result.failed
+    asked = _questions_in(read_asked(folder))
     if asked < before:
         say(f"{folder}: its result was of {before} questions and is now of {asked}. Replies are kept.")
     say(f"answers and scores: {folder}")
-    if result.failed:
+    if result.failed or not result.total.n:
         raise typer.Exit(1)
 
 
@@ -95,12 +100,16 @@ def _announce_replacement(folder: Path, benchmark: str, name: str, *, blind: boo
             (benchmark, name, blind),
         )
         if was == now:
-            return len(before.keys) + len(before.refused)
+            return _questions_in(before)
         names = [f"{model}{', blind' if without else ''}" for _, model, without in (was, now)]
         if was[0] != now[0]:
             names = [f"{each} on {task}" for each, task in zip(names, (was[0], now[0]), strict=True)]
         say(f"{folder}: its result, of {names[0]}, becomes that of {names[1]}; --out DIR keeps both. Replies are kept.")
     return 0
+
+
+def _questions_in(what: Asked) -> int:
+    return len(what.keys) + len(what.refused)
 
 
 def result_lines(result: Result) -> list[str]:

@@ -6,7 +6,6 @@ A command imports what it needs when it runs, so that help is instant and knows 
 
 from __future__ import annotations
 
-import errno
 import importlib
 import io
 import os
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 
 from triptych import __version__, cli
 from triptych.core.errors import TriptychError
+from triptych.core.full_disk import NO_ROOM, system_error
 from triptych.core.log import say
 from triptych.train.signals import InterruptedTrainingError
 
@@ -33,16 +33,12 @@ ORDER = (
 GROUPS = ("starter", "data", "generate", "recipe", "models")
 """Groups of commands come last."""
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What writing fails with where a disk, a quota or a limit is used up; such an error names no file."""
-
+MAKE_ROOM = "Make room, and give the same command again."
 REFUSED, INTERRUPTED = 2, 130
 """Exit codes: of an error that a user can act on, and of Ctrl-C (128 and the number of SIGINT)."""
 
-_PART = re.compile(r"\.([^/]+)\.\d+\.\d+\.part$")
-"""Name of a file before it is whole (``core/files.py``), and within it the name that the user knows."""
-_RUST = re.compile(r"\(os error (\d+)\)$")
-"""How safetensors ends the message of an error of the system."""
+_PART = re.compile(r"(?<![^/])\.([^/]+)\.(?:\d+\.\d+|[0-9a-f]{8}(?:-old)?)\.part(?=/|$)")
+"""Name of a file or folder before it is whole (``core/files.py``), and within it the name that the user knows."""
 
 HELP = "Interleaved multi-image instruction tuning: build the data, tune, measure, chat."
 
@@ -108,18 +104,17 @@ def _options(
 
 def _explanation(error: OSError | SafetensorError) -> str | None:
     """Return what a user can act on: a folder one may not write, a full disk; None: it is another error."""
-    rust = _RUST.search(str(error))
-    number = error.errno if isinstance(error, OSError) else int(rust[1]) if rust else None
+    number = system_error(error)
     # Of a file that should have got another one's name, the second is the one that the user knows.
     named = error.filename2 or error.filename if isinstance(error, OSError) else None
-    if named:
-        shown = _PART.sub(r"\1", str(named))
-        return f"{shown}: {os.strerror(number) if number else type(error).__name__}."
+    shown = _PART.sub(r"\1", str(named))
     if number not in NO_ROOM:
-        return None
+        return f"{shown}: {os.strerror(number) if number else type(error).__name__}." if named else None
+    if named:
+        return f"{shown}: {os.strerror(number)}. {MAKE_ROOM}"
     with suppress(OSError):  # else what is left of the output is tried again at the end, and fails again
         sys.stdout.close()
-    return f"{os.strerror(number)}: something could not be written. Make room, and give the same command again."
+    return f"{os.strerror(number)}: something could not be written. {MAKE_ROOM}"
 
 
 def _refuse(message: str, *, code: int = REFUSED) -> None:

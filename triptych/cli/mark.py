@@ -15,7 +15,7 @@ from triptych.core.log import say
 def run(
     benchmark: BenchmarkName,
     answers: Annotated[
-        Path, typer.Argument(metavar="ANSWERS", help='Lines {"id", "reply"} or {"idx", "full_prediction"}, or our own.')
+        Path, typer.Argument(metavar="ANSWERS", help='Lines {"id", "reply"}, or as BLINK, VLMEvalKit, LLaVA have them.')
     ],
     *,
     key: AnswersKey = None,

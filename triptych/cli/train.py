@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -40,4 +41,4 @@ def run(
     say(f"finished: {model}")
     last = plan.stages[-1]
     scores = isinstance(last, Tune) and not isinstance(last.objective, Reply)
-    say(f"try it:   triptych {'score' if scores else 'chat'} {model} IMAGE...")
+    say(f"try it:   triptych {'score' if scores else 'chat'} {quote(str(model))} IMAGE...")

@@ -6,6 +6,7 @@ whenever the writer was killed.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,31 +15,42 @@ import re
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError, NotFoundError, RunError
+from triptych.core.full_disk import naming
 from triptych.core.records import Json
 
 CACHE_VARIABLE = "TRIPTYCH_CACHE"
 CHUNK_BYTES = 1 << 20
+LEFT_S = 24 * 3600
+"""Seconds without a change after which a file in the making is nobody's, where no process here has its number."""
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What asking for a lock fails with on a file system that has none, as some of clusters are mounted."""
+_PART = re.compile(r"\..+\.(?P<process>\d+)\.\d+\.part")
+_unlocked: set[int] = set()
+"""Devices without locks that were told of."""
 
 
 def cache_folder() -> Path:
     """Return the folder for what can be made again: ``$TRIPTYCH_CACHE``, else ``~/.cache/triptych``. Created.
 
     Raises:
-        ConfigError: the folder cannot be made, e.g. a file has its name.
+        ConfigError: the folder cannot be made, e.g. a file has its name, or nothing can be written into it.
     """
     folder = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "triptych").expanduser().absolute()
+    remedy = f"Set {CACHE_VARIABLE} to a folder that you may write."
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ConfigError(
-            f"{folder}: cannot make the cache folder ({reason}). Set {CACHE_VARIABLE} to a folder."
-        ) from None
+        raise ConfigError(f"{folder}: cannot make the cache folder ({reason}). {remedy}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{folder}: the cache folder may not be written. {remedy}")
     return folder
 
 
@@ -46,16 +58,49 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     """Write ``data`` (text as UTF-8) so that ``path`` holds all of it or what it held before. Makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = data.encode("utf-8") if isinstance(data, str) else data
-    # In the same folder: a rename is atomic only within one file system. A name of its own: two may write at once.
-    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    part = part_file(path)
     try:
-        with part.open("wb") as file:
+        with naming(path), part.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_file(path: Path) -> Path:
+    """Return where a file is written before it is whole: it is then renamed to ``path``.
+
+    In the same folder, as a rename is atomic only within one file system; under a name of its own, as two may write at
+    once. What killed writers of any file left in that folder is swept away, once in the life of this process.
+    """
+    _sweep(path.parent)
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+
+
+@lru_cache(maxsize=1024)
+def _sweep(folder: Path) -> None:
+    """Delete the files in the making whose writers are dead.
+
+    On a folder that machines share, a writer elsewhere looks dead from here: only what has not changed for a day goes.
+    """
+    for path in folder.glob(".*.part"):
+        ours = _PART.fullmatch(path.name)
+        with suppress(OSError):  # somebody else was quicker, or it is not ours to delete
+            if ours and not _runs(int(ours["process"])) and time.time() - path.lstat().st_mtime > LEFT_S:
+                path.unlink()
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process of that number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
 
 
 def part_folder(folder: Path) -> Path:
@@ -108,6 +153,8 @@ def replace_folder(folder: Path, new: Path) -> None:
 def only_one(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` while the block runs; the system lets go of it when the process dies, however.
 
+    On a file system that has no locks nothing is held, and a line says so.
+
     Raises:
         RunError: another process holds it.
     """
@@ -121,17 +168,31 @@ def only_one(path: Path) -> Iterator[None]:
                 f"{path.parent}: process {file.read().strip() or '?'} works in this folder. Wait until it is done, or"
                 " use another folder."
             ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            _tell_unlocked(path.parent, error)
+        with naming(path):
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
         yield
+
+
+def _tell_unlocked(folder: Path, error: OSError) -> None:
+    """Say, once for each file system, that nobody is kept from working in a folder at the same time."""
+    from triptych.core.log import say  # it writes its files with this one
+
+    if (device := folder.stat().st_dev) not in _unlocked:
+        _unlocked.add(device)
+        say(f"{folder}: its file system has no locks ({error.strerror}), so start one command at a time in this folder")
 
 
 def append_json_line(path: Path, record: Mapping[str, Json]) -> None:
     """Add one record as one line of JSON, in one write. A torn last line of a killed writer is cut off first."""
     line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    with naming(path), path.open("a+b") as file:
         _cut_torn_line(path, size_bytes=file.tell())
         file.write(line)
 

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from triptych.core.errors import TriptychError
 from triptych.core.files import append_json_line
+from triptych.core.full_disk import naming
 from triptych.core.machine import GIB
 from triptych.core.records import Json
 
@@ -70,7 +71,7 @@ def say(message: str) -> None:
     _console().print(message, markup=False, highlight=False, soft_wrap=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for path in _logs:
-        with path.open("a", encoding="utf-8", errors="replace") as file:
+        with naming(path), path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{now} {message}\n")
 
 

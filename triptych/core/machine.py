@@ -30,3 +30,15 @@ def disk_room(folder: Path) -> tuple[int, int]:
         there = there.parent
     disk = shutil.disk_usage(there)
     return disk.total, disk.free
+
+
+def short_of(needed_bytes: int, free_bytes: int) -> str:
+    """Return how a disk is short of room, in words: ``3 MiB are needed and 64 MiB to spare, 66 MiB are free``."""
+    needed, spare, free = map(_size, (needed_bytes, SPARE_BYTES, free_bytes))
+    return f"{needed} are needed and {spare} to spare, {free} are free"
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes >= GIB:
+        return f"{size_bytes / GIB:,.1f} GiB"
+    return f"{size_bytes / MIB:,.0f} MiB" if size_bytes >= MIB else f"{size_bytes / 1024:,.0f} KiB"

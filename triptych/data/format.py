@@ -105,7 +105,7 @@ class LoadedRows:
     refused: tuple[Refused, ...]
 
 
-_ABSENT = ("image file missing", "video file missing", "path leaves the data folder")
+_ABSENT = ("image file missing", "video file missing", "path leaves the data folder", "no permission")
 """Reasons of rows that are of their layout, but for what they name."""
 _OPTION = re.compile(r"#([a-z_]+)=([^#]*)$")
 _JOINED = re.compile(r"\s*[&,;]\s*(?=[a-z_]+=)")

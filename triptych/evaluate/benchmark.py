@@ -114,7 +114,10 @@ class Benchmark:
     figures: Figures | None = None
     """What papers print beside the total, or instead of it; None: nothing that is no mean of scores."""
     statistic: Callable[[Sequence[tuple[Example, float]]], float] | None = None
-    """What a group of (question, score) is worth, -1 to 1, where that is not the mean of the scores (Spearman)."""
+    """What a group of (question, score) is worth, -1 to 1, where that is not the mean of the scores (Spearman). NaN:
+    they make no total, as of pairs that are compared none is whole."""
+    pairs: Callable[[Sequence[Example]], Sequence[tuple[int, int]]] | None = None
+    """(questions) -> the positions of every two that ``statistic`` compares with each other; None: it compares none."""
 
     @property
     def least(self) -> float:

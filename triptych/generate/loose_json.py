@@ -57,11 +57,12 @@ def values_in(text: str) -> Iterator[Json]:
         try:
             yield _writable(reader.value(0))
         except _NoValueError:
-            if reader.broken:  # where its last text really ends nobody knows
-                *_, (key, said) = reader.broken.items()
-                torn = {**reader.broken, key: TornText(said) if isinstance(said, str) else said}
+            if broken := dict(reader.broken):  # where its last text really ends nobody knows
+                *_, (key, said) = broken.items()
+                torn = {**broken, key: TornText(said) if isinstance(said, str) else said}
                 yield _writable(TornObject(torn))
-            at += 1
+            # What is nested too deep is read from where it was given up, not once again from each level above.
+            at = max(reader.at, at + 1) if reader.is_deep else at + 1
         else:
             at = max(reader.at, at + 1)
 
@@ -109,12 +110,15 @@ class _Reader:
     def __init__(self, text: str, at: int) -> None:
         self._text = text
         self.at = at
-        self.broken: dict[str, Any] = {}
+        self.broken: list[tuple[str, Any]] = []
         """What was read of the outermost object, where it begins as one and is none."""
+        self.is_deep = False
+        """It was given up since too much is nested in it."""
 
     def value(self, depth: int) -> Json:
         """Read the value that begins here."""
         if depth > _DEEPEST:
+            self.is_deep = True
             raise _NoValueError
         first = self._peek()
         if first == "{":
@@ -141,9 +145,9 @@ class _Reader:
     def _object(self, depth: int) -> Json:
         self.at += 1
         made: list[tuple[str, Any]] = []
+        if depth == 0:
+            self.broken = made
         while True:
-            if depth == 0:
-                self.broken = dict(made)
             first = self._peek(skip=",")
             if first == "}":
                 self.at += 1

@@ -2,7 +2,8 @@
 
 Not how they are laid out (``question``), nor whether a checker's reply is right (``kit/verdicts``). A teacher gives
 them as a list, as texts by letter, as objects with a letter and a text, in one text with letters, or each under its
-letter. Invariant: options that are given are read, or it is told that they cannot be.
+letter. Invariant: options that are given are read, or it is told that they cannot be; one that comes with a letter
+keeps that letter.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from triptych.generate.loose_json import TornObject, TornText
 KEYS = ("options", "choices", "answer_options", "answer_choices", "alternatives")
 _TEXT_KEYS = ("text", "content", "value", "option", "choice", "answer", "label")
 """Keys under which an option that is an object has its text; a letter may stand under any of them too."""
-_LETTERED = re.compile(r"\(?([A-H])[).:]\s*(.+?)(?=\s*[,;]?\s*\(?[B-H][).:]\s|$)")
+_LETTER_KEYS = ("label", "letter", "key", "id", "name", "option", "choice", "answer")
+_LETTERED = re.compile(r"\(?([A-H])[).:]\s*(.+?)(?=\s?[,;]?\s?\(?[A-H][).:]\s|$)")
+"""An option in a text with single spaces."""
 _OWN_LETTER = re.compile(r"\(?([A-Za-z])[).:]\s+")
+_INITIAL = re.compile(r"[A-Z]\.\s+[^\W\d_a-z]")
+_LETTER = re.compile(r"(?:(?:option|choice|answer)[\s_-]?)?\(?([A-Za-z])[).:]?", re.IGNORECASE)
+_FEW = "abcdefgh"
+"""Letters that mean options as keys of their own, which ``x`` and ``y`` need not."""
 _CHOSEN = re.compile(
     r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?:?\s+)?\(?([A-Z])(?:[).:,]+\s*(.*)|$)",
     re.IGNORECASE | re.DOTALL,
@@ -66,29 +73,72 @@ def stand_in(text: str, options: Sequence[str]) -> bool:
     )
 
 
-def _by_letter(by_name: Mapping[str, Json]) -> tuple[str, ...]:
-    """Return what stands under the keys A, B and so on."""
-    options: list[str] = []
-    for letter in LETTERS.lower():
-        if not (said := _text(by_name.get(letter))):
-            break
-        options.append(said)
-    return tuple(options) if len(options) > 1 else ()
+def _by_letter(by_name: Mapping[str, Json]) -> tuple[str, ...] | None:
+    """Return what stands under the keys A, B and so on; None: there are some of them, but not from A on."""
+    lettered = [letter for letter in LETTERS.lower() if _text(by_name.get(letter))]
+    run = [letter for letter, due in zip(lettered, LETTERS.lower(), strict=False) if letter == due]
+    few = [letter for letter in lettered if letter in _FEW]
+    if len(few) < 2:
+        return ()
+    return tuple(_text(by_name[letter]) for letter in run) if few == run[: len(_FEW)] else None
 
 
 def _listed(said: Json) -> tuple[str, ...]:
-    if isinstance(said, TornText | TornObject):
-        return ()
-    if isinstance(said, dict):
-        said = list(said.values())
-    if isinstance(said, str):
-        said = [option for _, option in _LETTERED.findall(said)]
-    options = [_text(each) for each in said] if isinstance(said, list) else []
-    found = [_OWN_LETTER.match(option) for option in options]
-    # A first name may look like a letter; all in their order do not.
-    if all(each and each[1].upper() == letter for each, letter in zip(found, LETTERS, strict=False)):
-        options = [option[each.end() :] for option, each in zip(options, found, strict=True) if each]
-    return tuple(options)
+    """Return the options of a list, an object or a text in the order of their letters; none: it cannot be known."""
+    named = _named(said)
+    letters = [letter for letter, _ in named if letter]
+    options = _in_order(named) if letters else [text for _, text in named]
+    own = [_OWN_LETTER.match(option) for option in options]
+    found = [each[1].upper() if each else "" for each in own]
+    if all(found) and _is_run(found) and not (letters and found != sorted(found)):
+        return tuple(_in_order([(each[1].upper(), each.string[each.end() :]) for each in own if each]))
+    places = LETTERS[: len(options)]
+    unclear = any(_is_elsewhere(*each, places) for each in zip(options, found, places, strict=False))
+    return () if unclear or _is_run(found, first="") else tuple(options)
+
+
+def _named(said: Json) -> list[tuple[str, str]]:
+    """Return each option with the letter that is given beside it, if one is."""
+    if isinstance(said, str) and not isinstance(said, TornText):
+        return _LETTERED.findall(" ".join(said.split()))
+    if isinstance(said, dict) and not isinstance(said, TornObject):
+        return [(_letter(key), _text(each)) for key, each in said.items()]
+    return [(_letter_beside(each), _text(each)) for each in said] if isinstance(said, list) else []
+
+
+def _in_order(named: Sequence[tuple[str, str]]) -> list[str]:
+    """Return options by their letters; none where these are not A, B and so on."""
+    by_letter = sorted(named, key=lambda each: each[0])
+    return [text for _, text in by_letter] if _is_run([letter for letter, _ in named]) else []
+
+
+def _is_run(letters: Sequence[str], *, first: str = "A") -> bool:
+    """Return whether these letters follow each other in whatever order, from the first on; empty: from any on."""
+    if len(letters) < 2 or not all(letters):
+        return False
+    at = LETTERS.index(first or min(letters))
+    return sorted(letters) == list(LETTERS[at : at + len(letters)])
+
+
+def _is_elsewhere(option: str, letter: str, place: str, places: str) -> bool:
+    """Return whether an option says, or only is, another letter than its place's: a first name does not say it."""
+    if not letter:
+        return len(option) == 1 and option.upper() in places and option.upper() != place
+    return letter != place and _INITIAL.match(option) is None
+
+
+def _letter(said: Json) -> str:
+    found = _LETTER.fullmatch(said.strip()) if isinstance(said, str) else None
+    return found[1].upper() if found else ""
+
+
+def _letter_beside(option: Json) -> str:
+    """Return the letter that an object says beside its option's words."""
+    if not isinstance(option, dict):
+        return ""
+    if len(option) == 1:
+        return _letter(*option)
+    return next((letter for key in _LETTER_KEYS if (letter := _letter(option.get(key)))), "")
 
 
 def _text(said: Json) -> str:

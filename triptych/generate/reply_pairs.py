@@ -1,13 +1,12 @@
 """Question-answer pairs in a language model's reply: as JSON, however it is laid out, or as labelled lines.
 
-Not about what becomes of them (``stages/parse``). JSON is tried first; then lines that begin with words for question
-and answer in the paper's eight languages, with or without numbers, bullets and bold marks. Invariant: a pair is whole
-or torn; a torn one is returned as such and never completed.
+Not about what becomes of them (``stages/parse``), nor how lines are read (``reply_lines``). JSON is tried first; then
+lines that begin with words for question and answer. Invariant: a pair is whole or torn; a torn one is returned as such
+and never completed. Two numbers that differ, or two answers, make no pair.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -15,27 +14,17 @@ from math import isfinite
 from triptych.core.records import Json
 from triptych.generate import options
 from triptych.generate.loose_json import TornObject, TornText, values_in
+from triptych.generate.reply_lines import said_in
 from triptych.infer.responder import writable
 
 QUESTION_KEYS = ("question", "q", "instruction", "human", "user", "prompt", "query", "input")
-ANSWER_KEYS = ("answer", "a", "response", "assistant", "gpt", "output", "reply")
+ANSWER_KEYS = (
+    *("answer", "a", "correct_answer", "correct_option", "response", "assistant", "gpt", "output", "reply"),
+    "correct",
+)
+"""In order of trust. Where there is a ``b`` beside it, ``a`` is an option."""
 _SAID_KEYS = {"role": "content", "from": "value"}
 """How messages say who speaks, and what."""
-_QUESTION_WORDS = "questions?|instruction|human|user|q|问题|提问|问|質問|問|pregunta|frage|nutzer|질문|문|السؤال|سؤال|س"
-_ANSWER_WORDS = (
-    "answers?|response|assistant|gpt|a|答案|回答|答|答え|respuesta|antwort|réponse|reponse|답변|대답|답|"
-    "الإجابة|إجابة|الاجابة|اجابة|الجواب|جواب|ج"
-)
-_LABEL = re.compile(
-    rf"^[\s>*_#\-•‣(（\[]*(?:\d+\s*[.)、）:\]]\s*)?[*_\s]*(?:(?P<question>{_QUESTION_WORDS})|(?P<answer>{_ANSWER_WORDS}))"
-    r"\s*[#№]?\s*\d*[*_\s)）\]]*[:：][*_\s]*(?P<said>.*)$",
-    re.IGNORECASE,
-)
-_RULE = re.compile(r"^\s*([-*_=]{3,}|#+\s.*|`{3,}\w*)\s*$")
-_GROUP = re.compile(r"^[\s#*_]*(?:conversation|dialog(?:ue)?)\s*[#№]?\s*\d+\s*[*_:：.)]*\s*$", re.IGNORECASE)
-_NUMBERED = re.compile(r"^[\s#*_]*(?:(?:pair|round|q\s*&\s*a|qa)\s*[#№]?\s*)?\d+\s*[*_:：.)]+\s*$", re.IGNORECASE)
-"""A line that only numbers the pair that follows it."""
-_CHATTER = re.compile(r"^(i hope|let me know|feel free|please let me|is there anything|if you (need|want|have))", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +48,8 @@ class Found:
     pairs: tuple[Pair, ...] = ()
     torn: tuple[Pair, ...] = ()
     """Pairs of which a part is missing: the reply ends in them, or they never had it."""
+    in_json: bool = False
+    """Whether they stood in JSON, which nobody need lay out anew."""
 
 
 def read_pairs(reply: str, *, cut: bool = False) -> Found:
@@ -77,7 +68,7 @@ def _in_json(reply: str) -> Found:
     search = _Search()
     for value in values_in(reply):
         search.look(value, {})
-    return Found(tuple(search.pairs), tuple(search.torn))
+    return Found(tuple(search.pairs), tuple(search.torn), in_json=True)
 
 
 class _Search:
@@ -105,11 +96,11 @@ class _Search:
                 self._take(value, around)
                 return
             said = {key: each for key, each in value.items() if _is_plain(each) or options.is_key(key)}
+            inside = {**around, **said}
             found = len(self.pairs) + len(self.torn)
             for each in value.values():
-                self.look(each, {**around, **said})
-            halves = [keys for keys in (QUESTION_KEYS, ANSWER_KEYS) if _text_of(value, keys[:1]) is not None]
-            if halves and found == len(self.pairs) + len(self.torn):
+                self.look(each, inside)
+            if _is_half(value) and found == len(self.pairs) + len(self.torn):
                 self._take(value, around)
 
     def _take(self, value: Mapping[str, Json], around: Mapping[str, Json]) -> None:
@@ -138,6 +129,19 @@ class _Search:
         self._group += 1
 
 
+def record_of(value: Mapping[str, Json]) -> dict[str, Json] | None:
+    """Return an object with its question and answer under these two names, and its other keys in small letters.
+
+    What is torn stays torn, and a missing half is missing. None: it has neither.
+    """
+    keys = {"question": _key_of(value, QUESTION_KEYS), "answer": _key_of(value, ANSWER_KEYS)}
+    record = {key.casefold().strip(): said for key, said in value.items() if key not in keys.values()}
+    if None in keys.values() and not (_is_half(value) or record.keys() & keys.keys()):
+        return None
+    found = {name: value[key] for name, key in keys.items() if key is not None}
+    return (TornObject if isinstance(value, TornObject) else dict)({**record, **found})
+
+
 def _messages(value: list[Json]) -> Iterator[tuple[str, str]]:
     for each in value:
         if isinstance(each, dict):
@@ -151,6 +155,13 @@ def _has_pair(value: Mapping[str, Json]) -> bool:
     return _text_of(value, QUESTION_KEYS) is not None and _text_of(value, ANSWER_KEYS) is not None
 
 
+def _is_half(value: Mapping[str, Json]) -> bool:
+    """Return whether it is half of a pair: a question or an answer under its own name, or a question with options."""
+    if any(_text_of(value, keys[:1]) is not None for keys in (QUESTION_KEYS, ANSWER_KEYS)):
+        return True
+    return _text_of(value, QUESTION_KEYS) is not None and options.options_of(value) != ()
+
+
 def _text_of(value: Mapping[str, Json], keys: Sequence[str]) -> str | None:
     key = _key_of(value, keys)
     said = None if key is None else value[key]
@@ -158,13 +169,14 @@ def _text_of(value: Mapping[str, Json], keys: Sequence[str]) -> str | None:
 
 
 def _key_of(value: Mapping[str, Json], keys: Sequence[str]) -> str | None:
-    """Return the key that says it: the first of ``keys``, since beside ``answer`` an ``A`` is an option."""
+    """Return the key that says it: the first of ``keys``, of which ``a`` is none where there is a ``b``."""
     spoken = {
         key.lower().strip(): key
         for key, said in value.items()
         if isinstance(said, str) or (isinstance(said, int | float) and not isinstance(said, bool) and isfinite(said))
     }
-    return next((spoken[key] for key in keys if key in spoken), None)
+    lettered = "b" in spoken
+    return next((spoken[key] for key in keys if key in spoken and not (lettered and key == "a")), None)
 
 
 def _is_plain(value: Json) -> bool:
@@ -176,41 +188,24 @@ def _is_plain(value: Json) -> bool:
 
 
 def _in_lines(reply: str, *, cut: bool) -> Found:
-    said: list[tuple[str, list[str], int]] = []
-    group = 0
-    for line in reply.splitlines():
-        if found := _LABEL.match(line):
-            said.append(("question" if found["question"] else "answer", [found["said"]], group))
-        elif _GROUP.match(line):
-            group += bool(said)
-        elif said and not (_RULE.match(line) or (said[-1][0] == "answer" and _NUMBERED.match(line))):
-            said[-1][1].append(line)
+    said = said_in(reply)
     pairs: list[Pair] = []
     torn: list[Pair] = []
-    kinds = [kind for kind, _, _ in said]
-    for at, (kind, lines, of) in enumerate(said):
-        last = at == len(said) - 1
-        words = _joined(_without_chatter(lines) if last else lines)
-        if kind == "question":
-            if last or kinds[at + 1] == "question":
-                torn.append(Pair(_joined(lines), "", of))
-        elif not at or kinds[at - 1] == "answer":
-            if not at:
-                torn.append(Pair("", words, of))
+    for at, each in enumerate(said):
+        before, after = said[at - 1] if at else None, said[at + 1] if at + 1 < len(said) else None
+        if each.is_question:
+            if after is None or after.is_question:
+                torn.append(Pair(each.text, "", each.group))
+        elif before is None or not before.is_question:
+            # The second of two answers is in their torn pair.
+            if at < 2 or not said[at - 2].is_question:
+                torn.append(Pair("", each.text, each.group))
+        elif after is not None and not after.is_question:
+            # Nobody knows which is meant: the first may be an option, ``A: a dog``.
+            torn.append(Pair(before.text, f"{each.text}\n{after.text}", each.group))
         else:
-            # Of two answers nobody knows which is meant: the first may be an option, ``A: a dog``.
-            two = not last and kinds[at + 1] == "answer"
-            pair = Pair(_joined(said[at - 1][1]), words, of)
-            (torn if two or (cut and last) or not (pair.question and pair.answer) else pairs).append(pair)
+            pair = Pair(before.text, each.text, each.group)
+            unlike = None not in (before.number, each.number) and before.number != each.number
+            broken = unlike or each.is_option or (cut and after is None)
+            (torn if broken or not (pair.question and pair.answer) else pairs).append(pair)
     return Found(tuple(pairs), tuple(torn))
-
-
-def _joined(lines: Sequence[str]) -> str:
-    return "\n".join(line.rstrip() for line in lines).strip().strip("*").strip()
-
-
-def _without_chatter(lines: Sequence[str]) -> Sequence[str]:
-    paragraphs = "\n".join(lines).split("\n\n")
-    while len(paragraphs) > 1 and _CHATTER.match(paragraphs[-1].strip()):
-        paragraphs.pop()
-    return "\n\n".join(paragraphs).split("\n")

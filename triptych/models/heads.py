@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ from torch import Tensor, nn
 
 from triptych.core.errors import ModelError
 from triptych.data.plan.scoring import Loss, Scoring
+from triptych.models.disk.missing_files import unreadable
 from triptych.models.memory.transfer import send
-from triptych.models.parts import SCORE
+from triptych.models.parts import SCORE, WEIGHT_FILE_ERRORS, reason
 
 WEIGHTS = "score_head.safetensors"
 """The head's file in a model's folder: ``weight`` [S * C, H] and ``bias`` [S * C], float32."""
@@ -44,6 +47,10 @@ _LOSSES: dict[str, Loss] = {
     "multi_label_classification": "bce",
     "single_label_classification": "ce",
 }
+
+
+class UnreadableWeightsError(ModelError):
+    """A file of weights cannot be read, so that nobody knows what head it holds."""
 
 
 class ScoreHead(nn.Module):
@@ -106,13 +113,15 @@ def head_in(folder: Path, said: Any) -> ScoreHead | None:
         said: of the head, in the folder's note; None: it says nothing.
 
     Raises:
-        ModelError: the head's file is missing or damaged, or a published head is of a kind that is not known, or would
-            give other scores here than by its own code.
+        UnreadableWeightsError: the head's file, or one that may hold a head, is damaged or may not be read.
+        ModelError: the head's file is missing, or a published head is of a kind that is not known, or would give other
+            scores here than by its own code.
     """
     if (folder / WEIGHTS).is_file():
         if said is None:
             raise ModelError(f"{folder}: nothing says what its {WEIGHTS} scores; its triptych.json is another's.")
-        weights = load_file(folder / WEIGHTS)
+        with _readable(folder / WEIGHTS):
+            weights = load_file(folder / WEIGHTS)
         return _filled(
             Scoring(**said | {"targets": tuple(said["targets"])}), weights["weight"], weights["bias"], folder
         )
@@ -140,9 +149,18 @@ def _filled(scoring: Scoring, weight: Tensor, bias: Tensor, folder: Path) -> Sco
     return head.eval().requires_grad_(False)
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, *WEIGHT_FILE_ERRORS) as error:
+        problem = unreadable(path) or f"cannot be read: {reason(error)}"
+        raise UnreadableWeightsError(f"{path} {problem}") from error
+
+
 def _published_weights(folder: Path) -> dict[str, Tensor]:
     for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
+        with _readable(path), safe_open(path, framework="pt") as file:
             names = set(file.keys())
             if several := sorted(filter(_PER_LABEL.fullmatch, names)):
                 raise ModelError(

@@ -21,7 +21,7 @@ from triptych.core.records import Example, Json
 from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.endpoint.chat_messages import messages_of
 from triptych.infer.endpoint.remote import api_key
-from triptych.infer.endpoint.response import one_line
+from triptych.infer.endpoint.response import REFUSED, WHOLE, one_line
 from triptych.infer.engine.ticket import Delta, Finish, Listener, Ticket, TokenLogprob, Usage
 from triptych.infer.responder import writable
 from triptych.infer.settings import Address, EndpointSettings
@@ -251,9 +251,10 @@ class _RemoteTicket(Ticket):
 
 
 def _finish(reason: str, refusal: str | None, address: Address) -> Finish:
-    if reason == "content_filter" or refusal:
+    ended = reason.casefold()
+    if refusal or ended in REFUSED:
         raise RunError(f"{address}: refused: {' '.join((refusal or 'by the content filter').split())}")
-    return "length" if reason == "length" else "stop"
+    return "stop" if ended in WHOLE else "length"  # abort, error: it was cut, whoever did it
 
 
 def _logprobs(logprobs: ChoiceLogprobs | None) -> tuple[TokenLogprob, ...]:

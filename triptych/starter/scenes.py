@@ -15,6 +15,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
+from triptych.core.full_disk import naming
 from triptych.core.records import ImageRef
 from triptych.starter.icons import Thing, icon
 
@@ -73,7 +74,7 @@ def draw_story(story: Story, folder: Path, *, rng: Random) -> tuple[ImageRef, ..
             _draw_room(picture, backdrop, rng)
         _paste(picture, thing, (0, 0), rng)
         path = folder / f"{story.id}-{number + 1}.png"
-        picture.save(path)
+        _save(picture, path)
         refs.append(ImageRef(str(path), picture.size))
     return tuple(refs)
 
@@ -86,7 +87,7 @@ def draw_portrait(thing: Thing, path: Path, *, rng: Random) -> ImageRef:
         _draw_room(picture, backdrop, rng)
     _paste(picture, thing, (0, 0), rng)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    _save(picture, path)
     return ImageRef(str(path), picture.size)
 
 
@@ -99,7 +100,7 @@ def _draw_patches(story: Story, folder: Path, rng: Random) -> tuple[ImageRef, ..
         _paste(picture, thing, (left, top), rng)
         boxes.append((left, top, left + SIDE_PX, top + SIDE_PX))
     path = folder / f"{story.id}.png"
-    picture.save(path)
+    _save(picture, path)
     return tuple(ImageRef(str(path), (SIDE_PX, SIDE_PX), box) for box in boxes)
 
 
@@ -120,6 +121,11 @@ def _draw_room(picture: Image.Image, wall: Colour, rng: Random) -> None:
     line = (round(red * 0.9), round(green * 0.9), round(blue * 0.9))
     for foot in range(-SIDE_PX, 2 * SIDE_PX + 1, SIDE_PX // 4):
         canvas.line(((SIDE_PX + foot) / 3, horizon, foot, SIDE_PX), fill=line)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with naming(path):
+        picture.save(path)
 
 
 def _pastel(rng: Random) -> Colour:

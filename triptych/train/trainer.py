@@ -6,8 +6,6 @@ weights are put back from its last checkpoint. Killed at any moment and started 
 
 from __future__ import annotations
 
-import errno
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +17,7 @@ from safetensors import SafetensorError
 
 from triptych.core.errors import RunError
 from triptych.core.files import only_one
+from triptych.core.full_disk import NO_ROOM, system_error
 from triptych.core.log import logged, measured, say
 from triptych.core.rollback import left_as, look_before
 from triptych.models.family import Model
@@ -49,8 +48,6 @@ LOCK = ".lock"
 LOG = "log.txt"
 OWN_FILES = {RECIPE, LOCK, LOG, SESSIONS, ORIGIN}
 """What a run writes before it has done anything."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where there is no room; such an error seldom names a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +138,7 @@ def _told_if_full(run: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        found = re.search(r"\(os error (\d+)\)", str(error))  # of safetensors, which is no OSError
-        number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
-        if number not in FULL:
+        if system_error(error) not in NO_ROOM:
             raise
         raise RunError(
             f"{run}: no more can be written ({error}). What is whole there is kept: make room, then give the same"

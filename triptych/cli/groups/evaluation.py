@@ -35,7 +35,12 @@ Settings = Annotated[
 Data = Annotated[
     str | None, typer.Option("--data", metavar="PATH", help="The questions. Default: the folder data beside MODEL.")
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Ask this many, evenly spaced.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", min=1, help="Ask at most this many: whole groups that share images, from all over the data."
+    ),
+]
 JudgeName = Annotated[
     str | None,
     typer.Option("--judge", metavar="MODEL", help="Who marks, where a benchmark asks one; judge.KEY=VALUE sets it."),

@@ -33,6 +33,9 @@ _OTHERS = {
     b"\xfe\xff": "UTF-16: save it as UTF-8",
 }
 """How files begin that are neither, what they are, and what to do."""
+_EXCEL = b"[Content_Types].xml"
+"""What stands in a zip that is a table of Excel's."""
+TABLES = (".csv", ".tsv", ".xlsx", ".xls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ def _readable(path: Path) -> Iterator[None]:
 def _kind(path: Path) -> Literal["list", "lines"]:
     with path.open("rb") as file:
         begins = file.read(_CHUNK)
+    if begins.startswith(b"PK") and _EXCEL in begins:
+        raise DataError(f"{path}: a table of Excel's. Save it as JSON Lines, an object a row.")
     for magic, other in _OTHERS.items():
         if begins.startswith(magic):
             raise DataError(f"{path}: neither a JSON list nor JSON Lines, but {other}.")
@@ -112,6 +117,8 @@ def _kind(path: Path) -> Literal["list", "lines"]:
         return "lines"
     if not start:
         raise DataError(f"{path}: the file is empty. Was it written whole?")
+    if path.suffix.lower() in TABLES:
+        raise DataError(f"{path}: a table. Save it as JSON Lines, an object a row.")
     raise DataError(f"{path}: neither a JSON list [...] nor JSON Lines {{...}}. Is it the right file?")
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
-from triptych.core.files import cache_folder
+from triptych.core.files import cache_folder, part_file
 
 Place = tuple[int, int, int]
 """Where a name stands, as whoever makes the table counts it."""
@@ -86,7 +84,7 @@ def table_of(files: Sequence[Path], made: Iterable[tuple[str, Place]], *, kind: 
     path = cache_folder() / "names" / f"{key[:32]}.sqlite"
     if _stamp_in(path) != stamp:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+        part = part_file(path)
         try:
             _make(part, stamp, made)
             part.replace(path)

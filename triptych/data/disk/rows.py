@@ -249,15 +249,30 @@ def size_of(value: Json) -> tuple[int, int] | None:
 def labels_of(value: Json) -> Iterator[tuple[str, float]]:
     """Yield the labels of an object of numbers, in its order. Raises RowError."""
     for name, number in keyed({} if value is None else value, "labels").items():
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise bad(f"label {name!r} is {number!r}, not a number.")
-        try:
-            held = float(number)
-        except OverflowError:  # A whole number of JSON has as many digits as it likes.
-            held = math.inf
-        if not math.isfinite(held):
-            raise bad(f"label {name!r} is {_shown(number)}, not a number that a float can hold.")
-        yield words(name, "a label's name"), held
+        yield words(name, "a label's name"), finite(number, f"label {name!r}")
+
+
+def finite(value: Json, what: str) -> float:
+    """Return a number of the row, checked to be one that a float can hold. Raises RowError."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise bad(f"{what} is {_shown(value)}, not a number. Mend the row or leave it out.")
+    try:
+        held = float(value)
+    except OverflowError:  # A whole number of JSON has as many digits as it likes.
+        held = math.inf
+    if not math.isfinite(held):
+        raise bad(f"{what} is {_shown(value)}, not a number that a float can hold. Mend the row or leave it out.")
+    return held
+
+
+def words_or_number(value: Json, what: str) -> str:
+    """Return a text or a number of the row as text; 3.0, as tables write a whole number, is "3". Raises RowError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        held = finite(value, what)
+        return str(int(held) if isinstance(value, float) and held.is_integer() else value)
+    if not isinstance(value, str):
+        raise bad(f"{what} is {_shown(value)}, neither a text nor a number. Mend the row or leave it out.")
+    return words(value, what)
 
 
 def bad(message: str) -> RowError:

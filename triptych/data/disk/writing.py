@@ -18,6 +18,8 @@ from types import FrameType
 from typing import BinaryIO, NoReturn, TypeVar
 
 from triptych.core.errors import ConfigError, DataError
+from triptych.core.files import part_file
+from triptych.core.full_disk import naming
 from triptych.core.plugins import find
 from triptych.core.records import Example, Json
 from triptych.core.rollback import made_folder
@@ -140,9 +142,8 @@ def _line(row: Json) -> bytes:
 @contextmanager
 def written(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes its name when the block ends well; otherwise the old file stays, or no new folder."""
-    # In its own folder, as a rename is atomic only within one file system; a name of its own, as two may write at once.
-    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    with _sigterm_raises(), made_folder(path.parent):
+    with _sigterm_raises(), made_folder(path.parent), naming(path):
+        part = part_file(path)
         try:
             with part.open("wb") as file:
                 yield file

@@ -18,7 +18,7 @@ from pathlib import Path
 from triptych.core.errors import NotFoundError, RunError
 from triptych.core.files import append_json_line, only_one, read_json_lines
 from triptych.core.log import progress, say
-from triptych.core.machine import MIB, SPARE_BYTES
+from triptych.core.machine import MIB, SPARE_BYTES, short_of
 from triptych.core.records import Json
 from triptych.data.hub.catalogue import DataSet, Url, Where
 from triptych.data.hub.download import DownloadError, RemoteFile, checksum_of, download, open_session, part_of
@@ -229,10 +229,7 @@ def _check_room(files: Sequence[RemoteFile], folder: Path) -> None:
         needed += max(0, (file.size_bytes or 0) - (part.stat().st_size if part.exists() else 0))
     free = shutil.disk_usage(folder).free
     if needed + SPARE_BYTES > free:
-        raise RunError(
-            f"{folder}: {needed / MIB:,.0f} MiB are needed, {free / MIB:,.0f} MiB are free. Make room, or use another"
-            " --to."
-        )
+        raise RunError(f"{folder}: {short_of(needed, free)}. Make room, or use another --to.")
 
 
 def _is_there(file: RemoteFile, folder: Path, verified: Mapping[str, Record]) -> bool:

@@ -64,8 +64,8 @@ class ImageFolder:
         """Return the picture that a row calls ``name``: a file, else a zip's member of that name.
 
         Raises:
-            ImageError: ``path leaves the data folder``, ``image file missing`` or ``image in several zips``; a zip
-                cannot be read.
+            ImageError: ``path leaves the data folder``, ``image file missing``, ``no permission`` or ``image in several
+                zips``; a zip cannot be read.
         """
         found = self._look(name)
         if found is not None and stat.S_ISREG(found[1]):
@@ -87,7 +87,7 @@ class ImageFolder:
         """Return the video that a row calls ``name``: a file, or a folder of frames.
 
         Raises:
-            ImageError: ``path leaves the data folder``, or ``video file missing``.
+            ImageError: ``path leaves the data folder``, ``no permission`` or ``video file missing``.
         """
         found = self._look(name)
         if found is not None and (stat.S_ISREG(found[1]) or stat.S_ISDIR(found[1])):
@@ -104,6 +104,12 @@ class ImageFolder:
                 mode = path.lstat().st_mode
         except ImageError:
             raise
+        except PermissionError as error:
+            raise ImageError(
+                "no permission",
+                f"{quoted(name)} is in a folder that this user may not enter ({error.filename}: permission denied)."
+                " Give that folder execute permission or leave the row out.",
+            ) from None
         except (OSError, ValueError, RuntimeError):  # Not there; too long a name, a zero byte, a circle of links.
             return None
         # A file's own name may look like a locator; it would then be read as one, of another file.

@@ -8,7 +8,6 @@ a reason, never half shown. A box is cut before anything is scaled; scaling star
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from dataclasses import replace
@@ -20,7 +19,7 @@ from PIL import Image
 
 from triptych.core.records import Box, ImageRef
 from triptych.data.media.locate import ImageError as ImageError  # Most who load pictures look for it here.
-from triptych.data.media.locate import Place, open_source, place_of
+from triptych.data.media.locate import Place, open_source, place_of, unreadable
 from triptych.data.media.video import frame_size, load_frame
 
 MAX_PIXELS = 89_478_485
@@ -128,7 +127,7 @@ def _whole(source: str) -> Image.Image:
         except ImageError:
             raise
         except (*_BROKEN, MemoryError) as error:
-            raise _unreadable(source, error) from None
+            raise unreadable(source, error) from None
     return pixels.transpose(_TURNED_BY[orientation]) if orientation in _TURNED_BY else pixels
 
 
@@ -143,14 +142,14 @@ def _open(source: str, place: Place) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(source) from None
     except _BROKEN as error:
-        raise _unreadable(source, error) from None
+        raise unreadable(source, error) from None
     width, height = picture.size
     if width * height > MAX_PIXELS:
         picture.close()
         raise _too_large(source)
     if width < 1 or height < 1:
         picture.close()
-        raise _unreadable(source, ValueError(f"its size is {width}x{height}"))
+        raise unreadable(source, ValueError(f"its size is {width}x{height}"))
     return picture
 
 
@@ -219,9 +218,3 @@ def _check_resize(source: str, resize: Size) -> None:
 
 def _too_large(source: str) -> ImageError:
     return ImageError("image too large", f"{source}: more than {MAX_PIXELS:,} pixels. Make it smaller.")
-
-
-def _unreadable(source: str, error: Exception) -> ImageError:
-    named = re.compile(rf"(?<!\w){re.escape(source)}(?!\w)")  # not the letters of a short name within other words
-    said = named.sub("it", str(error)).replace("\n", " ") or type(error).__name__
-    return ImageError("image unreadable", f"{source}: image unreadable ({said}). Save it again or leave the row out.")

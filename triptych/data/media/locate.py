@@ -242,6 +242,15 @@ def index_tar(path: Path) -> Iterator[tuple[str, str]]:
         yield name, tar_at(path, name, start=start, length=length)
 
 
+def unreadable(source: str, error: Exception, *, what: str = "image") -> ImageError:
+    """Return the error of a picture, or of ``what`` holds it, that is there and cannot be read."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    named = re.compile(rf"(?<!\w){re.escape(source)}(?!\w)")  # not the letters of a short name within other words
+    said = named.sub("it", said).replace("\n", " ")
+    remedy = "Give it read permission" if isinstance(error, PermissionError) else "Save it again"
+    return ImageError("image unreadable", f"{source}: {what} unreadable ({said}). {remedy} or leave the row out.")
+
+
 def _chunks(source: str, place: Place) -> Iterator[bytes]:
     """Return a packed picture's bytes in pieces. What is wrong shows here or on the way, as one of ``BROKEN``."""
     if place.kind == "zip":
@@ -304,8 +313,4 @@ def _refuse(source: str, error: Exception, *, what: str = "image") -> NoReturn:
         raise error
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         raise _missing(source) from None
-    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    said = said.replace(source, "it").replace("\n", " ")
-    raise ImageError(
-        "image unreadable", f"{source}: {what} unreadable ({said}). Save it again or leave the row out."
-    ) from None
+    raise unreadable(source, error, what=what) from None

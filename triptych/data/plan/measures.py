@@ -8,8 +8,6 @@ looked. Whoever comes back knows the plan of all steps so far without opening a 
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.core.files import cache_folder
+from triptych.core.files import cache_folder, part_file
 from triptych.data.format import Refused, split_source
 from triptych.data.plan.corpus import Corpus
 from triptych.data.plan.mixture import Numbers
@@ -126,7 +124,7 @@ def _opened(path: Path, rows: int) -> Records:
     wanted = rows * RECORD.itemsize
     if not path.exists() or path.stat().st_size != wanted:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+        part = part_file(path)
         with part.open("wb") as file:
             file.truncate(wanted)
         part.replace(path)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from triptych.core.records import Example
-from triptych.data.disk.rows import bad, listed
+from triptych.data.disk.rows import bad, finite, listed
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question.against_people import aspect_answered, aspect_ranks, aspect_score, mean_correlation
@@ -43,11 +43,8 @@ def _build(source: Source) -> Iterator[Example]:
 
 
 def _people(source: Source) -> dict[str, float]:
-    numbers = []
-    for number in listed(source.row.get("score_list"), "'score_list'"):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise bad(f"score_list holds {number!r}, no number. Mend the row or leave it out.")
-        numbers.append(float(number))
+    listed_scores = listed(source.row.get("score_list"), "'score_list'")
+    numbers = [finite(number, "an entry of 'score_list'") for number in listed_scores]
     for names in (ASPECTS, COMPARED):
         if len(numbers) == len(names):
             rated = dict(zip(names, numbers, strict=True))

@@ -8,14 +8,21 @@ included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from triptych.core.records import Example
 from triptych.data.disk.rows import bad
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, fact
-from triptych.evaluate.question.against_people import Marked, pair_answered, pair_points, pair_score, pairwise
+from triptych.evaluate.question.against_people import (
+    Marked,
+    compared,
+    pair_answered,
+    pair_points,
+    pair_score,
+    pairwise,
+)
 from triptych.evaluate.question.question_rows import Source
 from triptych.evaluate.question.video_quality import ASPECTS, FRAMES, ratings_text, read_videos, video_question
 
@@ -33,14 +40,17 @@ def accuracy(marked: Marked) -> float:
     return pairwise(marked, _preferred)
 
 
+def pairs(questions: Sequence[Example]) -> list[tuple[int, int]]:
+    """Return the positions of every two videos that are compared."""
+    return compared(questions, _preferred)
+
+
 def _build(source: Source) -> Iterator[Example]:
-    video, preference = source.name(), source.row.get("preference")
+    video, preference = source.name(), source.number_at("preference")
     pair, _, side = video.rpartition("_")
     if side not in ("left", "right") or not pair:
         raise bad(f"the id {video!r} is no PAIR_left or PAIR_right. Mend the row or leave it out.")
-    if isinstance(preference, bool) or not isinstance(preference, int | float):
-        raise bad(f"preference is {preference!r}, no number. Mend the row or leave it out.")
-    like_it = dict.fromkeys(ASPECTS, 1 + 3 * min(1.0, max(0.0, float(preference))))
+    like_it = dict.fromkeys(ASPECTS, 1 + 3 * min(1.0, max(0.0, preference)))
     yield video_question(
         source,
         name=video,
@@ -48,7 +58,7 @@ def _build(source: Source) -> Iterator[Example]:
         reply=ratings_text(like_it),
         kind="preference",
         chance=GUESS,
-        preference=float(preference),
+        preference=preference,
         story=pair,
     )
 
@@ -63,6 +73,7 @@ BENCHMARK = Benchmark(
     score=pair_score,
     corpus=pair_points,
     statistic=accuracy,
+    pairs=pairs,
     answered=pair_answered,
     chance=chance_of,
     cite="Jiang et al. 2024, GenAI Arena (arXiv:2406.04485); as He et al. 2024 (arXiv:2406.15252) test on it",

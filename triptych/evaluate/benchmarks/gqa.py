@@ -47,7 +47,7 @@ def _pictures(root: Path) -> Mapping[str, ImageRef]:
             if not isinstance(row.value, dict):
                 raise DataError(f"{file}: row {row.number} is no picture. Get the file again.")
             try:
-                found[str(row.value.get("id"))] = media.image(row.value.get("image"))
+                found[fact_of(row.value, "id")] = media.image(row.value.get("image"))
             except (RowError, ImageError) as error:
                 raise DataError(f"{file}: row {row.number}: {error}") from None
     return found
@@ -55,7 +55,7 @@ def _pictures(root: Path) -> Mapping[str, ImageRef]:
 
 def _build(source: Source, *, pictures: Mapping[str, ImageRef]) -> Iterator[Example]:
     question, name = source.text("question"), fact_of(source.row, "imageId")
-    if name not in pictures:
+    if not name or name not in pictures:
         raise bad(f"there is no picture {name!r} under {PICTURES[0].partition('/')[0]}. Get the file again.")
     types = source.row.get("types")
     kind = types.get("structural") if isinstance(types, dict) else None

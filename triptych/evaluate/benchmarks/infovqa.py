@@ -32,7 +32,7 @@ def _build(source: Source) -> Iterator[Example]:
         name=source.name("questionId"),
         reply=answers[0],
         answers=answers,
-        kind=str(types[0]) if isinstance(types, list) and types else "unknown",
+        kind=types[0] if isinstance(types, list) and types and isinstance(types[0], str) else "unknown",
         story=fact_of(source.row, "image_url"),
     )
 

@@ -4,7 +4,9 @@ Source: Lu et al. 2024 (arXiv:2310.02255), the layout of AI4Math/MathVista. The 
 the form of the answer, the question, and the choices. The authors let GPT pull the answer out of a reply, and take the
 choice that is nearest to it in letters, whatever it is; here a rule does: of a choice, the option that the reply names;
 else the number in a box or behind the last "the answer is" and its like; else the last number, or the last list in
-brackets, as the hint asks for it at the end. Numbers are compared after rounding to the row's precision, as published.
+brackets, as the hint asks for it at the end. The digits of an exponent, a unit or a name ("12 cm^2", "m2", "CO2") are
+no number; a number in words is read where the reply has no digits. Numbers are compared after rounding to the row's
+precision, as published.
 """
 
 from __future__ import annotations
@@ -19,15 +21,40 @@ from triptych.core.records import Example, Json, Text
 from triptych.data.disk.rows import bad, keyed
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, fact
-from triptych.evaluate.question.question_rows import Source, choice, free, option_at, read_questions
+from triptych.evaluate.question.question_rows import Source, choice, fact_of, free, option_at, read_questions
 from triptych.evaluate.reading import choices, scorers
-from triptych.evaluate.reading.phrases import RETRACTS
+from triptych.evaluate.reading.phrases import NUMBERS, RETRACTS
 
-_NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?")
+_DIGITS = r"(?:(?<![\w)])-)?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?"
 """A minus is one where nothing stands before it: "12-15" holds 15."""
+_NUMBER = re.compile(rf"(?:[A-Za-z](?:_\{{?)?|\^ ?[({{]?-?|\bout of (?:the )?)\d+(?:[.,]\d+)*|({_DIGITS})")
+"""The digits behind a letter, a caret or "out of" are passed over, and are no number."""
+_BEHIND_LETTERS = re.compile(rf"(?<=[A-Za-z]){_DIGITS}")
+"""Where a reply has no other number: "Rs50"."""
+_RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹]+")
 _STATED = re.compile(r"\banswer(?: is|\s*:)", re.I)
-_CLAUSE_ENDS = re.compile(r",\s|[;(\n]|\.\s|\b(?:because|since|as|so|which|where)\b")
+_CLAUSE_ENDS = re.compile(r",\s|[;(\n]|\.\s|\b(?:because|since|as|so|which|where|when|if)\b")
 """What a stated number stands before: the next clause may hold others."""
+_RESULT = re.compile(r"=|≈|\b(?:equals?|makes?|gives?|is)\b")
+"""What stands between a sum and what it comes to."""
+_BEGINS = re.compile(
+    r"(?:(?:about|approximately|around|roughly|nearly|almost|exactly|only|just|simply|equal to|a total of)\s+)*"
+    r"[~$€£¥\[]*\s*-?[$€£¥]?\.?\d",
+    re.IGNORECASE,
+)
+"""How a clause begins that says the number first: "5 out of 8"."""
+_IN_WORDS = re.compile(
+    r"(?<!\bthe )(?<!\bof )(?<!\ball )(?<!\bthese )(?<!\bthose )(?<!\bother )(?<![\w-])"
+    rf"(?:{'|'.join(word for word in NUMBERS if word != 'one')}|(?:(?<=\bis )|(?<=: )|\A)one(?=[.,;!\n]|\Z))\b(?!-)",
+    re.IGNORECASE,
+)
+"""A number in words that counts; "the two lines" and "the one on the left" count nothing."""
+_LARGER = re.compile(
+    r"\b(?:(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty"
+    r"|hundred|thousand|million|dozen|half|thirds?|quarters?|point)\b",
+    re.IGNORECASE,
+)
+"""Numbers in words that are made of several, or have no place in ``NUMBERS``."""
 _LIST = re.compile(r"\[([^\[\]]*)\]")
 _HUGE = 1e300
 """What more digits than a float has room for are taken for."""
@@ -65,7 +92,7 @@ def _build(source: Source) -> Iterator[Example]:
         raise bad(f"answer_type is {form!r}. Known are {', '.join(FORMS)}.")
     facts: dict[str, Json] = {
         "question": source.text("question"),
-        "kind": str(keyed(source.row.get("metadata") or {}, "metadata").get("task", "")),
+        "kind": fact_of(keyed(source.row.get("metadata") or {}, "metadata"), "task"),
         "form": form,
         "precision": _places(source.row.get("precision")),
     }
@@ -89,25 +116,47 @@ def _places(value: object) -> int:
 def _value(question: Example, text: str) -> tuple[float, ...] | str | None:
     """Return the number, or list of numbers, that a text gives, as it is compared; of an answer in words, its words."""
     form, places = fact(question, "form"), int(fact(question, "precision") or 0)
-    text = choices.spoken(text)
     if form == "text":
-        return scorers.normalise(text) or None
+        return scorers.normalise(choices.spoken(text)) or None
+    text = choices.spoken(_RAISED.sub("", text))
     if form == "list":
         lists = _LIST.findall(text)
-        entries = _NUMBER.findall(lists[-1]) if lists else []
-        return tuple(map(_number, entries)) or None
+        return tuple(map(_number, _numbers(lists[-1]))) if lists and _numbers(lists[-1]) else None
     after = RETRACTS.split(text)[-1]
-    found = _stated(after) or _NUMBER.findall(after) or _NUMBER.findall(text)
+    found = _said(after) or _said(text) or _in_words(after)
     if not found:
         return None
-    return (float(math.trunc(_number(found[-1]))) if form == "integer" else round(_number(found[-1]), places),)
+    return (float(math.trunc(_number(found))) if form == "integer" else round(_number(found), places),)
 
 
-def _stated(text: str) -> list[str]:
-    """Return the numbers of the clause behind the last words that announce an answer; none where nothing does."""
+def _said(text: str) -> str:
+    """Return the number behind the last words that announce an answer, else the last one; empty where there is none."""
     announced = [match.end() for match in _STATED.finditer(text)]
     clauses = [_CLAUSE_ENDS.split(text[at:].lstrip(" :*"), maxsplit=1)[0] for at in announced]
-    return next((numbers for clause in reversed(clauses) if (numbers := _NUMBER.findall(clause))), [])
+    stated = next((number for clause in reversed(clauses) if (number := _stated(clause))), "")
+    return stated or next(reversed(_numbers(text) or _BEHIND_LETTERS.findall(text)), "")
+
+
+def _stated(clause: str) -> str:
+    """Return what a clause says: what a sum comes to, else the number that it begins with, else the last one."""
+    numbers, results = _numbers(clause), _numbers(_RESULT.split(clause)[-1])
+    if len(numbers) > len(results) > 0:
+        return results[0]
+    first = _BEGINS.match(clause) is not None
+    return next(iter(numbers if first else reversed(numbers)), "")
+
+
+def _numbers(text: str) -> list[str]:
+    return [number for number in _NUMBER.findall(text) if number]
+
+
+def _in_words(text: str) -> str:
+    """Return the number that a reply without digits gives in words; empty where it gives none, or several."""
+    if _LARGER.search(text):
+        return ""
+    in_digits = _IN_WORDS.sub(lambda word: str(NUMBERS.index(word[0].lower())), text)
+    several = len({*_numbers(in_digits)}) > 1 and not _STATED.search(text)
+    return "" if several else _said(in_digits)
 
 
 def _number(text: str) -> float:

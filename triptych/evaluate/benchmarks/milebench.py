@@ -82,7 +82,7 @@ def _build(source: Source, *, instructions: Json) -> Iterator[Example]:
     names = [words(name, "an image") for name in listed(instance.get("images_path"), "'images_path'")]
     images = [source.media.image(f"images/{name}") for name in names]
     asked = _asked(f"{_instruction(source, instructions)}\n{context}", images)
-    name, reply = f"{kind}/{source.name('sample_id')}", str(source.row.get("response", ""))
+    name, reply = f"{kind}/{source.name('sample_id')}", source.answer("response")
     facts: dict[str, Json] = {"kind": kind, "question": context, "scenario": "images"}
     if level := source.row.get("image_quantity_level"):
         facts["level"] = level

@@ -87,7 +87,7 @@ def _build(source: Source) -> Iterator[Example]:
     if kind not in SETS:
         raise bad(f"{kind!r} is no set of MIRB. There are: {', '.join(SETS)}.")
     category, instruction = SETS[kind]
-    text, answer = source.text("questions"), str(source.row.get("answers", ""))
+    text, answer = source.text("questions"), source.answer("answers")
     asked: list[Text | ImageRef] = [Text(f"{instruction}\n")]
     for image in source.images("images"):
         asked += [image, Text("\n")]

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from triptych.core.records import Example, Text
-from triptych.data.disk.rows import bad
+from triptych.data.disk.rows import bad, words_or_number
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
-from triptych.evaluate.question.question_rows import Source, choice, letter_at, lettered, read_questions
+from triptych.evaluate.question.question_rows import Source, choice, is_missing, letter_at, lettered, read_questions
 from triptych.evaluate.reading import scorers
 
 FILES = ("en/dev-*.parquet", "data/dev-*.parquet", "dev-*.parquet", "dev.jsonl")
@@ -34,8 +34,8 @@ def _build(source: Source) -> Iterator[Example]:
     question, index = source.text("question"), source.row.get("index")
     if not isinstance(index, int) or isinstance(index, bool):
         raise bad(f"the index is {index!r}, not a whole number. Mend the row or leave it out.")
-    options = [option for letter in "ABCDE" if (option := _text(source.row.get(letter)))]
-    hint = _text(source.row.get("hint"))
+    options = [option for letter in "ABCDE" if (option := _text(source, letter))]
+    hint = _text(source, "hint")
     head = f"{hint} {question} {SEVERAL}" if hint else f"{question} {SEVERAL}"
     yield choice(
         source,
@@ -44,15 +44,16 @@ def _build(source: Source) -> Iterator[Example]:
         options=options,
         right=letter_at(source.text("answer"), len(options)),
         question=question,
-        kind=_text(source.row.get("category")),
-        scenario=_text(source.row.get("L2-category")),
+        kind=_text(source, "category"),
+        scenario=_text(source, "L2-category"),
         story=str(index % _ORDERS),
     )
 
 
-def _text(value: object) -> str:
-    """Return a text; the layout writes "nan" for none."""
-    return "" if value is None or str(value) == "nan" else str(value)
+def _text(source: Source, key: str) -> str:
+    """Return a text or number of the row as text; empty where there is none: the layout writes "nan" for that."""
+    value = source.row.get(key)
+    return "" if is_missing(value) or value == "nan" else words_or_number(value, repr(key))
 
 
 BENCHMARK = Benchmark(

@@ -93,11 +93,11 @@ def _frames(source: Source, video: VideoRef, *, bounded: bool) -> tuple[ImageRef
         first, last, fps = 1, info.frames, FOLDER_FPS
     start, end = first, last
     if bounded:
-        bounds = [source.row.get(key) for key in ("start", "end")]
-        if not all(isinstance(bound, int | float) for bound in bounds):
-            raise bad("start and end are no seconds, which this task needs. Mend the row or leave it out.")
-        start = max(first, round(float(str(bounds[0])) * fps))
-        end = min(last, round(float(str(bounds[1])) * fps))
+        begins, ends = (source.number_at(key) for key in ("start", "end"))  # in seconds, which this task needs
+        if not begins <= ends or ends < 0 or begins * fps > last + 1:
+            raise bad(f"its part from {begins:g} s to {ends:g} s is none of the video. Mend the row or leave it out.")
+        start = round(max(first, begins * fps))
+        end = round(min(last, ends * fps))
     stretch = (end - start) / FRAMES
     indexes = [int(start + stretch / 2 + round(stretch * number)) - first for number in range(FRAMES)]
     return frame_refs(video, indexes)

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from triptych.core.records import Example
-from triptych.data.disk.rows import bad
+from triptych.core.records import Example, Json
+from triptych.data.disk.rows import bad, words_or_number
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.question import mantis_asking
-from triptych.evaluate.question.question_rows import Source, read_questions
+from triptych.evaluate.question.question_rows import Source, is_missing, read_questions
 
 FILES = ("data/dev-*.parquet", "dev-*.parquet", "q-bench2-a1-pair-dev.json", "test.json")
 CONCERNS = ("global distortion", "global others", "local distortion", "local others")
@@ -32,7 +32,8 @@ def _build(source: Source) -> Iterator[Example]:
     if "image1" not in source.row:
         yield mantis_asking.row_question(source, kind="pair", scenario="images")
         return
-    options = [str(source.row[key]) for key in map("option{}".format, range(4)) if source.row.get(key, "N/A") != "N/A"]
+    there = [f"option{number}" for number in range(4) if not _is_none(source.row.get(f"option{number}"))]
+    options = [words_or_number(source.row[key], repr(key)) for key in there]
     yield mantis_asking.question(
         source,
         text=source.text("question"),
@@ -43,6 +44,10 @@ def _build(source: Source) -> Iterator[Example]:
         kind=_named(source, "question_concern", CONCERNS),
         asks=_named(source, "question_type", TYPES),
     )
+
+
+def _is_none(option: Json) -> bool:
+    return is_missing(option) or option == "N/A"
 
 
 def _named(source: Source, key: str, names: tuple[str, ...]) -> str:

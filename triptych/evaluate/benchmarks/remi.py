@@ -74,7 +74,7 @@ def answered(question: Example, reply: str) -> bool:
 
 
 def _build(source: Source) -> Iterator[Example]:
-    task, text, label = source.text("task"), source.text("question"), str(source.row.get("label", ""))
+    task, text, label = source.text("task"), source.text("question"), source.answer("label")
     if task not in TASKS:
         raise bad(f"{task!r} is no task of ReMI. There are: {', '.join(TASKS)}.")
     keys = [f"image_{number}" for number in range(1, 7)]

@@ -9,7 +9,7 @@ the five sources has its own table there; here each is a task, and the total is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -17,7 +17,14 @@ from triptych.core.records import Example, Json
 from triptych.data.disk.rows import bad, keyed
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, fact
-from triptych.evaluate.question.against_people import Marked, pair_answered, pair_points, pair_score, pairwise
+from triptych.evaluate.question.against_people import (
+    Marked,
+    compared,
+    pair_answered,
+    pair_points,
+    pair_score,
+    pairwise,
+)
 from triptych.evaluate.question.question_rows import Source
 from triptych.evaluate.question.video_quality import ASPECTS, FRAMES, ratings_text, read_videos, video_question
 
@@ -42,6 +49,11 @@ def questions(path: Path) -> Iterator[Example | Refused]:
 def accuracy(marked: Marked) -> float:
     """Return the share of pairs in people's order, the mean over sources."""
     return pairwise(marked, _preferred)
+
+
+def pairs(questions: Sequence[Example]) -> list[tuple[int, int]]:
+    """Return the positions of every two videos that are compared."""
+    return compared(questions, _preferred)
 
 
 def _build(source: Source) -> Iterator[Example]:
@@ -80,6 +92,7 @@ BENCHMARK = Benchmark(
     score=pair_score,
     corpus=pair_points,
     statistic=accuracy,
+    pairs=pairs,
     answered=pair_answered,
     chance=chance_of,
     cite="Huang et al. 2023, VBench (CVPR 2024; arXiv:2311.17982); as He et al. 2024 (arXiv:2406.15252) test on it",

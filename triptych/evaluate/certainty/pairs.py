@@ -1,9 +1,16 @@
 """Is one result better than another on the same questions? Exact tests and intervals over pairs of scores.
 
-Not where pairs come from (``compare.py``). Scores of 0 and 1 of independent questions: McNemar's exact test, and the
-interval of Bonett & Price (2012). Any others: the same test in general, which flips the sign of each cluster's
-difference (Fisher 1935), and a bootstrap of the differences over clusters. Where a test sees no difference the
-interval is made to hold zero, so that the two never contradict each other. Several at once: Holm (1979).
+Not where pairs come from (``compare.py``). Test and interval never contradict each other: the interval holds zero
+exactly where p is 5% or more.
+
+    0 or 1, independent   McNemar's exact test, and the interval of Bonett & Price (2012), made to hold zero where the
+                          test sees nothing.
+    any other mean        The same test in general, which flips the sign of each cluster's difference (Fisher 1935); the
+                          interval is what it does not refuse (``flips.py``). Of fewer than 6 clusters, Student's.
+    a mean over groups    Student's t: flips cannot see that a small group's questions happen to be all alike.
+    no mean at all        Swaps of the two results' scores, cluster by cluster, and a bootstrap over clusters.
+
+``tests/evaluate/test_pairs.py`` simulates how often they mislead. Several at once: Holm (1979).
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from triptych.evaluate.certainty.flips import LEAST_CLUSTERS, sign_flips, sign_flips_with_interval
 from triptych.evaluate.certainty.power import (
     ALPHA,
     Design,
@@ -23,19 +31,19 @@ from triptych.evaluate.certainty.power import (
     contributions,
     design_of,
     detectable_pair,
+    difference_error,
     freedom,
     share_needed,
 )
-from triptych.evaluate.certainty.statistics import Interval, percentiles, resampled_means, resampled_values
+from triptych.evaluate.certainty.statistics import Interval, percentiles, resampled_values
 
-FLIPS = 10_000
-_EXACT_UNITS = 13
-"""Up to so many signs are flipped in every way there is: 8,192 of them."""
-_BATCH_NUMBERS = 4_000_000
 _Z = float(stats.norm.ppf(1 - ALPHA / 2))
 
 Value = Callable[[Sequence[tuple[int, float]]], float]
 """((position of a question, its score), ...) -> the statistic of these questions, -1 to 1."""
+
+
+Test = Literal["mcnemar", "sign flips", "t", "swaps"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +58,7 @@ class Paired:
     """The difference's 95% interval."""
     p: float
     """p-value of the two-sided test that there is no difference."""
-    test: Literal["mcnemar", "sign flips", "swaps"]
+    test: Test
     n: int
     """Pairs."""
     clusters: int
@@ -87,20 +95,19 @@ def compare_scores(
     """
     one, other = _arrays(first, second)
     design = design_of(len(one), clusters=clusters, strata=strata)
-    differences = one - other
+    differences = np.round(one - other, 12)
     difference = round(design.mean(differences), 12)  # without it, none is 1e-17
-    at_zero = contributions(differences, design, centred=False)
-    centred = contributions(differences, design)
-    least = _least_error(differences, design)
-    error, error_at_zero = (max(float(np.linalg.norm(parts)), least) for parts in (centred, at_zero))
-    free = freedom(np.bincount(design.block_of_cluster, weights=centred**2).astype(np.float64), design)
-    simple = design.strata == 1 and design.clusters == len(one) and np.isin([one, other], (0.0, 1.0)).all()
-    if simple:
-        p, found = mcnemar(differences), _adjusted_wald(differences)
+    errors = _errors(differences, design)
+    test: Test = "sign flips" if design.strata == 1 else "t"
+    if test == "t":
+        p, found = _student(difference, differences, design)
+    elif design.clusters == len(one) and np.isin([one, other], (0.0, 1.0)).all():
+        test, p = "mcnemar", mcnemar(differences)
+        found = _holding_zero(_adjusted_wald(differences), p)
     else:
-        p, found = sign_flips(at_zero, seed=seed), _bootstrap(differences, design, error, free, seed)
-    share = share_needed(difference, error=error, error_at_zero=error_at_zero)
-    low, high = _agreeing(found, p)
+        p, found = _flipping(difference, differences, design, seed=seed)
+    share = share_needed(difference, error=errors[0], error_at_zero=errors[1])
+    low, high = max(-1.0, found.low), min(1.0, found.high)
     return Paired(
         first=design.mean(one),
         second=design.mean(other),
@@ -108,12 +115,12 @@ def compare_scores(
         low=min(low, difference),
         high=max(high, difference),
         p=p,
-        test="mcnemar" if simple else "sign flips",
+        test=test,
         n=len(one),
         clusters=design.clusters,
         first_better=int((differences > 0).sum()),
         second_better=int((differences < 0).sum()),
-        detects=detectable_pair(error_at_zero) if differences.any() else None,
+        detects=detectable_pair(errors[1]) if differences.any() else None,
         needed=None if share is None else math.ceil(len(one) * share),
     )
 
@@ -130,7 +137,8 @@ def compare_values(
 ) -> Paired:
     """Return how two results differ in a statistic that is no mean, such as a rank correlation.
 
-    The test swaps the two results' scores cluster by cluster; the interval is a bootstrap over clusters.
+    The test swaps the two results' scores cluster by cluster; the interval is a bootstrap over clusters. Where one of
+    them sees a difference and the other does not, none is taken to be seen: p is then the interval's.
 
     Args:
         first: scores, one a question.
@@ -157,7 +165,8 @@ def compare_values(
         one, other, lambda scores: value_at(scores, everywhere), design, difference, seed=seed, swaps=resamples
     )
     drawn = resampled_values(lambda at: value_at(one, at) - value_at(other, at), design, resamples=resamples, seed=seed)
-    low, high = _agreeing(_of_statistics(drawn, design, least=_least_error(one - other, design), most=1 - least), p)
+    p, found = _of_statistics(drawn, design, p=p, least=_least_error(one - other, design), most=1 - least)
+    low, high = found
     return Paired(
         first=both[0],
         second=both[1],
@@ -179,28 +188,6 @@ def mcnemar(differences: Floats) -> float:
     """Return the p-value of McNemar's exact test: are as many pairs better as are worse? (McNemar 1947)."""
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
     return float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
-
-
-def sign_flips(parts: Floats, *, seed: int, flips: int = FLIPS) -> float:
-    """Return how often the sum is at least as far from zero when the sign of each part is drawn anew.
-
-    Up to 13 parts that are not zero are flipped in every way; of more, a random sample is, and it counts the
-    observed one in, so that p is never zero. Parts of one size make this McNemar's exact test.
-    """
-    moved = parts[parts != 0]
-    observed = abs(float(moved.sum())) * (1 - 1e-9)
-    if not len(moved):
-        return 1.0
-    if len(moved) <= _EXACT_UNITS:
-        signs = 1 - 2.0 * ((np.arange(1 << len(moved))[:, None] >> np.arange(len(moved))) & 1)
-        return float((np.abs(signs @ moved) >= observed).mean())
-    rng = np.random.default_rng(seed)
-    batch = max(1, _BATCH_NUMBERS // len(moved))
-    extreme = 0
-    for start in range(0, flips, batch):
-        signs = 1 - 2.0 * rng.integers(0, 2, (min(batch, flips - start), len(moved)), dtype=np.int8)
-        extreme += int((np.abs(signs @ moved) >= observed).sum())
-    return (1 + extreme) / (1 + flips)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -247,27 +234,86 @@ def _adjusted_wald(differences: Floats) -> Interval:
     return Interval(max(-1.0, better - worse - half), min(1.0, better - worse + half))
 
 
-def _bootstrap(differences: Floats, design: Design, error: float, free: float, seed: int) -> Interval:
+def _errors(differences: Floats, design: Design) -> tuple[float, float]:
+    """Return the standard error of the difference, and what it would be if there were no difference."""
+    least = _least_error(differences, design)
+    if design.strata > 1:
+        error = max(difference_error(differences, design)[0], least)
+        return error, error
+    parts = (contributions(differences, design, centred=centred) for centred in (True, False))
+    error, at_zero = (max(float(np.linalg.norm(each)), least) for each in parts)
+    return error, at_zero
+
+
+def _student(difference: float, differences: Floats, design: Design) -> tuple[float, Interval]:
+    """Return p-value and interval of Student's t, with the freedom that the blocks leave."""
     if design.clusters < 2:
-        return Interval(-1.0, 1.0)
-    low, high = percentiles(resampled_means(differences, design, seed=seed), error=error, freedom=free)
-    return Interval(max(-1.0, low), min(1.0, high))
+        return 1.0, Interval(-1.0, 1.0)
+    error, _ = _errors(differences, design)
+    by_block = contributions(differences, design) ** 2
+    if design.strata == 1:
+        free = freedom(np.bincount(design.block_of_cluster, weights=by_block).astype(np.float64), design)
+    else:
+        _, free = difference_error(differences, design)
+    half = float(stats.t.ppf(1 - ALPHA / 2, free)) * error
+    return float(2 * stats.t.sf(abs(difference) / error, free)), Interval(difference - half, difference + half)
 
 
-def _of_statistics(drawn: Floats, design: Design, *, least: float, most: float) -> Interval:
-    """Return the interval of the difference of two statistics from its values on resamples.
+def _flipping(difference: float, differences: Floats, design: Design, *, seed: int) -> tuple[float, Interval]:
+    """Return p-value and interval of sign flips.
+
+    The interval reaches at least as far as the least error does, but not to zero where the test refuses zero.
+    """
+    parts = contributions(differences, design, centred=False)
+    if design.clusters < LEAST_CLUSTERS:
+        p = sign_flips(parts, seed=seed)
+        return p, _holding_zero(_student(difference, differences, design)[1], p)
+    weights = np.bincount(design.cluster_ids, weights=design.weights).astype(np.float64)
+    p, low, high = sign_flips_with_interval(parts, weights, seed=seed)
+    wide = float(stats.t.ppf(1 - ALPHA / 2, design.clusters - 1))
+    far = wide * _least_error(differences, design)
+    near = far if p >= ALPHA else wide * _share_least(design) * abs(difference)  # less than all of the difference
+    below, above = (near, far) if difference > 0 else (far, near)
+    return p, Interval(min(low, difference - below), max(high, difference + above))
+
+
+def _of_statistics(drawn: Floats, design: Design, *, p: float, least: float, most: float) -> tuple[float, Interval]:
+    """Return p-value and interval of the difference of two statistics, which agree.
 
     Args:
-        drawn: the values.
+        drawn: the difference's values on resamples.
         design: which questions hang together.
+        p: of the test.
         least: standard error that it has at least.
         most: the largest difference there can be.
     """
     if not len(drawn):
-        return Interval(-most, most)
+        return 1.0, Interval(-most, most)
     error = max(float(drawn.std()) * math.sqrt(design.clusters / (design.clusters - 1)), least)
-    low, high = percentiles(drawn, error=error, freedom=design.clusters - 1)
-    return Interval(max(-most, low), min(most, high))
+    free = design.clusters - 1
+
+    def holds_zero(alpha: float) -> bool:
+        low, high = percentiles(drawn, error=error, freedom=free, alpha=alpha)
+        return low <= 0 <= high
+
+    low, high = percentiles(drawn, error=error, freedom=free)
+    if holds_zero(ALPHA):
+        p = max(p, _last(holds_zero))
+    return p, _holding_zero(Interval(max(-most, low), min(most, high)), p)
+
+
+def _last(holds: Callable[[float], bool]) -> float:
+    """Return the largest level from 5% on that holds, to a thousandth; all below it do."""
+    low, high = ALPHA, 1.0
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _holding_zero(found: Interval, p: float) -> Interval:
+    """Return the interval, widened to hold zero where the test sees no difference."""
+    return Interval(min(found.low, 0.0), max(found.high, 0.0)) if p >= ALPHA else found
 
 
 def _least_error(differences: Floats, design: Design) -> float:
@@ -276,8 +322,8 @@ def _least_error(differences: Floats, design: Design) -> float:
     Where nothing differs there still is a question that might have, on each side (Bonett & Price 2012); where all
     differ alike, one that might have differed by as much less or more.
     """
-    return float(np.abs(differences).max() or 1.0) * math.sqrt(2) / (design.clusters + 2)
+    return float(np.abs(differences).max() or 1.0) * _share_least(design)
 
 
-def _agreeing(found: Interval, p: float) -> Interval:
-    return Interval(min(found.low, 0.0), max(found.high, 0.0)) if p >= ALPHA else found
+def _share_least(design: Design) -> float:
+    return math.sqrt(2) / (design.clusters + 2)

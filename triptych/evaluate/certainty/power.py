@@ -82,6 +82,13 @@ class Design:
         ]
 
     @cached_property
+    def block_of_stratum(self) -> Numbers:
+        """Of each group, the number of the block that its clusters are in."""
+        found = np.zeros(self.strata, dtype=np.intp)
+        found[self.stratum_ids] = self.block_of_cluster[self.cluster_ids]
+        return found
+
+    @cached_property
     def shares(self) -> Floats:
         """Of each question, the share of its group's questions that are of its cluster."""
         pair = self.stratum_ids * self.clusters + self.cluster_ids
@@ -168,20 +175,36 @@ def freedom(by_block: Floats, design: Design) -> float:
 
 def variances(values: Floats, design: Design) -> Floats:
     """Return what each block adds to the variance of a (macro) mean of scores from 0 to 1; see ``standard_error``."""
-    parts = contributions(values, design)
-    low, high = np.full(design.strata, np.inf), np.full(design.strata, -np.inf)
-    np.minimum.at(low, design.stratum_ids, values)
-    np.maximum.at(high, design.stratum_ids, values)
-    alike = (low == high) & (design.clusters_of_stratum > 1)
-    found = np.bincount(design.block_of_cluster, weights=parts**2).astype(np.float64)
-    block_of_stratum = np.zeros(design.strata, dtype=np.intp)
-    block_of_stratum[design.stratum_ids] = design.block_of_cluster[design.cluster_ids]
+    found, low, alike = _spread(values, design)
+    alike &= design.clusters_of_stratum > 1
     least = _least_variance(low[alike], design.clusters_of_stratum[alike]) / design.strata**2
-    np.add.at(found, block_of_stratum[alike], least)
+    np.add.at(found, design.block_of_stratum[alike], least)
     if found.any():
         return found
     whole = _least_variance(np.float64(design.mean(values)), np.intp(design.clusters))
     return np.full(len(found), whole / len(found))
+
+
+def difference_error(values: Floats, design: Design) -> tuple[float, float]:
+    """Return standard error and degrees of freedom of a (macro) mean of differences of scores, from -1 to 1.
+
+    A group in which nothing differs, or all differ alike, has the spread of one more that differs as much as any does,
+    on each side (Bonett & Price 2012); so has, at least, a group of one cluster, which tells nothing of its spread.
+    That is taken for known: the freedom is that of the spread which was measured.
+    """
+    found, _, alike = _spread(values, design)
+    single = design.clusters_of_stratum == 1
+    least = float(np.abs(values).max() or 1.0) ** 2 * 2 / (design.clusters_of_stratum + 2) ** 2
+    means = np.bincount(design.stratum_ids, weights=values) / np.bincount(design.stratum_ids)
+    own = np.where(single, (means - design.mean(values)) ** 2, 0.0)  # as in ``contributions``
+    taken = np.where(alike | single, np.maximum(own, least), 0.0).sum() / design.strata**2
+    measured = np.array(found)
+    np.subtract.at(measured, design.block_of_stratum, own / design.strata**2)
+    measured = np.maximum(measured, 0.0)
+    variance = float(taken + measured.sum())
+    shares = measured / variance
+    unsure = float((shares**2 / design.freedom_of_block).sum())
+    return math.sqrt(variance), 1 / unsure if unsure else math.inf
 
 
 def detectable(values: Floats, design: Design) -> tuple[float, float]:
@@ -213,6 +236,15 @@ def share_needed(difference: float, *, error: float, error_at_zero: float) -> fl
     if not difference:
         return None
     return ((_SIGNIFICANT * error_at_zero + _SEEN * error) / difference) ** 2
+
+
+def _spread(values: Floats, design: Design) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return what each block adds to the variance of the mean; each group's lowest value, and whether all are alike."""
+    found = np.bincount(design.block_of_cluster, weights=contributions(values, design) ** 2).astype(np.float64)
+    low, high = np.full(design.strata, np.inf), np.full(design.strata, -np.inf)
+    np.minimum.at(low, design.stratum_ids, values)
+    np.maximum.at(high, design.stratum_ids, values)
+    return found, low, low == high
 
 
 def _least_variance(share: Floats | np.float64, units: Numbers | np.intp) -> Floats:

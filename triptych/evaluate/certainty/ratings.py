@@ -18,7 +18,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from triptych.core.errors import DataError
-from triptych.evaluate.certainty.pairs import holm, sign_flips
+from triptych.evaluate.certainty.flips import sign_flips
+from triptych.evaluate.certainty.pairs import holm
 from triptych.evaluate.certainty.power import Floats, numbered
 from triptych.evaluate.certainty.statistics import Interval, draws, interval, percentiles
 

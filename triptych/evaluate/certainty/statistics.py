@@ -285,16 +285,17 @@ def draws(blocks: NDArray[np.intp], *, seed: int, resamples: int = RESAMPLES) ->
         yield drawn
 
 
-def percentiles(values: Floats, *, error: float, freedom: float) -> Interval:
+def percentiles(values: Floats, *, error: float, freedom: float, alpha: float = ALPHA) -> Interval:
     """Return the interval of resampled values, widened as Student's t is wider than the normal (Hesterberg 2015).
 
     Args:
         values: of the resamples. Where they hardly spread beside the error, it is Student's interval around their mean.
         error: standard error without the bootstrap's bias: resamples of few clusters spread too little.
         freedom: degrees of freedom of that error.
+        alpha: how often it is to miss the truth.
     """
     spread = float(values.std())
-    half = -float(stats.t.ppf(ALPHA / 2, freedom)) * error
+    half = -float(stats.t.ppf(alpha / 2, freedom)) * error
     if error >= _MUCH * spread:
         return Interval(float(values.mean()) - half, float(values.mean()) + half)
     tail = float(stats.norm.cdf(-half / spread))

@@ -52,7 +52,7 @@ class Condition:
     renumbers: bool = False
     """Whether a right reply may be another one than before: replies are then not compared, only scores."""
     sample: int | None = None
-    """Most questions that it is asked of, evenly spaced; None: all that were chosen."""
+    """Most questions that it is asked of (``running/sample``); None: all that were chosen."""
 
 
 CONDITIONS: tuple[Condition, ...] = (

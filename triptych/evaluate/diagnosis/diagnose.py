@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.files import read_json_lines
@@ -29,10 +28,10 @@ from triptych.evaluate.diagnosis.places import by_images, by_place, importance_o
 from triptych.evaluate.running.gather import read_evaluations
 from triptych.evaluate.running.result import ITEMS, Result
 from triptych.evaluate.running.run import evaluate
+from triptych.evaluate.running.sample import kept_together, sample, sample_questions
 from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.responder import Responder
 
-T = TypeVar("T")
 Ask = Callable[[Sequence[Example | Refused], str], tuple[Result, tuple[ScoredReply, ...]]]
 """(rows, name of a condition) -> the result of asking them under it, and the replies that have a score."""
 PICTURES = "pictures"
@@ -62,7 +61,7 @@ def diagnose(
         folder: of all diagnoses of the model: this one goes into ``folder/NAME``, changed images into
             ``folder/pictures``.
         name: the benchmark's.
-        limit: ask this many, evenly spaced over the benchmark; None: all.
+        limit: ask at most this many (``running/sample``); None: all.
         conditions: what is asked, besides the unchanged questions; all by default.
         max_tokens: most tokens of a reply; None: as the benchmark has it.
         judge: who marks the replies, where the benchmark asks a judge.
@@ -76,7 +75,7 @@ def diagnose(
             responder broke its contract, or another process works in the folder.
     """
     everything = [row for row in benchmark.questions(path) if isinstance(row, Example | Refused)]
-    rows = spaced(everything, limit)
+    rows = sample_questions(everything, limit, whole=benchmark.statistic is not None)
     edits = ImageEdits(folder / PICTURES)
     context = Context.from_questions([row for row in everything if isinstance(row, Example)], edits, seed=seed)
 
@@ -101,18 +100,15 @@ def diagnose(
             f" the conditions against, and they were not asked.{_first_reason(folder / name / UNCHANGED)} Mend that,"
             " and give the same command again."
         )
+    if not result.total.n:
+        raise RunError(
+            f"{name}: the {len(replies)} questions that got a score make no total: no pair of them is whole."
+        )
     questions = [row for row in rows if isinstance(row, Example)]
     findings, changed = _ask_conditions(conditions, benchmark, questions, replies, ask=ask, context=context)
     return concluded(
         _diagnosis(benchmark, result, replies, findings, changed, name=name, available=len(everything), seed=seed)
     )
-
-
-def spaced(rows: Sequence[T], limit: int | None) -> Sequence[T]:
-    """Return at most ``limit`` of the rows, evenly spaced; None: all."""
-    if limit is None or limit >= len(rows):
-        return rows
-    return [rows[number * len(rows) // limit] for number in range(limit)]
 
 
 def _ask_conditions(
@@ -223,7 +219,8 @@ def _changed_questions(
     condition: Condition, questions: Sequence[Example], context: Context
 ) -> tuple[list[Example], dict[str, int], int]:
     """Return the changed questions, how many it does not apply to by reason, and how many are not in the sample."""
-    chosen = spaced(questions, condition.sample)
+    together = kept_together(questions)
+    chosen = sample(questions, condition.sample, story=lambda question: together[id(question)])
     made: list[Example] = []
     skipped: Counter[str] = Counter()
     for question in chosen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 
 import numpy as np
 
@@ -288,6 +289,8 @@ def _paired(
     before = [one.score for one, _ in pairs]
     clusters = [story_of(question) for question in questions]
     if (statistic := benchmark.statistic) is not None:
+        if isnan(statistic(list(zip(questions, before, strict=True)))):
+            return None
         return compare_values(
             changed,
             before,

@@ -128,12 +128,12 @@ def to_markdown(rows: Sequence[Row], comparisons: Sequence[Comparison] = (), *, 
     totals = [row for row in rows if row.group == TOTAL]
     lines = [[*_cells(row, f"{row.benchmark} {row.part}"), str(row.failed), str(row.cut)] for row in totals]
     text = _table((*_HEAD, "failed", "cut"), lines)
-    text += "\nBeside the scores:\n\n" + "".join(f"- {line}\n" for line in notes) if notes else ""
+    text += "\nBeside the scores:\n\n" + "".join(f"- {_one_line(line)}\n" for line in notes) if notes else ""
     for group in dict.fromkeys(row.group for row in rows if row.group != TOTAL):
         members = [row for row in rows if row.group == group]
         if len({row.name for row in members}) > 1:
             lines = [_cells(row, f"{row.benchmark} {row.part}: {row.name}") for row in members]
-            text += f"\nBy {group}:\n\n" + _table(_HEAD, lines)
+            text += f"\nBy {_one_line(group)}:\n\n" + _table(_HEAD, lines)
     if comparisons:
         text += f"\nCompared, question by question (p corrected for {len(comparisons)} comparisons, Holm):\n\n"
         text += _table(_COMPARED, [_compared(row) for row in comparisons])
@@ -196,7 +196,14 @@ def _compared(row: Comparison) -> list[str]:
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *lines]
-    return "".join("| " + " | ".join(re.sub(r"([|\\])", r"\\\1", cell) for cell in row) + " |\n" for row in rows)
+    return "".join(
+        "| " + " | ".join(re.sub(r"([|\\])", r"\\\1", _one_line(cell)) for cell in row) + " |\n" for row in rows
+    )
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line ends, which end a row: a task may be called anything."""
+    return " ".join(text.split())
 
 
 def _percent(share: float | None) -> str:
@@ -222,4 +229,4 @@ def _latex_cell(row: Row | None, *, n: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(_ESCAPED.get(sign, sign) for sign in text)
+    return "".join(_ESCAPED.get(sign, sign) for sign in _one_line(text))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from itertools import permutations
+from itertools import combinations, permutations
+from math import nan
 from statistics import fmean
 
 import numpy as np
@@ -86,7 +87,7 @@ def pair_points(replies: Sequence[tuple[Example, str]]) -> list[float]:
 
 
 def pairwise(marked: Marked, preferred: Preferred) -> float:
-    """Return the share of pairs in people's order, the mean over kinds of question.
+    """Return the share of pairs in people's order, the mean over kinds of question; NaN where there is no pair.
 
     Args:
         marked: videos and ``pair_points``; those of one ``story`` are compared. A story that is there twice, as in a
@@ -110,7 +111,21 @@ def pairwise(marked: Marked, preferred: Preferred) -> float:
                     right += weight * _in_order(one[1], other[1], wanted)
         if total:
             shares.append(right / total)
-    return fmean(shares) if shares else 0.0
+    return fmean(shares) if shares else nan
+
+
+def compared(questions: Sequence[Example], preferred: Preferred) -> list[tuple[int, int]]:
+    """Return the positions of every two videos that ``pairwise`` compares."""
+    stories: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for at, question in enumerate(questions):
+        stories[fact(question, "kind"), fact(question, "story")].append(at)
+    return [
+        (one, other)
+        for story in stories.values()
+        for one, other in combinations(story, 2)
+        if preferred(questions[one], questions[other]) is not None
+        or preferred(questions[other], questions[one]) is not None
+    ]
 
 
 def _in_order(one: float, other: float, preferred: float) -> bool:

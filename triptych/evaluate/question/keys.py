@@ -30,10 +30,10 @@ def read_key(path: Path) -> dict[str, str]:
     """Return the answers by id.
 
     Raises:
-        DataError: no such file, no JSON object, or an answer is neither a text nor a number.
+        DataError: no such file, no JSON object, an id is there twice, or an answer is neither a text nor a number.
     """
     key: dict[str, str] = {}
-    for name, answer in read_object(path).items():
+    for name, answer in read_object(path, once=True).items():
         if isinstance(answer, bool) or not isinstance(answer, str | int | float) or not str(answer).strip():
             raise DataError(f"{path}: the answer of {name!r} is {answer!r}. Give a letter, a text or a number.")
         # 3.0 is how programs write the number 3.

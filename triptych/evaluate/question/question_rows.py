@@ -8,7 +8,9 @@ in the zips that lie in it.
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from triptych.core.records import Example, ImageRef, Json, Text, Turn
 from triptych.data.disk.finder import Media
 from triptych.data.disk.json_rows import Row
 from triptych.data.disk.marks import check_counts, count_marks, place
-from triptych.data.disk.rows import bad, id_of, keyed, listed, rows_of, words
+from triptych.data.disk.rows import bad, finite, id_of, keyed, listed, rows_of, words, words_or_number
 from triptych.data.format import Refused, RowError
 from triptych.data.media.folder import ImageFolder
 from triptych.data.media.locate import ImageError
@@ -50,6 +52,17 @@ class Source:
     def texts(self, key: str) -> list[str]:
         """Return a list of texts of the row. Raises RowError."""
         return [words(value, f"an entry of {key!r}") for value in listed(self.row.get(key), repr(key))]
+
+    def answer(self, key: str) -> str:
+        """Return a text or a number of the row as text; 3.0 is "3". Raises RowError: it has none, or another thing."""
+        said = words_or_number(self.row.get(key), repr(key))
+        if not said.strip():
+            raise bad(f"{key!r} is empty. Mend the row or leave it out.")
+        return said
+
+    def number_at(self, key: str) -> float:
+        """Return a number of the row. Raises RowError: it has none, or one that is not finite."""
+        return finite(self.row.get(key), repr(key))
 
     def name(self, key: str = "id") -> str:
         """Return the row's id, or its number where it has none. Raises RowError."""
@@ -122,15 +135,27 @@ def media_under(path: Path) -> Media:
     return Media(ImageFolder(root, archives=sorted(root.glob("*.zip"))), ImageFolder(root))
 
 
-def read_object(file: Path) -> dict[str, Json]:
-    """Return the object that a JSON file holds. Raises DataError."""
+def read_object(file: Path, *, once: bool = False) -> dict[str, Json]:
+    """Return the object that a JSON file holds. Raises DataError; with ``once`` also where a name is there twice."""
     try:
-        value: Json = json.loads(file.read_text(encoding="utf-8-sig"))
+        pairs = _each_once if once else None
+        value: Json = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=pairs)
+    except RowError as error:
+        raise DataError(f"{file}: {error}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: no JSON object ({error}). Is it the right file?") from None
     if not isinstance(value, dict):
         raise DataError(f"{file}: expected a JSON object {{...}}, found {type(value).__name__}. Is it the right file?")
     return value
+
+
+def _each_once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return the object of these names and values. Raises RowError: JSON allows a name twice, and then one is lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (name, times), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise bad(f"{name!r} is there {times} times. Leave one of them.")
+    return found
 
 
 def marked(text: str, images: Sequence[ImageRef]) -> tuple[Text | ImageRef, ...]:
@@ -199,6 +224,11 @@ def lettered(options: Sequence[str], form: str = "({letter}) {option}") -> list[
         raise bad(f"{len(options)} options have no letters. Leave the row out.")
     pairs = zip(ascii_uppercase, options, strict=False)
     return [form.format(letter=letter, option=option) for letter, option in pairs]
+
+
+def is_missing(value: Json) -> bool:
+    """Return whether a row has nothing there: null, or the NaN that tables write for it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def fact_of(row: Mapping[str, Json], key: str) -> str:

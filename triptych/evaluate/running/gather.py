@@ -21,7 +21,7 @@ from triptych.core.records import Example, Json
 from triptych.evaluate.certainty.statistics import Score
 from triptych.evaluate.reading.answers import ANSWERS, read_lines
 from triptych.evaluate.running.asked import ASKED, read_asked
-from triptych.evaluate.running.result import ITEMS, RESULT
+from triptych.evaluate.running.result import ITEMS, RESULT, Pairs
 from triptych.evaluate.running.secondary_scores import SecondaryScores, figure_of
 
 BLIND = "blind"
@@ -226,9 +226,17 @@ def _secondary(result: Mapping[str, Json]) -> SecondaryScores:
     return SecondaryScores(
         together=scores("together"),
         figures={name: figure_of(figure) for name, figure in figures.items() if isinstance(figure, dict)},
+        pairs=_pairs(result.get("pairs")),
         published=_score(published) if isinstance(published, dict) else None,
         published_together=scores("published_together"),
     )
+
+
+def _pairs(record: Json) -> Pairs | None:
+    match record:
+        case {"n": int(n), "alone": int(alone)}:
+            return Pairs(n, alone)
+    return None  # or the result is of an older version
 
 
 def _score(record: Mapping[str, Json]) -> Score:

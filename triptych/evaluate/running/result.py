@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isnan
 from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
@@ -24,6 +25,16 @@ from triptych.infer.responder import Responder
 RESULT = "result.json"
 ITEMS = "items.jsonl"
 """One line a question, in the benchmark's order: key, id, score (null: failed), whether it was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The questions that are compared with each other, where a benchmark's total is made of pairs."""
+
+    n: int
+    """Pairs of which both questions have a score."""
+    alone: int
+    """Questions that have a score and are in no pair: they count for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,8 @@ class Result:
     """What a judge measured beside the score, by name."""
     figures: dict[str, Figure]
     """What papers print beside the total and that is no mean of scores, by name, in their unit."""
+    pairs: Pairs | None
+    """What the total is made of, where that is pairs."""
     published: Score | None
     """The total by the authors' own reading of replies, where the benchmark has it."""
     published_together: dict[str, Score]
@@ -168,6 +181,7 @@ def result_of(
         together=together(counted),
         measures=_measures(counted, seed),
         figures=figures_of(_marked(counted), benchmark, published=_marked(published), seed=seed),
+        pairs=_pairs([item.question for item in counted], benchmark),
         published=_total(published, benchmark, seed) if benchmark.published else None,
         published_together=together(published) if benchmark.published else {},
         judge="" if judge is None else judge.name,
@@ -233,6 +247,9 @@ def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
         return _mean(items, seed, benchmark)
     statistic = benchmark.statistic
     marked = [(item.question, item.score) for item in items]
+    value = statistic(marked)
+    if isnan(value):
+        return summarise((), chances=())
     low, high = interval_of(
         lambda positions: statistic([marked[at] for at in positions]),
         len(items),
@@ -240,7 +257,6 @@ def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
         seed=seed,
         least=benchmark.least,
     )
-    value = statistic(marked)
     chance = sum(item.chance for item in items) / len(items)
     return Score(score=value, low=min(low, value), high=max(high, value), n=len(items), chance=chance)
 
@@ -297,6 +313,13 @@ def _published(items: Sequence[Scored], benchmark: Benchmark) -> list[Scored]:
     read = benchmark.published
     scores = [(item, read(item.question, item.line.reply)) for item in items]
     return [replace(item, score=score, answered=True) for item, score in scores if score is not None]
+
+
+def _pairs(questions: Sequence[Example], benchmark: Benchmark) -> Pairs | None:
+    if benchmark.pairs is None:
+        return None
+    found = benchmark.pairs(questions)
+    return Pairs(len(found), len(questions) - len({at for pair in found for at in pair}))
 
 
 def _marked(items: Sequence[Scored]) -> list[MarkedReply]:

@@ -21,6 +21,7 @@ from triptych.evaluate.reading.answers import Keys, Line
 from triptych.evaluate.running.asked import LOCK, Asked, groups_of, references_of, write_asked
 from triptych.evaluate.running.collect import collect_replies
 from triptych.evaluate.running.result import Result, check_judge, result_of, score_all
+from triptych.evaluate.running.sample import sample_questions
 from triptych.evaluate.running.shards import part_of
 from triptych.evaluate.running.writing import write_result
 from triptych.infer.answer_cache import AnswerCache, Digests, prompt_key
@@ -50,7 +51,7 @@ def evaluate(
         responder: who answers.
         folder: ``runs/NAME/evals/BENCHMARK-PART-CONDITION``; made if need be.
         blind: take all images out of the questions, and nothing else.
-        limit: ask this many, evenly spaced over the benchmark; None: all.
+        limit: ask at most this many (``sample``); None: all.
         max_tokens: most tokens of one reply; None: as the benchmark has it.
         judge: who marks the replies, where the benchmark asks a judge.
         seed: of the bootstrap.
@@ -150,10 +151,9 @@ def _read(benchmark: Benchmark, path: Path, limit: int | None) -> tuple[list[Exa
     """Return all questions, those that are to be asked, and the rows that are none."""
     rows = [_checked(row) for row in benchmark.questions(path)]
     everything = [row for row in rows if isinstance(row, Example)]
-    if limit is not None and limit < len(rows):
-        rows = [rows[number * len(rows) // limit] for number in range(limit)]
-    questions = [row for row in rows if isinstance(row, Example)]
-    refused = [row for row in rows if isinstance(row, Refused)]
+    sampled = sample_questions(rows, limit, whole=benchmark.statistic is not None)
+    questions = [row for row in sampled if isinstance(row, Example)]
+    refused = [row for row in sampled if isinstance(row, Refused)]
     if not questions:
         why = f" The first of {len(refused)} refused rows: {refused[0].message}" if refused else ""
         raise DataError(f"{path}: no questions.{why}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from triptych.core.log import counted
 from triptych.core.records import Json
 from triptych.evaluate.certainty.formatting import percent, percent_with_interval
 from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.running.figures import Figure
-from triptych.evaluate.running.result import Result
+from triptych.evaluate.running.result import Pairs, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,16 @@ class SecondaryScores:
 
     together: Mapping[str, Score] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    pairs: Pairs | None = None
     published: Score | None = None
     published_together: Mapping[str, Score] = field(default_factory=dict)
 
 
 def secondary_to_json(result: Result) -> dict[str, Json]:
-    """Return the figures and the published reading, for programs; a key is missing where the benchmark has none."""
+    """Return figures, pairs and published reading, for programs; a key is missing where the benchmark has none."""
     record: dict[str, Json] = {}
+    if result.pairs is not None:
+        record["pairs"] = {"n": result.pairs.n, "alone": result.pairs.alone}
     if result.figures:
         record["figures"] = {name: _figure_to_json(figure) for name, figure in result.figures.items()}
     if result.published is not None:
@@ -49,6 +53,8 @@ def secondary_lines(result: Result | SecondaryScores, *, together: bool = True) 
     for name, score in result.together.items() if together else ():
         share = f"{percent_with_interval(score, 1)} of {score.n} groups"
         lines.append(f"{name.replace('_', ' ')} {share if score.n else 'not known: no group was asked whole'}")
+    if result.pairs is not None:
+        lines.append(_pairs_text(result.pairs))
     for name, figure in result.figures.items():
         lines.append(f"{name.replace('_', ' ')} {_figure_text(figure)}")
     if result.published is not None and result.published.n:
@@ -83,6 +89,13 @@ def _figure_text(figure: Figure) -> str:
     if figure.published is not None:
         published = f"; by the authors' own reading {scale * figure.published:.1f}{unit}"
     return f"{scale * figure.value:.1f}{unit} {span}{most}{published}"
+
+
+def _pairs_text(pairs: Pairs) -> str:
+    if not pairs.n:
+        return "not known: no pair was asked whole"
+    alone = f"; {counted(pairs.alone, 'question')} in no whole pair: left out" if pairs.alone else ""
+    return f"{counted(pairs.n, 'pair')} compared{alone}"
 
 
 def _figure_to_json(figure: Figure) -> dict[str, Json]:

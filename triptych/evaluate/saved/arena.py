@@ -23,6 +23,7 @@ from triptych.evaluate.certainty.ratings import Duel, Rating, Vote, duels, rate
 from triptych.evaluate.certainty.statistics import Score, summarise
 from triptych.evaluate.reading.answers import ANSWERS, Keys
 from triptych.evaluate.reading.judge import read_preference
+from triptych.evaluate.running.sample import sample_questions
 from triptych.evaluate.saved.one_asking import is_ours, lines_of_one_asking
 from triptych.infer.responder import Failed, Responder
 
@@ -102,7 +103,7 @@ def judge_pairs(
         contestants: whose replies.
         judge: who compares.
         path: where judgements are kept; those that are there are not asked for again.
-        limit: questions of each pair, evenly spaced; None: all.
+        limit: most questions of each pair (``running/sample``); None: all.
         max_tokens: most tokens of a verdict.
 
     Raises:
@@ -241,24 +242,22 @@ def _meetings(one: Contestant, other: Contestant, everybody: Sequence[Contestant
     shared = [name for name in one.replies if name in other.replies]
     if not shared:
         raise DataError(f"{one.name} and {other.name} answered no question in common.")
-    if limit is not None and limit < len(shared):
-        shared = [shared[number * len(shared) // limit] for number in range(limit)]
     meetings = []
-    for name in shared:
-        # One who was asked blind has the question without its images.
-        asked = [it.questions[name] for it in (one, other, *everybody) if name in it.questions]
-        if not asked:
-            raise DataError(
-                f"{name!r}: no file of answers holds the question. A judge needs one answers.jsonl of ours."
-            )
-        question = max(asked, key=lambda it: len(images_of(it)))
-        replies = one.replies[name], other.replies[name]
+    for question in sample_questions([_question(name, (one, other, *everybody)) for name in shared], limit):
+        replies = one.replies[question.id], other.replies[question.id]
         prompts = tuple(
-            _prompt(question, *said, name=f"{name} | {one.name} | {other.name} | {order}")
+            _prompt(question, *said, name=f"{question.id} | {one.name} | {other.name} | {order}")
             for order, said in (("forwards", replies), ("backwards", replies[::-1]))
         )
         meetings.append(_Meeting(one.name, other.name, question, (prompts[0], prompts[1])))
     return meetings
+
+
+def _question(name: str, everybody: Sequence[Contestant]) -> Example:
+    asked = [it.questions[name] for it in everybody if name in it.questions]
+    if not asked:
+        raise DataError(f"{name!r}: no file of answers holds the question. A judge needs one answers.jsonl of ours.")
+    return max(asked, key=lambda it: len(images_of(it)))  # who was asked blind has it without its images
 
 
 def _prompt(question: Example, first: str, second: str, *, name: str) -> Example:

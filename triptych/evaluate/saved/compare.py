@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,8 @@ def _paired(shared: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
     others = [other.scores[name] for name in shared.ids]
     if shared.benchmark is not None and (statistic := shared.benchmark.statistic) is not None:
         try:
+            if isnan(statistic(list(zip(shared.questions, scores, strict=True)))):
+                raise ValueError("no pair is whole")
             return compare_values(
                 scores,
                 others,
@@ -267,7 +270,8 @@ def _worth(shared: _Shared, scores: Mapping[str, float]) -> float | None:
         return None
     marks = [scores[name] for name in shared.ids]
     if shared.benchmark is not None and shared.benchmark.statistic is not None:
-        return shared.benchmark.statistic(list(zip(shared.questions, marks, strict=True)))
+        value = shared.benchmark.statistic(list(zip(shared.questions, marks, strict=True)))
+        return None if isnan(value) else value
     return _mean(shared, marks)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.files import write_atomically
-from triptych.core.records import Example, Json, images_of, videos_of
+from triptych.core.records import Example, Json, images_of, text_of, videos_of
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, fact, story_of
 from triptych.evaluate.certainty.statistics import Score, score_to_json
@@ -109,8 +109,10 @@ def mark(
     if not found:
         ours, theirs = next(iter(replies.by_id)), questions[0].id if questions else "none"
         raise DataError(
-            f"{answers}: no id is one of {data or key}: here {ours!r}, there {theirs!r}. Is it the right key?"
+            f"{answers}: no id is one of {data or key}: here {ours!r}, there {theirs!r}. Is it the right key? A reply "
+            "needs the id that its question has there."
         )
+    _check_numbering(questions, replies, answers)
     scored = score_all(
         rules, ((question, _line(question, replies)) for question in questions), judge=None, folder=Path()
     )
@@ -217,6 +219,27 @@ def _check_ids(questions: Sequence[Example], where: Path) -> None:
     twice = [name for name, count in Counter(question.id for question in questions).items() if count > 1]
     if twice:
         raise DataError(f"{where}: the id {twice[0]!r} is there twice. Give each row its own.")
+
+
+def _check_numbering(questions: Sequence[Example], replies: Replies, answers: Path) -> None:
+    """Refuse replies whose ids are a kit's numbers of rows: most lines hold another question than ours of that id."""
+    both = [(question, reply) for question in questions if (reply := replies.by_id.get(question.id)) and reply.asked]
+    # A key alone knows no words.
+    pairs = [(_plain(fact(question, "question")), _plain(reply.asked), question) for question, reply in both]
+    others = [pair for pair in pairs if pair[0] and pair[0] not in pair[1] and pair[1] not in _plain(_prompt(pair[2]))]
+    if 2 * len(others) > len(pairs):
+        raise DataError(
+            f"{answers}: the index {others[0][2].id!r} is another question there: {others[0][1][:60]!r}. Write the "
+            "benchmark's own ids, and call them 'id'."
+        )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _prompt(question: Example) -> str:
+    return " ".join(text_of(turn) for turn in question.turns[:-1])
 
 
 def _line(question: Example, replies: Replies) -> Line:

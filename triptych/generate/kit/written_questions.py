@@ -26,7 +26,7 @@ from triptych.generate.loose_json import TornObject, values_in
 from triptych.generate.options import meant, options_of
 from triptych.generate.prompts import Prompt, Value, fill, known, load
 from triptych.generate.question import Layout, Question, Swap, with_question
-from triptych.generate.reply_pairs import read_pairs
+from triptych.generate.reply_pairs import Pair, read_pairs, record_of
 from triptych.generate.stage import Made, Request, Stage, Take, TeacherSettings
 from triptych.infer.responder import Failed
 
@@ -166,8 +166,7 @@ def read_records(reply: str, *, cut: bool = False) -> list[dict[str, Json]]:
     if found := [record for value in values_in(reply) for record in _records(value)]:
         return found
     read = read_pairs(reply, cut=cut)
-    whole: list[dict[str, Json]] = [{"question": pair.question, "answer": pair.answer} for pair in read.pairs]
-    return [*whole, *(TornObject(question=pair.question, answer=pair.answer) for pair in read.torn)]
+    return [*map(_record, read.pairs), *(TornObject(_record(pair)) for pair in read.torn)]
 
 
 def question_from(pair: Mapping[str, Json], *, count: int, skill: str) -> Question | str:
@@ -202,12 +201,22 @@ def question_from(pair: Mapping[str, Json], *, count: int, skill: str) -> Questi
 
 
 def _records(value: Json) -> list[dict[str, Json]]:
-    """Return every object with a question in it, however deep."""
-    if isinstance(value, dict):
-        if "question" in value:
-            return [value]
-        return [record for inner in value.values() for record in _records(inner)]
-    return [record for inner in value for record in _records(inner)] if isinstance(value, list) else []
+    """Return every object with a question in it, or with an answer to none, however deep and whatever its keys."""
+    if not isinstance(value, dict):
+        return [record for inner in value for record in _records(inner)] if isinstance(value, list) else []
+    record = record_of(value)
+    if record is not None and any(key.casefold().strip() == "question" for key in value):
+        return [record]
+    inside = [found for inner in value.values() for found in _records(inner)]
+    return inside or ([record] if record is not None else [])
+
+
+def _record(pair: Pair) -> dict[str, Json]:
+    """Return a pair as the object that says it."""
+    said: dict[str, Json] = {key.casefold().strip(): each for key, each in pair.extra.items()}
+    if pair.options:
+        said["options"] = list(pair.options)
+    return {**said, "question": pair.question, "answer": pair.answer}
 
 
 def _needs(said: Json, text: str, count: int) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ from triptych.infer.endpoint.chat_messages import guess_tokens, messages_of, mos
 from triptych.infer.endpoint.in_flight import wishes_of
 from triptych.infer.endpoint.limits import Cost
 from triptych.infer.endpoint.remote import RemoteResponder
-from triptych.infer.endpoint.response import OVERRUN, Completion, Trouble, one_line, read_reply
+from triptych.infer.endpoint.response import OVERRUN, Completion, Trouble, one_line, read_reply, read_status
 from triptych.infer.responder import Cause, Failed, Query, Told
 
 MOST_REQUESTS = 50_000
@@ -41,7 +41,6 @@ ATTEMPTS = 6
 MARK = "triptych"
 """Key of a batch's metadata."""
 ENDED = {"completed", "failed", "expired", "cancelled"}
-BAD_REQUEST = {400, 422}
 
 
 @dataclass
@@ -107,6 +106,7 @@ class BatchResponder:
         self._client = openai.OpenAI(api_key=inner.key, base_url=inner.address.url, max_retries=5)
         self._batches = self._resumed()
         self._open: dict[str, _Open] = {}
+        self._schema_taken = self._schema_refused = False
 
     def answer_each(self, queries: Iterable[Query | None]) -> Iterator[Told]:
         """Yield what each query got: all are handed in, as far as the budget goes; then batches are waited for."""
@@ -258,24 +258,28 @@ class BatchResponder:
             told = said.cost is not None
             spent = said.cost or (asked.guess if isinstance(said, Completion) or said.paid else None)
             if isinstance(said, Completion):
-                self.inner.plain = self.inner.plain or (asked.query.schema is not None and not asked.schema)
+                self._schema_taken |= asked.schema
+                if asked.query.schema is not None and not asked.schema:
+                    self.inner.plain |= self._schema_refused or not self._schema_taken
                 del self._open[key]
                 cost = self._allowance.book(asked.guess, spent, most=asked.most, name=key, told=told, replied=True)
                 known = said.cost or Cost(0, 0)
                 answer = Answer(key, said.text, tokens_in=known.tokens_in, tokens_out=known.tokens_out, cut=said.cut)
                 yield Told(answer, cost.tokens_in, cost.tokens_out)
                 return
-            why: Cause = "refused" if said.paid else "question"
-            yield self._lost(key, Failed(key, f"{self.inner.address}: {said.reason}", why), spent=spent, told=told)
+            failed = Failed(key, f"{self.inner.address}: {said.reason}", _cause(said))
+            yield self._lost(key, failed, spent=spent, told=told)
             return
-        if status in BAD_REQUEST and asked.schema:
+        error = record.get("error") or (response.get("body") or {}).get("error") or {}
+        problem = str(error.get("message") or "no reply")
+        trouble = read_status(status or 500, problem, names=[error.get(name) for name in ("code", "type", "param")])
+        if trouble.bad_request and asked.schema:
             asked.schema = False
+            self._schema_refused |= trouble.of_schema
             self._add(again, key, messages_of(asked.query.question, self.inner.settings))
             return
-        body = response.get("body") or {}
-        problem = (record.get("error") or body.get("error") or {}).get("message") or "no reply"
-        cause: Cause = "question" if status in BAD_REQUEST else "trouble"
-        yield self._lost(key, Failed(key, f"{self.inner.address}: status {status}: {problem}", cause))
+        failed = Failed(key, f"{self.inner.address}: status {status}: {problem}", _cause(trouble))
+        yield self._lost(key, failed, spent=asked.guess if trouble.paid else None, told=not trouble.paid)
 
     def _take_in(self, key: str, said: Completion | Trouble) -> None:
         """Keep and book a reply that nobody waits for."""
@@ -334,6 +338,10 @@ class BatchResponder:
         for batch in waiting:
             say(f"{self.inner.address}: batch {batch.id} with {len(batch.keys):,} requests is waited for")
         return waiting
+
+
+def _cause(said: Trouble) -> Cause:
+    return "trouble" if said.again or said.for_all else "refused" if said.paid else "question"
 
 
 def _may_pass(error: openai.APIError) -> bool:

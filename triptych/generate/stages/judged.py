@@ -1,27 +1,41 @@
 """judged: a judge gives each question with its answer a score from 1 to 5; what is below the least is refused.
 
 Optional, as it costs a request an item and is only as good as the judge. Its words are ``prompts/kit_judge.md``. A
-reply without a score is a refusal of its own kind, never a score.
+reply without a score, with two different ones or with one on another scale is a refusal of its own kind, never a score.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from pydantic import Field, field_validator
 
-from triptych.core.records import Answer
+from triptych.core.records import Answer, Json
 from triptych.generate.item import Item, Refusal
 from triptych.generate.kit.checking import noted
 from triptych.generate.kit.written_questions import filled, shown
+from triptych.generate.loose_json import TornText, values_in
 from triptych.generate.prompts import Value, known, load
 from triptych.generate.question import exchanges_of, options_block
 from triptych.generate.stage import Made, Request, Stage, TeacherSettings
 from triptych.infer.responder import Failed
 
-_SCORE = re.compile(r"\"?score\"?\s*[:=]?\s*([1-5])(?!\d)|^\W*([1-5])(?![\d.])(?:\s*/\s*5)?", re.IGNORECASE)
+KEY = "score"
+_MARKS = r"[\s*_\"']{0,9}"
+_SCORE = r"([1-5])(?:\s?/\s?5|\s(?:out\s)?of\s5)?(?![\w/%]|[.,]\d|\s?[-–/]\s?\d|\s(?:out\s)?of\s)"
+"""A score, on the scale that was asked for: not the 4 of "4/10", "4.5", "4-5" or "4 of the images"."""
+_TALK = r"(?!\s(?:or|to|is|was|were|would|will|could|if|unless|needs?|when|only)\b)"
+"""What stands behind a score that is talked about, not given: "score: 5 would need both images"."""
+_LABELLED = re.compile(
+    rf"\bscores?{_MARKS}(?:\(?1\s?[-–]\s?5\)?{_MARKS})?[:=]{_MARKS}{_SCORE}{_TALK}|^\W{{0,9}}score\s{_SCORE}(?=\W*$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BARE = re.compile(
+    rf"^[\s*_\"'(\[]{{0,9}}{_SCORE}(?=[*_\"')\]]{{0,5}}(?:[.:,;]?\s*$|[.:,;]\s|\s[-–—]\s))", re.MULTILINE
+)
+"""A line that begins with a score and goes on, if at all, behind a punctuation mark."""
 
 
 class Judged(TeacherSettings):
@@ -60,10 +74,10 @@ def take(item: Item, settings: Judged, replies: Sequence[Answer | Failed]) -> Se
     for reply in replies:
         if isinstance(reply, Failed):
             return [Refusal(item, "no reply", f"it could not be judged: {reply.reason}")]
-        found = _SCORE.search(reply.text.strip())
-        if found is None:
+        score = score_in(reply.text)
+        if score is None:
             return [Refusal(item, "no score in the reply", f"it says {reply.text[:300]!r}.")]
-        scores.append(int(found[1] or found[2]))
+        scores.append(score)
     judged = noted(item, "judged", scores=[*scores])
     if scores and min(scores) < settings.least:
         reason = next(
@@ -71,6 +85,34 @@ def take(item: Item, settings: Judged, replies: Sequence[Answer | Failed]) -> Se
         )
         return [Refusal(judged, "judged poor", f"{min(scores)} of 5: {' '.join(reason.split())[:300]}")]
     return [judged]
+
+
+def score_in(reply: str) -> int | None:
+    """Return the score from 1 to 5 that a reply gives; None: none, several, or one on another scale."""
+    values = [each for value in values_in(reply) for each in (value if isinstance(value, list) else [value])]
+    told = [value for value in values if isinstance(value, dict)]
+    if told:
+        given = {_as_score(said) for value in told for said in _under_key(value)}
+    else:
+        said = _LABELLED.findall(reply) or [(score, "") for score in _BARE.findall(reply)]
+        given = {int(one or other) for one, other in said}
+    return given.pop() if len(given) == 1 else None
+
+
+def _under_key(value: Json) -> Iterator[Json]:
+    """Yield what stands under the key, at any depth."""
+    for key, said in value.items() if isinstance(value, dict) else ():
+        if key.casefold().strip() == KEY:
+            yield said
+        else:
+            yield from _under_key(said)
+
+
+def _as_score(said: Json) -> int | None:
+    if isinstance(said, str) and not isinstance(said, TornText):
+        found = re.fullmatch(_SCORE, said.strip(" *_"))
+        return int(found[1]) if found else None
+    return int(said) if isinstance(said, int | float) and said in (1, 2, 3, 4, 5) and said is not True else None
 
 
 STAGE = Stage(

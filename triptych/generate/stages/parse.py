@@ -1,9 +1,11 @@
 """parse: a teacher's reply becomes instruction-response pairs, each an item with its conversation, images in place.
 
 Not a judge of what they say (``filter``, ``verify``). Structured replies are JSON; others are read by tolerant rules,
-as JSON or as labelled lines. Where no pair is found, the teacher is asked once to lay its words out anew. A pair that
-lacks a part is refused, never completed. A mark ``<image 2>`` in a question becomes that image at that place;
-images that no mark names stand in front. Options that the reply gives beside a question are laid out below it.
+as JSON or as labelled lines. Where no whole pair is found, the teacher is asked once to lay its words out anew. A pair
+that lacks a part is refused, never completed. Options that the reply gives beside a question are laid out below it.
+A mark ``<image 2>`` in a question becomes that image at that place, and images that no mark names stand in front;
+where they would so come in another order, or too late, all stand in front and a mark is the words "image 2".
+Invariant: the image that is called by a number is the one that stands at it.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from random import Random
 from typing import Literal
 
 from triptych.core.records import Answer, Example, ImageRef, Json, Part, Text, Turn, VideoRef
-from triptych.data.text.references import LETTERS
+from triptych.data.text.references import LETTERS, find_doubt, find_references
 from triptych.data.transform import tidy
 from triptych.generate.item import Item, Refusal
-from triptych.generate.kit.verdicts import chosen
+from triptych.generate.kit.verdicts import chosen, is_foreign, stays
 from triptych.generate.options import lettered, meant, stand_in
 from triptych.generate.prompts import fill, load
 from triptych.generate.question import FACT, Question, as_json, options_block
@@ -28,6 +30,8 @@ from triptych.generate.stage import Made, Request, Stage, TeacherSettings
 from triptych.infer.responder import Failed
 
 MARK = re.compile(r"<\s*(?:image|video|frame)\s*#?(\d+)\s*>", re.IGNORECASE)
+_SEVERAL = re.compile(r"\b(?:images|pictures|photos|photographs|frames|views|both|others?|each|every)\b", re.IGNORECASE)
+"""Words that may mean images which are not shown yet."""
 REPAIR = "repair"
 _SHOWN = 80
 _LONGEST_NUMBER = 12
@@ -41,7 +45,7 @@ class Parse(TeacherSettings):
     images: Literal["front", "numbered"] = "front"
     """front: images, then the question; numbered: each image behind ``Image 1:`` on a line of its own."""
     repair: bool = True
-    """Whether a reply without pairs is sent back once, to be laid out anew."""
+    """Whether a reply without whole pairs is sent back once, to be laid out anew."""
     language: str = "en"
     """Language of the pairs, two letters."""
     most: int | None = None
@@ -49,10 +53,12 @@ class Parse(TeacherSettings):
 
 
 def ask(item: Item, settings: Parse, random: Random) -> Sequence[Request]:
-    """Return one request to repair the reply, where nothing in it can be read."""
+    """Return one request to repair the reply, where it has words but nothing whole can be read in them."""
     del random
     found = _found(item)
-    if not settings.repair or not item.reply.strip() or found.pairs or found.torn:
+    # What is torn in JSON, or was cut, is no whole pair in another layout either.
+    hopeless = found.torn and (found.in_json or _is_cut(item))
+    if not settings.repair or not item.reply.strip() or found.pairs or hopeless:
         return ()
     prompt = load(REPAIR)
     return [Request(REPAIR, fill(prompt, id=item.id, reply=item.reply), prompt.max_tokens, REPAIR, prompt.schema)]
@@ -64,7 +70,9 @@ def take(item: Item, settings: Parse, replies: Sequence[Answer | Failed]) -> Seq
     for reply in replies:
         if isinstance(reply, Answer):
             # Words that were cut before they were laid out anew end in a pair that was cut.
-            found, repaired = read_pairs(reply.text, cut=reply.cut or _is_cut(item)), True
+            anew = read_pairs(reply.text, cut=reply.cut or _is_cut(item))
+            if anew.pairs or anew.torn:
+                found, repaired = anew, True
     if not (found.pairs or found.torn):
         said = " ".join(item.reply.split())[:_SHOWN]
         failed = next((f" ({reply.reason})" for reply in replies if isinstance(reply, Failed)), "")
@@ -150,9 +158,11 @@ def _wrong_choice(pair: Pair) -> str:
     if not options or meant(pair.answer, options) is not None:
         return ""
     at, words = lettered(pair.answer, options)
-    named = chosen(pair.answer, options) if at is None else at
-    # "A. a dog" where the dog is B: nobody knows which is right.
-    return "answer is no option" if named is None or meant(words, options) not in (None, named) else ""
+    if at is None:
+        return "" if chosen(pair.answer, options) is not None else "answer is no option"
+    # "A. a dog" where the dog is B, or no option at all: nobody knows which is right.
+    right = stays(at, words, options=options) and not is_foreign(words, at, options=options)
+    return "" if right else "answer is no option"
 
 
 def _laid_out(pair: Pair) -> Pair:
@@ -173,13 +183,13 @@ def _choice(pair: Pair) -> Question | None:
     at = meant(pair.answer, pair.options) if pair.options else None
     if at is None or stand_in(pair.question, pair.options) or any(map(MARK.search, pair.options)):
         return None
-    words = MARK.sub(lambda mark: f"image {mark[1]}", pair.question)
-    return Question(words, pair.options[at], options=pair.options, kind="written")
+    return Question(_in_words(pair.question), pair.options[at], options=pair.options, kind="written")
 
 
 def _turns(pairs: Sequence[Pair], media: Sequence[ImageRef | VideoRef], settings: Parse) -> Iterator[Turn]:
-    named = {int(mark) for pair in pairs for mark in MARK.findall(pair.question)}
-    shown: set[int] = set()
+    in_place = _stand_in_order(pairs, len(media))
+    named = {int(mark) for pair in pairs for mark in MARK.findall(pair.question)} if in_place else set()
+    shown = {*range(1, len(media) + 1)} - named
     for number, pair in enumerate(pairs):
         front: list[Part] = []
         for place, each in enumerate(media, start=1):
@@ -195,7 +205,33 @@ def _turns(pairs: Sequence[Pair], media: Sequence[ImageRef | VideoRef], settings
                 shown.add(int(piece))
                 words.append(media[int(piece) - 1])
         yield Turn("user", tidy([*front, *words]))
-        yield Turn("assistant", (Text(MARK.sub(lambda mark: f"image {mark[1]}", pair.answer)),))
+        yield Turn("assistant", (Text(_in_words(pair.answer)),))
+
+
+def _stand_in_order(pairs: Sequence[Pair], count: int) -> bool:
+    """Return whether images at their marks come in their order, each before or in the round that speaks of it."""
+    named = {int(mark) for pair in pairs for mark in MARK.findall(pair.question)}
+    shown = [place for place in range(1, count + 1) if place not in named]
+    for pair in pairs:
+        marks = [int(mark) for mark in MARK.findall(pair.question)]
+        shown += dict.fromkeys(mark for mark in marks if mark not in shown)
+        if shown != [*range(1, len(shown) + 1)]:
+            return False
+        said = _in_words(f"{pair.question}\n{pair.answer}")
+        if len(shown) < count and not (marks and _knows_only(said, len(shown), count)):
+            return False
+    return True
+
+
+def _knows_only(said: str, shown: int, count: int) -> bool:
+    """Return whether words speak of the first images alone, as far as words tell."""
+    if _SEVERAL.search(said) or find_doubt(said, count=count):
+        return False
+    return all(number <= shown for each in find_references(said, count=count) for number in each.numbers)
+
+
+def _in_words(said: str) -> str:
+    return MARK.sub(lambda mark: f"image {mark[1]}", said)
 
 
 STAGE = Stage(

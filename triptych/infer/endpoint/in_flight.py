@@ -36,6 +36,8 @@ CONNECTIONS = 4
 """Connections of one client: for each request, it looks at all of them."""
 ENOUGH = 20
 """After so many forbidden requests and no reply, every question counts as forbidden."""
+SURE = 3
+"""After so many questions that got a reply without a schema only, and none with one, the endpoint takes none."""
 
 
 Schema = Mapping[str, Json] | None
@@ -144,6 +146,7 @@ class _RequestsInFlight:
         self._booked = asyncio.Condition()
         self._hopeless: Trouble | None = None
         self._forbidden, self._replied = 0, False
+        self._only_plain, self._took_schema = 0, False
         # One thread reads the images: nothing of that waits for the network, and decoders are not shared.
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
         self._closed = asyncio.Event()
@@ -236,14 +239,24 @@ class _RequestsInFlight:
         return await loop.run_in_executor(self._reader, messages_of, question, self._settings)
 
     async def _send(self, query: Query, messages: list[dict[str, Json]]) -> _Got:
-        """Send a request; where its schema is what the endpoint does not take, once more without."""
+        """Send a request; where its schema may be what the endpoint does not take, once more without.
+
+        A reply to that is no proof that it was: a status 400 may pass by itself. So the others are asked without one
+        only where the endpoint speaks of the schema, or where it has never taken one.
+        """
         if query.schema is None or self._who.plain:
             return await self._send_once(query, messages, None)
         got = await self._send_once(query, messages, query.schema)
-        if not (isinstance(got.said, Trouble) and got.said.bad_request):
+        if isinstance(got.said, Completion):
+            self._took_schema = True
+            return got
+        if not got.said.bad_request:
             return got
         without = await self._send_once(query, messages, None)
-        if isinstance(without.said, Completion) and not self._who.plain:
+        if not isinstance(without.said, Completion) or self._who.plain:
+            return without
+        self._only_plain += 1
+        if got.said.of_schema or (self._only_plain >= SURE and not self._took_schema):
             self._who.plain = True
             say(
                 f"{self._who.address} takes no response_format of a schema ({got.said.reason}): asked without it from"

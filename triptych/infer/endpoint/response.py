@@ -7,9 +7,10 @@ first word (a model that thinks longer than it may speak) and a response that is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import cast
@@ -24,12 +25,31 @@ OVERRUN = {408, 429, 503, 529}
 """Statuses that say: asked too hard."""
 FOR_ALL = {401, 402, 404, 405}
 """Statuses that every question would meet."""
+BAD_REQUEST = {400, 422}
+"""Statuses of a request that is not taken as it is."""
 FORBIDDEN = 403
 """The status of a key that may not, and at some endpoints of a question that moderation refuses."""
 SPENT = "insufficient_quota"
 """What a 429 is called that no waiting mends."""
 NOBODY = "ConnectError"
 """What the client's library, whichever it is, calls that nobody listens."""
+WHOLE = {"", "stop", "eos", "eos_token", "end", "end_turn", "stop_sequence", "complete", "completed", "normal"} | {
+    "tool_calls",
+    "tool_use",
+    "function_call",
+}
+"""Why a reply ended that the model ended itself, as servers call it. What else they say (length, max_tokens, abort,
+error, ...) ends a torn one: a reply is never taken for whole on an unknown word."""
+OUT_OF_TOKENS = {"length", "max_tokens", "model_length"}
+"""Why a reply ended that was as long as it might be."""
+REFUSED = {"content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety", "sensitive"}
+"""Why a reply ended that a filter stopped."""
+FILTERED = {"content_filter", "content_policy_violation", "data_inspection_failed"}
+"""What an error is called where a filter refused the question. It may be paid for: Azure charges such a status 400."""
+TOO_LONG = {"context_length_exceeded", "exceed_context_size_error"}
+"""What an error is called where a question is too long, with a schema or without."""
+_OF_SCHEMA = re.compile(r"response.?format|schema|grammar|guided|structured", re.IGNORECASE)
+"""What an endpoint speaks of that does not take a reply's schema."""
 LONGEST_REASON = 300
 
 
@@ -41,7 +61,7 @@ class Completion:
     cost: Cost | None
     """None: the endpoint does not say."""
     cut: bool = False
-    """Whether it ran into its token limit."""
+    """Whether it did not come to its end: it ran into its token limit, or the endpoint broke it off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +89,9 @@ class Trouble:
     remedy: str = ""
     """What to do about it, to stand behind the reason and how often it was tried; empty: the reason tells."""
     bad_request: bool = False
-    """Whether the endpoint does not take the request as it is (status 400 or 422)."""
+    """Whether the endpoint does not take the request as it is (status 400 or 422), and another form may do."""
+    of_schema: bool = False
+    """Whether that speaks of the reply's schema."""
 
 
 def read_reply(content: str) -> Completion | Trouble:
@@ -82,17 +104,19 @@ def read_reply(content: str) -> Completion | Trouble:
         cost = _cost(body.get("usage"))
     except (ValueError, LookupError, TypeError, AttributeError):
         return Trouble(reason=f"no chat completion: {_short(content)!r}", again=True)
-    words = _joined(words)
-    if refusal or ended == "content_filter":
+    words, ended = _joined(words), "" if ended is None else str(ended).casefold()
+    if refusal or ended in REFUSED:
         why = _short(str(refusal or "by the content filter"))
         return Trouble(reason=f"refused: {why}", overrun=False, cost=cost, paid=True)
-    if not words and ended == "length":
+    if not words and ended in OUT_OF_TOKENS:
         reason = "cut before its first word; raise max_tokens"
         return Trouble(reason=reason, overrun=False, cost=cost, paid=True)
+    if not words and ended not in WHOLE:
+        return Trouble(reason=f"broken off before its first word ({_short(ended)})", again=True, cost=cost, paid=True)
     if not isinstance(words, str):
         reason = f"a reply without words: {_short(json.dumps(message))}"
         return Trouble(reason=reason, overrun=False, cost=cost, paid=True)
-    return Completion(writable(words), cost, cut=ended == "length")
+    return Completion(writable(words), cost, cut=ended not in WHOLE)
 
 
 def read_error(error: openai.OpenAIError | TimeoutError) -> Trouble:
@@ -100,24 +124,37 @@ def read_error(error: openai.OpenAIError | TimeoutError) -> Trouble:
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         return Trouble(reason="no reply in time (timeout_s)", again=True, overrun=True, paid=True)
     if isinstance(error, openai.APIStatusError):
-        status, reason = error.status_code, f"status {error.status_code}: {one_line(error)}"
-        if error.code == SPENT or status in FOR_ALL:
-            return Trouble(reason=reason, for_all=True)
-        if status == FORBIDDEN:
-            return Trouble(reason=reason, maybe_for_all=True)
-        again = status in OVERRUN or status in {409, 425} or status >= 500
-        asked_s = _seconds(error.response.headers)
-        return Trouble(
-            reason=reason,
-            again=again,
-            overrun=True if status in OVERRUN else None,
-            asked_s=asked_s,
-            bad_request=status in {400, 422},
-        )
+        trouble = read_status(error.status_code, str(error), names=(error.code, error.type, error.param))
+        return replace(trouble, asked_s=_seconds(error.response.headers)) if trouble.again else trouble
     lost = isinstance(error, openai.APIConnectionError)
     down = _is_down(error)
     # A connection that was lost on the way may have been lost after the work.
     return Trouble(reason=_said(error), again=lost, down=down, paid=lost and not down, remedy=_remedy(error))
+
+
+def read_status(status: int, said: str, *, names: Iterable[object] = ()) -> Trouble:
+    """Return what a status other than 200 means.
+
+    Args:
+        status: the number.
+        said: the endpoint's words.
+        names: code, type and parameter of the error, as far as the endpoint gives them.
+    """
+    reason, called = f"status {status}: {_short(said)}", {str(name).casefold() for name in names}
+    if SPENT in called or status in FOR_ALL:
+        return Trouble(reason=reason, for_all=True)
+    if called & FILTERED:
+        return Trouble(reason=reason, overrun=False, paid=True)
+    if status == FORBIDDEN:
+        return Trouble(reason=reason, maybe_for_all=True)
+    bad = status in BAD_REQUEST and not called & TOO_LONG
+    return Trouble(
+        reason=reason,
+        again=status in OVERRUN or status in {409, 425} or status >= 500,
+        overrun=True if status in OVERRUN else None,
+        bad_request=bad,
+        of_schema=bad and _OF_SCHEMA.search(" ".join((said, *called))) is not None,
+    )
 
 
 def one_line(error: Exception) -> str:

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from PIL.Image import Image, new
 from torch import Tensor
-from transformers import (
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    GenerationConfig,
-    PreTrainedModel,
-    ProcessorMixin,
-)
+from transformers import AutoProcessor, GenerationConfig, ProcessorMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
 from triptych.core.errors import ModelError, TriptychError
@@ -33,29 +27,15 @@ from triptych.data.plan.rendering import Rendering
 from triptych.data.template import stop_id
 from triptych.data.text.tokenise import tokeniser_of
 from triptych.models import parts
-from triptych.models.disk.folder import read_note
-from triptych.models.disk.llava_checkpoint import NAMES, SECOND, config_of, is_original, model_type_of, said_by
+from triptych.models.disk.llava_checkpoint import config_of, is_original, model_type_of, said_by
 from triptych.models.disk.recognise import Recognised, recognise
 from triptych.models.disk.tokenizer import open_tokenizer
+from triptych.models.disk.weight_check import Check, NotTriedError, WrongError, check_score, check_weights, checked
 from triptych.models.family import Family, family_of
-from triptych.models.heads import BIAS, head_in
-from triptych.models.parts import SCORE, locate, quiet
+from triptych.models.parts import locate, quiet
 
 SIZES: tuple[Size, ...] = ((336, 336), (640, 480), (480, 640), (1280, 720), (200, 1000), (64, 48))
 """(width, height) in pixels of the images that are counted."""
-NAMED = 3
-"""Weights that a line names."""
-
-Verdict = Literal["ok", "wrong", "not tried"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one check found."""
-
-    name: str
-    verdict: Verdict
-    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +103,15 @@ def check_model(path: str) -> Iterator[Check]:
         recognised = _recognised(folder, rendering)
     except TriptychError as error:
         yield Check("template", "wrong", str(error))
-        yield _checked("weights", partial(_weights, folder))
+        yield check_weights(folder)
         return
     yield Check("template", "ok", f"{rendering.template.name}: {recognised.how}")
-    yield _checked("tokens", partial(_special_tokens, rendering))
-    yield _checked("counts", partial(_counts, folder, rendering))
-    yield _checked("weights", partial(_weights, folder))
-    yield _checked("stop", partial(_stop, folder, rendering))
-    yield from _score(folder)
+    yield checked("tokens", partial(_special_tokens, rendering))
+    yield checked("counts", partial(_counts, folder, rendering))
+    weights = check_weights(folder)
+    yield weights
+    yield checked("stop", partial(_stop, folder, rendering))
+    yield from check_score(folder, weights)
 
 
 class Writer(Protocol):
@@ -172,23 +153,6 @@ def own_processor(folder: Path) -> Writer:
     return cast(Writer, silent(image_processor=images, tokenizer=tokenizer, video_processor=None, **settings))
 
 
-class _WrongError(Exception):
-    """A check found that something is wrong; the message says what."""
-
-
-class _NotTriedError(Exception):
-    """A check cannot be made here; the message says why."""
-
-
-def _checked(name: str, check: Callable[[], str]) -> Check:
-    try:
-        return Check(name, "ok", check())
-    except _NotTriedError as error:
-        return Check(name, "not tried", str(error))
-    except (_WrongError, TriptychError) as error:
-        return Check(name, "wrong", str(error))
-
-
 def _rendering(folder: Path, family: Family) -> Rendering:
     return family.open(folder).rendering if family.outline is None else family.outline(folder)
 
@@ -210,11 +174,11 @@ def _special_tokens(rendering: Rendering) -> str:
     tokenizer, number = rendering.tokenizer, rendering.image_token_id
     token = str(tokenizer.convert_ids_to_tokens(number))
     if number not in tokenizer.added_tokens_decoder:
-        raise _WrongError(
+        raise WrongError(
             f"the image token {token!r} ({number}) is no added token of the tokenizer: words could become it."
         )
     if number in tokeniser_of(tokenizer).ids([f"a {token} b"])[0]:
-        raise _WrongError(f"words that hold {token!r} become the image token: add it as a special token.")
+        raise WrongError(f"words that hold {token!r} become the image token: add it as a special token.")
     stop = stop_id(rendering.template, tokenizer)
     return f"image {token!r} ({number}), stop {rendering.template.stop!r} ({stop})"
 
@@ -222,19 +186,19 @@ def _special_tokens(rendering: Rendering) -> str:
 def _counts(folder: Path, rendering: Rendering) -> str:
     """Compare what images cost with what the folder's own processor writes."""
     if is_original(folder):
-        raise _NotTriedError("LLaVA's own code has no processor to compare with")
+        raise NotTriedError("LLaVA's own code has no processor to compare with")
     try:
         with quiet():
             write = own_processor(folder)
     except _FAILS as error:
-        raise _NotTriedError(f"its own processor cannot be made here: {parts.reason(error)}") from error
+        raise NotTriedError(f"its own processor cannot be made here: {parts.reason(error)}") from error
     token = str(rendering.tokenizer.convert_ids_to_tokens(rendering.image_token_id))
     for size in SIZES:
         own, theirs = rendering.cost.tokens(size), _written(write, token, rendering.image_token_id, size)
         if theirs == 1 < own:
-            raise _NotTriedError("its own processor writes one token an image; the network of its time made the others")
+            raise NotTriedError("its own processor writes one token an image; the network of its time made the others")
         if own != theirs:
-            raise _WrongError(f"a picture of {size[0]}x{size[1]} is {own} tokens here, {theirs} by its own processor.")
+            raise WrongError(f"a picture of {size[0]}x{size[1]} is {own} tokens here, {theirs} by its own processor.")
     told = sorted({rendering.cost.tokens(size) for size in SIZES})
     span = f"{told[0]}" if len(told) == 1 else f"{told[0]} to {told[-1]}"
     return f"{span} tokens for {len(SIZES)} sizes of pictures, as its own processor has them"
@@ -251,91 +215,24 @@ def _written(write: Writer, token: str, number: int, size: Size) -> int:
             continue
         return int((torch.as_tensor(made["input_ids"][0]) == number).sum())
     assert failed is not None
-    raise _NotTriedError(f"its own processor fails here: {parts.reason(failed)}")
-
-
-def _weights(folder: Path) -> str:
-    """Compare the names and shapes of the weights with the network's, without reading them."""
-    with parts.clear_errors(folder, "a model"):
-        config = config_of(folder)
-    names: dict[str, object] = {"key_mapping": dict(NAMES)} if is_original(folder) else {}
-    files = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    if not files:
-        if (folder / "mm_projector.bin").is_file():
-            return "a projector alone (stage 1); tower and language model are those that config.json names"
-        raise _WrongError("there are none: neither *.safetensors nor pytorch_model*.bin.")
-    try:
-        with quiet():
-            opened = AutoModelForImageTextToText.from_pretrained(
-                folder,
-                config=config,
-                device_map="meta",
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **names,
-            )
-    except (OSError, ValueError, KeyError, *parts.WEIGHT_FILE_ERRORS) as error:
-        raise _WrongError(f"they cannot be read: {parts.reason(error)}") from error
-    network, report = cast(tuple[PreTrainedModel, Mapping[str, set[Any]]], opened)
-    unexpected = {name for name in report["unexpected_keys"] if not name.endswith("inv_freq")}
-    scores = SCORE in unexpected
-    spare = {name for name in report["missing_keys"] if scores and "lm_head" in name}
-    missing = set(report["missing_keys"]) - spare
-    tower = {name for name in missing if "vision_tower" in name} if is_original(folder) else set()
-    linear = is_original(folder) and said_by(folder).get("mm_projector_type", "linear") == "linear"
-    identity = {name for name in missing if linear and SECOND in name}
-    faults = [
-        _told("missing", missing - tower - identity),
-        _told("of another shape", {str(name) for name, *_ in report["mismatched_keys"]}),
-        _told("unexpected", unexpected - ({SCORE, BIAS} if scores else set())),
-    ]
-    if found := [fault for fault in faults if fault]:
-        raise _WrongError("; ".join(found))
-    own = {name: weight for name, weight in network.state_dict().items() if name not in spare}
-    numbers = sum(weight.numel() for name, weight in network.named_parameters() if name not in spare)
-    beside = f"; the tower is that of {said_by(folder).get('mm_vision_tower')}" if tower else ""
-    beside += "; a head for scores and none for words" if spare else ""
-    return f"all {len(own)} are there, {numbers / 1e6:,.1f} million numbers{beside}"
+    raise NotTriedError(f"its own processor fails here: {parts.reason(failed)}")
 
 
 def _stop(folder: Path, rendering: Rendering) -> str:
     stop, token = stop_id(rendering.template, rendering.tokenizer), rendering.template.stop
     file = folder / "generation_config.json"
     if not file.is_file():
-        raise _NotTriedError(f"no generation_config.json; here a reply ends with {token!r} all the same")
+        raise NotTriedError(f"no generation_config.json; here a reply ends with {token!r} all the same")
     try:
         with quiet():
             settings = GenerationConfig.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise _WrongError(f"generation_config.json cannot be read: {parts.reason(error)}") from error
+        raise WrongError(f"generation_config.json cannot be read: {parts.reason(error)}") from error
     said, penalty = settings.eos_token_id, settings.repetition_penalty
     stops = said if isinstance(said, list) else [said]
     if stop not in stops:
-        raise _WrongError(
-            f"generation_config.json stops at {json.dumps(said)}, the template's replies end with {stop}."
-        )
+        raise WrongError(f"generation_config.json stops at {json.dumps(said)}, the template's replies end with {stop}.")
     others = [str(each) for each in stops if each != stop]
     more = f", and with {', '.join(others)}" if others else ""
     more += f"; the penalty for repeating is its {penalty:g}" if penalty not in (None, 1) else ""
     return f"replies end with {token!r} ({stop}), as generation_config.json says{more}"
-
-
-def _score(folder: Path) -> Iterator[Check]:
-    """Yield what is found of a score head; nothing where there is none."""
-    try:
-        head = head_in(folder, read_note(folder).score)
-    except parts.WEIGHT_FILE_ERRORS:
-        return  # damaged files are told of with the weights
-    except TriptychError as error:
-        yield Check("score", "wrong", str(error))
-        return
-    if head is not None:
-        named = ", ".join(head.scoring.targets)
-        yield Check("score", "ok", f"a score model: {len(head.scoring.targets)} outputs ({named}), {head.scoring.loss}")
-
-
-def _told(what: str, names: set[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} {what}: {', '.join(sorted(names)[:NAMED])}{more}"

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from triptych.core.errors import ModelError
 from triptych.core.files import part_folder, replace_folder
+from triptych.core.full_disk import naming
 from triptych.data.template import Template
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models.disk.recognise import SAYS, json_object, recognise
@@ -108,20 +109,21 @@ def save_folder(
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside the folder first: whoever is killed while writing leaves no half model under the folder's name.
     work = part_folder(folder)
+    note: dict[str, Any] = {
+        "template": template.name,
+        "image_tokens": image_tokens,
+        "parts": {name: asdict(source) for name, source in sources.items()},
+    }
     try:
-        with quiet():
-            network.save_pretrained(work)
-        for each in processors:
-            each.save_pretrained(work)
-        note: dict[str, Any] = {
-            "template": template.name,
-            "image_tokens": image_tokens,
-            "parts": {name: asdict(source) for name, source in sources.items()},
-        }
-        if head is not None:
-            head.save_pretrained(work)
-            note["score"] = head.said()
-        (work / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-        replace_folder(folder, work)
+        with naming(folder):
+            with quiet():
+                network.save_pretrained(work)
+            for each in processors:
+                each.save_pretrained(work)
+            if head is not None:
+                head.save_pretrained(work)
+                note["score"] = head.said()
+            (work / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+            replace_folder(folder, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -21,7 +21,7 @@ from huggingface_hub.utils.tqdm import tqdm
 from triptych.core.errors import NotFoundError, RunError
 from triptych.core.files import write_atomically
 from triptych.core.log import say
-from triptych.core.machine import GIB, SPARE_BYTES, disk_room
+from triptych.core.machine import SPARE_BYTES, disk_room, short_of
 from triptych.models.disk.fetched import Note, check_folder, left_over, note_of, read_note, read_states, write_note
 from triptych.models.disk.hub_errors import HUB_ERRORS, told
 
@@ -146,7 +146,4 @@ def _is_like(name: str, patterns: Sequence[str]) -> bool:
 def _check_room(place: Path, needed: int) -> None:
     _, free = disk_room(place)
     if needed + SPARE_BYTES > free:
-        raise RunError(
-            f"{place}: {needed / GIB:,.1f} GiB are needed, {free / GIB:,.1f} GiB are free. Make room, or name a"
-            " folder on another disk."
-        )
+        raise RunError(f"{place}: {short_of(needed, free)}. Make room, or name a folder on another disk.")

@@ -1,4 +1,4 @@
-"""What a model's folder lacks that cannot be opened: files that are not there, or break off, as after half a download.
+"""What a model's folder lacks that cannot be opened: files that are not there, break off, or may not be read.
 
 Not a check of a whole folder (``check.py``): it is asked when opening has failed, to name the file to be brought again.
 """
@@ -6,6 +6,7 @@ Not a check of a whole folder (``check.py``): it is asked when opening has faile
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 INDEX = "model.safetensors.index.json"
@@ -23,6 +24,10 @@ def missing_file(folder: Path, said: str) -> str | None:
         folder: of a model, or of a part.
         said: what the library said that could not open it.
     """
+    for pattern in ("*.json", *WEIGHTS, *TOKENIZERS):
+        for path in sorted(folder.glob(pattern)):
+            if problem := unreadable(path):
+                return f"{path.name} {problem}"
     for path in sorted(folder.glob("*.json")):
         if problem := _torn(path):
             return f"{path.name} {problem}. {AGAIN}"
@@ -37,6 +42,20 @@ def missing_file(folder: Path, said: str) -> str | None:
         return f"its tokenizer is missing: there is no {TOKENIZERS[0]}, nor another file of one. {AGAIN}"
     if "processor" in said and not any((folder / name).is_file() for name in PROCESSORS):
         return f"there is no {' and no '.join(PROCESSORS)}. {AGAIN}"
+    return None
+
+
+def unreadable(path: Path) -> str | None:
+    """Return why a file that is there cannot even be begun to be read, and what to do; None: it can.
+
+    Some libraries say of each of these that there is no such file.
+    """
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {path.readlink()}, which is not there. Bring that file, or put the file itself here."
+    if path.is_dir():
+        return "is a folder, and a file is wanted. Put the file there."
+    if path.exists() and not os.access(path, os.R_OK):
+        return "may not be read by this user (permission denied). Give it read permission."
     return None
 
 

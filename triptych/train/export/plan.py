@@ -35,7 +35,7 @@ class ExportPlan(Settings):
     licence: str | None = None
     """Licence of what is written, as the hub spells it, e.g. ``apache-2.0``; null: the card says there is none."""
     images: Annotated[int, Field(ge=1)] = 8
-    """Most images of a request, in vLLM's launch line."""
+    """Most images of a request, in vLLM's launch line: for ``layout=vllm`` alone."""
     push: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """``OWNER/NAME`` on the hub, where the folder is put afterwards."""
     private: bool = True
@@ -47,6 +47,8 @@ class ExportPlan(Settings):
             raise ValueError("adapter: true is for peft: leave layout out, or export the merged model")
         if self.adapter and self.dtype is not None:
             raise ValueError("dtype: an adapter stays float32, as it was learnt: leave it out")
+        if "images" in self.model_fields_set and self.layout != "vllm":
+            raise ValueError("images: it is for vLLM's launch line: add layout=vllm, or leave it out")
         return self
 
 

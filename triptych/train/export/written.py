@@ -5,7 +5,6 @@ Not what is in it. It is filled beside its name and then renamed, so that whoeve
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 import shutil
@@ -17,7 +16,8 @@ from safetensors import SafetensorError
 
 from triptych.core.errors import RunError
 from triptych.core.files import part_folder, replace_folder
-from triptych.core.machine import GIB, SPARE_BYTES, disk_room
+from triptych.core.full_disk import NO_ROOM
+from triptych.core.machine import SPARE_BYTES, disk_room, short_of
 from triptych.core.records import Json
 
 LOCAL = re.compile(r"(?<![\w./-])(?:~/|/(?!/))(?:[^/\s'\"#,\]}]+/)*(?=[^/\s'\"#,\]}]+)")
@@ -39,10 +39,7 @@ def new_folder(folder: Path, *, needed_bytes: int) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _, free = disk_room(folder.parent)
     if needed_bytes + SPARE_BYTES > free:
-        raise RunError(
-            f"{folder}: about {needed_bytes / GIB:,.1f} GiB are needed, {free / GIB:,.1f} GiB are free. Make room, or"
-            " export to another disk."
-        )
+        raise RunError(f"{folder}: about {short_of(needed_bytes, free)}. Make room, or export to another disk.")
     work = part_folder(folder)
     try:
         yield work
@@ -51,7 +48,7 @@ def new_folder(folder: Path, *, needed_bytes: int) -> Iterator[Path]:
     except SafetensorError as error:
         raise RunError(f"{folder}: cannot be written: {error}. Is the disk full? Nothing was left there.") from error
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in NO_ROOM:
             raise
         raise RunError(f"{folder}: the disk is full. Nothing was left there.") from error
     finally:

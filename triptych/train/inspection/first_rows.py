@@ -23,10 +23,15 @@ from triptych.train.start import outline
 Row = Example | Refused
 
 
+def is_here(name: str) -> bool:
+    """Return whether a model or a part is on this disk, as a folder of its own."""
+    return name.startswith(STARTER) or Path(name).expanduser().is_dir()
+
+
 def rendering_here(plan: ModelPlan) -> Rendering | None:
     """Return how the model renders, from what is on this disk; None: it is not there, or something is wrong with it."""
     names = [plan.open] if plan.parts is None else [plan.parts.vision, plan.parts.language]
-    here = (name is None or name.startswith(STARTER) or Path(name).expanduser().is_dir() for name in names)
+    here = (name is None or is_here(name) for name in names)
     if plan.sample is None and plan.family != "tiny" and not all(here):
         return None
     try:

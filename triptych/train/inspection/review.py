@@ -1,14 +1,15 @@
 """What can be known of a recipe without training: whether its files, family, template, data and lengths are in order.
 
-Not the plan of its steps (``preview.py``) nor its memory and time (``estimate.py``). Nothing is downloaded and no
-weights are loaded, but for toy models, whose parts are tried out.
+Not the plan of its steps (``preview.py``) nor its memory and time (``estimate.py``). Nothing is downloaded, and of
+weights that are on this disk only names and shapes are read, but for toy models, whose parts are tried out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,17 +18,18 @@ from typing import Literal
 from huggingface_hub import try_to_load_from_cache
 
 from triptych.core import plugins
-from triptych.core.errors import TriptychError
+from triptych.core.errors import NotFoundError, TriptychError
 from triptych.core.records import Example
 from triptych.data.format import Format, Refused, read_source, split_source
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.models.attention.lengths import NAMES
+from triptych.models.disk.weight_check import Check, Verdict, check_part, check_whole
 from triptych.models.family import Family
 from triptych.models.parts import HUB_ID, STARTER, locate
 from triptych.train.forecast.shapes import LANGUAGES, MODELS
 from triptych.train.forecast.volume import datasets_of
-from triptych.train.inspection.first_rows import refused_of, rendering_here
+from triptych.train.inspection.first_rows import is_here, refused_of, rendering_here
 from triptych.train.inspection.twin import drift
 from triptych.train.measuring.trackers import check_trackers
 from triptych.train.objective import Reply
@@ -39,6 +41,8 @@ from triptych.train.start import parts_of, start_model
 Level = Literal["ok", "missing", "unknown", "warning", "wrong"]
 RUN = re.compile(r"(?:.*/)?runs/(?P<name>[^/]+)/model/?")
 """Where the model of an earlier recipe is."""
+LEVELS: dict[Verdict, Level] = {"ok": "ok", "wrong": "wrong", "not tried": "unknown"}
+"""What a check of weights found, as one of these."""
 LOOKED_AT = 50
 """Rows of a source that are looked at for labels and images."""
 STORYBOARD = "storyboard"
@@ -118,14 +122,16 @@ def _model(plan: ModelPlan) -> Iterator[Finding]:
     if plan.open is not None:
         yield _where("model.open", plan.open)
         if config := config_of(plan.open):
-            yield _opened_by(str(config.get("model_type")))
+            opened = _opened_by(str(config.get("model_type")))
+            yield opened
+            if opened.level == "wrong":
+                return
+    yield from _weights(plan)
 
 
 def _where(key: str, name: str) -> Finding:
-    if name.startswith(STARTER) or (Path(name).expanduser() / "config.json").is_file():
+    if is_here(name):
         return _tried(key, lambda: str(locate(name)))
-    if Path(name).expanduser().is_dir():
-        return Finding("wrong", key, f"{name}: the folder holds no config.json, so it is no Hugging Face model")
     if run := RUN.fullmatch(name):
         return Finding("missing", key, f"{name} is not there: train the recipe {run['name']}.yaml first")
     if not HUB_ID.fullmatch(name):
@@ -135,6 +141,21 @@ def _where(key: str, name: str) -> Finding:
             "missing", key, f"{name} is not on this disk: a run fetches it from the model hub, or is refused"
         )
     return Finding("ok", key, f"{name}, fetched before")
+
+
+def _weights(plan: ModelPlan) -> Iterator[Finding]:
+    """Compare the weights that are on this disk with what their networks want, without reading them."""
+    checks: dict[str, Callable[[Path], Iterable[Check]]] = {}
+    if plan.open is not None:
+        checks[plan.open] = check_whole
+    elif plan.parts is not None and plan.family != "tiny":
+        checks[plan.parts.vision] = lambda folder: [check_part(folder, sees=True)]
+        checks[plan.parts.language] = lambda folder: [check_part(folder, sees=False)]
+    for name, check in checks.items():
+        if is_here(name):
+            with suppress(NotFoundError):  # told of with the folder
+                for found in check(locate(name)):
+                    yield Finding(LEVELS[found.verdict], "model.weights", f"{name}: {found.said}")
 
 
 def _projector(name: str) -> Finding:
