@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from tests.models.published import LANGUAGES, save_language, save_tower
@@ -17,7 +19,8 @@ from triptych.core.config import parse_config
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.models.families.tiny import tiny
 from triptych.train.inspection.shown import page_of
-from triptych.train.recipe import Recipe, load_recipe, resolve
+from triptych.train.recipe import ModelPlan, Recipe, load_recipe, resolve
+from triptych.train.start import start_model
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes"
 
@@ -126,6 +129,28 @@ def test_a_model_to_open_whose_weights_cannot_be_read_is_told(toy: Path, how: st
     (told,) = [each for each in found if each["key"] == "model.weights"]
     assert told["level"] == "wrong"
     assert str(folder) in told["message"]
+
+
+def test_a_model_to_open_whose_configuration_is_torn_is_told(toy: Path) -> None:
+    folder = toy.with_name("model")
+    tiny(0).save(folder)
+    config = (folder / "config.json").read_text()
+    for torn in (config[:40], "[]", "version https://git-lfs.github.com/spec/v1\n"):
+        (folder / "config.json").write_text(torn)
+        found = json.loads(said("check", toy, "model={open: " + str(folder) + "}", "--json", code=1))
+        (told,) = [each for each in found if each["key"] == "model.open" and each["level"] == "wrong"]
+        assert f"{folder / 'config.json'}: " in told["message"]
+
+
+def test_weights_that_a_run_leaves_alone_are_told_and_not_wrong(toy: Path) -> None:
+    folder = toy.with_name("model")
+    tiny(0).save(folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, "model.spare.weight": torch.zeros(2)}, folder / "model.safetensors", {"format": "pt"})
+    opens = ("model={open: " + str(folder) + "}", "stages.tune.parts.language.targets=[q_proj]")
+    (told,) = [each for each in json.loads(said("check", toy, *opens, "--json")) if each["key"] == "model.weights"]
+    assert (told["level"], told["message"].split("; ")[-1]) == ("ok", "1 not used: model.spare.weight")
+    start_model(ModelPlan(open=str(folder)), seed=0)
 
 
 @pytest.mark.parametrize("part", [0, 1], ids=["vision", "language"])

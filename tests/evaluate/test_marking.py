@@ -117,7 +117,7 @@ def test_the_layout_of_blink_and_a_last_line_without_an_end_are_read(tmp_path: P
         ("[1]", "expected an object"),
         ('{"reply": "A"}', "no id"),
         ('{"id": "a", "answer": "A"}', "no reply"),
-        ('{"id": "a", "reply": 3}', "not a text"),
+        ('{"id": "a", "reply": true}', "the reply is .*neither a text nor a number"),
     ],
 )
 def test_a_line_that_is_no_reply_is_named(tmp_path: Path, line: str, why: str) -> None:

@@ -34,6 +34,12 @@ def test_the_id_and_the_reply_of_kits_are_known(row: dict[str, object], name: st
     assert {each: reply.text for each, reply in found.by_id.items()} == {name: "A"}
 
 
+@pytest.mark.parametrize(("held", "text"), [(3, "3"), (3.0, "3"), (2.5, "2.5"), (None, "")])
+def test_a_reply_that_is_a_number_is_read_as_people_write_it(held: object, text: str, tmp_path: Path) -> None:
+    row = {"index": 7, "question": "?", "prediction": held}
+    assert read_replies(write_lines(tmp_path / "replies.jsonl", [row])).by_id["7"].text == text
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [

@@ -221,6 +221,11 @@ def test_halves_of_pairs_are_told_and_no_whole_pair_is_no_score(tmp_path: Path) 
     some = asked(videos[:7], "some")
     assert (some.total.score, some.total.n, some.pairs) == (1.0, 7, Pairs(3, 1))
     assert secondary_lines(some) == ["3 pairs compared; 1 question in no whole pair: left out"]
+    alone = asked([*videos[:6], *(video(f"{name}_left", 1.0) for name in "dijklmnop")], "alone")
+    whole = asked(videos[:6], "whole")  # what is in no pair makes its total no surer
+    assert (alone.total.low, alone.total.high) == (whole.total.low, whole.total.high)
+    (row,) = compare_folders(tmp_path / "some", tmp_path / "alone", common=True).rows
+    assert (row.paired.n, row.paired.clusters) == (6, 3)
     assert asked(videos, "all").pairs == Pairs(4, 0)
     with pytest.raises(DataError, match="no pair is whole"):
         compare_folders(tmp_path / "halves", tmp_path / "all", common=True)

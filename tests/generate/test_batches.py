@@ -106,14 +106,16 @@ def test_a_batch_whose_answer_was_lost_is_looked_for_and_not_made_twice(tmp_path
     assert [row["reply"] for row in left(found)] == REPLIES
 
 
-def test_a_line_without_a_reply_is_refused_with_the_reason_and_asked_again_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [500, 403])  # a key that may not is no fault of the question
+def test_a_line_without_a_reply_is_refused_with_the_reason_and_asked_again_later(status: int, tmp_path: Path) -> None:
     def sick(request: dict[str, Any], before: int) -> Said:
-        return trouble(500) if " 4." in words_of(request) and len(office.batches) == 1 else echo(request, before)
+        return trouble(status) if " 4." in words_of(request) and len(office.batches) == 1 else echo(request, before)
 
     with bureau(reply=sick) as office:
         plan = recipe(model=office.url, batch=True, poll_s=0.01)
         first = run(plan, tmp_path)
-        assert "status 500: sorry, 500" in refused(first)[0]["message"]
+        assert refused(first)[0]["reason"] == "no reply"
+        assert f"status {status}: sorry, {status}" in refused(first)[0]["message"]
         second = run(plan, tmp_path)
         assert [len(batch["requests"]) for batch in office.batches.values()] == [10, 1]
     assert len(left(second)) == 10

@@ -78,7 +78,20 @@ def test_a_sentence_that_names_one_option_stays_as_it_is(tmp_path: Path) -> None
     assert question_of(item) is None  # its options may not change places
 
 
-@pytest.mark.parametrize("answer", ["B. The dog.", "B. Because it barks.", "b) it barks at the cow", "I see a dog."])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "B. The dog.",
+            "B. Because it barks.",
+            "b) it barks at the cow",
+            "I see a dog.",
+            "B because it barks",
+            "B. dogs",
+        ),
+        *("B. a dog, as A is not there", "B. Image 2 shows a dog, image 1 a cat.", "B) a dog\n\nA) a cat is wrong"),
+    ],
+)
 def test_an_answer_that_says_its_option_in_other_words_or_why_stays_as_it_is(answer: str, tmp_path: Path) -> None:
     (item,) = parsed(tmp_path, {**SEEN, "options": [*PETS], "answer": answer}).items
     assert item.example is not None
@@ -210,3 +223,36 @@ def test_options_that_cannot_be_read_are_told_by_the_kit_too() -> None:
 def test_a_first_name_is_no_letter_of_an_option() -> None:
     assert options_of({"options": ["J. Smith", "A. Jones"]}) == ("J. Smith", "A. Jones")
     assert options_of({"options": ["(A) Smith", "(B) Jones"]}) == ("Smith", "Jones")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"A": "C. elegans", "B": "E. coli"},
+        {"B": "E. coli", "A": "C. elegans"},
+        ["E. coli", "S. aureus", "B. subtilis"],
+        ["C. elegans", "E. coli"],
+        ["J. Smith", "K. Jones"],
+        ["a dog", "A. thaliana"],
+        ["O", "A", "B", "AB"],
+    ],
+)
+def test_an_abbreviation_is_no_letter_of_an_option(said: Any) -> None:
+    texts = [said[key] for key in sorted(said)] if isinstance(said, dict) else said
+    assert options_of({"options": said}) == tuple(texts)
+    assert meant(texts[-1], texts) == len(texts) - 1
+
+
+@pytest.mark.parametrize("said", [["B. Dog", "C. Cat"], ["D. a dog", "E. a cat"], {"A": "B. a dog", "B": "A. a cat"}])
+def test_letters_behind_which_options_stand_in_doubt_cannot_be_read(said: Any) -> None:
+    assert options_of({"options": said}) is None
+
+
+def test_a_letter_that_is_one_option_and_stands_before_another_means_none(tmp_path: Path) -> None:
+    types = ["O", "A", "B", "AB"]
+    assert [meant(answer, types) for answer in ("O", "A", "B", "AB", "C", "(B) A")] == [0, None, None, 3, 2, 1]
+    (item,) = parsed(tmp_path, {**SEEN, "options": types, "answer": "AB"}).items
+    assert item.example is not None
+    assert text_of(item.example.turns[1]) == "AB"
+    (refused,) = parsed(tmp_path / "a", {**SEEN, "options": types, "answer": "A"}).refusals
+    assert refused.reason == "answer is no option"

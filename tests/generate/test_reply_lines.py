@@ -92,8 +92,31 @@ def test_a_heading_before_a_question_is_no_part_of_the_answer_before_it(heading:
         assert said(f"Q: What?\nA: This.\n\n{heading}\n{question} There.") == [("What?", "This."), ("Where?", "There.")]
 
 
+def test_headings_that_a_reply_begins_with_are_known_as_such_behind_answers_too() -> None:
+    pairs = "Q: What?\nA: a cat\nImage 2\nQ: Where?\nA: There."
+    assert said(f"Image 1\n{pairs}") == [("What?", "a cat"), ("Where?", "There.")]
+    assert said(pairs) == [("What?", "a cat\nImage 2"), ("Where?", "There.")]
+
+
+def test_a_title_above_numbered_questions_is_no_question() -> None:
+    listed = "1. What is it?\nAnswer: dog\n2. Where?\nAnswer: there"
+    assert said(f"Questions:\n{listed}") == [("What is it?", "dog"), ("Where?", "there")]
+    assert said("１．这是什么？\n答：狗。\n２．哪里？\n答：那。") == [("这是什么？", "狗。"), ("哪里？", "那。")]
+
+
 @pytest.mark.parametrize(
-    "answer", ["The order is:\nImage 2", "They come so.\nImage 2\nImage 1", "Image 2", "\nImage 2", "I see\nDogs 2"]
+    "answer",
+    [
+        "The order is:\nImage 2",
+        "They come so.\nImage 2\nImage 1",
+        "Image 2",
+        "\nImage 2",
+        "I see\nDogs 2",
+        "Object: a dog.\nCategory: animal",
+        "Only one shows it, namely\nImage 2",
+        "First comes\nImage 2\nthen\nImage 1",
+        "A letter from\nB. Smith",
+    ],
 )
 def test_an_answer_that_looks_like_a_heading_is_kept(answer: str) -> None:
     assert said(f"Q: What?\nA: {answer}\nQ: Where?\nA: There.")[0] == ("What?", answer.strip())

@@ -41,6 +41,30 @@ def test_a_reply_that_says_why_keeps_its_option(reply: str, option: int) -> None
 
 
 @pytest.mark.parametrize(
+    ("reply", "option"),
+    [
+        *(("A, since B shows a cat.", 0), ("A. Option B is wrong because it is too dark.", 0)),
+        *(("B. Image 2 shows a cat, image 1 a dog.", 1), ("B. a cat. Option A (a dog) is not shown.", 1)),
+        *(("B) a cat\n\nA) a dog is wrong", 1), ("B because it has whiskers", 1), ("A. There is no cat", 0)),
+        *(("I choose (A), since B shows a cat.", 0), ("A. a dog, as B and C are not in the image", 0)),
+    ],
+)
+def test_a_reason_behind_a_letter_may_speak_of_other_options(reply: str, option: int) -> None:
+    assert chosen(reply, PETS) == option
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *("A. But the answer is B", "A. So it is B.", "A. Actually B", "A. a dog and B", "A. a dog. B. a cat", "A/B"),
+        *("A. It shows a dog and a cat", "A. There is no dog", "A. It shows a cat", "I choose (A). No, B"),
+    ],
+)
+def test_another_option_chosen_behind_a_letter_leaves_none(reply: str) -> None:
+    assert chosen(reply, PETS) is None
+
+
+@pytest.mark.parametrize(
     ("reply", "options", "option"),
     [
         *(("B. There are 2 dogs in image 1", ("1", "2", "3"), 1), ("There are two of them", ("one", "two"), 1)),
@@ -48,7 +72,10 @@ def test_a_reply_that_says_why_keeps_its_option(reply: str, option: int) -> None
         ("B. Image 2 is red while image 1 is blue.", ("image 1", "image 2"), 1),
         *(("A. Yes, there is no cat", ("yes", "no"), 0), ("No, it is red", ("yes", "no"), 1)),
         *(("B. No, there is none", ("yes", "no"), 1), ("yes and no", ("yes", "no"), None)),
+        *(("A", ("O", "A", "AB"), None), ("AB", ("O", "A", "AB"), 2), ("C", ("O", "A", "AB"), 2)),
         *(("A, B", ("A", "B"), None), ("B, A", ("A", "B"), None), ("B", ("A", "B"), 1)),
+        *(("A. In image 1 vitamin C is named", ("x", "y", "z"), 0), ("A. There is no cat", ("yes", "no"), 0)),
+        ("A. Because of the sprinkler", ("because it rained", "because of the sprinkler"), None),
         *(("B. vitamin C", ("vitamin A", "vitamin C", "none"), 1), ("dark red", ("red", "dark red"), 1)),
     ],
 )
@@ -103,9 +130,42 @@ def test_what_stands_behind_a_letter_may_be_its_option_a_reason_or_another_answe
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "options", "at"),
+    [
+        *((words, ("Image 1", "Image 2"), 0) for words in ("The first image", "Image one", "image 1")),
+        *((words, ("3 m", "5 m"), 1) for words in ("5m", "5 meters", "5.0", "five metres")),
+        *((words, ("It moved left", "It moved right"), 0) for words in ("moves left", "Left-to-right")),
+        *(("cats", PETS, 1), ("The car is red", ("a red car", "a blue car"), 0), ("Not the same", ("Yes", "No"), 1)),
+    ],
+)
+def test_an_option_in_other_words_is_not_foreign(words: str, options: tuple[str, ...], at: int) -> None:
+    assert stays(at, words, options=options)
+    assert not is_foreign(words, at, options=options)
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "at"),
+    [
+        *((words, ("Image 1", "Image 2"), 0) for words in ("Image 3", "The third image")),
+        *(
+            ("7 m", ("3 m", "5 m"), 1),
+            ("50", ("3 m", "5 m"), 1),
+            ("moves right", ("It moved left", "It moved right"), 0),
+        ),
+        *(("The car is blue", ("a red car", "a blue car"), 0), ("Not the same", ("Yes", "No"), 0)),
+        ("on a chair", ("on the table", "in the box"), 0),
+    ],
+)
+def test_another_number_or_words_nearer_to_another_option_are_foreign(
+    words: str, options: tuple[str, ...], at: int
+) -> None:
+    assert is_foreign(words, at, options=options) or not stays(at, words, options=options)
+
+
 def test_a_long_reply_is_read_in_no_time() -> None:
     begin = time.process_time()
-    for words in ("not ", "(A) ", "red or ", " ", "/ ", "a.b", "no, ", "Image 1. "):
+    for words in ("not ", "(A) ", "red or ", " ", "/ ", "a.b", "no, ", "Image 1. ", "A. ", "B, a cat "):
         chosen(words * 3000, PETS)
         same(words * 3000, "red")
         same(words * 3000, "yes")

@@ -22,6 +22,7 @@ def _unsaid(text: str) -> str:
     "ended",
     [
         *("stop", "STOP", "eos", "eos_token", "stop_sequence", "end_turn", "end", "tool_calls", "function_call", ""),
+        *("null", "None"),  # written as words by some
         None,
     ],
 )

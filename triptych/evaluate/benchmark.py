@@ -119,6 +119,12 @@ class Benchmark:
     pairs: Callable[[Sequence[Example]], Sequence[tuple[int, int]]] | None = None
     """(questions) -> the positions of every two that ``statistic`` compares with each other; None: it compares none."""
 
+    def in_total(self, questions: Sequence[Example]) -> Sequence[int]:
+        """Return the positions of the questions that the total is made of: all, or those of some whole pair."""
+        if self.pairs is None:
+            return range(len(questions))
+        return sorted({at for pair in self.pairs(questions) for at in pair})
+
     @property
     def least(self) -> float:
         """Return the least that the total can be: -1 of a rank correlation, 0 of a share; the most is 1."""

@@ -21,13 +21,14 @@ _TEXT_KEYS = ("text", "content", "value", "option", "choice", "answer", "label")
 _LETTER_KEYS = ("label", "letter", "key", "id", "name", "option", "choice", "answer")
 _LETTERED = re.compile(r"\(?([A-H])[).:]\s*(.+?)(?=\s?[,;]?\s?\(?[A-H][).:]\s|$)")
 """An option in a text with single spaces."""
-_OWN_LETTER = re.compile(r"\(?([A-Za-z])[).:]\s+")
+_OWN_LETTER = re.compile(r"\(?([A-Za-z])([).:])\s+")
 _INITIAL = re.compile(r"[A-Z]\.\s+[^\W\d_a-z]")
 _LETTER = re.compile(r"(?:(?:option|choice|answer)[\s_-]?)?\(?([A-Za-z])[).:]?", re.IGNORECASE)
 _FEW = "abcdefgh"
 """Letters that mean options as keys of their own, which ``x`` and ``y`` need not."""
 _CHOSEN = re.compile(
-    r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?:?\s+)?\(?([A-Z])(?:[).:,]+\s*(.*)|$)",
+    r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?:?\s+)?\(?([A-Z])"
+    r"(?:[).:,]+(.*)|(\s+(?:because|since|as)\b.*)|$)",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -48,20 +49,25 @@ def options_of(record: Mapping[str, Json]) -> tuple[str, ...] | None:
 
 
 def meant(answer: str, options: Sequence[str]) -> int | None:
-    """Return which option an answer is, from 0: its very words, its letter, or both; None: none, or it says more."""
+    """Return which option an answer is, from 0: its very words, its letter, or both.
+
+    None: none, or it says more, or it is one option's words and another one's letter, as "A" of O, A and AB.
+    """
     plain = [_plain(option) for option in options]
-    if _plain(answer) in plain:
-        return plain.index(_plain(answer))
     at, words = lettered(answer, options)
-    return at if at is not None and words in ("", plain[at]) else None
+    by_letter = at if at is not None and _plain(words) in ("", plain[at]) else None
+    if _plain(answer) not in plain:
+        return by_letter
+    by_words = plain.index(_plain(answer))
+    return by_words if by_letter in (None, by_words) else None
 
 
 def lettered(answer: str, options: Sequence[str]) -> tuple[int | None, str]:
-    """Return which option's letter an answer begins with, and what it says behind it; None: with none."""
+    """Return which option's letter an answer begins with, and the words behind it; None: with none."""
     found = _CHOSEN.fullmatch(answer.strip())
     if found is None or (at := LETTERS.index(found[1].upper())) >= len(options):
         return None, ""
-    return at, _plain(found[2] or "")
+    return at, found[2] or found[3] or ""
 
 
 def stand_in(text: str, options: Sequence[str]) -> bool:
@@ -90,11 +96,11 @@ def _listed(said: Json) -> tuple[str, ...]:
     options = _in_order(named) if letters else [text for _, text in named]
     own = [_OWN_LETTER.match(option) for option in options]
     found = [each[1].upper() if each else "" for each in own]
-    if all(found) and _is_run(found) and not (letters and found != sorted(found)):
-        return tuple(_in_order([(each[1].upper(), each.string[each.end() :]) for each in own if each]))
-    places = LETTERS[: len(options)]
-    unclear = any(_is_elsewhere(*each, places) for each in zip(options, found, places, strict=False))
-    return () if unclear or _is_run(found, first="") else tuple(options)
+    if all(found) and _is_run(found):
+        agree = not letters or found == sorted(found)
+        return tuple(_in_order([(each[1].upper(), each.string[each.end() :]) for each in own if each])) if agree else ()
+    sure = [each[1].upper() if each and each[2] != "." else "" for each in own]
+    return () if _are_unclear(options, sure) or (not letters and _is_other_run(options, found)) else tuple(options)
 
 
 def _named(said: Json) -> list[tuple[str, str]]:
@@ -120,11 +126,25 @@ def _is_run(letters: Sequence[str], *, first: str = "A") -> bool:
     return sorted(letters) == list(LETTERS[at : at + len(letters)])
 
 
-def _is_elsewhere(option: str, letter: str, place: str, places: str) -> bool:
-    """Return whether an option says, or only is, another letter than its place's: a first name does not say it."""
-    if not letter:
-        return len(option) == 1 and option.upper() in places and option.upper() != place
-    return letter != place and _INITIAL.match(option) is None
+def _are_unclear(options: Sequence[str], letters: Sequence[str]) -> bool:
+    """Return whether an option says another letter than its place's, or all are bare letters in another order."""
+    places = LETTERS[: len(options)]
+    bare = [option.upper() if len(option) == 1 else "" for option in options]
+    moved = any(option in places and option != place for option, place in zip(bare, places, strict=False))
+    return (moved and all(bare)) or any(
+        letter not in ("", place) for letter, place in zip(letters, places, strict=False)
+    )
+
+
+def _is_other_run(options: Sequence[str], letters: Sequence[str]) -> bool:
+    """Return whether options say letters that follow each other, but not from A on, and are no initials of names.
+
+    "C. elegans" beside "E. coli" is no such run, and "J. Smith" beside "K. Jones" begins with names: no place has
+    these letters.
+    """
+    places = LETTERS[: len(options)]
+    names = all(_INITIAL.match(option) for option in options) and not set(places) & {*letters}
+    return _is_run(letters, first="") and not names
 
 
 def _letter(said: Json) -> str:

@@ -19,7 +19,7 @@ _ANSWER_WORDS = (
 )
 _LEAD = r"[\s\ufeff\u200b-\u200f\u202a-\u202e\u2066-\u2069>*_#\-•‣(（\[]*+"
 """Bullets and marks, and signs that nobody sees: of the order of bytes, and of the direction of writing."""
-_ITEM = r"(?P<item>\d++)\s*+[.)、）:\]](?!\d)"
+_ITEM = r"(?P<item>\d++)\s*+[.．)、）:\]](?!\d)"
 _LABEL = re.compile(
     rf"^(?P<lead>{_LEAD}(?:{_ITEM}\s*+)?[*_\s]*+)(?:(?P<question>{_QUESTION_WORDS})|(?P<answer>{_ANSWER_WORDS}))"
     r"\s*+[#№]?\s*+(?P<number>\d*+)(?P<behind>[*_\s)）\]]*+)[:：](?P<said>.*)$",
@@ -27,7 +27,7 @@ _LABEL = re.compile(
 )
 _LISTED = re.compile(rf"^(?P<lead>{_LEAD}{_ITEM})(?P<said>.*)$")
 _OPTION = re.compile(rf"^{_LEAD}[A-H]\s*+[.)）]")
-_SECOND_OPTION = re.compile(rf"^{_LEAD}B\s*+[:：.)）]")
+_SECOND_OPTION = re.compile(rf"^{_LEAD}B\s*+[:：]")
 _RULE = re.compile(r"^\s*+([-*_=]{3,}|#+\s.*|`{3,}\w*)\s*$")
 _GROUP = re.compile(r"^[\s#*_]*+(?:conversation|dialog(?:ue)?)\s*+[#№]?\s*+\d++\s*+[*_:：.)]*+\s*$", re.IGNORECASE)
 _NUMBERED = re.compile(
@@ -37,10 +37,12 @@ _NUMBERED = re.compile(
 """A line that only numbers the pair that follows it."""
 _HEADING = re.compile(
     r"^[\s#*_]*+(?:(?P<word>pair|round|turn|exchange|example|item|set|group|part|section|image|picture|photo|frame|view|"
-    r"scene|clip|video)s?\s*+[#№]?\s*+\d++\s*+[*_:：.)]*+\s*|(?:topic|theme|category|subject)\s*+\d*+[*_\s]*+[:：].{1,60})$",
+    r"scene|clip|video)s?\s*+[#№]?\s*+\d++\s*+[*_:：.)]*+\s*|(?P<field>topic|theme|category|subject)\s*+\d*+[*_\s]*+[:：].{1,60})$",
     re.IGNORECASE,
 )
-"""A line that says what the pairs behind it are about, where it stands directly before a question."""
+"""A line that may say what the pairs behind it are about, where it stands directly before a question."""
+_FIELD = re.compile(r"^[\s*_#•-]*+[^\W\d_]++[*_\s]*+[:：]")
+_ENDED = re.compile(r"""[.!?…。！？؟]["'”’»)*_\s]*+$""")
 _CHATTER = re.compile(r"^(i hope|let me know|feel free|please let me|is there anything|if you (need|want|have))", re.I)
 _MARKS = re.compile(r"\*+|_+")
 _WRAPPED = re.compile(r"(?P<mark>\*{1,3}|_{1,3})(?P<text>[^\s*_](?:.*[^\s*_])?)(?P=mark)", re.DOTALL)
@@ -80,15 +82,20 @@ def said_in(reply: str) -> tuple[Said, ...]:
     """Return the questions and answers of a reply in lines, in order; none where no line is labelled."""
     lines = reply.splitlines()
     said: list[_Open] = []
+    headings: set[str] = set()  # that the reply begins with
     group = 0
     for at, line in enumerate(lines):
         opened = _labelled(line, group)
-        if opened is None and not (said and said[-1].is_question):
+        if opened is None and not (said and said[-1].is_question and any(map(str.strip, said[-1].lines))):
             opened = _listed(lines, at, group)
+            if opened is not None and said and said[-1].is_question:
+                said.pop()  # "Questions:", above the first of them
         if opened is not None:
             if said and opened.is_question and not said[-1].is_question:
-                _drop_headings(said[-1].lines)
+                _drop_headings(said[-1].lines, headings)
             said.append(opened)
+        elif not said and (heading := _HEADING.match(line)):
+            headings.add(_kind(heading))
         elif _GROUP.match(line):
             group += bool(said)
         elif said and not (_RULE.match(line) or (not said[-1].is_question and _NUMBERED.match(line))):
@@ -146,16 +153,26 @@ def _words_and_mark(said: str, mark: str) -> tuple[str, str]:
     return (words[first.end() :].strip() if stray else words), mark
 
 
-def _drop_headings(lines: list[str]) -> None:
-    """Take off the headings at the end of an answer; what may be a list, or all that it says, stays."""
-    kept = [line for line in lines if line.strip()]
-    words: list[str] = []
-    while len(kept) > 1 and (found := _HEADING.match(kept[-1])):
-        words.append((found["word"] or "").casefold())
-        kept.pop()
-    if words and not kept[-1].rstrip().endswith(_GOES_ON) and kept[-1].strip() and len(set(words)) == len(words):
-        while lines[-1] is not kept[-1]:
-            lines.pop()
+def _kind(heading: re.Match[str]) -> str:
+    return (heading["word"] or heading["field"]).casefold()
+
+
+def _drop_headings(lines: list[str], known: set[str]) -> None:
+    """Take off the headings at the end of an answer, where it came to its end before them, or the reply begins so.
+
+    What may be a list, a field among others, or all that it says, stays.
+    """
+    kept = [at for at, line in enumerate(lines) if line.strip()]
+    headings: list[re.Match[str]] = []
+    parted = False
+    while len(kept) > 1 and (heading := _HEADING.match(lines[kept[-1]])):
+        headings.append(heading)
+        parted = kept.pop() - kept[-1] > 1
+    words, last = set(map(_kind, headings)), lines[kept[-1]] if kept else ""
+    a_list = len(words) < len(headings) or last.rstrip().endswith(_GOES_ON)
+    fields = any(heading["field"] for heading in headings) and any(_FIELD.match(lines[at]) for at in kept)
+    if headings and not a_list and not fields and (parted or _ENDED.search(last) or words <= known):
+        del lines[kept[-1] + 1 :]
 
 
 def _closed(each: _Open) -> Said:

@@ -4,9 +4,9 @@ Source: Lu et al. 2024 (arXiv:2310.02255), the layout of AI4Math/MathVista. The 
 the form of the answer, the question, and the choices. The authors let GPT pull the answer out of a reply, and take the
 choice that is nearest to it in letters, whatever it is; here a rule does: of a choice, the option that the reply names;
 else the number in a box or behind the last "the answer is" and its like; else the last number, or the last list in
-brackets, as the hint asks for it at the end. The digits of an exponent, a unit or a name ("12 cm^2", "m2", "CO2") are
-no number; a number in words is read where the reply has no digits. Numbers are compared after rounding to the row's
-precision, as published.
+brackets, as the hint asks for it at the end. Exponents and the whole of "5 out of 8" are no number, nor is the digit of
+a unit ("m2"); a plain number in words is read where the reply has no digits. Numbers are compared after rounding to the
+row's precision, as published.
 """
 
 from __future__ import annotations
@@ -23,38 +23,36 @@ from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark, chance_of, fact
 from triptych.evaluate.question.question_rows import Source, choice, fact_of, free, option_at, read_questions
 from triptych.evaluate.reading import choices, scorers
-from triptych.evaluate.reading.phrases import NUMBERS, RETRACTS
+from triptych.evaluate.reading.phrases import DECLINES, NUMBERS, RETRACTS
 
-_DIGITS = r"(?:(?<![\w)])-)?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?"
+_NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?")
 """A minus is one where nothing stands before it: "12-15" holds 15."""
-_NUMBER = re.compile(rf"(?:[A-Za-z](?:_\{{?)?|\^ ?[({{]?-?|\bout of (?:the )?)\d+(?:[.,]\d+)*|({_DIGITS})")
-"""The digits behind a letter, a caret or "out of" are passed over, and are no number."""
-_BEHIND_LETTERS = re.compile(rf"(?<=[A-Za-z]){_DIGITS}")
-"""Where a reply has no other number: "Rs50"."""
 _RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹]+")
+_NO_ANSWER = re.compile(
+    r"\^ ?(?:\{[^{}\n]*\}|\([^()\n]*\)|[-+]?\d+(?:\.\d+)?)"
+    r"|(?<![A-Za-z])([kdcmµμ]?m|in|ft|yd|mi|s)[23](?!\w|[.,]\d)"
+    r"|\b(?:out of (?:the |a total of )?)\d+(?:[.,]\d+)*"
+)
+"""Digits that are passed over: an exponent, a unit's ("m2", "m/s2"), what a share is of ("5 out of 8")."""
 _STATED = re.compile(r"\banswer(?: is|\s*:)", re.I)
 _CLAUSE_ENDS = re.compile(r",\s|[;(\n]|\.\s|\b(?:because|since|as|so|which|where|when|if)\b")
 """What a stated number stands before: the next clause may hold others."""
-_RESULT = re.compile(r"=|≈|\b(?:equals?|makes?|gives?|is)\b")
-"""What stands between a sum and what it comes to."""
-_BEGINS = re.compile(
-    r"(?:(?:about|approximately|around|roughly|nearly|almost|exactly|only|just|simply|equal to|a total of)\s+)*"
-    r"[~$€£¥\[]*\s*-?[$€£¥]?\.?\d",
-    re.IGNORECASE,
-)
-"""How a clause begins that says the number first: "5 out of 8"."""
 _IN_WORDS = re.compile(
     r"(?<!\bthe )(?<!\bof )(?<!\ball )(?<!\bthese )(?<!\bthose )(?<!\bother )(?<![\w-])"
-    rf"(?:{'|'.join(word for word in NUMBERS if word != 'one')}|(?:(?<=\bis )|(?<=: )|\A)one(?=[.,;!\n]|\Z))\b(?!-)",
+    rf"(?:{'|'.join(word for word in NUMBERS if word != 'one')}"
+    r"|(?:(?<=\bis )|\A)one(?! of\b)(?=(?: \w+){0,2}\W*\Z))\b(?!-)",
     re.IGNORECASE,
 )
 """A number in words that counts; "the two lines" and "the one on the left" count nothing."""
-_LARGER = re.compile(
+_NOT_PLAIN = re.compile(
     r"\b(?:(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty"
-    r"|hundred|thousand|million|dozen|half|thirds?|quarters?|point)\b",
+    r"|(?:hundred|thousand|[mb]illion|trillion|dozen)s?|half|halves|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten)ths?"
+    r"|point|plus|minus|times|squared|cubed|divided)\b",
     re.IGNORECASE,
 )
-"""Numbers in words that are made of several, or have no place in ``NUMBERS``."""
+"""What makes another number of a number in words."""
+_SHORT = 6
+"""Words of a reply that is itself the answer."""
 _LIST = re.compile(r"\[([^\[\]]*)\]")
 _HUGE = 1e300
 """What more digits than a float has room for are taken for."""
@@ -118,10 +116,10 @@ def _value(question: Example, text: str) -> tuple[float, ...] | str | None:
     form, places = fact(question, "form"), int(fact(question, "precision") or 0)
     if form == "text":
         return scorers.normalise(choices.spoken(text)) or None
-    text = choices.spoken(_RAISED.sub("", text))
+    text = _NO_ANSWER.sub(r"\1_", choices.spoken(_RAISED.sub("", text)))
     if form == "list":
         lists = _LIST.findall(text)
-        return tuple(map(_number, _numbers(lists[-1]))) if lists and _numbers(lists[-1]) else None
+        return tuple(map(_number, _NUMBER.findall(lists[-1]))) or None if lists else None
     after = RETRACTS.split(text)[-1]
     found = _said(after) or _said(text) or _in_words(after)
     if not found:
@@ -130,33 +128,24 @@ def _value(question: Example, text: str) -> tuple[float, ...] | str | None:
 
 
 def _said(text: str) -> str:
-    """Return the number behind the last words that announce an answer, else the last one; empty where there is none."""
-    announced = [match.end() for match in _STATED.finditer(text)]
-    clauses = [_CLAUSE_ENDS.split(text[at:].lstrip(" :*"), maxsplit=1)[0] for at in announced]
-    stated = next((number for clause in reversed(clauses) if (number := _stated(clause))), "")
-    return stated or next(reversed(_numbers(text) or _BEHIND_LETTERS.findall(text)), "")
+    """Return the last number behind the last words that announce an answer, else the last one; empty: there is none."""
+    found = (numbers for said in (*reversed(_clauses(text)), text) if (numbers := _NUMBER.findall(said)))
+    return next(found, [""])[-1]
 
 
-def _stated(clause: str) -> str:
-    """Return what a clause says: what a sum comes to, else the number that it begins with, else the last one."""
-    numbers, results = _numbers(clause), _numbers(_RESULT.split(clause)[-1])
-    if len(numbers) > len(results) > 0:
-        return results[0]
-    first = _BEGINS.match(clause) is not None
-    return next(iter(numbers if first else reversed(numbers)), "")
-
-
-def _numbers(text: str) -> list[str]:
-    return [number for number in _NUMBER.findall(text) if number]
+def _clauses(text: str) -> list[str]:
+    """Return what stands behind each announcement of an answer, up to the clause's end."""
+    return [_CLAUSE_ENDS.split(said.lstrip(" :*"), maxsplit=1)[0] for said in _STATED.split(text)[1:]]
 
 
 def _in_words(text: str) -> str:
-    """Return the number that a reply without digits gives in words; empty where it gives none, or several."""
-    if _LARGER.search(text):
+    """Return the number that a reply without digits gives in words, behind an announcement or in a few words at all."""
+    clauses = _clauses(text)
+    said = clauses[-1] if clauses else text
+    if (not clauses and len(said.split()) > _SHORT) or _NOT_PLAIN.search(said) or DECLINES.search(said):
         return ""
-    in_digits = _IN_WORDS.sub(lambda word: str(NUMBERS.index(word[0].lower())), text)
-    several = len({*_numbers(in_digits)}) > 1 and not _STATED.search(text)
-    return "" if several else _said(in_digits)
+    found = {NUMBERS.index(word.lower()) for word in _IN_WORDS.findall(said)}
+    return str(found.pop()) if len(found) == 1 else ""
 
 
 def _number(text: str) -> float:

@@ -75,7 +75,7 @@ def diagnose(
             responder broke its contract, or another process works in the folder.
     """
     everything = [row for row in benchmark.questions(path) if isinstance(row, Example | Refused)]
-    rows = sample_questions(everything, limit, whole=benchmark.statistic is not None)
+    rows = sample_questions(everything, limit, whole=benchmark.pairs is not None)
     edits = ImageEdits(folder / PICTURES)
     context = Context.from_questions([row for row in everything if isinstance(row, Example)], edits, seed=seed)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan
 
 import numpy as np
 
@@ -282,6 +281,7 @@ def _paired(
         pairs: an unchanged question with all its changed ones.
         seed: of flips and bootstrap.
     """
+    pairs = [pairs[at] for at in benchmark.in_total([one.question for one, _ in pairs])]
     if not pairs:
         return None
     questions = [one.question for one, _ in pairs]
@@ -289,8 +289,6 @@ def _paired(
     before = [one.score for one, _ in pairs]
     clusters = [story_of(question) for question in questions]
     if (statistic := benchmark.statistic) is not None:
-        if isnan(statistic(list(zip(questions, before, strict=True)))):
-            return None
         return compare_values(
             changed,
             before,

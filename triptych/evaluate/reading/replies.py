@@ -3,6 +3,7 @@
 Not what they are worth (``marking``), nor which lines of an ``answers.jsonl`` belong together (``saved/one_asking``).
 Kits: BLINK's ``idx`` and ``full_prediction``, VLMEvalKit's ``index`` and ``prediction``, LLaVA's ``question_id`` and
 ``text``. What may mean another thing is not guessed: the line is named, and what to call its keys.
+A reply that is a number is read as people write it.
 JSON Lines, or one JSON list. Of an id that is there twice the last reply counts; how many there were is told.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from triptych.core.errors import DataError
 from triptych.core.records import Json
 from triptych.data.disk.json_rows import TABLES, read_rows
+from triptych.data.disk.rows import words_or_number
 from triptych.data.format import RowError
 
 IDS = ("id", "idx")
@@ -83,9 +85,11 @@ def _reply(record: Mapping[str, Json], where: str) -> tuple[str, Reply]:
     if failed := record.get("failed"):
         return str(name), Reply("", str(failed), asked)
     text = record[_text_key(record, called, where=where)]
-    if text is not None and not isinstance(text, str):
-        raise DataError(f"{where}: the reply is {type(text).__name__}, not a text.")
-    return str(name), Reply(text or "", asked=asked)
+    try:
+        said = text if isinstance(text, str) else "" if text is None else words_or_number(text, "the reply")
+    except RowError as error:
+        raise DataError(f"{where}: {error}") from None
+    return str(name), Reply(said, asked=asked)
 
 
 def _id_key(record: Mapping[str, Json], where: str) -> str:

@@ -246,14 +246,15 @@ def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
     if benchmark.statistic is None or not items:
         return _mean(items, seed, benchmark)
     statistic = benchmark.statistic
-    marked = [(item.question, item.score) for item in items]
-    value = statistic(marked)
-    if isnan(value):
+    everything = [(item.question, item.score) for item in items]
+    # What is in no pair counts for nothing, so neither as one more independent cluster.
+    marked = [everything[at] for at in benchmark.in_total([question for question, _ in everything])]
+    if not marked or isnan(value := statistic(marked)):
         return summarise((), chances=())
     low, high = interval_of(
         lambda positions: statistic([marked[at] for at in positions]),
-        len(items),
-        clusters=[story_of(item.question) for item in items],
+        len(marked),
+        clusters=[story_of(question) for question, _ in marked],
         seed=seed,
         least=benchmark.least,
     )

@@ -151,7 +151,7 @@ def _read(benchmark: Benchmark, path: Path, limit: int | None) -> tuple[list[Exa
     """Return all questions, those that are to be asked, and the rows that are none."""
     rows = [_checked(row) for row in benchmark.questions(path)]
     everything = [row for row in rows if isinstance(row, Example)]
-    sampled = sample_questions(rows, limit, whole=benchmark.statistic is not None)
+    sampled = sample_questions(rows, limit, whole=benchmark.pairs is not None)
     questions = [row for row in sampled if isinstance(row, Example)]
     refused = [row for row in sampled if isinstance(row, Refused)]
     if not questions:

@@ -33,7 +33,7 @@ def sample_questions(rows: Sequence[Row], limit: int | None, *, whole: bool = Fa
     Args:
         rows: questions, and rows that are none, each a story of its own.
         limit: most of them; None: all.
-        whole: ask large stories whole, too, as the benchmark's total is of questions within them (``statistic``).
+        whole: ask large stories whole, too, as the benchmark's total is of pairs within them.
     """
     stories = kept_together(rows, whole=whole)
     chosen = sample(rows, limit, story=lambda row: stories[id(row)])

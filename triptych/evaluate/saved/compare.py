@@ -242,21 +242,25 @@ def _paired(shared: _Shared, one: Side, other: Side, *, seed: int) -> Paired:
     others = [other.scores[name] for name in shared.ids]
     if shared.benchmark is not None and (statistic := shared.benchmark.statistic) is not None:
         try:
-            if isnan(statistic(list(zip(shared.questions, scores, strict=True)))):
-                raise ValueError("no pair is whole")
-            return compare_values(
-                scores,
-                others,
-                value=lambda marks: statistic([(shared.questions[at], mark) for at, mark in marks]),
-                clusters=shared.clusters,
-                seed=seed,
-                least=shared.benchmark.least,
-            )
+            if within := shared.benchmark.in_total(shared.questions):
+                questions = [shared.questions[at] for at in within]
+                return compare_values(
+                    [scores[at] for at in within],
+                    [others[at] for at in within],
+                    value=lambda marks: statistic([(questions[at], mark) for at, mark in marks]),
+                    clusters=[str(story_of(question)) for question in questions],
+                    seed=seed,
+                    least=shared.benchmark.least,
+                )
         except (ValueError, LookupError) as error:  # marked items may lack a fact, or have another word in it
             raise DataError(
                 f"{one.run} and {other.run}: the facts that are kept do not make the total of {one.rules} ({error}). "
                 "Mark the replies again."
             ) from None
+        raise DataError(
+            f"{one.run} and {other.run}: of the questions of {one.rules} that both scored no pair is whole, so there"
+            " is nothing to compare."
+        )
     return compare_scores(scores, others, clusters=shared.clusters, strata=shared.strata, seed=seed)
 
 

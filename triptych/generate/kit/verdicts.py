@@ -18,7 +18,7 @@ from triptych.generate.question import Question
 ALIKE = 0.6
 """Least share of words (F1) that two answers in prose have in common to be the same."""
 _LETTER = re.compile(
-    r"^\W*(?:(?i:the\s+)?(?i:correct\s+)?(?i:answer|option|choice)(?i:\s+is)?\W*)?\(?([A-Z])(?:\)|[.:,]|\s*$)"
+    r"^\W*(?:(?i:the\s+)?(?i:correct\s+)?(?i:answer|option|choice)(?i:\s+is)?\W*)?\(?([A-Z])(?:\)|[.:,]|\s*$|(?=\s+(?:because|since|as)\b))"
 )
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w%]|\.\d)")
@@ -36,12 +36,20 @@ _GROUNDS = frozenset({"because", "since", "as", "it", "there", "this", "that", "
 _EITHER = re.compile(r"(?<=[^\W\d_])\s?/\s?(?=[^\W\d_])")
 _DENIALS = frozenset({"not", "no", "never", "neither", "nor", "cannot", "without", "except"})
 _TAKEN_BACK = frozenset({"no", "nope", "wait", "actually", "sorry"})
+_SAYING = _TAKEN_BACK | {
+    *("or", "and", "so", "thus", "hence", "then", "therefore", "but", "rather", "instead", "maybe", "perhaps"),
+    *("i", "say", "think", "mean", "it", "is", "s", "must", "be", "final", "correct", "right"),
+    *("the", "answer", "option", "choice", "letter"),
+}
+"""Words beside which a letter that stands alone is chosen: "or B", "so the answer is B"."""
 _WRONG = re.compile(
     r"\s*\?|\W*(?:(?:is|was)n.t|(?:(?:is|was)\s+)?(?:not|or|nor|wrong|incorrect|false))\b", re.IGNORECASE
 )
 """How an option is denied or asked whose letter stands before."""
 _IMPLIED = {"yes": ("yes", "true"), "no": ("no", "false"), "true": ("true", "yes"), "false": ("false", "no")}
 _OPPOSITE = {"yes": "no|false", "true": "no|false", "no": "yes|true", "false": "yes|true"}
+_AMOUNT = re.compile(r"\d+(?:\.\d+)?")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _COUNT = 99
 """A number above this is not taken for the number of an image."""
 
@@ -58,21 +66,23 @@ def chosen(reply: str, options: tuple[str, ...]) -> int | None:
     said = words_in(reply)
     for at, option in enumerate(options):
         if said == words_in(option):
-            return at
+            other = LETTERS.lower().find(said[0]) if len(said) == 1 and len(said[0]) == 1 else -1
+            return at if other in (-1, at) or other >= len(options) else None  # "A" of O, A and AB
     reply = reply.strip()
     letter = _LETTER.match(reply)
     if letter and LETTERS.index(letter[1]) < len(options):
         at = LETTERS.index(letter[1])
         return at if stays(at, reply[letter.end() :], options=options) else None
-    letters = _letters(reply, options)
     bracketed = {found for found in _BRACKETED.findall(reply) if LETTERS.index(found) < len(options)}
     if len(bracketed) == 1:
         at, mark = LETTERS.index(found := bracketed.pop()), f"({found})"
-        sentence = next(each for each in _SENTENCE.split(reply) if mark in each)
+        claim = _claim(next(each for each in _SENTENCE.split(reply) if mark in each))
         asserted = _asserts(reply.replace(mark, " bracketed "), ["bracketed"])
-        return at if asserted and {*letters, *_named(_claim(sentence), options)} == {at} else None
+        if not asserted or _takes_back(at, reply[reply.index(mark) + len(mark) :], options):
+            return None
+        return at if {*_letters(claim, options), *_named(claim, options)} == {at} else None
     named = _named(reply, options)
-    if len(named) != 1 or letters - {named[0]}:
+    if len(named) != 1 or _letters(reply, options) - {named[0]}:
         return None
     return named[0] if _asserts(reply, _plain(options[named[0]])) else None
 
@@ -80,28 +90,38 @@ def chosen(reply: str, options: tuple[str, ...]) -> int | None:
 def stays(at: int, behind: str, *, options: tuple[str, ...]) -> bool:
     """Return whether what stands behind an option's letter leaves it at that option.
 
+    It does not where it denies it or takes it back, says another letter and nothing else ("or B"), or where the first
+    option that its first sentence says, reasons left out, is another one or is said beside another one.
+
     Args:
         at: the option, from 0.
         behind: the words behind its letter; none leave it at that.
         options: of the question.
     """
-    if _letters(behind, options) - {at}:
+    if _takes_back(at, behind, options):
         return False
-    own, words = _plain(options[at]), _plain(behind)
-    clauses = [each for each, _ in _clauses(behind) if each and each != words_in(options[at])]
-    if any(_TAKEN_BACK.issuperset(clause) for clause in clauses):
+    words, sentence = _plain(behind), _SENTENCE.split(behind.strip(" .:,)*"))[0]
+    each = [_plain(option) for option in options]
+    if not words_in(sentence):  # the letter stands on a line of its own
+        return not _WRONG.match(behind)
+    heads = [number for number, run in enumerate(each) if run and run == words[: len(run)]]
+    if heads:
+        head = max(heads, key=lambda number: len(each[number]))
+        return head == at and not _adds(words[len(each[at]) : len(_plain(sentence))], at, each)
+    if _WRONG.match(behind) and not (words[:1] == ["not"] and each[at] in (["no"], ["false"])):
         return False
-    if own == words[: len(own)]:  # "a dog and a cat" says two; what "a dog, not a cat" goes on with is explanation
-        rest = words[len(own) :]
-        rest = rest[1:] if rest[:1] == ["and"] else rest
-        others = [_plain(option) for number, option in enumerate(options) if number != at]
-        return rest[:1] != ["or"] and not any(other and other == rest[: len(other)] for other in others)
-    sentence = _SENTENCE.split(behind.strip(" .:,)*"))[0]
-    return not _WRONG.match(behind) and {*_named(_claim(sentence), options)} <= {at}
+    claim = _claim(sentence)
+    if _are_numbers(each):
+        return {*_named(claim, options)} <= {at}
+    firsts = (_says_first(at, _without_articles(clause), each) for clause, _ in _clauses(claim))
+    return next((first for first in firsts if first is not None), True)
 
 
 def is_foreign(words: str, at: int, *, options: tuple[str, ...]) -> bool:
-    """Return whether the words behind an option's letter are another answer that is no option: short, and no reason.
+    """Return whether the words behind an option's letter are another answer than that option: short, and no reason.
+
+    They are where both say numbers and none is the same; otherwise where they share no word with the option, whatever
+    its ending, or more with another one.
 
     Args:
         words: behind the letter.
@@ -111,7 +131,14 @@ def is_foreign(words: str, at: int, *, options: tuple[str, ...]) -> bool:
     said, each = _plain(words), [_plain(option) for option in options]
     if not said or len(said) > max(map(len, each)) + 1 or said[0] in _GROUNDS or _named(words, options):
         return False
-    return not set(said) <= set(each[at])
+    if len(each[at]) == 1 and each[at][0] in _OPPOSITE:  # "Yes": "Not the same" is another answer, "The same" a reason
+        denied = said[0] in _DENIALS and each[at][0] in ("yes", "true")
+        return denied or re.fullmatch(_OPPOSITE[each[at][0]], said[0]) is not None
+    ours, theirs = _amounts(words), _amounts(options[at])
+    if ours and theirs:
+        return not ours & theirs
+    shared = [sum(any(_is_like(word, other) for other in said) for word in _telling(run)) for run in each]
+    return shared[at] == 0 or shared[at] < max(shared)
 
 
 def same(reply: str, answer: str) -> bool:
@@ -189,13 +216,72 @@ def _letters(text: str, options: tuple[str, ...]) -> set[int]:
 def _named(text: str, options: tuple[str, ...]) -> list[int]:
     """Return the options whose words stand in a text."""
     each = [_plain(option) for option in options]
-    if all(len(words) == 1 and (words[0].isdecimal() or words[0] in _NUMBERS) for words in each):
+    if _are_numbers(each):
         said = _numbers(text)
         return [at for at, option in enumerate(options) if _numbers(option) <= said]
     said_words = _plain(text)
-    named = [at for at, words in enumerate(each) if _places(words, said_words)]
-    # "red" stands in "dark red": the longer one is meant where both stand there.
+    return _longest([at for at, words in enumerate(each) if _places(words, said_words)], each)
+
+
+def _longest(named: list[int], each: list[list[str]]) -> list[int]:
+    """Return the options without those that stand in another one: "red" where "dark red" is said."""
     return [at for at in named if not any(len(each[o]) > len(each[at]) and _places(each[at], each[o]) for o in named)]
+
+
+def _are_numbers(each: list[list[str]]) -> bool:
+    return all(len(words) == 1 and (words[0].isdecimal() or words[0] in _NUMBERS) for words in each)
+
+
+def _takes_back(at: int, behind: str, options: tuple[str, ...]) -> bool:
+    """Return whether a clause behind an option's letter says "no" or "wait", or another letter, and nothing else."""
+    own = words_in(options[at])
+    others = {LETTERS[number].lower() for number in range(len(options)) if number != at}
+    for clause, _ in _clauses(behind):
+        letters = [word for word in clause if word not in _SAYING and word not in own]
+        if letters and others.issuperset(letters):
+            return True
+        if clause and clause != own and _TAKEN_BACK.issuperset(clause):
+            return True
+    return False
+
+
+def _adds(rest: list[str], at: int, each: list[list[str]]) -> bool:
+    """Return whether the words behind an option add another one: "a dog and a cat", "a dog or something"."""
+    rest = rest[1:] if rest[:1] == ["and"] else rest
+    others = [run for number, run in enumerate(each) if number != at and run]
+    return rest[:1] == ["or"] or any(other == rest[: len(other)] for other in others)
+
+
+def _says_first(at: int, clause: list[str], each: list[list[str]]) -> bool | None:
+    """Return whether the first option that a clause asserts is this one alone; None: it asserts none."""
+    named = _longest([number for number, run in enumerate(each) if _places(run, clause)], each)
+    # "no" and "true" are words of any sentence; they are answers where they come first, which is told before.
+    places = sorted((_places(each[o], clause)[0], o) for o in named if each[o][0] not in _OPPOSITE)
+    for place, number in places:
+        if _denies(clause[:place]):
+            if number == at:
+                return False
+        else:
+            return number == at and not _adds(clause[place + len(each[at]) :], at, each)
+    return None
+
+
+def _amounts(text: str) -> set[float]:
+    """Return the numbers that a text says in digits or words, numbers of images among them."""
+    images = {number for each in find_references(text, count=_COUNT) for number in each.numbers}
+    spelled = {_NUMBERS.index(word) for word in words_in(text) if word in _NUMBERS}
+    return {*images, *spelled, *(float(found) for found in _AMOUNT.findall(_THOUSANDS.sub("", text)))}
+
+
+def _telling(words: list[str]) -> list[str]:
+    """Return the words without "in", "is" and the like, which any two answers share; all where there are no others."""
+    return [word for word in words if len(word) > 2 or not word.isascii()] or words
+
+
+def _is_like(one: str, other: str) -> bool:
+    """Return whether two words are the same but for their endings: "cat", "cats"; "moves", "moved"."""
+    start = max(3, min(len(one), len(other)) - 1)
+    return one == other or (len(min(one, other, key=len)) >= start and one[:start] == other[:start])
 
 
 def _claim(sentence: str) -> str:

@@ -341,7 +341,7 @@ class BatchResponder:
 
 
 def _cause(said: Trouble) -> Cause:
-    return "trouble" if said.again or said.for_all else "refused" if said.paid else "question"
+    return "trouble" if said.again or said.for_all or said.maybe_for_all else "refused" if said.paid else "question"
 
 
 def _may_pass(error: openai.APIError) -> bool:

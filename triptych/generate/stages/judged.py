@@ -7,7 +7,8 @@ reply without a score, with two different ones or with one on another scale is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Sequence
 from random import Random
 
 from pydantic import Field, field_validator
@@ -23,19 +24,26 @@ from triptych.generate.stage import Made, Request, Stage, TeacherSettings
 from triptych.infer.responder import Failed
 
 KEY = "score"
-_MARKS = r"[\s*_\"']{0,9}"
-_SCORE = r"([1-5])(?:\s?/\s?5|\s(?:out\s)?of\s5)?(?![\w/%]|[.,]\d|\s?[-–/]\s?\d|\s(?:out\s)?of\s)"
+_MARKS = r"[\s*_\"'(\[]{0,9}"
+_UNIT = r"(?:\s?(?:stars?|points?|分|点|星))?+"
+_SCORE = (
+    rf"([1-5]){_UNIT}(?:\s?/\s?5|\s(?:out\s)?of\s5)?+{_UNIT}"
+    r"(?![\w/%]|[.,]\d|\s?[-–/]\s?\d|\s(?:out\s)?of\s)"
+)
 """A score, on the scale that was asked for: not the 4 of "4/10", "4.5", "4-5" or "4 of the images"."""
-_TALK = r"(?!\s(?:or|to|is|was|were|would|will|could|if|unless|needs?|when|only)\b)"
+_SCALE = rf"(?:\(?(?:1\s?[-–]\s?5|(?:out\s)?of\s5)\)?{_MARKS})?"
+_TALK = r"(?!\s(?:or|to\s\W{0,3}\d|is|was|were|would|will|could|if|unless|needs?|when|only)\b)"
 """What stands behind a score that is talked about, not given: "score: 5 would need both images"."""
 _LABELLED = re.compile(
-    rf"\bscores?{_MARKS}(?:\(?1\s?[-–]\s?5\)?{_MARKS})?[:=]{_MARKS}{_SCORE}{_TALK}|^\W{{0,9}}score\s{_SCORE}(?=\W*$)",
+    rf"\bscores?{_MARKS}{_SCALE}[:=]{_MARKS}{_SCORE}{_TALK}|^\W{{0,9}}score\s{_SCORE}(?=\W*$)",
     re.IGNORECASE | re.MULTILINE,
 )
 _BARE = re.compile(
-    rf"^[\s*_\"'(\[]{{0,9}}{_SCORE}(?=[*_\"')\]]{{0,5}}(?:[.:,;]?\s*$|[.:,;]\s|\s[-–—]\s))", re.MULTILINE
+    rf"^{_MARKS}{_SCORE}(?=[*_\"')\]]{{0,5}}(?:[.:,;]?\s*$|[.:,;]\s|\s[-–—]\s|\s\(|\s(?:because|since|as)\b))",
+    re.MULTILINE,
 )
-"""A line that begins with a score and goes on, if at all, behind a punctuation mark."""
+"""A line that begins with a score and goes on, if at all, behind a punctuation mark or with the reason."""
+_OBJECTS = re.compile(r"\{.*\}|\{.*", re.DOTALL)
 
 
 class Judged(TeacherSettings):
@@ -91,26 +99,29 @@ def score_in(reply: str) -> int | None:
     """Return the score from 1 to 5 that a reply gives; None: none, several, or one on another scale."""
     values = [each for value in values_in(reply) for each in (value if isinstance(value, list) else [value])]
     told = [value for value in values if isinstance(value, dict)]
-    if told:
-        given = {_as_score(said) for value in told for said in _under_key(value)}
+    under_key = [said for value in told for said in _under_key([value])]
+    if under_key:
+        given = {_as_score(said) for said in under_key}
     else:
-        said = _LABELLED.findall(reply) or [(score, "") for score in _BARE.findall(reply)]
+        words = unicodedata.normalize("NFKC", _OBJECTS.sub(" ", reply) if told else reply)
+        said = _LABELLED.findall(words) or [(score, "") for score in _BARE.findall(words)]
         given = {int(one or other) for one, other in said}
     return given.pop() if len(given) == 1 else None
 
 
-def _under_key(value: Json) -> Iterator[Json]:
-    """Yield what stands under the key, at any depth."""
-    for key, said in value.items() if isinstance(value, dict) else ():
-        if key.casefold().strip() == KEY:
-            yield said
-        else:
-            yield from _under_key(said)
+def _under_key(objects: Sequence[dict[str, Json]]) -> Sequence[Json]:
+    """Return what stands under the key, the outermost: a judge may score parts beside the whole."""
+    while objects:
+        members = [(key.casefold().strip(), said) for each in objects for key, said in each.items()]
+        if found := [said for key, said in members if key == KEY]:
+            return found
+        objects = [said for _, said in members if isinstance(said, dict)]
+    return ()
 
 
 def _as_score(said: Json) -> int | None:
     if isinstance(said, str) and not isinstance(said, TornText):
-        found = re.fullmatch(_SCORE, said.strip(" *_"))
+        found = _BARE.match(unicodedata.normalize("NFKC", said.strip()))
         return int(found[1]) if found else None
     return int(said) if isinstance(said, int | float) and said in (1, 2, 3, 4, 5) and said is not True else None
 

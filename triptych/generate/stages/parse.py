@@ -161,7 +161,8 @@ def _wrong_choice(pair: Pair) -> str:
     if at is None:
         return "" if chosen(pair.answer, options) is not None else "answer is no option"
     # "A. a dog" where the dog is B, or no option at all: nobody knows which is right.
-    right = stays(at, words, options=options) and not is_foreign(words, at, options=options)
+    # "A" alone, which is not meant, is also the words of another option.
+    right = words and stays(at, words, options=options) and not is_foreign(words, at, options=options)
     return "" if right else "answer is no option"
 
 

@@ -37,6 +37,11 @@ WHOLE = {"", "stop", "eos", "eos_token", "end", "end_turn", "stop_sequence", "co
     "tool_calls",
     "tool_use",
     "function_call",
+    "finished",
+    "done",
+    "end_of_turn",
+    "null",
+    "none",
 }
 """Why a reply ended that the model ended itself, as servers call it. What else they say (length, max_tokens, abort,
 error, ...) ends a torn one: a reply is never taken for whole on an unknown word."""

@@ -54,14 +54,19 @@ def checked(name: str, check: Callable[[], str]) -> Check:
         return Check(name, "wrong", str(error))
 
 
-def check_weights(folder: Path) -> Check:
-    """Return whether the weights of a whole model are those that its network wants."""
-    return checked("weights", partial(_weights, folder))
+def check_weights(folder: Path, *, strict: bool = True) -> Check:
+    """Return whether the weights of a whole model are those that its network wants.
+
+    Args:
+        folder: the model's.
+        strict: weights that the network does not want are wrong; else they are told, as opening the model takes none.
+    """
+    return checked("weights", partial(_weights, folder, strict=strict))
 
 
 def check_whole(folder: Path) -> Iterator[Check]:
-    """Yield what is found of the weights of a whole model, and of its score head where it has one."""
-    weights = check_weights(folder)
+    """Yield what a run will find of the weights of a whole model, and of its score head where it has one."""
+    weights = check_weights(folder, strict=False)
     yield weights
     yield from check_score(folder, weights)
 
@@ -89,7 +94,7 @@ def check_score(folder: Path, weights: Check) -> Iterator[Check]:
         yield Check("score", "ok", f"a score model: {len(head.scoring.targets)} outputs ({named}), {head.scoring.loss}")
 
 
-def _weights(folder: Path) -> str:
+def _weights(folder: Path, *, strict: bool) -> str:
     """Compare the names and shapes of the weights with the network's, without reading them."""
     with parts.clear_errors(folder, "a model"):
         config = config_of(folder)
@@ -120,10 +125,12 @@ def _weights(folder: Path) -> str:
     tower = {name for name in missing if "vision_tower" in name} if is_original(folder) else set()
     linear = is_original(folder) and said_by(folder).get("mm_projector_type", "linear") == "linear"
     identity = {name for name in missing if linear and SECOND in name}
+    unexpected -= {SCORE, BIAS} if scores else set()
+    spared = set() if strict or any("lora_" in name for name in unexpected) else unexpected
     faults = [
         _told("missing", missing - tower - identity),
         _told("of another shape", {str(name) for name, *_ in report["mismatched_keys"]}),
-        _told("unexpected", unexpected - ({SCORE, BIAS} if scores else set())),
+        _told("unexpected", unexpected - spared),
     ]
     if found := [fault for fault in faults if fault]:
         raise WrongError("; ".join(found))
@@ -131,6 +138,7 @@ def _weights(folder: Path) -> str:
     numbers = sum(weight.numel() for name, weight in network.named_parameters() if name not in spare)
     beside = f"; the tower is that of {said_by(folder).get('mm_vision_tower')}" if tower else ""
     beside += "; a head for scores and none for words" if spare else ""
+    beside += f"; {_told('not used', spared)}" if spared else ""
     return f"all {len(own)} are there, {numbers / 1e6:,.1f} million numbers{beside}"
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 from huggingface_hub import try_to_load_from_cache
 
 from triptych.core import plugins
-from triptych.core.errors import NotFoundError, TriptychError
+from triptych.core.errors import ModelError, NotFoundError, TriptychError
 from triptych.core.records import Example
 from triptych.data.format import Format, Refused, read_source, split_source
 from triptych.data.plan.rendering import Rendering
@@ -93,7 +93,11 @@ def positions_of(config: dict[str, object]) -> int | None:
 
 
 def config_of(name: str) -> dict[str, object] | None:
-    """Return what a folder's or hub id's config.json says; None: it is not on this disk. Nothing is downloaded."""
+    """Return what a folder's or hub id's config.json says; None: it is not on this disk. Nothing is downloaded.
+
+    Raises:
+        ModelError: it is torn, or no object.
+    """
     path: Path | None = None
     folder = Path(name).expanduser()
     if name.startswith(STARTER) or (folder / "config.json").is_file() or (folder / "model" / "config.json").is_file():
@@ -103,7 +107,12 @@ def config_of(name: str) -> dict[str, object] | None:
         path = Path(cached) if isinstance(cached, str) else None
     if path is None:
         return None
-    said: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        said: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}). Fetch the model again.") from None
+    if not isinstance(said, dict):
+        raise ModelError(f"{path}: no JSON object. Fetch the model again.")
     return said
 
 
@@ -121,7 +130,12 @@ def _model(plan: ModelPlan) -> Iterator[Finding]:
         yield _projector(plan.parts.projector_weights)
     if plan.open is not None:
         yield _where("model.open", plan.open)
-        if config := config_of(plan.open):
+        try:
+            config = config_of(plan.open)
+        except ModelError as error:
+            yield Finding("wrong", "model.open", str(error))
+            return
+        if config:
             opened = _opened_by(str(config.get("model_type")))
             yield opened
             if opened.level == "wrong":
@@ -136,7 +150,11 @@ def _where(key: str, name: str) -> Finding:
         return Finding("missing", key, f"{name} is not there: train the recipe {run['name']}.yaml first")
     if not HUB_ID.fullmatch(name):
         return Finding("missing", key, f"{name}: no such folder, and no hub id (OWNER/NAME)")
-    if config_of(name) is None:
+    try:
+        fetched = config_of(name) is not None
+    except ModelError as error:
+        return Finding("wrong", key, str(error))
+    if not fetched:
         return Finding(
             "missing", key, f"{name} is not on this disk: a run fetches it from the model hub, or is refused"
         )
