@@ -99,7 +99,7 @@ def _runs(process: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # somebody else's
+        return True  # it is somebody else's
     return True
 
 
