@@ -15,9 +15,10 @@ from triptych.core.records import Answer, Example, ImageRef, images_of, text_of
 from triptych.data.transform import draw
 from triptych.generate.item import Annotation, Item, Refusal, View
 from triptych.generate.kit.checking import CONTENT_FREE, HIDDEN
+from triptych.generate.kit.choice import chosen
 from triptych.generate.kit.kinds import KINDS
 from triptych.generate.kit.planted import plant
-from triptych.generate.kit.verdicts import chosen, is_right, same
+from triptych.generate.kit.verdicts import is_right, same
 from triptych.generate.question import Layout, Question, question_of, with_question
 from triptych.generate.stage import Made, Stage
 from triptych.infer.responder import Failed

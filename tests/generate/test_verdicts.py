@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from triptych.generate.kit.verdicts import chosen, is_foreign, is_right, same, stays
+from triptych.generate.kit.choice import chosen, is_foreign, stays
+from triptych.generate.kit.verdicts import is_right, same
 from triptych.generate.question import Question
 
 PETS = ("a dog", "a cat", "a bird")

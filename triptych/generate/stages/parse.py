@@ -21,7 +21,7 @@ from triptych.core.records import Answer, Example, ImageRef, Json, Part, Text, T
 from triptych.data.text.references import LETTERS, find_doubt, find_references
 from triptych.data.transform import tidy
 from triptych.generate.item import Item, Refusal
-from triptych.generate.kit.verdicts import chosen, is_foreign, stays
+from triptych.generate.kit.choice import chosen, is_foreign, stays
 from triptych.generate.options import lettered, meant, stand_in
 from triptych.generate.prompts import fill, load
 from triptych.generate.question import FACT, Question, as_json, options_block
