@@ -263,7 +263,7 @@ def test_a_plan_tells_what_a_frozen_towers_features_take_of_the_disk() -> None:
 
 def test_a_short_run_is_planned_in_seconds_and_a_long_one_in_hours() -> None:
     short = said("plan", RECIPES / "nlvr.yaml", "--gpu", "rtx4090", "--tokens", "1.2e6")
-    assert "steps of 1.20 million tokens an epoch: 22 seconds in packs" in short
+    assert "steps, an epoch is 1.20 million tokens: 22 seconds in packs" in short
     assert " 0.0 " not in short.partition("length")[2]
     assert "15.0 hours in packs" in said("plan", RECIPES / "mantis_clip.yaml", "--gpu", "a100-40g", "--gpus", "16")
 

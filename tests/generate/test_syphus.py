@@ -185,15 +185,23 @@ def test_a_conversation_keeps_its_rounds_in_one_item(tmp_path: Path) -> None:
 
 
 def test_a_mark_in_a_question_becomes_that_image_and_a_mark_of_none_is_refused(tmp_path: Path) -> None:
-    reply = '{"pairs": [{"question": "How does <image 1> differ from <image 2>?", "answer": "<image 2> is later."},' \
-        '{"question": "What is in <image 7>?", "answer": "x"}]}'  # fmt: skip
+    pairs = [
+        {"question": "How does <image 1> differ from <image 2>?", "answer": "<image 2> is later."},
+        {"question": "What is in <image 7>?", "answer": "x"},
+        {"question": "Which is it?", "answer": "<image 3>"},
+    ]
+    reply = json.dumps({"pairs": pairs})
     ran = chain(source_of("sd", tmp_path) + "&limit=1", tmp_path, lambda _: reply)
     (item,) = ran.items
     before, after = (view.media for view in item.annotation.views)
     assert item.example is not None
     assert item.example.turns[0].parts == (Text("How does "), before, Text(" differ from "), after, Text("?"))
     assert text_of(item.example.turns[1]) == "image 2 is later."
-    assert [refusal.reason for refusal in ran.refusals] == ["no such image"]
+    assert [refusal.reason for refusal in ran.refusals] == ["no such image"] * 2
+    assert [refusal.message.partition(": ")[2] for refusal in ran.refusals] == [
+        "the question names image 7 of 2.",
+        "the answer names image 3 of 2.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[
     if stage.steps is None:
         yield "  length       unknown: nobody tells how much the data hold; give --tokens, as triptych data plan counts"
     else:
-        data = "" if stage.epoch_tokens is None else f" of {_millions(stage.epoch_tokens)} million tokens an epoch"
+        data = "" if stage.epoch_tokens is None else f", an epoch is {_millions(stage.epoch_tokens)} million tokens"
         yield f"  length       {stage.steps} steps{data}: {_span(stage.hours or 0.0)} in packs"
         if unpacked := _unpacked(stage):
             text = " or ".join(f"{_span(hours)} (MFU {mfu:.0%})" for mfu, hours in unpacked.items())

@@ -121,11 +121,10 @@ def _item(own: Item, parent: Item, pairs: Sequence[Pair], settings: Parse) -> Ma
     pairs = [_laid_out(pair) for pair in pairs]
     media = [view.media for view in own.annotation.views]
     there = {*map(str, range(1, len(media) + 1))}
-    marks = [mark for pair in pairs for mark in MARK.findall(pair.question)]
-    # Compared as words: a number of thousands of digits is none.
-    wrong = [mark[:_LONGEST_NUMBER] for mark in marks if mark.lstrip("0") not in there]
-    if wrong:
-        return Refusal(own, "no such image", f"{own.id}: the question names image {wrong[0]} of {len(media)}.")
+    for part, said in (each for pair in pairs for each in (("question", pair.question), ("answer", pair.answer))):
+        # Compared as words: a number of thousands of digits is none.
+        if wrong := [mark[:_LONGEST_NUMBER] for mark in MARK.findall(said) if mark.lstrip("0") not in there]:
+            return Refusal(own, "no such image", f"{own.id}: the {part} names image {wrong[0]} of {len(media)}.")
     asked = parent.facts.get("ask")
     told = asked if isinstance(asked, dict) else {}
     skills = told.get("skills")
