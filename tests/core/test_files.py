@@ -201,6 +201,23 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("there", [None, "config.json"])
+def test_a_link_stays_one_and_what_it_leads_to_is_replaced(there: str | None, tmp_path: Path) -> None:
+    disk, here = tmp_path / "other disk", tmp_path / "here"
+    for folder in (disk / "model", here):
+        folder.mkdir(parents=True)
+    if there:
+        (disk / "model" / there).write_text("old")
+    (here / "link").symlink_to(disk / "model")
+    work = part_folder(here / "link")
+    assert work.parent == disk
+    (work / "new.json").write_text("new")
+    replace_folder(here / "link", work)
+    assert (here / "link").is_symlink()
+    assert [path.name for path in (here / "link").iterdir()] == ["new.json"]
+    assert [[path.name for path in folder.iterdir()] for folder in (disk, here)] == [["model"], ["link"]]
+
+
 def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     stale = part_folder(tmp_path / "model")
     other = part_folder(tmp_path / "another")
@@ -295,3 +312,9 @@ def test_a_file_in_the_making_lies_beside_its_name_and_is_no_others(tmp_path: Pa
     part = part_file(tmp_path / "rows.jsonl")
     assert part.parent == tmp_path
     assert part.name.startswith(f".rows.jsonl.{os.getpid()}.")
+
+
+def test_a_folder_that_is_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(RunError, match=r"run: a link to .*unmounted, which is not there\. Make it, or"):
+        only_one(tmp_path / "run" / ".lock").__enter__()

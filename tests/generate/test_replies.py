@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tempfile
 from pathlib import Path
 
@@ -111,3 +112,30 @@ def test_every_whole_line_survives_and_a_torn_one_goes(lines: list[bytes], torn:
         with LineFile(path) as file:
             file.add(b"next\n")
         assert path.read_bytes() == b"".join(lines) + b"next\n"
+
+
+def fill(folder: Path, most_bytes: int) -> str:
+    """Keep replies until a file would be larger than so many bytes, which stands for a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        with ReplyStore(folder) as store:
+            for number in range(3000):
+                store.put(f"{number:064x}", "writer", reply=Reply("x" * 200))
+    except OSError as error:
+        return str(error.filename)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return ""
+
+
+@pytest.mark.parametrize("most_bytes", [4_000, 40_000, 60_000, 300_000])
+def test_a_full_disk_is_an_error_of_the_system_that_names_the_file_and_loses_no_reply(
+    most_bytes: int, tmp_path: Path
+) -> None:
+    assert Path(fill(tmp_path, most_bytes)).parent == tmp_path / "replies"
+    lines = tmp_path / "replies" / "writer.jsonl"
+    kept = lines.read_bytes().count(b"\n") if lines.exists() else 0
+    with ReplyStore(tmp_path) as store:
+        assert [store.has(f"{number:064x}") for number in range(kept + 1)] == [*[True] * kept, False]
+    assert fill(tmp_path, 10**9) == ""

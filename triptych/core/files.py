@@ -106,8 +106,10 @@ def _runs(process: int) -> bool:
 def part_folder(folder: Path) -> Path:
     """Return a new empty folder beside ``folder``, to be filled and then given to `replace_folder`.
 
-    What killed writers of the same folder left there is swept away.
+    Beside where it truly lies, if the name is a link: what is made is to be on that disk. What killed writers of the
+    same folder left there is swept away.
     """
+    folder = folder.resolve()
     ours = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}(-old)?\.part")
     for path in folder.parent.iterdir():
         if ours.fullmatch(path.name):
@@ -134,8 +136,9 @@ def replace_folder(folder: Path, new: Path) -> None:
 
     A reader finds the old one, the new one, or between two renames none; never a mixture. Of the old one, text files
     that the new one lacks (``*.md``, ``*.txt``: what a person put there) are kept. Who may read the folder may read
-    its files (`share`).
+    its files (`share`). A link stays one: what it leads to is replaced.
     """
+    folder = folder.resolve()
     share(new)
     if folder.exists():
         for path in folder.iterdir():
@@ -156,16 +159,21 @@ def only_one(path: Path) -> Iterator[None]:
     On a file system that has no locks nothing is held, and a line says so.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it, or its folder is a link that leads nowhere.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent
+    if folder.is_symlink() and not folder.exists():
+        raise RunError(
+            f"{folder}: a link to {folder.readlink()}, which is not there. Make it, or name another."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             raise RunError(
-                f"{path.parent}: process {file.read().strip() or '?'} works in this folder. Wait until it is done, or"
+                f"{folder}: process {file.read().strip() or '?'} works in this folder. Wait until it is done, or"
                 " use another folder."
             ) from None
         except OSError as error:

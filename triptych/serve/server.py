@@ -29,6 +29,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from triptych.core.errors import ConfigError, ModelError
+from triptych.core.full_disk import NO_ROOM
 from triptych.core.log import say
 from triptych.serve.api.bodies import Bodies
 from triptych.serve.api.errors import ApiError
@@ -106,6 +107,7 @@ def build_app(
     app.add_exception_handler(ApiError, _refuse)
     app.add_exception_handler(HTTPException, _refuse)
     app.add_exception_handler(ClientDisconnect, _refuse)
+    app.add_exception_handler(OSError, _refuse_full)
     app.add_exception_handler(Exception, _refuse)
     app.add_middleware(
         Gate,
@@ -306,3 +308,12 @@ async def _refuse(request: Request, error: Exception) -> Response:
     if not isinstance(error, ApiError):
         error = ApiError(500, f"the server failed ({type(error).__name__}); its log says why.", code="internal")
     return error.response()
+
+
+async def _refuse_full(request: Request, error: Exception) -> Response:
+    """Answer where the server's disk takes no more, and say so in the log. Raises what is another error."""
+    if not (isinstance(error, OSError) and error.errno in NO_ROOM):
+        raise error
+    line = f"{error.filename}: the server's disk is full. Make room there, and ask again."
+    say(line)
+    return ApiError(507, line, code="full").response()

@@ -140,8 +140,9 @@ def _told_if_full(run: Path) -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         if system_error(error) not in NO_ROOM:
             raise
+        full = (isinstance(error, OSError) and error.filename) or run
         raise RunError(
-            f"{run}: no more can be written ({error}). What is whole there is kept: make room, then give the same"
+            f"{full}: no more can be written ({error}). What is whole in {run} is kept: make room, then give the same"
             " command again to go on."
         ) from error
 

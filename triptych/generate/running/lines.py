@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from triptych.core.full_disk import naming
+
 SYNC_EVERY_S = 1.0
 CHUNK_BYTES = 1 << 16
 
@@ -28,7 +30,7 @@ class LineFile:
             clock: seconds, from anywhere.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._path, self._file = path, os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._clock, self._synced = clock, clock()
         self.end = whole_bytes(self._file)
         """Bytes of the file."""
@@ -38,8 +40,9 @@ class LineFile:
         """Add a line, which ends in a newline; return where it begins, in bytes."""
         at = self.end
         rest = memoryview(line)
-        while rest:
-            rest = rest[os.pwrite(self._file, rest, self.end + len(line) - len(rest)) :]
+        with naming(self._path):
+            while rest:
+                rest = rest[os.pwrite(self._file, rest, self.end + len(line) - len(rest)) :]
         self.end += len(line)
         if self._clock() - self._synced > SYNC_EVERY_S:
             self.sync()
@@ -51,7 +54,8 @@ class LineFile:
 
     def sync(self) -> None:
         """Wait until all is on the disk."""
-        os.fsync(self._file)
+        with naming(self._path):
+            os.fsync(self._file)
         self._synced = self._clock()
 
     def close(self) -> None:

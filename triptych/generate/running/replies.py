@@ -16,10 +16,13 @@ the number of replies.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -39,17 +42,19 @@ PART = ".shard-"
 """Where a teacher's name ends in the name of a file that came from a part of the run."""
 COMMIT_EVERY = 2000
 """Lines between two commits of the index."""
-TABLES = """
-CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, number INTEGER, bytes INTEGER);
-CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, file INTEGER, at INTEGER, size INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sent (key BLOB, teacher TEXT, tokens INTEGER, usd REAL);
-CREATE INDEX IF NOT EXISTS sent_key ON sent (key);
-CREATE TABLE IF NOT EXISTS totals (teacher TEXT PRIMARY KEY, replies INTEGER, tokens_in INTEGER, tokens_out INTEGER,
-  usd REAL, seconds REAL, lost_tokens INTEGER, lost_usd REAL,
-  added INTEGER, over_in INTEGER, over_out INTEGER);
-CREATE TABLE IF NOT EXISTS failed (key BLOB PRIMARY KEY, reason TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refused (key BLOB PRIMARY KEY, reason TEXT) WITHOUT ROWID;
-"""
+_OF_THE_DISK = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO}
+"""SQLite's codes -> the system's."""
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, number INTEGER, bytes INTEGER)",
+    "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, file INTEGER, at INTEGER, size INTEGER) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS sent (key BLOB, teacher TEXT, tokens INTEGER, usd REAL)",
+    "CREATE INDEX IF NOT EXISTS sent_key ON sent (key)",
+    "CREATE TABLE IF NOT EXISTS totals (teacher TEXT PRIMARY KEY, replies INTEGER, tokens_in INTEGER,"
+    " tokens_out INTEGER, usd REAL, seconds REAL, lost_tokens INTEGER, lost_usd REAL,"
+    " added INTEGER, over_in INTEGER, over_out INTEGER)",
+    "CREATE TABLE IF NOT EXISTS failed (key BLOB PRIMARY KEY, reason TEXT) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS refused (key BLOB PRIMARY KEY, reason TEXT) WITHOUT ROWID",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,22 @@ class NoReply:
     reason: str
     again: bool
     """Whether the next start asks it again."""
+
+
+class _Index(sqlite3.Connection):
+    """The index. A disk that takes no more is the system's error here too, and no damage."""
+
+    path: Path
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run one statement. Raises OSError: the disk takes no more, or fails."""
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.OperationalError as error:
+            number = _OF_THE_DISK.get(error.sqlite_errorcode & 0xFF)
+            if number is None:
+                raise
+            raise OSError(number, os.strerror(number), str(self.path)) from error
 
 
 class ReplyStore:
@@ -161,10 +182,12 @@ class ReplyStore:
     def close(self) -> None:
         """Let go of the files."""
         with self._lock:
-            self._commit()
-            self._index.close()
-            for _, file in self._files.values():
-                file.close()
+            try:
+                self._commit()
+            finally:
+                self._index.close()
+                for _, file in self._files.values():
+                    file.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -173,15 +196,19 @@ class ReplyStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
-        self.close()
+        """Close it. What then fails is no news where the block has failed: what the index lacks is made anew."""
+        with suppress(OSError, sqlite3.DatabaseError) if error is not None else nullcontext():
+            self.close()
 
-    def _open(self) -> sqlite3.Connection:
-        index = sqlite3.connect(self._folder / INDEX, isolation_level=None, check_same_thread=False)
+    def _open(self) -> _Index:
+        path = self._folder / INDEX
+        index = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=_Index)
+        index.path = path
         index.execute("PRAGMA journal_mode = WAL")
         index.execute("PRAGMA synchronous = OFF")
         index.execute("PRAGMA cache_size = -65536")  # KiB
-        index.executescript(TABLES)
+        for table in TABLES:
+            index.execute(table)
         index.execute("BEGIN")
         return index
 

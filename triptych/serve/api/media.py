@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from triptych.core.errors import DataError
 from triptych.core.fetch import FetchError, fetch_bytes
+from triptych.core.full_disk import naming
 from triptych.core.records import ImageRef
 from triptych.data.media.images import measure
 from triptych.data.media.video import frame_png, pick_uniform, probe
@@ -64,7 +65,7 @@ class Shelf:
         with self._lock:
             if path not in self._sizes:
                 self._make_room(len(content))
-                path.write_bytes(content)  # nobody looks for it before it is whole, nor after a crash
+                _write(path, content)
                 self._sizes[path] = len(content)
                 self.bytes += len(content)
             self._sizes.move_to_end(path)
@@ -91,6 +92,16 @@ class Shelf:
                 code="busy",
                 headers={"Retry-After": "5"},
             )
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that nobody looks for before it is whole, nor after a crash; a torn one would take room."""
+    try:
+        with naming(path):
+            path.write_bytes(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,4 +280,6 @@ def _invalid(problem: ErrorDetails, tree: Mapping[str, Json]) -> ApiError:
     if problem["type"] == "missing":
         return ApiError(400, f"{path}: is missing.", param=path, code="missing_required_parameter")
     message = problem["msg"].removeprefix("Input ").replace("valid ", "")
+    if problem["type"] == "model_type":  # which calls it a dictionary, or one of our own classes
+        message = "should be an object, {...}"
     return ApiError(400, f"{path}: {message}.", param=path, code="invalid_value")

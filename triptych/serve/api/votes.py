@@ -6,6 +6,7 @@ Not the rating. A line has ``id``, ``a``, ``b`` and ``winner``; beside the file,
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import uuid
@@ -96,9 +97,21 @@ class Votes:
         with self._lock:
             if any(path.exists() and path.stat().st_size >= self._most for path, _ in files):
                 raise ApiError(507, f"{self._path.name} is full. Move it away, or raise votes_bytes.", code="full")
-            for path, line in files:
-                append_json_line(path, line)
+            _append_all(files)
         return record
+
+
+def _append_all(files: Sequence[tuple[Path, dict[str, Json]]]) -> None:
+    """Add a line to each file, or to none where one cannot be written. Raises OSError."""
+    sizes = {path: path.stat().st_size if path.exists() else 0 for path, _ in files}
+    try:
+        for path, line in files:
+            append_json_line(path, line)
+    except OSError:
+        for path, size in sizes.items():
+            if path.exists():
+                os.truncate(path, min(size, path.stat().st_size))
+        raise
 
 
 def contestant(name: str) -> str:
