@@ -41,6 +41,42 @@ def test_the_last_image_of_a_demonstration_is_not_the_last_one_of_the_prompt() -
         assert "in the last image" in said(row)[0]
 
 
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([{"kind": "in_front"}], "[c][d]\nCompare image 3 and image 4. What is image 4?"),
+        ([{"kind": "interleaved", "p_front": 1.0}], "[c][d]\nCompare image 3 and image 4. What is image 4?"),
+        ([{"kind": "number_images", "after": ""}], "Compare Image 3: [c] and Image 4: [d]. What is image 4?"),
+        (
+            [{"kind": "number_images", "after": ""}, {"kind": "in_front"}],
+            "[c][d]\nCompare Image 3 and Image 4. What is image 4?",
+        ),
+        ([{"kind": "in_front"}, {"kind": "interleaved"}], "Compare image 3 [c] and image 4 [d]. What is image 4?"),
+    ],
+)
+def test_steps_behind_it_count_images_as_the_words_do(steps: list[dict[str, object]], expected: str) -> None:
+    words = "Compare [{}] and [{}]. What is image 2?"
+    rows = [talk(words.format(*"ab"), "Image 2 is.", name="x"), talk(words.format(*"cd"), "Image 2 is.", name="y")]
+    for renumber, counted in ((True, expected), (False, expected.replace("3", "1").replace("4", "2"))):
+        shown = TransformPlan.parse({"kind": "in_context", "by": "random", "k": 1, "renumber": renumber})
+        _, row = apply([shown, *map(TransformPlan.parse, steps)], rows, seed=0)
+        assert isinstance(row, Example)
+        assert said(row)[0] == counted
+        own = counted.replace("3", "1").replace("4", "2").replace("[c]", "[a]").replace("[d]", "[b]")
+        (before,) = row.demonstrations
+        assert "interleaved" in str(steps) or said(before)[0] == own
+
+
+def test_labels_that_it_renumbered_stay_the_only_ones() -> None:
+    words = "Image 1: [{}] Image 2: [{}] What is image 2?"
+    rows = [talk(words.format(*"ab"), "Image 2 is.", name="x"), talk(words.format(*"cd"), "Image 2 is.", name="y")]
+    _, row = made("in_context", *rows, by="random", k=1)
+    assert made("number_images", row) == [row]
+    (front,) = made("in_front", row)
+    assert said(front) == ["[c][d]\nWhat is image 4?", "Image 4 is."]
+    assert said(front.demonstrations[0]) == ["[a][b]\nWhat is image 2?", "Image 2 is."]
+
+
 def test_ids_that_count_a_whole_file_make_no_dialogue_of_it() -> None:
     rows = [talk(f"[{name}] What?", "That.", name=f"vqa_{at}") for at, name in enumerate("abc")]
     assert [shown(row) for row in made("in_context", *rows, by="dialogue")] == [[], [], []]

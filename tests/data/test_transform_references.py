@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.data.talking import made, note, said, talk
 from tests.pictures import real_data
-from triptych.core.records import Example, images_of, text_of
+from triptych.core.records import Example, ImageRef, Turn, images_of, text_of
 from triptych.data.format import read_source
 from triptych.data.text.references import ORDINALS, UnclearError, find_doubt, find_references, renumber, spell
 from triptych.data.transform import TransformPlan, apply
@@ -213,6 +214,17 @@ def test_a_temporal_row_and_facts_that_name_images_are_left() -> None:
         (left,) = made("shuffle_images", row)
         assert left.turns == row.turns
         assert "left" in note(left)
+
+
+def test_the_frames_of_a_video_stay_in_their_time() -> None:
+    row = talk("[a][f][g][b] What is in image 4?", "A dog.")
+    (asked, reply) = row.turns
+    frames = (ImageRef(f"/{name}.png", video="film") for name in "fg")
+    row = replace(row, turns=(Turn("user", (asked.parts[0], *frames, *asked.parts[3:])), reply))
+    for seed in range(8):
+        (left,) = made("shuffle_images", row, seed=seed)
+        assert left.turns == row.turns
+        assert note(left) == {"left": "it has a video among its images"}
 
 
 def test_images_stay_in_their_turn() -> None:

@@ -37,7 +37,8 @@ def test_an_image_alone_gets_no_number_unless_it_is_asked_for() -> None:
 def test_numbers_start_again_in_each_conversation_or_run_through_the_prompt() -> None:
     rows = [talk("[a][b]Which?", "That.", name="one"), talk("[c][d]What?", "This.", name="two")]
     (row, _) = made("in_context", *rows, by="random", k=1)
-    again = made("number_images", row)[0]
+    (own, _) = made("in_context", *rows, by="random", k=1, renumber=False)
+    again = made("number_images", own)[0]
     assert said(again)[0] == "Image 1: [a]\nImage 2: [b]\nWhich?"
     assert said(again.demonstrations[0])[0] == "Image 1: [c]\nImage 2: [d]\nWhat?"
     through = made("number_images", row, count="prompt")[0]

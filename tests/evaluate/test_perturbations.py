@@ -96,6 +96,22 @@ def test_a_question_that_names_no_image_is_not_shuffled(tmp_path: Path, pictures
         assert "named by number" in found.reason
 
 
+def test_the_frames_of_a_video_are_not_shuffled(tmp_path: Path, pictures: list[ImageRef]) -> None:
+    frames = [replace(picture, video="film") for picture in pictures[:2]]
+    asked = question([*frames, *pictures[2:]], "What does image 3 show?")
+    for change in (perturbations.shuffled_right, perturbations.shuffled_wrong):
+        assert change(asked, context(tmp_path)) == Skipped("a video among its images")
+
+
+def test_a_question_of_a_benchmark_follows_its_images(tmp_path: Path) -> None:
+    asked = next(iter(find("benchmark", "qbench2", expected=Benchmark).questions(SAMPLES / "qbench2")))
+    assert isinstance(asked, Example)
+    [right] = made(perturbations.shuffled_right(asked, context(tmp_path)))
+    assert images_of(right) == images_of(asked)[::-1]
+    assert text_of(asked.turns[0]).startswith("Is the second image sharper than the first image?")
+    assert text_of(right.turns[0]).startswith("Is the first image sharper than the second image?")
+
+
 def test_a_question_about_an_order_is_shuffled_under_its_words_only(tmp_path: Path, pictures: list[ImageRef]) -> None:
     asked = replace(question(pictures, "What comes last?"), skills=("temporal",))
     assert isinstance(perturbations.shuffled_right(asked, context(tmp_path)), Skipped)

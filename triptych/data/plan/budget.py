@@ -37,6 +37,7 @@ from triptych.data.media.images import Size
 from triptych.data.plan.costs import Cost, CostError, Fixed
 from triptych.data.plan.shrink import shrink
 from triptych.data.text.references import UnclearError, find_references, renumber
+from triptych.data.text.turns import images_shown, replace_words, turns_in_order
 
 OVER_BUDGET = "over the token budget"
 WORDS_REFER = "words refer to images by number"
@@ -243,19 +244,32 @@ def _renumbered(shorter: Example, example: Example, *, numbered: bool) -> tuple[
     # What the system shows stands first and keeps its numbers.
     before = sum(isinstance(part, ImageRef) for turn in _split(example)[0] for part in turn.parts)
 
-    def change(part: Part) -> Sequence[Part]:
-        return (Text(_mended(part.text, count, before, gone, numbered)),) if isinstance(part, Text) else (part,)
+    shown = _shown(shorter, gone)
+
+    def change(text: str, at: int) -> str:
+        return _mended(text, count, shown[at] or count, before, gone, numbered)
 
     try:
-        return replace_parts(shorter, change), None
+        return replace_words(shorter, change), None
     except UnclearError as error:
         return shorter, error
 
 
-def _mended(text: str, count: int, before: int, gone: int, numbered: bool) -> str:
+def _shown(shorter: Example, gone: int) -> list[int]:
+    """Return how many images were shown up to the end of each turn, in ``turns_in_order``, when the ``gone`` ones were
+    there: behind what the system shows."""
+    system = _split(shorter)[0]
+    told = [turn for each in shorter.demonstrations for turn in turns_in_order(each)]
+    front, end = len(system), len(system) + len(told)
+    counts = images_shown([*system, *told, *shorter.turns[front:]])
+    rest = [number + gone for number in counts[front:]]
+    return [*rest[: end - front], *counts[:front], *rest[end - front :]]
+
+
+def _mended(text: str, count: int, shown: int, before: int, gone: int, numbered: bool) -> str:
     """Return words with the numbers that images have now. Raises UnclearError."""
     last: set[int] = set()
-    for reference in find_references(text, count=count):
+    for reference in find_references(text, count=count, shown=shown):
         said = repr(text[reference.start : reference.stop])
         if any(before < number <= before + gone for number in reference.numbers):
             raise UnclearError(f"the words {said} in what stays mean an image that goes")
@@ -263,7 +277,11 @@ def _mended(text: str, count: int, before: int, gone: int, numbered: bool) -> st
             last.add(reference.start)
         elif not numbered:
             raise UnclearError(f"the words {said} in what stays count images, and the template writes no numbers")
-    return renumber(text, lambda number: number - gone * (number > before), count=count, keep=frozenset(last))
+
+    def new(number: int) -> int:
+        return number - gone * (number > before)
+
+    return renumber(text, new, count=count, shown=shown, now=new(shown), keep=frozenset(last))
 
 
 def _acts(example: Example, plain: Example, shorter: Example, fitted: Example, cost: Cost) -> Iterator[dict[str, Json]]:

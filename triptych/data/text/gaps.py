@@ -86,7 +86,8 @@ def words_left(
     gaps = _gaps(parts, bare, number, max(1, video), known)
     inside = _inside(gaps, known, {label.number for own in labels.values() for label in own if label.start})
     stay = (known if keep_labels else _heads(gaps) & known if apart else frozenset()) - inside
-    unnamed = spread and not _own_references("\n".join(bare), gaps, count)
+    shown = number - 1 + sum(isinstance(part, ImageRef) for part in parts)
+    unnamed = spread and not _own_references("\n".join(bare), gaps, count, shown)
     named = {gap.number for gap in gaps if apart or unnamed or not "".join(bare).strip() or _is_listed(gap)} | inside
     named -= stay
     words = _without(parts, labels, stay)
@@ -112,9 +113,10 @@ def words_left(
     return _closed_up(said + "".join(words[at:]), mark, nouns=keep_labels)
 
 
-def _own_references(words: str, gaps: Sequence[_Gap], count: int) -> bool:
+def _own_references(words: str, gaps: Sequence[_Gap], count: int, shown: int) -> bool:
     """Return whether words name an image of these by its number."""
-    said = {number for reference in find_references(words, count=count) for number in reference.numbers}
+    references = find_references(words, count=count, shown=shown)
+    said = {number for reference in references for number in reference.numbers}
     return not said.isdisjoint(number for gap in gaps for number in gap.numbers)
 
 

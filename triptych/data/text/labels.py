@@ -16,13 +16,18 @@ from triptych.data.text.references import Reference, find_references
 # Possessive: a long run of white space must not be tried in all its parts.
 _UP_TO_IMAGE = re.compile(r"[ \t]*+[)\]>]?[ \t]*+(?:(?:is|shows)\b)?[ \t]*+[:=,\-–—]*+\s*+$")
 _LINE_OF_ITS_OWN = re.compile(r"[ \t]*+\.\s*+$")
-_FROM_IMAGE = re.compile(r"\s*(?:\(|\[|=|(?:is|as)\b)\s*(?:the\s+)?$", re.IGNORECASE)
+_OPENED = re.compile(r"\s*[(\[][ \t]*(?:[Tt]he[ \t]+)?$")
+_CLOSED = re.compile(r"[ \t]*[)\]][ \t]*[,.;:]?")
+_LINE_ENDS = re.compile(r"[ \t]*(?:[\r\n]|$)")
+_SAID_TO_BE = re.compile(r"[ \t]*(?:=|(?:is|as)\b)[ \t]*(?:the[ \t]+)?$")
+"""In lower case and in the image's own line: "Is image 2 brighter?" is a question."""
+_SAID = re.compile(r"[ \t]*(?:[,.;:]|(?=[?!)\]>|–—\r\n]|$|(?:and|or)\s*$))")
+"""What ends such a label: punctuation, its line, or the words up to the next image."""
 _NOUN_BEFORE = re.compile(r"[<(\[]?(?:the\s+)?[A-Za-z]*[ \t_#-]*$", re.IGNORECASE)
 _NEAR = 40
 """Characters before a number that its noun is looked for in."""
 _NOUN_AFTER = re.compile(r"[ \t]+[A-Za-z]+")
 _NEUTRAL = re.compile(r"(?:[\s\W_]|\band\b|\bimages?\b)*$", re.IGNORECASE)
-_CLOSE = re.compile(r"[ \t]*[)\]>]?[ \t]*[,.;:]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,9 @@ class Label:
     """The image whose place it names."""
 
 
-def label_before(text: str, number: int, *, count: int) -> Label | None:
+def label_before(text: str, number: int, *, count: int, shown: int | None = None) -> Label | None:
     """Return the label at the end of the words before image ``number``; None: there is none."""
-    references = find_references(text, count=count)
+    references = find_references(text, count=count, shown=shown)
     if not references or references[-1].numbers != (number,):
         return None
     last = references[-1]
@@ -51,16 +56,20 @@ def label_before(text: str, number: int, *, count: int) -> Label | None:
     return None
 
 
-def label_after(text: str, number: int, *, count: int) -> Label | None:
-    """Return the label at the start of the words after image ``number``, as in "(image 2)"; None: there is none."""
-    references = find_references(text, count=count)
+def label_after(text: str, number: int, *, count: int, shown: int | None = None) -> Label | None:
+    """Return the label at the start of the words after image ``number``, as in "(image 2)"; None: there is none, as in
+    "Is image 2 brighter?"."""
+    references = find_references(text, count=count, shown=shown)
     if not references or references[0].numbers != (number,):
         return None
     first = references[0]
-    if not _FROM_IMAGE.match(text[: _noun_start(text, first, brackets=False)]):
+    lead = text[: _noun_start(text, first, brackets=False)]
+    opened = _OPENED.match(lead)
+    if opened is None and not _SAID_TO_BE.match(lead):
         return None
-    end = _CLOSE.match(text, _noun_stop(text, first))
-    assert end is not None
+    end = (_CLOSED if opened else _SAID).match(text, _noun_stop(text, first))
+    if end is None or ("\n" in lead and not _LINE_ENDS.match(text, end.end())):
+        return None
     return Label(0, end.end(), first.start, number)
 
 
@@ -68,6 +77,7 @@ def labels_in(parts: Sequence[Part], first: int, *, count: int) -> dict[int, lis
     """Return the labels in each Text of a turn, by its index; its images are numbered from ``first``."""
     found: dict[int, list[Label]] = {}
     number = first - 1
+    shown = number + sum(isinstance(part, ImageRef) for part in parts)
     for index, part in enumerate(parts):
         if isinstance(part, ImageRef):
             number += 1
@@ -75,14 +85,31 @@ def labels_in(parts: Sequence[Part], first: int, *, count: int) -> dict[int, lis
         if not isinstance(part, Text):
             continue
         labels: list[Label] = []
-        if index and isinstance(parts[index - 1], ImageRef) and (label := label_after(part.text, number, count=count)):
+        follows = index > 0 and isinstance(parts[index - 1], ImageRef)
+        if follows and (label := label_after(part.text, number, count=count, shown=shown)):
             labels.append(label)
-        following = index + 1 < len(parts) and isinstance(parts[index + 1], ImageRef)
-        if following and (label := label_before(part.text, number + 1, count=count)):
+        leads = index + 1 < len(parts) and isinstance(parts[index + 1], ImageRef)
+        if leads and (label := label_before(part.text, number + 1, count=count, shown=shown)):
             labels.append(label)
         if labels:
             found[index] = labels
     return found
+
+
+def unclear_label(parts: Sequence[Part], first: int, *, count: int) -> str | None:
+    """Return words behind an image that may be its label or a question about it, as in "<image> is image 2 of my trip";
+    None: there are none."""
+    labels = labels_in(parts, first, count=count)
+    number = first - 1
+    for index, part in enumerate(parts):
+        number += isinstance(part, ImageRef)
+        if not isinstance(part, Text) or not index or not isinstance(parts[index - 1], ImageRef):
+            continue
+        for reference in find_references(part.text, count=count)[:1]:
+            own = reference.numbers == (number,) and all(label.start for label in labels.get(index, []))
+            if own and _SAID_TO_BE.match(part.text[: _noun_start(part.text, reference, brackets=False)]):
+                return part.text[: reference.stop].strip()
+    return None
 
 
 def labelled(parts: Sequence[Part], first: int, *, count: int) -> frozenset[int]:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal
 
-from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef, text_of
+from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef, images_of, text_of
 from triptych.data.text.gaps import words_left
 from triptych.data.text.labels import labelled
-from triptych.data.text.references import find_references
-from triptych.data.text.turns import NOISE_MARKER
-from triptych.data.transform import tidy
+from triptych.data.text.references import UnclearError, find_references, name_last
+from triptych.data.text.turns import NOISE_MARKER, images_shown
+from triptych.data.transform import NOTES, tidy
 
 _MARK = re.compile(r"<\|?(?:image|img)[ _-]*(\d{1,3})\|?>", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['’]s\b")
@@ -38,23 +38,44 @@ class Front:
     words of its own ("Image 1: <image> a cat") or stands inside a sentence always stays, as a name."""
 
 
-def to_front(example: Example, front: Front) -> Example:
+def images_before(example: Example) -> list[int]:
+    """Return how many images the words of each demonstration, and then of the conversation, count before their own:
+    none, unless ``in_context`` made their numbers run through the prompt."""
+    notes = example.facts.get(NOTES)
+    through = isinstance(notes, list) and any(
+        isinstance(note, dict)
+        and note.get("kind") == "in_context"
+        and "left" not in note
+        and note.get("renumber", True) is True
+        for note in notes
+    )
+    return [0, *accumulate(len(images_of(each)) * through for each in example.demonstrations)]
+
+
+def to_front(example: Example, front: Front, *, before: int = 0) -> Example:
     """Return the conversation with all images that its users give in front of the first user's words.
 
     Images that the assistant gives stay. Where one of those comes before a user's, the order would change: then the
-    conversation stays as it is, and so it does where its images are in front already. Demonstrations likewise.
+    conversation stays as it is, and so it does where its images are in front already, or where "the last two images"
+    would be others. Demonstrations likewise.
+
+    Args:
+        example: any.
+        front: how.
+        before: images that its words count before its own, in a prompt that it is a demonstration of.
     """
-    shown = tuple(to_front(each, front) for each in example.demonstrations)
+    *offsets, own = [before + each for each in images_before(example)]
+    shown = tuple(to_front(each, front, before=at) for each, at in zip(example.demonstrations, offsets, strict=True))
     turns = example.turns
     visuals = [part for turn in turns if turn.role != "assistant" for part in turn.parts if not isinstance(part, Text)]
     first = next((index for index, turn in enumerate(turns) if turn.role == "user"), None)
     if first is None or not visuals or _is_in_front(turns, first, len(visuals)) or _replies_between(turns):
         return replace(example, demonstrations=shown)
-    count = sum(isinstance(part, ImageRef) for turn in turns for part in turn.parts)
+    count = own + images_shown(turns)[-1]
     holds = [turn.role != "assistant" and any(not isinstance(part, Text) for part in turn.parts) for turn in turns]
     moved: list[Turn] = []
     several = sum(isinstance(part, VideoRef) for turn in turns for part in turn.parts) > 1
-    number = video = 1
+    number, video = own + 1, 1
     for turn, has_some in zip(turns, holds, strict=True):
         keep, parts, spread = front.labels == "keep", turn.parts, sum(holds) > 1
         if has_some:
@@ -69,6 +90,10 @@ def to_front(example: Example, front: Front) -> Example:
     words = text_of(moved[first]).lstrip("\r\n")
     apart = [Text(front.separator + words)] if words.strip() else []
     moved[first] = Turn("user", tidy([*visuals, *apart]))
+    try:
+        moved = _last_named(turns, moved, own)
+    except UnclearError:
+        return replace(example, demonstrations=shown)
     return replace(example, turns=tuple(moved), demonstrations=shown)
 
 
@@ -88,9 +113,9 @@ def to_references(example: Example) -> Example | None:
     ("image 2", "the second image"), or instead of its mark "<image 2>". Only a turn that mentions all of its images,
     in their order, is changed: an image's number is its place.
     """
-    count = sum(isinstance(part, ImageRef) for turn in example.turns for part in turn.parts)
+    number = images_before(example)[-1] + 1
+    count = number - 1 + sum(isinstance(part, ImageRef) for turn in example.turns for part in turn.parts)
     turns: list[Turn] = []
-    number = 1
     for turn in example.turns:
         images = [part for part in turn.parts if isinstance(part, ImageRef)]
         placed = _placed(turn.parts, images, number, count) if turn.role == "user" and images else None
@@ -102,6 +127,19 @@ def to_references(example: Example) -> Example | None:
 def _is_in_front(turns: Sequence[Turn], first: int, count: int) -> bool:
     parts = turns[first].parts
     return len(parts) >= count and not any(isinstance(part, Text) for part in parts[:count])
+
+
+def _last_named(turns: Sequence[Turn], moved: Sequence[Turn], before: int) -> list[Turn]:
+    """Return the moved turns with "the last image" as "the second image" where others stand behind it now. Raises
+    UnclearError."""
+    named: list[Turn] = []
+    for turn, shown, now in zip(moved, images_shown(turns), images_shown(moved), strict=True):
+        last, end = (before + shown, before + now) if shown else (0, 0)
+        said = (
+            Text(name_last(part.text, shown=last, now=end)) if isinstance(part, Text) else part for part in turn.parts
+        )
+        named.append(Turn(turn.role, tuple(said)))
+    return named
 
 
 def _replies_between(turns: Sequence[Turn]) -> bool:
@@ -128,7 +166,7 @@ def _placed(parts: Sequence[Part], images: Sequence[ImageRef], number: int, coun
         return None
     points: list[tuple[int, int]] = []
     for wanted in range(number, number + len(images)):
-        point = _point(words, wanted, count)
+        point = _point(words, wanted, count, number + len(images) - 1)
         if point is None or (points and point[0] < points[-1][1]):
             return None
         points.append(point)
@@ -154,12 +192,12 @@ def _says(part: Part) -> bool:
     return not isinstance(part, Text) or bool(part.text.strip())
 
 
-def _point(words: str, wanted: int, count: int) -> tuple[int, int] | None:
+def _point(words: str, wanted: int, count: int, shown: int) -> tuple[int, int] | None:
     """Return the span of words that an image's pixels take: of its mark, or an empty one after its first mention."""
     for mark in _MARK.finditer(words):
         if int(mark[1]) == wanted:
             return mark.span()
-    for reference in find_references(words, count=count):
+    for reference in find_references(words, count=count, shown=shown):
         if reference.numbers == (wanted,):
             stop = reference.stop
             if reference.form in ("ordinal", "nth", "last"):

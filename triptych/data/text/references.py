@@ -116,10 +116,17 @@ _LOOSE = (
 """Numbers, number words and letters by themselves; "one" and "a" only where they are no pronoun and no article."""
 
 
-def find_references(text: str, *, count: int) -> tuple[Reference, ...]:
-    """Return the references in reading order. ``count`` images there are: what "the last image" means, and which
-    letters are images. Numbers above it are returned too: whoever asks says what they mean."""
-    found = [*_numbered(text, count), *_ordinal(text, count), *_few(text, count)]
+def find_references(text: str, *, count: int, shown: int | None = None) -> tuple[Reference, ...]:
+    """Return the references in reading order.
+
+    Args:
+        text: what is said.
+        count: images there are in all, which says what letters are images. Numbers above it are returned too: whoever
+            asks says what they mean.
+        shown: images shown up to the end of the turn, the last of which "the last image" means. None or 0: all.
+    """
+    last = shown or count
+    found = [*_numbered(text, count), *_ordinal(text, last), *_few(text, last)]
     found.sort(key=lambda reference: (reference.start, -reference.stop))
     kept: list[Reference] = []
     for reference in found:
@@ -167,6 +174,7 @@ def renumber(
     new: Callable[[int], int],
     *,
     count: int,
+    shown: int | None = None,
     now: int | None = None,
     keep: frozenset[int] = frozenset(),
 ) -> str:
@@ -176,7 +184,8 @@ def renumber(
         text: what is said.
         new: number of an image -> its new number, both from 1.
         count: images before the change.
-        now: images after it, which say what "last" means then; None: as many.
+        shown: those shown up to the end of the turn, which say what "last" means; None or 0: all.
+        now: the same after the change; None: as many.
         keep: starts of references that stay as they are.
 
     Raises:
@@ -184,23 +193,42 @@ def renumber(
     """
     if doubt := find_doubt(text, count=count):
         raise UnclearError(f"the words {doubt!r} may mean an image by its place")
-    now = count if now is None else now
+    shown = shown or count
+    now = shown if now is None else now
     said: list[str] = []
     end = 0
-    for reference in find_references(text, count=count):
+    for reference in find_references(text, count=count, shown=shown):
         words = text[reference.start : reference.stop]
         if reference.start in keep:
             continue
         if wrong := [number for number in reference.numbers if not 1 <= number <= count]:
             raise UnclearError(f"the words {words!r} mean image {wrong[0]} of {count}")
         numbers = tuple(map(new, reference.numbers))
-        from_end = words.lower().startswith(("last", "final"))
-        before, after = (count, now) if from_end else (0, 0)
+        before, after = (shown, now) if _is_from_end(words) else (0, 0)
         if {number - after for number in numbers} == {number - before for number in reference.numbers}:
             continue
         if reference.form == "set":
             raise UnclearError(f"the words {words!r} mean several images, which would no longer be a run")
         said += [text[end : reference.start], spell(numbers[0], reference.form, like=words, count=now)]
+        end = reference.stop
+    return "".join(said) + text[end:]
+
+
+def name_last(text: str, *, shown: int, now: int) -> str:
+    """Return the text with "the last image", the last of ``shown``, as "the second image" where ``now`` are shown.
+
+    Raises:
+        UnclearError: "the last two images", which would be none of the last.
+    """
+    said: list[str] = []
+    end = 0
+    for reference in find_references(text, count=shown) if shown not in (0, now) else ():
+        words = text[reference.start : reference.stop]
+        if not _is_from_end(words):
+            continue
+        if reference.form == "set":
+            raise UnclearError(f"the words {words!r} mean several images, and others come behind them")
+        said += [text[end : reference.start], spell(shown, reference.form, like=words, count=now)]
         end = reference.stop
     return "".join(said) + text[end:]
 
@@ -257,25 +285,25 @@ def _continues(text: str, noun: str, more: re.Match[str]) -> bool:
     return noun.lower().endswith("s") or _END.match(text, more.end()) is not None
 
 
-def _ordinal(text: str, count: int) -> Iterator[Reference]:
+def _ordinal(text: str, shown: int) -> Iterator[Reference]:
     for match in _BEFORE.finditer(text):
         if _SOME.search(text[_near(match) : match.start()]):
             continue
         for atom in _ONE_ORDINAL.finditer(text, match.start("list"), match.end("list")):
             word = atom.group().lower()
             if word in ("last", "final"):
-                yield Reference(atom.start(), atom.end(), (count,), "last")
+                yield Reference(atom.start(), atom.end(), (shown,), "last")
             elif word[0].isdigit():
                 yield Reference(atom.start(), atom.end(), (int(word[:-2]),), "nth")
             else:
                 yield Reference(atom.start(), atom.end(), (ORDINALS.index(word) + 1,), "ordinal")
 
 
-def _few(text: str, count: int) -> Iterator[Reference]:
+def _few(text: str, shown: int) -> Iterator[Reference]:
     """Yield "the first two images" as the run that it is."""
     for match in _FEW.finditer(text):
         many = _value(match["count"])
-        first = 1 if match["which"].lower() == "first" else count - many + 1
+        first = 1 if match["which"].lower() == "first" else shown - many + 1
         if many and first > 0:
             yield Reference(match.start(), match.end(), tuple(range(first, first + many)), "set")
 
@@ -292,6 +320,10 @@ def _ambiguous(text: str, count: int) -> Iterator[str]:
             if not _continues(text, match["noun"], more) and _value(more["atom"]) <= count:
                 yield text[match.start() : more.end()]
             end = more.end()
+
+
+def _is_from_end(words: str) -> bool:
+    return words.lower().startswith(("last", "final"))
 
 
 def _near(match: re.Match[str]) -> int:

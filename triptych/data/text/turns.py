@@ -6,7 +6,9 @@ some published templates leave turns out or move images, and say so in their fie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, count
 from typing import TYPE_CHECKING, NamedTuple
 
 from triptych.core.errors import DataError
@@ -48,6 +50,33 @@ def turns_of(example: Example, template: Template, *, open_reply: bool) -> list[
     if template.one_image_first:
         return [turn._replace(parts=one_image_first(turn.parts)) for turn in turns]
     return turns
+
+
+def images_shown(turns: Sequence[Turn]) -> list[int]:
+    """Return for each turn how many images are shown up to its end: the last of them is "the last image" there."""
+    return list(accumulate(sum(isinstance(part, ImageRef) for part in turn.parts) for turn in turns))
+
+
+def turns_in_order(example: Example) -> tuple[Turn, ...]:
+    """Return all turns in the order of ``images_of``, demonstrations first."""
+    return (*_shown(example), *example.turns)
+
+
+def replace_words(example: Example, change: Callable[[str, int], str]) -> Example:
+    """Return the example with each text as ``change`` makes it, given the number of its turn in ``turns_in_order``,
+    from 0."""
+    numbers = count()
+
+    def changed(each: Example) -> Example:
+        shown = tuple(map(changed, each.demonstrations))
+        turns: list[Turn] = []
+        for turn in each.turns:
+            at = next(numbers)
+            said = (Text(change(part.text, at)) if isinstance(part, Text) else part for part in turn.parts)
+            turns.append(Turn(turn.role, tuple(said)))
+        return replace(each, demonstrations=shown, turns=tuple(turns))
+
+    return changed(example)
 
 
 def one_image_first(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -22,6 +22,7 @@ from triptych.core.records import (
     Json,
     Part,
     Text,
+    Turn,
     VideoRef,
     images_of,
     parts_of,
@@ -31,6 +32,7 @@ from triptych.core.records import (
 from triptych.data.format import RowError
 from triptych.data.media.video import WAYS, VideoInfo, frame_refs, pick_fps, probe
 from triptych.data.text.references import Reference, UnclearError, find_references, renumber
+from triptych.data.text.turns import images_shown, replace_words, turns_in_order
 from triptych.data.transform import Transform, noted, tidy
 
 _FRAME_BEFORE = re.compile(r"(?i)\bframes?[^\w]*$")
@@ -142,35 +144,41 @@ def _renumbered(example: Example, settings: Frames, most: int | None) -> tuple[E
     count = len(images_of(example))
     if not count:
         return example, ""
-    new: list[int] = []
-    place = 0
+    turns = turns_in_order(example)
+    new, ends = _places(turns, settings, most)
+    counts = images_shown(turns)
 
-    def counted(part: Part) -> Sequence[Part]:
-        nonlocal place
-        if isinstance(part, ImageRef):
-            place += 1
-            new.append(place)
-        elif isinstance(part, VideoRef):
-            info = probe(part.source)
-            place += len(_indexes(info, info.fps or settings.folder_fps, settings, most, part.source))
-        return [part]
-
-    replace_parts(example, counted)
-
-    def renamed(part: Part) -> Sequence[Part]:
-        if not isinstance(part, Text):
-            return [part]
-        keep = frozenset(it.start for it in find_references(part.text, count=count) if _is_frame(part.text, it))
-        return [Text(renumber(part.text, lambda k: new[k - 1], count=count, now=place, keep=keep))]
+    def renamed(text: str, at: int) -> str:
+        shown, now = (counts[at], ends[at]) if counts[at] else (count, ends[-1])
+        named = find_references(text, count=count, shown=shown)
+        keep = frozenset(it.start for it in named if _is_frame(text, it))
+        return renumber(text, lambda k: new[k - 1], count=count, shown=shown, now=now, keep=keep)
 
     try:
-        return replace_parts(example, renamed), ""
+        return replace_words(example, renamed), ""
     except UnclearError as error:
         texts = [part.text for part in parts_of(example) if isinstance(part, Text)]
         named = [it for text in texts for it in find_references(text, count=count) if not _is_frame(text, it)]
         if any(it.form == "last" or any(new[k - 1 : k] != [k] for k in it.numbers) for it in named):
             raise RowError("unclear reference", f"{error}, and frames among its images change their numbers.") from None
         return example, str(error)
+
+
+def _places(turns: Sequence[Turn], settings: Frames, most: int | None) -> tuple[list[int], list[int]]:
+    """Return the new number of each image, and how many images and frames stand up to the end of each turn."""
+    new: list[int] = []
+    ends: list[int] = []
+    place = 0
+    for turn in turns:
+        for part in turn.parts:
+            if isinstance(part, ImageRef):
+                place += 1
+                new.append(place)
+            elif isinstance(part, VideoRef):
+                info = probe(part.source)
+                place += len(_indexes(info, info.fps or settings.folder_fps, settings, most, part.source))
+        ends.append(place)
+    return new, ends
 
 
 def _is_frame(text: str, reference: Reference) -> bool:

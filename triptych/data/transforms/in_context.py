@@ -23,6 +23,7 @@ from triptych.data.format import Refused, refusal
 from triptych.data.media.images import ImageError
 from triptych.data.text.neighbours import file_vectors, picture_vectors, word_vectors
 from triptych.data.text.references import UnclearError, renumber
+from triptych.data.text.turns import images_shown
 from triptych.data.transform import Transform, draw, noted
 
 Candidates = list[tuple[int, float | None]]
@@ -172,6 +173,8 @@ def _with(example: Example, chosen: Sequence[tuple[_Row, float | None]], setting
     ids: list[Json] = [other.example.id for other, _ in chosen]
     likenesses: list[Json] = [likeness for _, likeness in chosen if likeness is not None]
     note: dict[str, Json] = {"by": settings.by, "ids": ids, **({"likeness": likenesses} if likenesses else {})}
+    if not settings.renumber:
+        note["renumber"] = False
     return noted(replace(moved, demonstrations=tuple(shown)), "in_context", **note)
 
 
@@ -183,10 +186,16 @@ def _moved(example: Example, offset: int, *, now: int | None = None) -> Example:
     if now == count or not count:
         return example
 
-    def change(part: Part) -> Part:
-        return Text(renumber(part.text, lambda k: k + offset, count=count, now=now)) if isinstance(part, Text) else part
+    def change(part: Part, shown: int) -> Part:
+        if not isinstance(part, Text):
+            return part
+        # Of a demonstration, "the last image" is never the last one of the prompt.
+        last = offset + shown if now == offset + count else now
+        return Text(renumber(part.text, lambda k: k + offset, count=count, shown=shown, now=last))
 
-    return replace(example, turns=tuple(Turn(turn.role, tuple(map(change, turn.parts))) for turn in example.turns))
+    turns = zip(example.turns, images_shown(example.turns), strict=True)
+    moved = (Turn(turn.role, tuple(change(part, shown or count) for part in turn.parts)) for turn, shown in turns)
+    return replace(example, turns=tuple(moved))
 
 
 _ROUND = re.compile(r"(.+)_(\d+)", re.DOTALL)

@@ -15,6 +15,7 @@ from pydantic import Field
 from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
 from triptych.data.text.labels import labelled
+from triptych.data.text.layout import images_before
 from triptych.data.transform import Transform, add_words, tidy
 
 
@@ -30,33 +31,36 @@ class NumberImages(Settings):
     alone: bool = False
     """Number the only image of a conversation too."""
     count: Literal["conversation", "prompt"] = "conversation"
-    """Where numbers start again: in each demonstration and in the conversation itself, or nowhere in the prompt."""
+    """Where numbers start again: in each demonstration and in the conversation itself, or nowhere in the prompt; and
+    nowhere where ``in_context`` made the words count so."""
 
 
 def number_images(example: Example, settings: NumberImages, random: Random) -> Sequence[Example]:
     """Return the example with its images numbered."""
     del random
+    *offsets, own = images_before(example)
     shown = []
     number = settings.start
-    for demonstration in example.demonstrations:
-        shown.append(_numbered(demonstration, number, settings))
-        number += _count(demonstration) if settings.count == "prompt" else 0
-    return [replace(_numbered(example, number, settings), demonstrations=tuple(shown))]
+    for demonstration, before in zip(example.demonstrations, offsets, strict=True):
+        shown.append(_numbered(demonstration, number, before, settings))
+        number += _count(demonstration) if settings.count == "prompt" or own else 0
+    return [replace(_numbered(example, number, own, settings), demonstrations=tuple(shown))]
 
 
 def _count(example: Example) -> int:
     return sum(isinstance(part, ImageRef) for turn in example.turns for part in turn.parts)
 
 
-def _numbered(example: Example, number: int, settings: NumberImages) -> Example:
+def _numbered(example: Example, number: int, before: int, settings: NumberImages) -> Example:
+    """Return the example with its images numbered from ``number``; its words count ``before`` others before them."""
     count = _count(example)
     if count == 0 or (count == 1 and not settings.alone):
         return example
     turns: list[Turn] = []
-    place = 1
+    place = before + 1
     for turn in example.turns:
         said = tidy(turn.parts)
-        named = labelled(said, place, count=count)
+        named = labelled(said, place, count=before + count)
         parts: list[Part] = []
         for part in said:
             if isinstance(part, Text):

@@ -14,8 +14,9 @@ from random import Random
 
 from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef, images_of, text_of
-from triptych.data.text.labels import labels_in, words_between
+from triptych.data.text.labels import labels_in, unclear_label, words_between
 from triptych.data.text.references import UnclearError, find_loose, find_references, is_within, renumber
+from triptych.data.text.turns import images_shown
 from triptych.data.transform import NOTES, Transform, noted
 
 
@@ -81,7 +82,8 @@ def _hindrances(example: Example, settings: ShuffleImages) -> Iterator[str]:
     words = [text_of(turn) for turn in example.turns]
     if example.demonstrations and any(images_of(each) for each in example.demonstrations):
         yield "its demonstrations have images too, so numbers may mean theirs"
-    if any(isinstance(part, VideoRef) for turn in example.turns for part in turn.parts):
+    parts = [part for turn in example.turns for part in turn.parts]
+    if any(isinstance(part, VideoRef) or (isinstance(part, ImageRef) and part.video) for part in parts):
         yield "it has a video among its images"
     if "temporal" in example.skills:
         yield "its skill is temporal"
@@ -93,6 +95,8 @@ def _hindrances(example: Example, settings: ShuffleImages) -> Iterator[str]:
     for turn in example.turns:
         if found_between := words_between(turn.parts, number, count=count):
             yield f"the words {found_between!r} between images belong to one of them"
+        if said := unclear_label(turn.parts, number, count=count):
+            yield f"the words {said!r} may only say where an image stands, and so mean it by its place"
         number += sum(isinstance(part, ImageRef) for part in turn.parts)
     for at, turn in enumerate(example.turns):
         if turn.role == "assistant" and (said := _placed(words[:at], words[at], count)):
@@ -139,7 +143,7 @@ def _rewritten(example: Example, new: Mapping[int, int], count: int) -> Example:
     old = {place: number for number, place in new.items()}
     turns: list[Turn] = []
     number = 1
-    for turn in example.turns:
+    for turn, shown in zip(example.turns, images_shown(example.turns), strict=True):
         labels = labels_in(turn.parts, number, count=count)
         parts: list[Part] = []
         for index, part in enumerate(turn.parts):
@@ -148,7 +152,8 @@ def _rewritten(example: Example, new: Mapping[int, int], count: int) -> Example:
                 number += 1
             elif isinstance(part, Text):
                 keep = frozenset(label.at for label in labels.get(index, []))
-                parts.append(Text(renumber(part.text, lambda k: new.get(k, k), count=count, keep=keep)))
+                words = renumber(part.text, lambda k: new.get(k, k), count=count, shown=shown, keep=keep)
+                parts.append(Text(words))
             else:
                 parts.append(part)
         turns.append(Turn(turn.role, tuple(parts)))

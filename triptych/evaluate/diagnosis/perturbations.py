@@ -12,17 +12,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from triptych.core.errors import DataError
-from triptych.core.records import (
-    Example,
-    ImageRef,
-    Json,
-    Part,
-    Turn,
-    images_of,
-    replace_parts,
-    text_of,
-    videos_of,
-)
+from triptych.core.records import Example, ImageRef, Json, Part, Turn, images_of, replace_parts, text_of, videos_of
 from triptych.data.media.images import ImageError
 from triptych.data.text.labels import words_between
 from triptych.data.text.layout import Front, to_front, to_references
@@ -247,8 +237,10 @@ def _each_image(question: Example, change: Callable[[ImageRef], ImageRef]) -> Ma
 def _shuffled(question: Example, context: Context) -> tuple[Example, tuple[int, ...]] | Skipped:
     """Return the question with its images in another order and its words right, and that order; the same for both
     conditions. Of the orders that are drawn, the first that moves an image that is named, if one does."""
-    if len(set(_own_images(question))) < 2 or videos_of(question):
-        return Skipped(_VIDEO if videos_of(question) else _FEW)
+    if videos_of(question) or any(image.video for image in _own_images(question)):
+        return Skipped(_VIDEO)
+    if len(set(_own_images(question))) < 2:
+        return Skipped(_FEW)
     bare = replace(question, facts={})
     plain = list(range(1, len(_own_images(question)) + 1))
     best: tuple[Example, tuple[int, ...]] | None = None

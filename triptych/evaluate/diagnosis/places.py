@@ -114,13 +114,14 @@ def deciding_image(question: Example) -> int | None:
     first = 1 + sum(isinstance(part, ImageRef) for turn in question.turns[:last] for part in turn.parts)
     parts = question.turns[last].parts
     labels = labels_in(parts, first, count=count)
+    shown = first - 1 + sum(isinstance(part, ImageRef) for part in parts)
     found: set[int] = set()
     for at, part in enumerate(parts):
         if isinstance(part, Text):
             own = {label.at for label in labels.get(at, [])}
             found |= {
                 number
-                for reference in find_references(part.text, count=count)
+                for reference in find_references(part.text, count=count, shown=shown)
                 if reference.start not in own
                 for number in reference.numbers
             }
