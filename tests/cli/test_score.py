@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.train.runs import write_pictures
 from triptych.data.plan.scoring import Scoring
@@ -66,6 +67,22 @@ def test_json_has_scores_labels_and_agreement(triptych_here: Here, folder: Path)
     assert told["targets"] == ["sharp", "calm"]
     assert told["scores"][3]["labels"] == {"sharp": 3.0, "calm": 0.0}
     assert [each["n"] for each in told["agreement"]] == [8, 8]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_head_that_gives_no_number_is_told_row_by_row_and_ranks_nothing(
+    triptych_here: Here, folder: Path, options: list[str]
+) -> None:
+    path = folder / "model" / "score_head.safetensors"
+    weights = load_file(path)
+    weights["bias"][1] = float("nan")
+    save_file(weights, path)
+    found = triptych_here(folder, "score", "model", "mantis_classification:rated.json#rows=2-3", *options)
+    assert found.returncode == 2
+    for row in ("row-2", "row-3"):
+        assert f"refused: {row}: the score head gives nan for 'calm', which is no number" in found.stderr
+    assert "nothing could be scored" in found.stderr
+    assert found.stdout == ""
 
 
 def test_the_question_changes_the_score(triptych_here: Here, folder: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_transparent_colour_is_white_too(tmp_path: Path) -> None:
     assert load_image(ImageRef(str(tmp_path / "keyed.png"))).getpixel((1, 1)) == WHITE
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm", ".jp2"])
 def test_sixteen_bits_are_scaled_and_not_clipped(suffix: str, tmp_path: Path) -> None:
     values = np.array([[0, 256, 32768, 65535]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / f"deep{suffix}")
@@ -111,9 +111,13 @@ def test_sixteen_bits_are_scaled_and_not_clipped(suffix: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.float32])
-def test_pixels_without_a_defined_white_are_refused(kind: type[np.generic], tmp_path: Path) -> None:
-    Image.fromarray(np.full((2, 2), 70000, dtype=kind)).save(tmp_path / "scientific.tif")
-    assert reason_of(tmp_path / "scientific.tif", decode=True) == "image unreadable"
+@pytest.mark.parametrize("value", [0, 200, 62000, 70000])
+def test_pixels_without_a_defined_white_are_refused_whatever_they_hold(
+    kind: type[np.generic], value: int, tmp_path: Path
+) -> None:
+    Image.fromarray(np.full((2, 2), value, dtype=kind)).save(tmp_path / "scientific.tif")
+    with pytest.raises(ImageError, match="pixels have no defined white; save it with 8 bits a channel"):
+        load_image(tmp_path / "scientific.tif")
 
 
 def test_cmyk_becomes_rgb(tmp_path: Path) -> None:

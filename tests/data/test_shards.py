@@ -15,7 +15,7 @@ from tests.data.tars import one, packed
 from tests.pictures import bare, draw
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Text, Turn, VideoRef, images_of
-from triptych.data.disk.shards import expand, samples_of, split_name, write_shards
+from triptych.data.disk.shards import expand, samples_of, shards_of, split_name, write_shards
 from triptych.data.format import Refused, load_examples, read_source
 from triptych.data.formats import webdataset
 from triptych.data.media.locate import name_of, place_of, read_bytes
@@ -52,6 +52,20 @@ def test_files_about_the_shard_are_no_sample(pictures: dict[str, bytes], tmp_pat
     )
     assert [sample.key for sample in samples_of(path)] == ["0"]
     assert len(list(read_source(f"webdataset:{path}"))) == 1
+
+
+def test_shadow_files_of_a_mac_are_no_sample_and_no_shard(pictures: dict[str, bytes], tmp_path: Path) -> None:
+    files = [("a.png", pictures["red"]), ("a.txt", b"Red."), ("d/b.png", pictures["red"]), ("d/b.txt", b"Red too.")]
+    shadows = ["__MACOSX/._a.png", "__MACOSX/d/._b.txt", "._a.png", "._a.txt", "d/._b.png", "x/.DS_Store"]
+    mixed = [*((name, b"Mac OS X") for name in shadows[:3]), *files[:1], *((name, b"Mac") for name in shadows[3:])]
+    packed(tmp_path / "s" / "0.tar", *mixed, *files[1:])
+    (tmp_path / "s" / "._0.tar").write_bytes(b"Mac OS X")
+    (shard,) = shards_of(tmp_path / "s")
+    assert [(sample.key, [name for name, _ in sample.files]) for sample in samples_of(shard)] == [
+        ("a", ["png", "txt"]),
+        ("d/b", ["png", "txt"]),
+    ]
+    assert [row.id for row in read_source(f"webdataset:{tmp_path / 's'}")] == ["a", "b"]
 
 
 def test_a_folder_and_a_pattern_name_several_shards(pictures: dict[str, bytes], tmp_path: Path) -> None:
@@ -187,6 +201,7 @@ def test_every_file_of_a_shard_belongs_to_one_sample(
         rows = list(read_source(f"webdataset:{path}"))
     except DataError:
         return  # A name that leads out, or is a folder's.
-    assert sum(len(sample.files) for sample in samples) == len(files)
+    shadows = [name for name in files if len(base := Path(name).name) > 2 and base.startswith("._")]
+    assert sum(len(sample.files) for sample in samples) == len(files) - len(shadows)
     assert len(rows) == len(samples)
     assert all(isinstance(row, Refused) for row in rows)

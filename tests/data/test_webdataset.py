@@ -47,6 +47,20 @@ def said(example: Example) -> list[str]:
 # Rows
 
 
+def test_an_ending_means_the_same_in_capitals(pictures: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    packed(path, ("m.JPG", pictures["red"]), ("m.JSON", asked("What is <image>?", image="JPG", id="m")))
+    assert said(one(path)) == ["user: What is [red]?", "assistant: Yes."]
+    packed(path, ("m.PNG", pictures["red"]), ("m.Txt", "A red field."))
+    found = one(path)
+    assert said(found) == ["user: [red]", "assistant: A red field."]
+    assert "unread" not in found.facts
+    packed(path, ("m.PNG", pictures["red"]), ("m.txt", "A red field."), ("m.TXT", "Another."))
+    (refused,) = read_source(f"webdataset:{path}")
+    assert isinstance(refused, Refused)
+    assert "two of its files have one name" in refused.message
+
+
 def test_a_llava_row_has_the_pictures_beside_it(pictures: dict[str, bytes], tmp_path: Path) -> None:
     row = asked("Is <image> older than <image>?", source="stock")
     del row["id"]

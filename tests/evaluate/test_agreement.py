@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,15 @@ def test_one_score_for_all_has_no_correlation_and_the_error_of_the_mean() -> Non
     assert found.rho is None
     assert found.squared_error == pytest.approx(found.mean_error)
     assert found.interval == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_what_is_no_number_is_never_ranked(score: float) -> None:
+    with pytest.raises(ValueError, match=f"score 3 of 'sharp' is {score}"):
+        agreement("sharp", [1, 2, 3, 4], scores=[0.1, 0.2, 0.3, score])
+    rows = [Example(f"row-{at}", (), labels=(("sharp", at),)) for at in range(4)]
+    with pytest.raises(ValueError, match="is no number"):
+        agreements(rows, {row.id: (score,) for row in rows}, targets=["sharp"])
 
 
 def test_classes_have_a_share_that_is_right() -> None:

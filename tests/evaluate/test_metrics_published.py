@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -98,6 +99,13 @@ def test_the_rank_correlation_is_that_of_scipy(pairs: list[tuple[int, int]]) -> 
     left, right = zip(*pairs, strict=True)
     assume(len(set(left)) > 1 < len(set(right)))
     assert rank_correlation(left, right) == pytest.approx(stats.spearmanr(left, right).statistic, abs=1e-12)
+
+
+@pytest.mark.parametrize(("left", "right"), [([1, 2, math.nan], [1, 2, 3]), ([1, 2, 3], [1, 2, math.nan])])
+def test_nan_has_no_rank(left: list[float], right: list[float]) -> None:
+    with pytest.raises(ValueError, match="value 2 is NaN, which has no rank"):
+        rank_correlation(left, right)
+    assert rank_correlation([1, 2, math.inf], [1, 2, 3]) == pytest.approx(1), "an infinite one has"
 
 
 def test_a_constant_side_has_no_correlation() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from tests.models.pictures import draw_pictures
 from triptych.core.errors import DataError, ModelError
 from triptych.core.records import Example, ImageRef, Text, Turn, images_of, text_of
-from triptych.data.batch import collate
+from triptych.data.batch import Batch, collate
 from triptych.data.plan.rendering import scored_prompt_of
 from triptych.data.plan.scoring import Read, Scoring
 from triptych.evaluate.question import video_quality
@@ -84,6 +86,42 @@ def test_a_picture_that_cannot_be_read_fails_alone(questions: list[Example], tmp
     found = list(scorer().score([*questions, bad, gone]))
     assert {each.id for each in found if isinstance(each, Failed)} == {"bad", "gone"}
     assert len(scores(found)) == len(questions)
+
+
+@pytest.mark.parametrize("loss", ["mse", "bce", "ce"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_head_that_gives_no_number_fails_each_row_by_its_id(
+    loss: str, number: float, questions: list[Example]
+) -> None:
+    broken = scorer(loss=loss, classes=3 if loss == "ce" else 1)
+    with torch.no_grad():
+        broken.head.score.bias[-1] = number
+    found = list(broken.score(questions))
+    assert sorted(each.id for each in found) == sorted(question.id for question in questions)
+    for each in found:
+        assert isinstance(each, Failed), each
+        assert each.reason.startswith(f"{each.id}: the score head gives {number} for 'dynamic degree'")
+    told = list(ScoreResponder(broken, name="tiny").answer(questions))
+    assert all(isinstance(each, Failed) for each in told)
+
+
+def test_a_row_without_a_number_takes_no_other_of_its_pack_along(
+    questions: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scorer()
+    wanted = scores(list(whole.score(questions)))
+    outputs = whole.outputs
+
+    def spoilt(batch: Batch) -> Tensor:
+        found = outputs(batch)
+        return torch.full_like(found, math.nan) if "q2" in batch.example_ids else found
+
+    monkeypatch.setattr(whole, "outputs", spoilt)
+    found = list(whole.score(questions))
+    assert [each.id for each in found if isinstance(each, Failed)] == ["q2"]
+    assert scores(found).keys() == wanted.keys() - {"q2"}
+    for name, each in scores(found).items():
+        assert each == pytest.approx(wanted[name], abs=1e-4)
 
 
 def test_conversations_that_cannot_stand_together_are_scored_one_by_one(questions: list[Example]) -> None:

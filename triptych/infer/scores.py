@@ -108,6 +108,7 @@ class Scorer:
         lost = ""
         try:
             outputs_NSC = self.outputs(collate([pack], pad_id=0))
+            lost = _no_number(outputs_NSC, self.head.scoring.targets, row=pack[0].id)
         except (DataError, ModelError) as error:
             lost = str(error)
         except torch.OutOfMemoryError:
@@ -115,7 +116,7 @@ class Scorer:
         if lost and len(pack) == 1:
             yield Failed(pack[0].id, lost)
             return
-        if lost:  # an image cannot be read, or they cannot stand together: one by one shows whose it is
+        if lost:  # an image cannot be read, they cannot stand together, no number: one by one shows whose it is
             for prompt in pack:
                 yield from self._pack([prompt])
             return
@@ -135,6 +136,19 @@ class Scorer:
         with torch.inference_mode(), computing(self.model):
             hidden_BTH = self.model.hidden(self.model.weave(batch, features))
             return self.head.read(hidden_BTH, batch.reads_NS2).cpu()
+
+
+def _no_number(outputs_NSC: Tensor, targets: Sequence[str], *, row: str) -> str:
+    """Return what is wrong with the first output that is no finite number, empty: all are. ``row`` is an id."""
+    odd = (~outputs_NSC.isfinite()).nonzero()
+    if not len(odd):
+        return ""
+    number, target, output = odd[0].tolist()
+    return (
+        f"{row}: the score head gives {outputs_NSC[number, target, output].item()} for {targets[target]!r}, which is no"
+        " number. The weights of the model or of its head are broken or too large: copy the folder again, or train it"
+        " with a lower rate."
+    )
 
 
 def packs_of(prompts: Sequence[Encoded], *, most: int) -> Iterator[list[Encoded]]:

@@ -19,6 +19,7 @@ _PAIRS = (
     "chosen",
     "rejected",
     "rejected_response",
+    "rejected_conversations",
     "rejected_messages",
     "rejected_images",
     "rejected_videos",
@@ -38,8 +39,12 @@ TOOL_SPEAKERS = frozenset(
 _PLACES = re.compile(r"<ref-object>|<bbox>")
 
 
-def refuse_foreign(row: Mapping[str, Json]) -> None:
-    """Refuse a row of preferences or of tools.
+def refuse_foreign(row: Mapping[str, Json], *, label: bool = False) -> None:
+    """Refuse a row of preferences or of tools. A key that is empty (null, an empty text or list) says nothing.
+
+    Args:
+        row: as it stands in the file.
+        label: whether a ``label`` that is false marks an unwanted reply in this layout.
 
     Raises:
         RowError: it is one; the message names the key.
@@ -47,9 +52,9 @@ def refuse_foreign(row: Mapping[str, Json]) -> None:
     for key in _PAIRS:
         if row.get(key):
             raise bad(f"{key!r} is for preference pairs, which Triptych does not tune on. Leave the row out.")
-    if row.get("kto_tag") is not None:
+    if row.get("kto_tag") not in (None, "", []):
         raise bad("'kto_tag' is for preferences, which Triptych does not tune on. Leave the row out.")
-    if row.get("label") is False:
+    if label and row.get("label") is False:
         raise bad(
             "'label' is false: in preference data that marks an unwanted reply. Leave the row out, or call the key "
             "something else if it is no preference."

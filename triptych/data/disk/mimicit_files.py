@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS
 from triptych.data.disk.marks import check_whole
 from triptych.data.disk.media_keys import MEDIA_KEYS
 from triptych.data.disk.rows import bad
@@ -24,7 +25,7 @@ from triptych.data.media.locate import read_bytes
 
 ENDING = "_instructions.json"
 """How the name of an instructions file ends."""
-OWN = frozenset({"id", "instruction", "answer", "image_ids", "rel_ins_ids"})
+OWN = frozenset({"id", "instruction", "answer", "image_ids", "rel_ins_ids"}) | FOREIGN_KEYS
 """The layout's keys; all others are facts."""
 _SHA_DIGITS = 16
 

@@ -2,6 +2,7 @@
 
 Not what a sample means: ``formats/webdataset.py``. A sample is a run of files that share a key: the folder and the base
 name up to its first dot; the rest is the file's extension, ``jpg`` or ``0.jpg``. Headers are read, contents are not.
+Files about the shard, and those that a Mac packs beside the real ones (``._a.jpg``, ``__MACOSX/``), are in no sample.
 Shards that are written are the same bytes whenever and wherever: no times, no owners.
 """
 
@@ -29,6 +30,8 @@ Content = tuple[str, bytes]
 
 _META = re.compile(r"(?:^|/)__[^/]*__(?:/|$)")
 """Names that the WebDataset library leaves out: they are about the shard."""
+_SHADOW = re.compile(r"(?:^|/)(?:__MACOSX/|\._[^/]+$|\.DS_Store$)")
+"""Names of files that a Mac packs beside the real ones: they hold icons, dates, and how a folder is shown."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
 _MOST_SHARDS = 100_000
@@ -51,7 +54,7 @@ def shards_of(path: Path) -> list[Path]:
         DataError: there are none; or one of the pattern is not there.
     """
     if path.is_dir():
-        shards = sorted(path.glob("*.tar"))
+        shards = sorted(shard for shard in path.glob("*.tar") if not _SHADOW.search(shard.name))
         if not shards:
             raise DataError(f"{path}: no .tar file is in this folder. Give a folder of shards.")
         return shards
@@ -85,7 +88,8 @@ def samples_of(shard: Path) -> Iterator[Sample]:
     Raises:
         DataError: it is no whole uncompressed tar.
     """
-    files = ((*split_name(name), at) for name, at in index_tar(shard) if not _META.search(name))
+    about = (_META, _SHADOW)
+    files = ((*split_name(name), at) for name, at in index_tar(shard) if not any(each.search(name) for each in about))
     for key, run in groupby(files, lambda file: file[0]):
         yield Sample(key, tuple((extension, at) for _, extension, at in run))
 

@@ -87,7 +87,7 @@ def one_of(row: Mapping[str, Json], keys: Iterable[str]) -> str | None:
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
-    refuse_foreign(row)
+    refuse_foreign(row, label=True)
     refuse_media(row, MEDIA_KEYS - {"audio", "audios"}, beside=True)
     said = said_by(row)
     texts = [text for _, text in said]
@@ -103,7 +103,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
 
 
 def _row(example: Example, shelf: ImageShelf) -> Json:
-    refuse_foreign(example.facts)
+    refuse_foreign(example.facts, label=True)
     check_turns(example.turns)
     texts = [marked(turn, videos=True) for turn in example.turns]
     refuse_places(example.facts, texts)

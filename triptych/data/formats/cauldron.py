@@ -17,7 +17,7 @@ from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef, text_of
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
-from triptych.data.disk.foreign_keys import refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import CANNOT, image_names, join_others, split_others
 from triptych.data.disk.media_keys import entries_of, refuse_media
@@ -25,7 +25,7 @@ from triptych.data.disk.rows import bad, check_turns, id_of, keyed, row_format, 
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
-_OWN = frozenset({"id", "images", "image", "texts"})
+_OWN = frozenset({"id", "images", "image", "texts"}) | FOREIGN_KEYS
 
 
 def write(examples: Iterable[Example], path: Path) -> int:
@@ -36,6 +36,7 @@ def write(examples: Iterable[Example], path: Path) -> int:
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_media(row, _OWN)
     texts = turns_in(row, "texts")
+    refuse_foreign(row)
     shown = tuple(media.image(entry) for entry in entries_of(row, "image"))
     turns: list[Turn] = []
     sources: list[Json] = []

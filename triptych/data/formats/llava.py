@@ -25,7 +25,7 @@ from pathlib import Path
 from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, Json, Role, Turn, VideoRef
 from triptych.data.disk.finder import MEDIA_OPTIONS, media_of
-from triptych.data.disk.foreign_keys import refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import (
     CANNOT,
@@ -46,7 +46,7 @@ from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, of_an
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
-_OWN = frozenset({"id", "image", "conversations", "video"})
+_OWN = frozenset({"id", "image", "conversations", "video"}) | FOREIGN_KEYS
 _NEVER = frozenset({"images", "videos"})
 """Keys of other layouts: as facts they would be taken for images."""
 _OTHER = ", add #missing_marks=front to the source"
@@ -81,6 +81,7 @@ def example_of(
         RowError, ImageError: the row cannot be used.
     """
     said = [_said(turn, number) for number, turn in enumerate(turns_in(row, "conversations"))]
+    refuse_foreign(row)
     for key in sorted(_NEVER & row.keys()):
         if not names_nothing(row[key]):
             raise of_another_layout(

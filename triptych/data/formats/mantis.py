@@ -18,7 +18,7 @@ from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Role, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, media_of
-from triptych.data.disk.foreign_keys import refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import (
     CANNOT,
@@ -36,7 +36,7 @@ from triptych.data.disk.rows import Build, bad, check_turns, id_of, keyed, of_an
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
-OWN = frozenset({"id", "images", "image", "conversation", "conversations", "video"})
+OWN = frozenset({"id", "images", "image", "conversation", "conversations", "video"}) | FOREIGN_KEYS
 """The layout's keys; all others are facts."""
 
 
@@ -82,7 +82,11 @@ def row_of(example: Example, shelf: ImageShelf) -> Json:
 
 
 def said_by(row: dict[str, Json]) -> tuple[list[Role], list[str]]:
-    """Return who speaks and what is said, turn by turn, under any of the published keys. Raises RowError."""
+    """Return who speaks and what is said, turn by turn, under any of the published keys.
+
+    Raises:
+        RowError: it holds no conversation, or one of preferences or tools.
+    """
     roles: list[Role] = []
     texts: list[str] = []
     for number, value in enumerate(turns_in(row, _turns_key(row))):
@@ -92,6 +96,7 @@ def said_by(row: dict[str, Json]) -> tuple[list[Role], list[str]]:
         text = next((turn[key] for key in ("content", "text", "value") if turn.get(key) is not None), None)
         roles.append(role_of(speaker, f"turn {number}"))
         texts.append(words(text, f"what turn {number} says"))
+    refuse_foreign(row)
     return roles, texts
 
 

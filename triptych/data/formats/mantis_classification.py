@@ -18,6 +18,7 @@ from pathlib import Path
 
 from triptych.core.records import Example, Json, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, media_of
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign
 from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import (
     CANNOT,
@@ -35,7 +36,7 @@ from triptych.data.disk.rows import Build, bad, id_of, keyed, labels_of, row_for
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
-_OWN = frozenset({"id", "images", "image", "prompt", "labels"})
+_OWN = frozenset({"id", "images", "image", "prompt", "labels"}) | FOREIGN_KEYS
 
 
 def write(examples: Iterable[Example], path: Path) -> int:
@@ -61,6 +62,7 @@ def _label_names(path: Path) -> tuple[str, ...]:
 def _example(row: dict[str, Json], names: tuple[str, ...], media: Media, origin: str) -> Example:
     refuse_media(row, _OWN)
     check_has(row, "prompt")
+    refuse_foreign(row)
     text = words(row.get("prompt"), "the prompt")
     values = dict(labels_of(keyed(row.get("labels"), "labels")))
     if not values:

@@ -19,6 +19,7 @@ from string import ascii_uppercase
 
 from triptych.core.records import Example, ImageRef, Json, Text, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign
 from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import (
     CANNOT,
@@ -37,7 +38,7 @@ from triptych.data.media.folder import ImageShelf
 
 TYPES = ("multi-choice", "short-answer")
 _ASKED = ("question_type", "question", "options", "answer")
-_OWN = frozenset({"id", "images", "image", *_ASKED})
+_OWN = frozenset({"id", "images", "image", *_ASKED}) | FOREIGN_KEYS
 _LETTER = re.compile(r"\(?([A-Z])[):.]")
 
 
@@ -49,6 +50,7 @@ def write(examples: Iterable[Example], path: Path) -> int:
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_media(row, _OWN)
     check_has(row, "question_type")
+    refuse_foreign(row)
     images = [media.image(entry) for entry in entries_of(row, "image")]
     turns = _turns(row, images)
     skills, facts = split_others(row, _OWN)
@@ -109,7 +111,7 @@ def _row(example: Example, shelf: ImageShelf) -> Json:
         raise bad("its facts hold no question that its turns ask. Write messages instead.")
     known = asked.keys() | _found(asked).keys()
     kept = {key: value for key, value in join_others(example, frozenset()).items() if key not in known}
-    if taken := sorted({"id", "images", "image"} & kept.keys()):
+    if taken := sorted((FOREIGN_KEYS | {"id", "images", "image"}) & kept.keys()):
         raise bad(f"its fact {taken[0]!r} has the name of a key of this layout. Rename the fact.")
     return {"id": example.id, "images": image_names(example, shelf), **asked, **kept}
 

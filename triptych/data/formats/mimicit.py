@@ -38,6 +38,7 @@ from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, images_of
+from triptych.data.disk.foreign_keys import refuse_foreign
 from triptych.data.disk.image_bank import Bank, Found, open_bank
 from triptych.data.disk.json_members import members_of
 from triptych.data.disk.json_rows import Row
@@ -286,6 +287,7 @@ def _without_images(example: Example) -> Iterator[Turn]:
 def _one(name: str, entry: _Entry, images: Mapping[str, Found], origin: str) -> Example:
     asked = entry.asked()
     refuse_media(asked, OWN)
+    refuse_foreign(asked)
     parts: list[Part] = []
     for image in entry.images():
         found = images[image]

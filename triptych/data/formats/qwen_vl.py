@@ -16,7 +16,7 @@ from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
-from triptych.data.disk.foreign_keys import refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import CANNOT, check_whole, join_others, split_others
 from triptych.data.disk.media_keys import refuse_media
@@ -24,7 +24,7 @@ from triptych.data.disk.rows import bad, check_turns, id_of, keyed, role_of, row
 from triptych.data.disk.writing import write_rows
 from triptych.data.media.folder import ImageShelf
 
-_OWN = frozenset({"id", "conversations"})
+_OWN = frozenset({"id", "conversations"}) | FOREIGN_KEYS
 _IMAGE = re.compile(r"<img>(.*?)</img>", re.DOTALL)
 
 
@@ -42,6 +42,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
         refuse_turn(turn, what)
         text = words(turn.get("value"), f"what {what} says")
         turns.append(Turn(role_of(turn.get("from"), what), tuple(_parts(text, media))))
+    refuse_foreign(row)
     check_turns(turns)
     skills, facts = split_others(row, _OWN)
     return Example(id=id_of(row, origin), turns=tuple(turns), origin=origin, skills=skills, facts=facts)

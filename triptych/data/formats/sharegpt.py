@@ -51,7 +51,7 @@ def write(examples: Iterable[Example], path: Path) -> int:
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
-    refuse_foreign(row)
+    refuse_foreign(row, label=True)
     refuse_media(row, _MEDIA, beside=True)
     image_entries, video_entries = entries_of(row, "image"), entries_of(row, "video")
     said = _said(row, image_entries, video_entries)
@@ -94,7 +94,7 @@ def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> t
 
 
 def _row(example: Example, shelf: ImageShelf) -> Json:
-    refuse_foreign(example.facts)
+    refuse_foreign(example.facts, label=True)
     images, videos = image_names(example, shelf), video_names(example, shelf)
     texts = [marked(turn, videos=True) for turn in example.turns]
     refuse_places(example.facts, texts)

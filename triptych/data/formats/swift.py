@@ -53,7 +53,7 @@ def write(examples: Iterable[Example], path: Path) -> int:
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
-    refuse_foreign(row)
+    refuse_foreign(row, label=True)
     refuse_media(row, MEDIA_KEYS - {"audio", "audios"})
     image_entries, video_entries = entries_of(row, "image"), entries_of(row, "video")
     said = _joined(_said(row, image_entries, video_entries))
@@ -120,7 +120,7 @@ def _joined(said: Iterable[tuple[Role, str]]) -> list[tuple[Role, str]]:
 
 
 def _row(example: Example, shelf: ImageShelf) -> Json:
-    refuse_foreign(example.facts)
+    refuse_foreign(example.facts, label=True)
     images, videos = image_names(example, shelf), video_names(example, shelf)
     texts = [marked(turn, videos=True) for turn in example.turns]
     refuse_places(example.facts, texts)

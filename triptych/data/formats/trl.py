@@ -38,7 +38,7 @@ def write(examples: Iterable[Example], path: Path) -> int:
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
-    refuse_foreign(row)
+    refuse_foreign(row, label=True)
     refuse_media(row, _OWN)
     messages = _messages(row)
     images = [media.image(entry) for entry in entries_of(row, "image")]
@@ -130,7 +130,7 @@ def _with_images_in_front(
 
 
 def _row(example: Example, shelf: ImageShelf) -> Json:
-    refuse_foreign(example.facts)
+    refuse_foreign(example.facts, label=True)
     return {
         "id": example.id,
         "messages": [

@@ -12,8 +12,9 @@ of them, or a pattern ``train-{00000..00012}.tar``. A sample is one of
 
 Options: ``#images=members``: the sample's pictures in order, whatever the row calls them; ``#missing_marks=front`` as
 ``llava`` has it. Nothing is unpacked but videos: an image is a place in its tar. Files that are neither pictures, json,
-txt nor videos are not read; their extensions are the fact ``unread``. A sample without an id in its row is called by
-its key. Writes messages: all that they can say but videos; a folder gets shards of 1 GiB, a ``.tar`` everything.
+txt nor videos are not read; their extensions are the fact ``unread``. Capitals mean the same (``JPG``, ``JSON``). A
+sample without an id in its row is called by its key. Writes messages: all that they can say but videos; a folder gets
+shards of 1 GiB, a ``.tar`` everything.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import cast
 from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
 from triptych.data.disk.finder import refuse_more
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign
 from triptych.data.disk.json_rows import Row
 from triptych.data.disk.marks import split_others
 from triptych.data.disk.rows import bad, check_turns, convert_row, id_of, words
@@ -41,6 +43,7 @@ from triptych.data.media.unpack import suffix_of
 
 OPTIONS = ("images", "missing_marks")
 _VIDEOS = frozenset({".mp4", ".webm", ".mkv", ".avi", ".mov"})
+_TEXTS = frozenset({"json", "txt"})
 _TURNS = ("messages", "conversations", "conversation")
 _NUMBERED = re.compile(r"(?P<front>.*?)(?P<number>[0-9]{1,18})\.[^.]*", re.DOTALL)
 """An extension with a number: ``0.jpg``, ``image0.jpg``."""
@@ -114,11 +117,11 @@ class _Members:
     def unread(self) -> list[Json]:
         """Return the extensions of its files that nothing reads."""
         known = SUFFIXES | _VIDEOS
-        return [each for each, _ in self.sample.files if each not in {"json", "txt"} and _suffix(each) not in known]
+        return [each for each, _ in self.sample.files if _plain(each) not in _TEXTS and _suffix(each) not in known]
 
     def check(self) -> None:
         """Refuse files without an extension, and two of one. Raises RowError."""
-        extensions = [extension for extension, _ in self.sample.files]
+        extensions = [_plain(extension) for extension, _ in self.sample.files]
         if "" in extensions:
             raise bad(f"the file {self.sample.key!r} has no extension, so nothing says what it is. Name it.")
         if len(set(extensions)) < len(extensions):
@@ -154,7 +157,7 @@ class _Members:
 
     def _text(self, extension: str) -> str | RowError | None:
         for each, locator in self.sample.files:
-            if each == extension:
+            if _plain(each) == extension:
                 try:
                     return read_bytes(locator).decode("utf-8-sig")
                 except UnicodeDecodeError as error:
@@ -193,17 +196,18 @@ def _with_media(
 
 def _captioned(members: _Members, row: dict[str, Json], origin: str) -> Example:
     """Return pictures, or videos, and what is said of them. Raises RowError, ImageError."""
-    caption, own = members.caption(), {"id"}
+    refuse_foreign(row)
+    caption, own = members.caption(), FOREIGN_KEYS | {"id"}
     if caption is None:
         caption = words(row.get("caption"), "the sample holds no conversation and no txt; its caption")
-        own = {"id", "caption"}
+        own |= {"caption"}
     shown: list[Part] = [members.image(name) for name in members.named(SUFFIXES)]
     shown += [members.video(name) for name in members.named(_VIDEOS)]
     if not shown:
         raise bad("a caption without a picture. Add the picture or leave the sample out.")
     turns = (Turn("user", tuple(shown)), Turn("assistant", (Text(caption),) if caption else ()))
     check_turns(turns)
-    skills, facts = split_others(row, frozenset(own))
+    skills, facts = split_others(row, own)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
 
 
@@ -221,6 +225,11 @@ def _has_id(row: dict[str, Json]) -> bool:
 
 def _suffix(extension: str) -> str:
     return f".{extension.rpartition('.')[2].lower()}"
+
+
+def _plain(extension: str) -> str:
+    """Return the extension of a text as it is mostly written, JSON as json; any other as it is, a row may name it."""
+    return extension.lower() if extension.lower() in _TEXTS else extension
 
 
 def _files(example: Example) -> list[Content]:

@@ -32,10 +32,13 @@ PLAIN = 6.0
 CUTS = (0.0, 0.08, 0.16)
 """Shares of a side that a window may leave out at one edge; both edges of a side together at most the last."""
 
+NARROW = 0.04
+"""Share of a side that one more window leaves out at every edge: midway between the others, where cuts were missed."""
+
 
 def _windows() -> tuple[tuple[float, float, float, float], ...]:
     spans = [(first, last) for first, last in product(CUTS, CUTS) if first + last <= CUTS[-1]]
-    return tuple((left, top, right, bottom) for (left, right), (top, bottom) in product(spans, spans))
+    return (*((left, top, right, bottom) for (left, right), (top, bottom) in product(spans, spans)), (NARROW,) * 4)
 
 
 WINDOWS = _windows()

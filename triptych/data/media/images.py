@@ -41,6 +41,8 @@ _TURNED_BY = {
 }
 """EXIF orientation -> what sets it upright. 5 to 8 swap width and height."""
 _ORIENTATION = 0x0112
+_SIXTEEN_BITS = frozenset({"PNG", "PPM", "JPEG2000"})
+"""Formats of which Pillow's mode I holds 16 bits at most; of others, as TIFF, it is 32 bits, or 16 with a sign."""
 _BROKEN = (
     OSError,
     SyntaxError,
@@ -187,9 +189,9 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Return a 16-bit grey picture with 8: its high bytes. Pillow's own conversion clips all above 255 to white."""
+    if picture.mode == "I" and picture.format not in _SIXTEEN_BITS:
+        raise ValueError("32-bit or signed pixels have no defined white; save it with 8 bits a channel")
     values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 0xFFFF:
-        raise ValueError("32-bit pixels have no defined white; save it with 8 bits a channel")
     if isinstance(clear := picture.info.get("transparency"), int):
         values[values == clear] = 0xFFFF
     return Image.fromarray((values >> 8).astype(np.uint8))

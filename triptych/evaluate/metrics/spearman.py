@@ -21,7 +21,7 @@ def rank_correlation(reference: Floats, scores: Floats) -> float | None:
     """Return Spearman's rho, -1 to 1; None where one side is constant.
 
     Raises:
-        ValueError: they differ in length.
+        ValueError: they differ in length, or one is NaN.
     """
     if len(reference) != len(scores):
         raise ValueError(f"{len(reference)} reference scores but {len(scores)} scores")
@@ -32,7 +32,13 @@ def rank_correlation(reference: Floats, scores: Floats) -> float | None:
 
 
 def ranks(values: Floats) -> NDArray[np.float64]:
-    """Return ranks from 1; equal values share the mean of their ranks."""
+    """Return ranks from 1; equal values share the mean of their ranks.
+
+    Raises:
+        ValueError: one is NaN, which is neither above nor below another.
+    """
+    if len(odd := np.flatnonzero(np.isnan(values))):
+        raise ValueError(f"value {odd[0]} is NaN, which has no rank")
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     found: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
     return found

@@ -59,7 +59,13 @@ def agreement(
         scores: one for each label, in their order.
         classes: whether both are numbers of classes.
         seed: of the bootstrap.
+
+    Raises:
+        ValueError: a score is NaN or infinite.
     """
+    for number, score in enumerate(scores):
+        if not math.isfinite(score):
+            raise ValueError(f"score {number} of {target!r} is {score}, which is no number")
     rho = rank_correlation(labels, scores)
 
     def resampled(places: Sequence[int]) -> float:
@@ -88,6 +94,9 @@ def agreements(
         scores: by a row's id, one for each target.
         targets: their names.
         classes: whether scores are numbers of classes.
+
+    Raises:
+        ValueError: a score of a row with a label is NaN or infinite.
     """
     found = []
     for place, target in enumerate(targets):
