@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from tests.models.originals import save_original
 from tests.models.published import LANGUAGES, save_language, save_tower
 from tests.train.runs import recipe_text, write_tune
 from triptych.cli.main import build_app
@@ -140,6 +142,51 @@ def test_a_model_to_open_whose_configuration_is_torn_is_told(toy: Path) -> None:
         found = json.loads(said("check", toy, "model={open: " + str(folder) + "}", "--json", code=1))
         (told,) = [each for each in found if each["key"] == "model.open" and each["level"] == "wrong"]
         assert f"{folder / 'config.json'}: " in told["message"]
+
+
+SHORTER = ("stages.tune.pack_tokens=320", "stages.tune.step_tokens=320")
+
+
+def opened_original(toy: Path, **settings: object) -> tuple[str, ...]:
+    """Return the changes of a recipe that opens a folder of LLaVA's own code, whose config.json says more."""
+    folder = toy.with_name("original")
+    save_original(folder, "LlavaLlamaForCausalLM", {"image_aspect_ratio": "pad", **settings}, tower="clip")
+    return ("model={open: " + str(folder) + "}", "stages.tune.parts.language.targets=[q_proj]")
+
+
+@pytest.mark.parametrize("named", ["LlavaLlamaForCausalLM", "LlamaForCausalLM"])
+def test_a_checkpoint_of_llavas_own_code_is_checked_as_any_other(toy: Path, named: str) -> None:
+    opens = opened_original(toy, architectures=[named])
+    found = json.loads(said("check", toy, *opens, *SHORTER, "--json"))
+    assert {each["level"] for each in found} <= {"ok", "unknown"}
+    assert "model_type 'llava' is opened by family 'llava'" in [each["message"] for each in found]
+    assert "as the stage takes them, all of these can be learnt" in str(found)
+    weights = toy.with_name("original") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:3000])
+    found = json.loads(said("check", toy, *opens, *SHORTER, "--json", code=1))
+    assert [each["key"] for each in found if each["level"] == "wrong"] == ["model.weights"]
+
+
+def test_a_part_that_llavas_own_code_takes_from_elsewhere_is_not_fetched(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triptych.models.parts.snapshot_download", None)
+    opens = opened_original(toy, mm_vision_tower="nobody/tower")
+    found = json.loads(said("check", toy, *opens, *SHORTER, "--json", code=1))
+    told = {each["message"]: each["level"] for each in found}
+    assert told["LlavaLlamaForCausalLM of LLaVA's own code, which opens as a class of transformers"] == "ok"
+    assert [level for said, level in told.items() if said.startswith("nobody/tower is not on this disk")] == ["missing"]
+
+
+def test_what_is_wrong_with_a_checkpoint_of_llavas_own_code_is_told(toy: Path) -> None:
+    for wrong, why in (
+        ({"mm_vision_tower": None}, "does not say mm_vision_tower"),
+        ({"hidden_size": "wide"}, "hidden_"),
+    ):
+        found = json.loads(said("check", toy, *opened_original(toy, **wrong), *SHORTER, "--json", code=1))
+        (told,) = [each for each in found if each["level"] == "wrong"]
+        assert (told["key"], why in told["message"]) == ("model.open", True)
+        shutil.rmtree(toy.with_name("original"))
 
 
 def test_weights_that_a_run_leaves_alone_are_told_and_not_wrong(toy: Path) -> None:

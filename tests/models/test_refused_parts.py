@@ -15,6 +15,7 @@ from transformers import (
     BloomConfig,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
+    FalconConfig,
     OPTConfig,
     PixtralImageProcessorPil,
     PixtralVisionConfig,
@@ -116,6 +117,10 @@ def bloom(size: int) -> PreTrainedConfig:
     return BloomConfig(vocab_size=size, hidden_size=48, n_layer=2, n_head=4)
 
 
+def falcon(size: int) -> PreTrainedConfig:
+    return FalconConfig(vocab_size=size, hidden_size=48, num_hidden_layers=2, num_attention_heads=4, alibi=True)
+
+
 def gemma_4(size: int) -> PreTrainedConfig:
     """Each layer looks up an embedding of its own, of the word that an embedding is of."""
     kinds = ["sliding_attention", "full_attention"]
@@ -128,7 +133,8 @@ def gemma_4(size: int) -> PreTrainedConfig:
     ("language", "said"),
     [
         (opt, "whose words have 24 numbers and whose layers have 48"),
-        (bloom, "'bloom' cannot be a part here"),
+        (bloom, "'bloom' cannot be a part here: it takes a mask of which tokens are padding"),
+        (falcon, "'falcon' cannot be a part here: it takes a mask of which tokens are padding"),
         (gemma_4, "'gemma4_text' cannot be a part here"),
     ],
 )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.originals import save_original
 from triptych.core.errors import ModelError
 from triptych.models import zoo
+from triptych.models.family import open_model
 from triptych.train.forecast.configs import shape_of_config
 from triptych.train.forecast.planner import shape_of
 from triptych.train.recipe import ModelPlan
@@ -70,3 +72,52 @@ def test_the_folder_of_a_run_is_planned_by_its_model(tmp_path: Path) -> None:
 def test_a_configuration_that_tells_no_size_is_named(config: dict[str, object]) -> None:
     with pytest.raises(ModelError, match=r"^mine: its configuration does not tell its size"):
         shape_of_config("mine", config)
+
+
+@pytest.mark.parametrize("said", ["llava_llama", "llava"])
+@pytest.mark.parametrize("shape", ["pad", "anyres"])
+def test_a_folder_of_llavas_own_code_is_planned_by_its_own_sizes(shape: str, said: str, tmp_path: Path) -> None:
+    settings = {"image_aspect_ratio": shape, "image_grid_pinpoints": [[16, 32], [32, 16], [32, 32]]}
+    settings |= {"mm_patch_merge_type": "spatial_unpad"} if shape == "anyres" else {}
+    save_original(tmp_path / "whole", "LlavaLlamaForCausalLM", {**settings, "model_type": said}, tower="clip")
+    network = open_model(tmp_path / "whole").network
+    found = shape_of(ModelPlan(open=str(tmp_path / "whole")))
+    assert sum(found.part_weights.values()) == pytest.approx(network.num_parameters(), rel=0.05)
+    assert found.image_tokens < 200
+
+
+@pytest.mark.parametrize("said", ["llava_llama", "llava"])
+def test_a_larger_folder_of_llavas_own_code_is_larger_and_nothing_is_fetched_for_it(said: str, tmp_path: Path) -> None:
+    settings = {
+        "model_type": said,
+        "hidden_size": 5120,
+        "intermediate_size": 13824,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 40,
+        "num_key_value_heads": 40,
+        "head_dim": 128,
+        "vocab_size": 32000,
+        "mm_vision_tower": "openai/clip-vit-large-patch14-336",
+    }
+    save_original(tmp_path / "large", "LlavaLlamaForCausalLM", settings, tower="clip")
+    plan = ModelPlan(open=str(tmp_path / "large"))
+    assert shape_of(plan).part_weights["language"] == pytest.approx(13.0e9, rel=0.01)
+    assert shape_of(plan).image_tokens == 576
+    path = tmp_path / "large" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_aspect_ratio": "anyres"}))
+    with pytest.raises(ModelError, match="openai/clip-vit-large-patch14-336 is no folder"):
+        shape_of(plan)
+
+
+@pytest.mark.parametrize("said", [{}, {"hidden_size": 48, "num_hidden_layers": 2}], ids=["nothing", "another size"])
+def test_a_configuration_without_its_language_model_is_not_filled(said: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match=r"^mine: its configuration does not tell its size.*text_config"):
+        shape_of_config("mine", {"model_type": "llava", **said})
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "fuyu"])
+def test_a_flat_configuration_as_released_is_read(kind: str) -> None:
+    """Qwen2-VL's and Fuyu's released folders have the language model's settings at the top."""
+    sizes = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 3, "num_attention_heads": 16}
+    found = shape_of_config("mine", {"model_type": kind, **sizes, "vocab_size": 1000})
+    assert (found.language.layers, found.language.hidden, found.language.vocabulary) == (3, 1024, 1000)

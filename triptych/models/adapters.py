@@ -15,8 +15,10 @@ from typing import Any, Literal
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from triptych.core.errors import ModelError
@@ -104,6 +106,50 @@ def adapter_state(model: Model, *, part: str = "language") -> dict[str, Tensor]:
     return {name: weight for name, weight in named if MARK in name}
 
 
+def untie_adapted(network: PreTrainedModel) -> None:
+    """Give head and embeddings a weight each where they are one and either has an adapter, which would go into both.
+
+    Raises:
+        ModelError: another adapted layer shares its weight.
+    """
+    homes = _homes(network)
+    ends = [network.get_input_embeddings(), network.get_output_embeddings()]
+    ends += [getattr(end, "token_adapter", None) for end in ends]  # rows that were trained alone
+    for name, layer in list(network.named_modules()):
+        if not isinstance(layer, BaseTunerLayer):
+            continue
+        own = layer.get_base_layer()
+        assert isinstance(own, nn.Module)
+        if len(places := homes.get(id(getattr(own, "weight", None)), ())) < 2:
+            continue
+        if not any(layer is end for end in ends):
+            raise ModelError(f"{' and '.join(places)} are one weight: the adapter of {name} would go into both.")
+        own.weight = nn.Parameter(own.get_parameter("weight").detach().clone(), requires_grad=False)
+
+
+def tied_settings(network: PreTrainedModel) -> list[PreTrainedConfig]:
+    """Return the configurations in a network that say that head and embeddings are one weight."""
+    settings = [module.config for module in network.modules() if isinstance(module, PreTrainedModel)]
+    return [each for each in settings if getattr(each, "tie_word_embeddings", False)]
+
+
+def settle_tie(network: PreTrainedModel, tied: Sequence[PreTrainedConfig]) -> None:
+    """Make head and embeddings one weight again where they are equal, or let the configurations say that they are two.
+
+    Args:
+        network: without adapters.
+        tied: its configurations that said so before it was adapted.
+    """
+    first, head = network.get_input_embeddings(), network.get_output_embeddings()
+    if not tied or head is None:
+        return
+    same = torch.equal(first.get_parameter("weight"), head.get_parameter("weight"))
+    if same:
+        head.register_parameter("weight", first.get_parameter("weight"))
+    for each in tied:
+        each.tie_word_embeddings = same
+
+
 def merge(model: Model) -> Model:
     """Add all adapters into the weights beside them, in place; return the model, which then is a plain one.
 
@@ -187,9 +233,7 @@ def _is_linear(layer: nn.Module) -> bool:
 
 def _check_own(network: nn.Module, module: nn.Module, names: Sequence[str], *, part: str) -> None:
     """Raise ModelError where a weight is another layer's too: an adapter of one would be merged into both."""
-    homes: dict[int, list[str]] = {}
-    for name, weight in network.named_parameters(remove_duplicate=False):
-        homes.setdefault(id(weight), []).append(name.removesuffix(".weight"))
+    homes = _homes(network)
     shared = {name: homes[id(module.get_submodule(name).weight)] for name in names}
     shared = {name: places for name, places in shared.items() if len(places) > 1}
     if not shared:
@@ -200,6 +244,14 @@ def _check_own(network: nn.Module, module: nn.Module, names: Sequence[str], *, p
     raise ModelError(
         f"in the {part} part, {one} and {other} are one weight: an adapter of either would be merged into both; {what}."
     )
+
+
+def _homes(network: nn.Module) -> dict[int, list[str]]:
+    """Return the names of the layers that each weight is in, by the weight's id."""
+    homes: dict[int, list[str]] = {}
+    for name, weight in network.named_parameters(remove_duplicate=False):
+        homes.setdefault(id(weight), []).append(name.removesuffix(".weight").removesuffix(".base_layer"))
+    return homes
 
 
 def _layer(name: str) -> int:

@@ -41,6 +41,12 @@ ACTIVATION = {"linear": "linear", "mlp": "gelu"}
 
 EMBEDDINGS = "embed_tokens.weight"
 """Where a language model must keep its embedding table for the two classes to share it with their head."""
+UNPACKED = "values to unpack"
+"""What Python says where a network wants a mask of two axes, and is given one of four."""
+OTHER_MASK = (
+    "it takes a mask of which tokens are padding (ALiBi counts positions by it), and none of which token sees which, "
+    "by which conversations of a pack stay apart"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,8 @@ def join(vision: Vision, language: Language, *, template: Template, projector: P
         found_BTV = _first_logits(network)
         among_BTV = _logits_among_pictures(network)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{kind} cannot be a part here: {reason(error)}. Choose another.") from error
+        why = OTHER_MASK if UNPACKED in reason(error) else reason(error)
+        raise ModelError(f"{kind} cannot be a part here: {why}. Choose another.") from error
     if not torch.allclose(found_BTV, expected_BTV, atol=1e-4):
         raise ModelError(
             f"{kind} does more than its body and head (it scales or caps its logits); it cannot be a part here."

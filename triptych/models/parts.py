@@ -16,6 +16,7 @@ from functools import partial
 from logging import ERROR
 from pathlib import Path
 from pickle import UnpicklingError
+from shlex import quote
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -50,6 +51,8 @@ SCORES = "score."
 """How published checkpoints begin the names of a score head's weights, which no network of ours has (``heads.py``)."""
 SCORE = SCORES + "weight"
 STARTER = "starter:"
+ADAPTER = "adapter_config.json"
+"""What peft calls the settings of an adapter."""
 FACTS = "part.json"
 """What a starter part says of itself."""
 
@@ -112,6 +115,11 @@ class Language:
     tokenizer: PreTrainedTokenizerBase
 
 
+def how_to_merge(folder: str) -> str:
+    """Return what to do with an adapter's folder where a whole model is wanted."""
+    return f"`triptych merge {quote(folder)} --out DIR` makes one of it and of the model it was learnt on"
+
+
 def locate(name: str, *, image_tokens: int | None = None) -> Path:
     """Return the folder of a part or model, fetched first where it is on the hub.
 
@@ -133,6 +141,8 @@ def locate(name: str, *, image_tokens: int | None = None) -> Path:
         if not (folder / "config.json").is_file():
             if (folder / "model" / "config.json").is_file():
                 return folder / "model"  # of a run of train
+            if (folder / ADAPTER).is_file():
+                raise NotFoundError(f"{name} is an adapter ({ADAPTER}), no whole model: {how_to_merge(name)}.")
             raise NotFoundError(f"{name}: the folder holds no config.json, so it is no Hugging Face model.")
         return folder
     if not HUB_ID.fullmatch(name):

@@ -7,20 +7,28 @@ holds the adapter alone and names the model it was learnt on.
 from __future__ import annotations
 
 import json
+import re
 import struct
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
+from peft import PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.utils import load_peft_weights
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightRenaming
 
 from triptych.core.config import parse_config
 from triptych.core.errors import ConfigError, ModelError, NotFoundError, RunError
 from triptych.core.log import say
+from triptych.models.adapters import settle_tie, tied_settings, untie_adapted
+from triptych.models.disk.llava_checkpoint import NAMES
 from triptych.models.family import Model, open_model
+from triptych.models.parts import ADAPTER
 from triptych.train.checkpoint import Checkpoint, latest_checkpoint
 from triptych.train.determinism import derive_seed
 from triptych.train.recipe import RECIPE, Recipe, StagePlan, Tune, resolve
@@ -28,9 +36,12 @@ from triptych.train.release import load_weights, settle_parts
 from triptych.train.scores import release_stage
 from triptych.train.start import start_model
 
-ADAPTER = "adapter_config.json"
 BESIDE = "non_lora_trainables.bin"
 """Where LLaVA's and Mantis's trainers put what they trained beside the adapter."""
+PREFIX = "base_model.model."
+"""How peft begins every name, before the network's own."""
+ONE_LAYER = ("model.mm_projector.weight", "model.mm_projector.bias")
+"""What the original code calls a projector of one layer."""
 
 
 def merged_model(path: Path, *, base: str | None = None) -> Model:
@@ -102,21 +113,135 @@ def _of_run(run: Path) -> Model:
 
 def _of_adapter(folder: Path, *, base: str | None) -> Model:
     named = base or _base_of(folder / ADAPTER)
-    model = open_model(named)
+    model = _opened(folder, named, chosen=base is not None)
     if model.network.dtype != torch.float32:
         torch.nn.Module.to(model.network, torch.float32)
+    tied = tied_settings(model.network)
     try:
-        adapted = PeftModel.from_pretrained(model.network, folder)
-    except (ValueError, RuntimeError, KeyError, OSError, TypeError, SafetensorError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what peft warns of is refused here, or dealt with
+            adapted = _adapted(folder, model, base=named)
+            untie_adapted(model.network)
+            network = adapted.merge_and_unload(safe_merge=True)
+    except ModelError:
+        raise
+    except (ValueError, RuntimeError, LookupError, OSError, TypeError, SafetensorError, UnpicklingError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{folder}: the adapter does not fit {named}, or is torn: {reason}") from error
-    _all_taken(folder, adapted, base=named)
-    network = adapted.merge_and_unload(safe_merge=True)
     assert network is model.network
+    settle_tie(network, tied)
     if (folder / BESIDE).is_file():
         _lay_beside(folder / BESIDE, model.network)
     settle_parts(model)
     return model
+
+
+def _opened(folder: Path, base: str, *, chosen: bool) -> Model:
+    """Return the base model. Raises ModelError: no family opens it; LLaVA's trainer names the language model alone."""
+    try:
+        return open_model(base)
+    except ModelError as error:
+        if chosen:
+            raise
+        raise ModelError(
+            f"{folder}: the model that it names does not open: {error} If it is the language model alone, as LLaVA's"
+            " own trainer writes it, say the whole model with --base."
+        ) from error
+
+
+def _adapted(folder: Path, model: Model, *, base: str) -> PeftModel:
+    """Put a folder's adapter on the model, whichever names its weights have.
+
+    Raises:
+        ModelError: it does not fit.
+        ValueError, RuntimeError, LookupError, OSError, TypeError, SafetensorError, UnpicklingError: as peft.
+    """
+    settings = PeftConfig.from_pretrained(str(folder))
+    settings.inference_mode = True
+    there = load_peft_weights(str(folder), device="cpu")
+    names = current_names(model.network, there)
+    _aim(settings, model, names)
+    ends = (model.network.get_input_embeddings(), model.network.get_output_embeddings())
+    tables = {id(getattr(end, "weight", None)) for end in ends}
+    adapted: PeftModel = get_peft_model(model.network, settings)
+    # peft saves head and embeddings as they are beside an adapter of either.
+    beside = {name for name, each in adapted.named_parameters(remove_duplicate=False) if id(each) in tables}
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+    _all_taken(folder, own ^ (set(names.values()) - beside), base=base)
+    set_peft_model_state_dict(adapted, {names[name]: value for name, value in there.items()})
+    adapted.eval()
+    return adapted
+
+
+def current_names(network: PreTrainedModel, names: Iterable[str]) -> dict[str, str]:
+    """Return what the network calls each weight that a trainer saved, by the name it was saved under.
+
+    Older names are those of transformers before 4.52, as transformers itself translates them, and of LLaVA's own code.
+    A name for which there is no place stays as it is.
+    """
+    layers = {name: module for name, module in network.named_modules() if next(module.children(), None) is None}
+    own = layers.keys() | dict(network.named_parameters(remove_duplicate=False)).keys()
+    moves = [each for each in get_model_conversion_mapping(network) if isinstance(each, WeightRenaming)]
+    linear = getattr(network.config, "projector_hidden_act", None) == "linear"
+    found = {}
+    for long in names:
+        name = long.removeprefix(PREFIX)
+        fitting = (each for each in _possible_names(name, moves, linear=linear) if _has_place(each, own))
+        found[long] = long.removesuffix(name) + next(fitting, name)
+    return found
+
+
+def _possible_names(name: str, moves: Iterable[WeightRenaming], *, linear: bool) -> Iterator[str]:
+    """Yield a name as it is, as transformers translates it, and as LLaVA's own code means it."""
+    yield name
+    moved = name
+    for move in moves:
+        moved, _ = move.rename_source_key(moved)
+    yield moved
+    # One layer of the original code is two of ours, and the second is the identity only where the model says so.
+    if linear or name not in ONE_LAYER:
+        yield from (re.sub(pattern, new, name) for pattern, new in NAMES.items())
+
+
+def _has_place(name: str, own: Iterable[str]) -> bool:
+    words = name.split(".")
+    return any(".".join(words[:count]) in own for count in range(1, len(words) + 1))
+
+
+def _aim(settings: PeftConfig, model: Model, names: Mapping[str, str]) -> None:
+    """Let the adapter go where its trainer had put it, whatever that called the layers.
+
+    LLaVA's trainer puts one on layers by the last word of their name before there is a tower, which has such words too.
+
+    Raises:
+        ValueError: a scale or rank is of a layer that has no adapter.
+    """
+    targets, network = getattr(settings, "target_modules", None), model.network
+    layers = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in names.values() if ".lora_" in name}
+    if not targets or not layers:
+        return
+    older = any(old != new for old, new in names.items())
+    if not isinstance(targets, str) and not any("." in word for word in targets):
+        layers = {name for name in _of_same_parts(model, layers) if name.rpartition(".")[2] in targets}
+    elif not older:
+        return
+    settings.target_modules = layers  # type: ignore[attr-defined]
+    for key in ("rank_pattern", "alpha_pattern") if older else ():
+        said = getattr(settings, key, None) or {}
+        current = current_names(network, said)
+        setattr(settings, key, {current[name]: value for name, value in said.items()})
+        for name in current.values():
+            if not any(re.match(rf"(.*\.)?({name})$", layer) for layer in layers):
+                raise ValueError(f"{key} names {name!r}, which is no layer that has an adapter.")
+
+
+def _of_same_parts(model: Model, layers: Iterable[str]) -> set[str]:
+    """Return the names of all layers of the parts that some of these are in."""
+    named = dict(model.network.named_modules())
+    ours = {id(named[name]) for name in layers if name in named}
+    inside = [{id(each) for each in part.modules()} for part in model.parts().values()]
+    touched = set[int]().union(*(part for part in inside if part & ours))
+    return {name for name, each in named.items() if id(each) in touched and next(each.children(), None) is None}
 
 
 def _base_of(path: Path) -> str:
@@ -135,13 +260,12 @@ def _base_of(path: Path) -> str:
     return named
 
 
-def _all_taken(folder: Path, adapted: PeftModel, *, base: str) -> None:
+def _all_taken(folder: Path, strange: Iterable[str], *, base: str) -> None:
     """peft leaves out, with a warning, what it finds no place for; a merged model would then be another one."""
-    own, there = set(get_peft_model_state_dict(adapted)), set(load_peft_weights(str(folder), device="cpu"))
-    if strange := sorted(own ^ there):
+    if names := sorted(strange):
         raise ModelError(
-            f"{folder}: the adapter does not fit {base}: weight {strange[0]!r} is only in one of the two"
-            f" ({len(strange)} such). Was it learnt on another model? Say which with --base."
+            f"{folder}: the adapter does not fit {base}: weight {names[0]!r} is only in one of the two"
+            f" ({len(names)} such). Was it learnt on another model? Say which with --base."
         )
 
 
@@ -155,8 +279,9 @@ def _lay_beside(path: Path, network: PreTrainedModel) -> None:
     if not isinstance(there, dict) or not all(isinstance(value, torch.Tensor) for value in there.values()):
         raise ModelError(f"{path}: holds something else than weights by name.")
     own = network.state_dict(keep_vars=True)
+    current = current_names(network, there)
     for long, value in there.items():
-        name = long.removeprefix("base_model.model.")
+        name = current[long].removeprefix(PREFIX)
         if name not in own or own[name].shape != value.shape:
             raise ModelError(f"{path}: weight {long!r} has no place in {type(network).__name__}.")
         with torch.no_grad():

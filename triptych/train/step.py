@@ -18,6 +18,7 @@ from functools import partial
 import torch
 from PIL.Image import Image
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from triptych.core.errors import RunError
 from triptych.core.records import ImageRef
@@ -240,7 +241,26 @@ def _refuse_to_go_on(state: StageState, number: int, *, loss: float, norm: float
     last = latest_checkpoint(state.run, state.stage.name)
     good = f"The last good checkpoint is {last.folder}" if last else "There is no checkpoint of this stage yet"
     what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
+    advice = "Lower the parts' rates or give the stage a warmup, and use another name for the run."
+    if (damaged := _not_finite(state, begun=number > 0)) is not None:
+        advice = f"Weight {damaged!r} is not finite, and no step of this stage changed it: get or make the model anew."
     raise RunError(
-        f"step {number + 1} of stage {state.stage.name!r}: {what}, and learning cannot go on. {good}."
-        " Lower the parts' rates or give the stage a warmup, and use another name for the run."
+        f"step {number + 1} of stage {state.stage.name!r}: {what}, and learning cannot go on. {good}. {advice}"
     )
+
+
+def _not_finite(state: StageState, *, begun: bool) -> str | None:
+    """Return the name of the first weight that held what is no number before the stage; None: none did.
+
+    Args:
+        state: before a step's change of the weights.
+        begun: whether a step has changed those that move: then only the others tell.
+    """
+    modules = (state.model.network, state.model.score_head)
+    for name, weight in (pair for each in modules if each is not None for pair in each.named_parameters()):
+        if begun and weight.requires_grad:
+            continue
+        own = weight.to_local() if isinstance(weight, DTensor) else weight
+        if own.is_floating_point() and not torch.isfinite(own).all():
+            return name.replace(".base_layer.", ".")
+    return None

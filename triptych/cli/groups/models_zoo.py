@@ -142,7 +142,7 @@ def _record(entry: Entry) -> dict[str, Json]:
 
 def _openable() -> dict[str, Json]:
     from triptych.core import plugins
-    from triptych.models.disk.llava_checkpoint import LANGUAGES
+    from triptych.models.disk.llava_kind import LANGUAGES
     from triptych.models.disk.recognise import published
     from triptych.models.family import Family
 
@@ -156,7 +156,7 @@ def _openable() -> dict[str, Json]:
 
 def _print_openable() -> None:
     from triptych.core import plugins
-    from triptych.models.disk.llava_checkpoint import LANGUAGES
+    from triptych.models.disk.llava_kind import LANGUAGES
     from triptych.models.family import Family
 
     typer.echo("\nfamilies, and what config.json calls what they open:")

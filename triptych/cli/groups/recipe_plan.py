@@ -72,6 +72,9 @@ def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[
             yield f"               {text} where nothing is packed, as published runs were done"
     if stage.features is not None:
         yield f"  features     {_disk_of(stage.features)}"
+    for part, names in stage.counted_as_all.items():
+        words = ", ".join(map(repr, names))
+        yield f"  counted      parts.{part}.only: shapes do not tell {words}: the part is counted as all of it"
     for number, change in enumerate(stage.changes):
         yield f"  {'change' if number == 0 else '      '}       {change.what}: {change.total_gib:.1f} GiB"
 
@@ -121,6 +124,7 @@ def _stage_to_json(stage: StageEstimate) -> dict[str, Json]:
         "epoch_tokens": stage.epoch_tokens,
         "features": None if stage.features is None else asdict(stage.features),
         "assumed": asdict(stage.assumed),
+        "counted_as_all": {part: list(names) for part, names in stage.counted_as_all.items()},
     }
 
 

@@ -27,12 +27,13 @@ from triptych.data.plan.rendering import Rendering
 from triptych.data.template import stop_id
 from triptych.data.text.tokenise import tokeniser_of
 from triptych.models import parts
-from triptych.models.disk.llava_checkpoint import config_of, is_original, model_type_of, said_by
+from triptych.models.disk.llava_checkpoint import config_of, model_type_of
+from triptych.models.disk.llava_kind import class_of, is_adapter, is_original, said_by, words_folder
 from triptych.models.disk.recognise import Recognised, recognise
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.disk.weight_check import Check, NotTriedError, WrongError, check_score, check_weights, checked
 from triptych.models.family import Family, family_of
-from triptych.models.parts import locate, quiet
+from triptych.models.parts import ADAPTER, locate, quiet
 
 SIZES: tuple[Size, ...] = ((336, 336), (640, 480), (480, 640), (1280, 720), (200, 1000), (64, 48))
 """(width, height) in pixels of the images that are counted."""
@@ -65,7 +66,7 @@ def inform(path: str) -> Info:
     Raises:
         NotFoundError, ModelError: it is not there, or no model that can be opened.
     """
-    folder = locate(path)
+    folder = _located(path)
     name, family = family_of(folder)
     rendering = _rendering(folder, family)
     recognised = _recognised(folder, rendering)
@@ -73,7 +74,7 @@ def inform(path: str) -> Info:
         folder=folder,
         family=name,
         model_type=model_type_of(folder),
-        original=_original(folder),
+        original=class_of(said_by(folder)),
         template=rendering.template.name,
         template_by=recognised.how,
         image_token=str(rendering.tokenizer.convert_ids_to_tokens(rendering.image_token_id)),
@@ -88,13 +89,13 @@ def check_model(path: str) -> Iterator[Check]:
     Raises:
         NotFoundError: nothing is there.
     """
-    folder = locate(path)
     try:
+        folder = _located(path)
         name, family = family_of(folder)
     except ModelError as error:
         yield Check("family", "wrong", str(error))
         return
-    original = _original(folder)
+    original = class_of(said_by(folder))
     model_type = model_type_of(folder)
     kind = f"{original} of its own code, as {model_type}" if original else f"model_type {model_type}"
     yield Check("family", "ok", f"{name} ({kind})")
@@ -153,6 +154,15 @@ def own_processor(folder: Path) -> Writer:
     return cast(Writer, silent(image_processor=images, tokenizer=tokenizer, video_processor=None, **settings))
 
 
+def _located(path: str) -> Path:
+    """Return the folder of a model. Raises as ``locate``, and ModelError: it holds an adapter alone."""
+    folder = Path(path).expanduser()
+    folder = folder if (folder / ADAPTER).is_file() else locate(path)
+    if is_adapter(folder) and not ((folder / "config.json").is_file() and is_original(folder)):
+        raise ModelError(f"{path} is an adapter ({ADAPTER}), no whole model: {parts.how_to_merge(path)}.")
+    return locate(path)
+
+
 def _rendering(folder: Path, family: Family) -> Rendering:
     return family.open(folder).rendering if family.outline is None else family.outline(folder)
 
@@ -160,14 +170,9 @@ def _rendering(folder: Path, family: Family) -> Rendering:
 def _recognised(folder: Path, rendering: Rendering) -> Recognised:
     """Return how the template is known; a family may know one for folders that do not say."""
     try:
-        return recognise(folder, rendering.tokenizer.chat_template)
+        return recognise(folder, rendering.tokenizer.chat_template, words=words_folder(folder))
     except ModelError:
         return Recognised(rendering.template, "its family's, where a folder names none")
-
-
-def _original(folder: Path) -> str:
-    named = said_by(folder).get("architectures")
-    return str(named[0]) if is_original(folder) and isinstance(named, list) else ""
 
 
 def _special_tokens(rendering: Rendering) -> str:

@@ -59,17 +59,18 @@ def read_note(folder: Path) -> Note:
     return Note(said.get("template"), parts, said.get("score"))
 
 
-def template_in(folder: Path, jinja: str | None) -> Template:
+def template_in(folder: Path, jinja: str | None, *, words: Path | None = None) -> Template:
     """Return the template a folder was tuned with, as ``models/disk/recognise.py`` finds it.
 
     Args:
         folder: the model's.
         jinja: the chat template of its tokenizer or processor.
+        words: where its tokenizer is; None: in the folder.
 
     Raises:
         ModelError: nothing says which.
     """
-    return recognise(folder, jinja).template
+    return recognise(folder, jinja, words=words).template
 
 
 def chat_template_of(template: Template, image_token: str) -> str:

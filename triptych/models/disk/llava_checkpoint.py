@@ -9,17 +9,18 @@ language model from where its config.json says.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import cast
 
 import torch
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     LlavaConfig,
@@ -34,16 +35,19 @@ from transformers import (
 
 from triptych.core.errors import ModelError
 from triptych.models import parts
+from triptych.models.disk.llava_kind import (
+    PROJECTOR_ALONE,
+    is_adapter,
+    is_original,
+    is_stage_one,
+    language_of,
+    part_name,
+    said_by,
+)
 from triptych.models.disk.projector_file import PROJECTOR, load_projector
 from triptych.models.parts import ImageProcessor
 from triptych.models.vision.anyres import NEWLINES, POOLS
 
-LANGUAGES = {
-    "LlavaLlamaForCausalLM": "llama",
-    "LlavaMistralForCausalLM": "mistral",
-    "LlavaQwenForCausalLM": "qwen2",
-}
-"""``architectures`` of the original code -> what transformers calls the language model."""
 NAMES = {
     r"^model\.vision_tower\.vision_tower\.vision_model\.": "model.vision_tower.",
     r"^model\.mm_projector\.0\.": "model.multi_modal_projector.linear_1.",
@@ -58,20 +62,6 @@ NAMES = {
 SECOND = "multi_modal_projector.linear_2"
 """What a linear projector of the original code does not have."""
 GRIDS = re.compile(r"\((\d+)x(\d+)\)")
-
-
-def said_by(folder: Path) -> Mapping[str, object]:
-    """Return a folder's config.json. Raises ModelError: there is none that can be read."""
-    try:
-        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: config.json cannot be read: {error}") from error
-    return said if isinstance(said, dict) else {}
-
-
-def is_original(folder: Path) -> bool:
-    """Return whether a folder's config.json names a class of the original code."""
-    return _architecture(said_by(folder)) in LANGUAGES
 
 
 def config_of(folder: Path) -> PreTrainedConfig:
@@ -91,8 +81,10 @@ def model_type_of(folder: Path) -> str:
     Raises:
         NotFoundError, ModelError: as ``config_of``.
     """
-    said = said_by(folder)
-    return str(translated(folder).model_type if _architecture(said) in LANGUAGES else said.get("model_type"))
+    if not is_original(folder):
+        return str(said_by(folder).get("model_type"))
+    with parts.clear_errors(folder, "a model of LLaVA's own code"):
+        return str(translated(folder).model_type)
 
 
 def translated(folder: Path) -> PreTrainedConfig:
@@ -102,7 +94,12 @@ def translated(folder: Path) -> PreTrainedConfig:
         NotFoundError, ModelError: as ``config_of``.
     """
     said = said_by(folder)
-    kind = LANGUAGES[str(_architecture(said))]
+    kind = str(language_of(said))
+    if is_adapter(folder):
+        raise ModelError(
+            f"{folder} is an adapter of LLaVA's own trainer ({parts.ADAPTER}), no whole model: `triptych merge "
+            f"{quote(str(folder))} --base MODEL --out DIR` makes one of it and of the model it was learnt on."
+        )
     known = AutoConfig.for_model(kind).to_dict().keys() | {"rope_theta", "rope_scaling"}
     text = {name: value for name, value in said.items() if name in known - {"architectures", "model_type", "dtype"}}
     vision = _vision(said, folder)
@@ -111,7 +108,7 @@ def translated(folder: Path) -> PreTrainedConfig:
     shared: dict[str, object] = {
         "text_config": {"model_type": kind, **text},
         "vision_config": vision.to_dict(),
-        "vision_feature_layer": said.get("mm_vision_select_layer", -2) if has_class else -1,
+        "vision_feature_layer": _layer(said, folder, vision) if has_class else -1,
         "vision_feature_select_strategy": "full" if whole else "default",
         "projector_hidden_act": PROJECTOR[_projector(said, folder)],
         "image_token_index": said.get("vocab_size"),
@@ -190,7 +187,7 @@ def open_network(folder: Path, *, weights: bool = True) -> PreTrainedModel:
     if not weights:
         with torch.device("meta"):
             return cast(PreTrainedModel, AutoModelForImageTextToText.from_config(config))
-    if (folder / "mm_projector.bin").is_file() and not _has_weights(folder):
+    if is_stage_one(folder):
         return _of_stage_one(folder, config)
     opening = partial(AutoModelForImageTextToText.from_pretrained, config=config, key_mapping=dict(NAMES), dtype="auto")
     missing: set[str] = set()
@@ -236,17 +233,20 @@ def image_processor_of(folder: Path) -> ImageProcessor:
 def _of_stage_one(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     """Return the network of a projector, and of the tower and the language model it was trained between."""
     said = said_by(folder)
-    spoken = parts.locate(_named(said, "_name_or_path", folder))
+    spoken = parts.locate(part_name(said, "_name_or_path", folder=folder))
     with torch.device("meta"):
         network = cast(PreTrainedModel, AutoModelForImageTextToText.from_config(config))
     with parts.clear_errors(spoken, "a causal language model"):
         language = parts.load_network(partial(AutoModelForCausalLM.from_pretrained, dtype=torch.float32), spoken)
     network.set_submodule("model.language_model", language.base_model)
     network.set_submodule("lm_head", language.get_output_embeddings())
-    network.set_submodule("model.vision_tower", parts.load_vision(_tower_folder(said, folder)).tower)
+    with torch.random.fork_rng(devices=[]):  # its own weights are overwritten
+        tower = AutoModel.from_config(config.vision_config, dtype=torch.float32)
+    network.set_submodule("model.vision_tower", tower)
+    _take_tower(network, folder)
     connects = network.get_submodule("model.multi_modal_projector").to_empty(device="cpu")
     network.set_submodule("model.multi_modal_projector", connects)
-    rest = load_projector(connects, folder / "mm_projector.bin")
+    rest = load_projector(connects, folder / PROJECTOR_ALONE)
     if "image_newline" in dict(network.get_submodule("model").named_parameters(recurse=False)):
         width = int(config.get_text_config().hidden_size)
         network.get_submodule("model").register_parameter(
@@ -284,14 +284,18 @@ def _vision(said: Mapping[str, object], folder: Path) -> PreTrainedConfig:
 
 
 def _tower_folder(said: Mapping[str, object], folder: Path) -> Path:
-    return parts.locate(_named(said, "mm_vision_tower", folder))
+    return parts.locate(part_name(said, "mm_vision_tower", folder=folder))
 
 
-def _named(said: Mapping[str, object], key: str, folder: Path) -> str:
-    name = said.get(key)
-    if not isinstance(name, str) or not name:
-        raise ModelError(f"{folder}: config.json does not say {key}: write there a folder or a hub id.")
-    return name
+def _layer(said: Mapping[str, object], folder: Path, vision: PreTrainedConfig) -> int:
+    """Return which hidden state of a CLIP is taken: of its layers, not what these begin with."""
+    layer, layers = said.get("mm_vision_select_layer", -2), int(vision.num_hidden_layers)
+    if not isinstance(layer, int) or not 0 < abs(layer) <= layers:
+        raise ModelError(
+            f"{folder}: mm_vision_select_layer is {layer!r}: its tower has the layers 1 to {layers}, from behind -1 to "
+            f"-{layers}. Write one of them into config.json."
+        )
+    return layer
 
 
 def _projector(said: Mapping[str, object], folder: Path) -> str:
@@ -327,12 +331,3 @@ def _grids(said: Mapping[str, object], *, tile_px: int) -> list[list[int]]:
     if not isinstance(pairs, list) or not pairs:
         raise ModelError(f"image_grid_pinpoints is {pairs!r}: a list of [width, height] should be there.")
     return [[int(high), int(wide)] for wide, high in pairs]
-
-
-def _has_weights(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
-
-
-def _architecture(said: Mapping[str, object]) -> object:
-    named = said.get("architectures")
-    return named[0] if isinstance(named, list) and named else None

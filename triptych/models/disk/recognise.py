@@ -64,12 +64,13 @@ def hub_id_of(folder: Path) -> str | None:
     return next((name for name in published() if repo_folder_name(repo_id=name, repo_type="model") == holder), None)
 
 
-def recognise(folder: Path, jinja: str | None) -> Recognised:
+def recognise(folder: Path, jinja: str | None, *, words: Path | None = None) -> Recognised:
     """Return the template a folder was tuned with.
 
     Args:
         folder: the model's.
         jinja: the chat template of its tokenizer or processor.
+        words: where its tokenizer is; None: in the folder.
 
     Raises:
         ModelError: nothing says which.
@@ -85,7 +86,7 @@ def recognise(folder: Path, jinja: str | None) -> Recognised:
             return Recognised(find_template(fact.template), f"published so: {hub_id} ({fact.source})")
         if jinja is not None and (exact := template_of_jinja(jinja)):
             return Recognised(exact, "its chat template is this one's")
-        if jinja is not None and (alike := template_that_writes(jinja, folder)):
+        if jinja is not None and (alike := template_that_writes(jinja, words or folder)):
             return Recognised(alike, "its chat template writes what this one writes")
         what = "its chat template is none that is known" if jinja else "it has no chat template"
     raise ModelError(

@@ -16,7 +16,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelF
 from triptych.core.errors import TriptychError
 from triptych.models import parts
 from triptych.models.disk.folder import read_note
-from triptych.models.disk.llava_checkpoint import NAMES, SECOND, config_of, is_original, said_by
+from triptych.models.disk.llava_checkpoint import NAMES, SECOND, config_of
+from triptych.models.disk.llava_kind import has_weights, is_original, is_stage_one, said_by
 from triptych.models.disk.missing_files import missing_file
 from triptych.models.heads import BIAS, UnreadableWeightsError, head_in
 from triptych.models.parts import SCORE, quiet
@@ -99,9 +100,8 @@ def _weights(folder: Path, *, strict: bool) -> str:
     with parts.clear_errors(folder, "a model"):
         config = config_of(folder)
     names: dict[str, object] = {"key_mapping": dict(NAMES)} if is_original(folder) else {}
-    files = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
-    if not files:
-        if (folder / "mm_projector.bin").is_file():
+    if not has_weights(folder):
+        if is_stage_one(folder):
             return "a projector alone (stage 1); tower and language model are those that config.json names"
         raise WrongError("there are none: neither *.safetensors nor pytorch_model*.bin.")
     try:

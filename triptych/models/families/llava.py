@@ -28,7 +28,8 @@ from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
 from triptych.models.disk.folder import Saved, read_note, template_in
-from triptych.models.disk.llava_checkpoint import config_of, image_processor_of, is_original, open_network
+from triptych.models.disk.llava_checkpoint import config_of, image_processor_of, open_network
+from triptych.models.disk.llava_kind import is_original, words_folder
 from triptych.models.disk.projector_file import open_projector
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen
@@ -240,8 +241,9 @@ def open_parts(folder: Path, what: str, *, weights: bool) -> OpenedParts:
         ModelError: weights are missing, or nothing says which template it was tuned with.
     """
     with parts.clear_errors(folder, what):
-        tokenizer = open_tokenizer(folder, config=config_of(folder))
-        template = template_in(folder, tokenizer.chat_template)
+        config, words = config_of(folder), words_folder(folder)
+        tokenizer = open_tokenizer(words, config=config)
+        template = template_in(folder, tokenizer.chat_template, words=words)
         if is_original(folder):
             network = open_network(folder, weights=weights)
             processor = image_processor_of(folder)

@@ -1,7 +1,8 @@
 """The adapter of a run alone, as peft has it: ``PeftModel.from_pretrained(base, DIR)`` is the tuned model.
 
 Not a merged model. What the last stage moved becomes LoRA matrices, and whole layers where it moved these. The base is
-what the stage began with: the model that the recipe opens, where nothing was changed before; else ``DIR/base``.
+what the stage began with: the model that the recipe opens, where nothing was changed before and plain transformers
+opens it; else ``DIR/base``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from torch import Tensor, nn
 from triptych.core.config import parse_config
 from triptych.core.errors import ModelError, RunError
 from triptych.core.log import say
+from triptych.models.disk.llava_kind import is_original
 from triptych.models.family import Model
 from triptych.models.memory.quantise import dequantise
-from triptych.models.parts import HUB_ID
+from triptych.models.parts import HUB_ID, STARTER, locate
+from triptych.models.zoo import hub_id_of
 from triptych.train.checkpoint import Checkpoint
 from triptych.train.determinism import derive_seed
 from triptych.train.export.written import forget_places
@@ -51,7 +54,8 @@ class Learnt:
     whole: Sequence[str]
     """Modules that moved as they are."""
     opened: str | None
-    """What the recipe opens, if nothing was changed of it before the stage; None: the base is nowhere else."""
+    """What the recipe opens, if nothing was changed of it before the stage and plain transformers opens it; None: the
+    base is nowhere else."""
 
 
 def read_adapter(run: Path) -> Learnt:
@@ -74,7 +78,7 @@ def read_adapter(run: Path) -> Learnt:
     if stage.objective.kind != "reply":
         raise ModelError(f"{run}: its score head has no place in the network, and peft none for it: leave adapter out.")
     model = _before(recipe, before)
-    opened = recipe.model.open if not before and not recipe.model.image_processor else None
+    opened = None if before or recipe.model.image_processor else _base_of(recipe.model.open)
     return _learnt(model, stage, last, seed=derive_seed(recipe.seed, "stage", stage.name), opened=opened)
 
 
@@ -93,7 +97,7 @@ def write_adapter(learnt: Learnt, work: Path, *, folder: Path) -> str:
     if base is None:
         learnt.base.save(work / BASE)
         forget_places(work / BASE)
-        base = str(folder / BASE)
+        base = str(folder.absolute() / BASE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of names in transformers that peft still uses
         _save(learnt, work, base)
@@ -131,6 +135,14 @@ def _save(learnt: Learnt, work: Path, base: str) -> None:
 def can_be_pushed(base: str) -> bool:
     """Return whether others find a base: by a hub id, not by a folder here."""
     return HUB_ID.fullmatch(base) is not None and not Path(base).exists()
+
+
+def _base_of(name: str | None) -> str | None:
+    """Return what plain transformers opens of what a recipe opens, from any folder; None: nothing."""
+    if name is None or is_original(folder := locate(name)):
+        return None
+    here = Path(name).expanduser().exists() or name.startswith(STARTER)
+    return str(folder.absolute()) if here else hub_id_of(name)
 
 
 def _before(recipe: Recipe, stages: Sequence[tuple[StagePlan, Checkpoint]]) -> Model:

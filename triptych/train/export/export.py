@@ -219,7 +219,7 @@ def _adapter_subject(learnt: Learnt, folder: Path, base: str, plan: ExportPlan, 
 
 def _told(base: str, folder: Path) -> str:
     """Return a base as the card names it: one in the folder itself by its place there."""
-    return f"{folder.name}/{BASE}" if base == str(folder / BASE) else base
+    return f"{folder.name}/{BASE}" if base == str(folder.absolute() / BASE) else base
 
 
 def _pixels(model: Model) -> dict[str, Any]:

@@ -29,6 +29,7 @@ SEVERAL = 2
 """Images of a conversation, where what one costs depends on that."""
 RESAMPLED = ("idefics2",)
 TILED = ("idefics3", "smolvlm")
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 MERGED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 
@@ -119,9 +120,19 @@ def _tokens(config: JsonObject, processor: JsonObject) -> int:
 
 
 def _filled(config: JsonObject) -> JsonObject:
-    """Return the configuration with what it leaves out. Raises KeyError: transformers knows no such kind."""
+    """Return the configuration with what it leaves out.
+
+    Raises:
+        KeyError: transformers knows no such kind, or nothing is said of the language model.
+    """
     said = dict(config)
     filled: JsonObject = CONFIG_MAPPING[str(said["model_type"])].from_dict(said).to_dict()
+    # Some kinds have the language model's settings at the top; of others the class would make up a whole one.
+    text = filled.get("text_config")
+    if said.get("text_config") is None and isinstance(text, Mapping):
+        sizes = {key: said[key] for key in SIZES if said.get(key) is not None}
+        if not sizes or any(text.get(key) != size for key, size in sizes.items()):
+            raise KeyError("text_config")
     return filled
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triptych.core.machine import GIB
-from triptych.train.forecast.shapes import Shape, Stack
+from triptych.train.forecast.shapes import BLOCK, HEAD, MODULES, TABLE, Shape, Stack
 from triptych.train.measuring.arithmetic import attention_operations, matrix_operations
 from triptych.train.objective import Reply
 from triptych.train.recipe import Frozen, Full, Lora, Tune
@@ -134,9 +134,10 @@ def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> St
     plans = dict(stage.parts.items())
     language, body = plans["language"], shape.language
     again = 2 if stage.checkpoint_activations else 0
-    # Back to the inputs wherever something before or in the blocks moves; back to the weights where they move whole.
-    moves = isinstance(language, Full) and not language.only
-    passes = matrix_operations(1, back=True, moves=moves) + again
+    # Back to the inputs wherever something before or in the blocks moves; back to the weights that move themselves.
+    matrices = moving_matrices(language, "language")
+    kept = matrix_operations(1, back=True, moves=False)
+    passes = kept + body.block_share(matrices) * (matrix_operations(1, back=True, moves=True) - kept) + again
     blocks = body.layers * body.block_weights + shape.cross_attention
     length = min(assumed.conversation_tokens, stage.pack_tokens)
     # Half of the square is masked away; scores and their use, forth and back.
@@ -147,7 +148,7 @@ def work_of(stage: Tune, shape: Shape, *, tokens: float, assumed: Assumed) -> St
     seen = shape.vision.weights * shape.patches if shape.vision is not None else 0
     projected = 2 if isinstance(plans["projector"], Frozen) else 6
     supervised = assumed.supervised_share if isinstance(stage.objective, Reply) else 0
-    heads = matrix_operations(1, back=True, moves=moves)
+    heads = matrix_operations(1, back=True, moves=body.head_in(matrices))
     return StepOperations(
         language=tokens * passes * blocks,
         attention=tokens * attention,
@@ -160,14 +161,31 @@ def moving_weights(plan: Frozen | Full | Lora, part: str, *, shape: Shape) -> in
     """Return how many weights of a part move."""
     if isinstance(plan, Frozen):
         return 0
-    if isinstance(plan, Full):
-        named = plan.only is not None and part == "language"
-        return shape.language.table_weights if named else shape.part_weights[part]
     stack = {"vision": shape.vision, "language": shape.language}.get(part)
+    if isinstance(plan, Full):
+        if not plan.only or stack is None or not_told(plan, part):
+            return shape.part_weights[part]
+        return stack.weights_in(moving_matrices(plan, part))
     if stack is None:
         return 4 * plan.rank * shape.language.hidden
     layers = max(0, stack.layers - plan.from_layer)
     return layers * _adapter_weights(plan, stack)
+
+
+def moving_matrices(plan: Frozen | Full | Lora, part: str) -> frozenset[str]:
+    """Return which matrices of a part's blocks, table and head move themselves; all where shapes do not tell."""
+    if not isinstance(plan, Full):
+        return frozenset()
+    if not plan.only or not_told(plan, part):
+        return BLOCK | {TABLE, HEAD}
+    return frozenset().union(*(MODULES[name] for name in plan.only))
+
+
+def not_told(plan: Frozen | Full | Lora, part: str) -> tuple[str, ...]:
+    """Return which modules that ``only`` names shapes do not tell the weights of: the part is counted as all of it."""
+    if not isinstance(plan, Full) or not plan.only:
+        return ()
+    return tuple(name for name in plan.only if part not in ("vision", "language") or name not in MODULES)
 
 
 def _adapter_weights(plan: Lora, stack: Stack) -> int:
@@ -196,8 +214,11 @@ def _held(plan: Frozen | Full | Lora, part: str, shape: Shape, shares: int, *, h
             return weights * FOUR_BITS
         head = 0 if shape.language.tied else table
         return (weights - table - head) * FOUR_BITS + table * FLOAT + head * small
-    if part == "language" and not (isinstance(plan, Full) and not plan.only):
-        return ((weights - table) * small + table * FLOAT) / shares
+    if part == "language":
+        # What moves is float32; so is the table.
+        matrices = moving_matrices(plan, part) | {TABLE}
+        whole = shape.language.weights_in(matrices)
+        return ((weights - whole) * small + whole * FLOAT) / shares
     # A frozen tower is not shared out.
     return weights * FLOAT / (1 if part == "vision" and isinstance(plan, Frozen) else shares)
 
@@ -207,8 +228,8 @@ def _head_bytes(stage: Tune, shape: Shape, *, positions: float) -> float:
 
     Logits and probabilities in float32; or logits and their gradient in bfloat16, and probabilities.
     """
-    language = stage.parts.language
-    moves = isinstance(language, Full) and not language.only and isinstance(stage.objective, Reply)
+    head = shape.language.head_in(moving_matrices(stage.parts.language, "language"))
+    moves = head and isinstance(stage.objective, Reply)
     return positions * shape.language.vocabulary * 2 * FLOAT + moves * shape.language.table_weights * FLOAT
 
 
@@ -216,11 +237,12 @@ def _gathered(stage: Tune, shape: Shape, *, parallel: str, moving: dict[str, int
     """Return bytes of whole weights and gradients beside the shares, and of copies in bfloat16 of weights that move."""
     body, half = shape.language, stage.precision == "bfloat16"
     tables = body.table_weights * (1 if body.tied else 2)
+    moved = body.tables_in(moving_matrices(stage.parts.language, "language")) * body.table_weights
     if parallel == "fsdp":
         size = HALF if half else FLOAT
         # Two blocks at a time; projector, tables and head for the whole step, with their gradients.
         rest = tables + shape.projector_weights + shape.cross_attention
-        grown = size * ((moving["projector"] > 0) * shape.projector_weights + (moving["language"] >= tables) * tables)
+        grown = size * ((moving["projector"] > 0) * shape.projector_weights + moved)
         return 2 * body.block_weights * size * 2 + rest * size + grown
     if not half:
         return 0.0

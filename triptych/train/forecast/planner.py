@@ -7,15 +7,18 @@ epoch is counted from the catalogue's facts (``volume.py``). Nothing is download
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from triptych.core.errors import ModelError
 from triptych.core.machine import GIB
 from triptych.models import zoo
+from triptych.models.disk.llava_checkpoint import translated
+from triptych.models.disk.llava_kind import language_of, part_name
+from triptych.models.parts import STARTER, locate
 from triptych.train.forecast.configs import shape_of_config
-from triptych.train.forecast.estimate import FLOAT, Assumed, Memory, StepOperations, memory_of, work_of
+from triptych.train.forecast.estimate import FLOAT, Assumed, Memory, StepOperations, memory_of, not_told, work_of
 from triptych.train.forecast.gpus import Gpu
 from triptych.train.forecast.shapes import LANGUAGES, MODELS, TOWERS, Shape, Stack, joined, stack_of, tower_of
 from triptych.train.forecast.volume import REPLIES, Volume, volume_of
@@ -69,6 +72,8 @@ class StageEstimate:
     features: Features | None
     """None: the tower moves, or there is none."""
     assumed: Assumed
+    counted_as_all: Mapping[str, tuple[str, ...]]
+    """Parts of which ``only`` names what shapes do not tell, and those names."""
 
     @property
     def hours(self) -> float | None:
@@ -120,13 +125,39 @@ def shape_of(plan: ModelPlan, *, recipes: Path | None = None) -> Shape:
     assert plan.open is not None
     if plan.open in MODELS:
         return MODELS[plan.open]
-    if config := config_of(plan.open):
+    config = config_of(plan.open)
+    if config and language_of(config) is None:
         return shape_of_config(plan.open, config, processor=plan.image_processor)
     if (found := zoo.find(plan.open)) is not None and found[1].shapes is not None:
         return shape_of_config(plan.open, zoo.catalogue().shapes[found[1].shapes], processor=plan.image_processor)
+    if config:
+        return _of_original(plan.open, config)
     if (run := RUN.fullmatch(plan.open)) and recipes is not None and (recipes / f"{run['name']}.yaml").is_file():
         return shape_of(load_recipe(recipes / f"{run['name']}.yaml").model, recipes=recipes)
     raise _unknown(plan.open)
+
+
+def _of_original(name: str, config: Mapping[str, object]) -> Shape:
+    """Return the shape of a model of LLaVA's own code, whose tower may be elsewhere.
+
+    Raises:
+        NotFoundError: its folder names another that is not there.
+        ModelError: it does not say enough, or its tower is neither here nor in the table.
+    """
+    tower = part_name(config, "mm_vision_tower", folder=Path(name))
+    if Path(name).expanduser().is_dir() and (tower.startswith(STARTER) or Path(tower).expanduser().is_dir()):
+        return shape_of_config(name, translated(locate(name)).to_dict())
+    if str(config.get("image_aspect_ratio")).startswith("anyres"):
+        raise ModelError(
+            f"{name}: what a picture takes depends on its tower, and {tower} is no folder. Fetch it, and name its"
+            " folder as mm_vision_tower in config.json."
+        )
+    try:
+        language = stack_of(config)
+    except KeyError as error:
+        raise ModelError(f"{name}: its configuration does not tell its size (no {error}).") from error
+    two = config.get("mm_projector_type", "linear") != "linear"
+    return joined(TOWERS.get(tower) or _tower(tower), language, image_tokens=None, two_layers=two)
 
 
 def _stage(
@@ -151,6 +182,7 @@ def _stage(
         epoch_tokens=tokens,
         features=_features(stage, shape, volume),
         assumed=assumed,
+        counted_as_all={part: names for part, plan in stage.parts.items() if (names := not_told(plan, part))},
     )
 
 

@@ -6,9 +6,34 @@ config.json of that repository on the Hugging Face hub, and for towers the card'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+QUERY, KEY, VALUE, OUT = "query", "key", "value", "out"
+GATE, UP, DOWN = "gate", "up", "down"
+TABLE, HEAD = "table", "head"
+ATTENTION, FEED_FORWARD = frozenset({QUERY, KEY, VALUE, OUT}), frozenset({GATE, UP, DOWN})
+BLOCK = ATTENTION | FEED_FORWARD
+MODULES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "q_proj": frozenset({QUERY}),
+        "k_proj": frozenset({KEY}),
+        "v_proj": frozenset({VALUE}),
+        **dict.fromkeys(("Wqkv", "query_key_value", "qkv"), frozenset({QUERY, KEY, VALUE})),
+        **dict.fromkeys(("o_proj", "out_proj", "dense"), frozenset({OUT})),
+        "gate_proj": frozenset({GATE}),
+        **dict.fromkeys(("up_proj", "dense_h_to_4h", "fc1"), frozenset({UP})),
+        **dict.fromkeys(("down_proj", "dense_4h_to_h", "fc2"), frozenset({DOWN})),
+        **dict.fromkeys(("self_attn", "attn"), ATTENTION),
+        **dict.fromkeys(("mlp", "ffn"), FEED_FORWARD),
+        **dict.fromkeys(("layers", "blocks", "encoder"), BLOCK),
+        **dict.fromkeys(("model", "transformer"), BLOCK | {TABLE}),
+        **dict.fromkeys(("embed_tokens", "wte"), frozenset({TABLE})),
+        "lm_head": frozenset({HEAD}),
+    }
+)
+"""Modules by the last word of their name, as Llama, MPT, Persimmon and towers call them -> the matrices in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +61,29 @@ class Stack:
         """Weights of one block."""
         attention = self.hidden * self.hidden * self.heads_share * (2 + 2 * self.kv_share)
         return int(attention + (3 if self.gated else 2) * self.hidden * self.inner)
+
+    def block_share(self, matrices: Collection[str]) -> float:
+        """Return the share of a block's weights that these of its matrices have."""
+        attention, feed = self.hidden * self.hidden * self.heads_share, self.hidden * self.inner
+        sizes = dict.fromkeys((QUERY, OUT), attention) | dict.fromkeys((KEY, VALUE), attention * self.kv_share)
+        sizes |= dict.fromkeys((GATE, UP, DOWN) if self.gated else (UP, DOWN), float(feed))
+        return sum(size for name, size in sizes.items() if name in matrices) / sum(sizes.values())
+
+    def tables_in(self, matrices: Collection[str]) -> int:
+        """Return how many of table and head are among these matrices; where they are tied, they are one."""
+        if not self.vocabulary:
+            return 0
+        found = (TABLE in matrices) + (HEAD in matrices)
+        return min(found, 1) if self.tied else found
+
+    def head_in(self, matrices: Collection[str]) -> bool:
+        """Return whether the head is among these matrices; where they are tied, the table is the head."""
+        return HEAD in matrices or (self.tied and TABLE in matrices)
+
+    def weights_in(self, matrices: Collection[str]) -> int:
+        """Return the weights of these matrices in all blocks, and of table and head where they are among them."""
+        blocks = round(self.layers * self.block_weights * self.block_share(matrices))
+        return blocks + self.tables_in(matrices) * self.table_weights
 
     @property
     def table_weights(self) -> int:

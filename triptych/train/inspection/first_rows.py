@@ -14,7 +14,8 @@ from triptych.data.format import Refused, measured
 from triptych.data.plan.corpora import Corpora, NeedsSizes
 from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.transform import apply
-from triptych.models.parts import STARTER
+from triptych.models.disk.llava_kind import parts_elsewhere
+from triptych.models.parts import STARTER, locate
 from triptych.train.closed_form import caption_of
 from triptych.train.recipe import ClosedForm, ModelPlan, StagePlan
 from triptych.train.stage_data import reader_of
@@ -28,10 +29,23 @@ def is_here(name: str) -> bool:
     return name.startswith(STARTER) or Path(name).expanduser().is_dir()
 
 
+def parts_named(name: str) -> list[str]:
+    """Return what a model of LLaVA's own code that is on this disk takes from elsewhere; nothing of any other."""
+    try:
+        return parts_elsewhere(locate(name)) if is_here(name) else []
+    except TriptychError:  # what is wrong with it is told where it is opened
+        return []
+
+
+def is_whole_here(name: str) -> bool:
+    """Return whether a model or a part is on this disk, with what it takes from elsewhere."""
+    return is_here(name) and all(map(is_here, parts_named(name)))
+
+
 def rendering_here(plan: ModelPlan) -> Rendering | None:
     """Return how the model renders, from what is on this disk; None: it is not there, or something is wrong with it."""
     names = [plan.open] if plan.parts is None else [plan.parts.vision, plan.parts.language]
-    here = (name is None or is_here(name) for name in names)
+    here = (name is None or is_whole_here(name) for name in names)
     if plan.sample is None and plan.family != "tiny" and not all(here):
         return None
     try:

@@ -24,12 +24,14 @@ from triptych.data.format import Format, Refused, read_source, split_source
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.models.attention.lengths import NAMES
+from triptych.models.disk.llava_checkpoint import model_type_of
+from triptych.models.disk.llava_kind import class_of
 from triptych.models.disk.weight_check import Check, Verdict, check_part, check_whole
 from triptych.models.family import Family
 from triptych.models.parts import HUB_ID, STARTER, locate
 from triptych.train.forecast.shapes import LANGUAGES, MODELS
 from triptych.train.forecast.volume import datasets_of
-from triptych.train.inspection.first_rows import is_here, refused_of, rendering_here
+from triptych.train.inspection.first_rows import is_here, is_whole_here, parts_named, refused_of, rendering_here
 from triptych.train.inspection.twin import drift
 from triptych.train.measuring.trackers import check_trackers
 from triptych.train.objective import Reply
@@ -136,7 +138,8 @@ def _model(plan: ModelPlan) -> Iterator[Finding]:
             yield Finding("wrong", "model.open", str(error))
             return
         if config:
-            opened = _opened_by(str(config.get("model_type")))
+            yield from (_where("model.open", part) for part in parts_named(plan.open))
+            opened = _opened_by(plan.open, config)
             yield opened
             if opened.level == "wrong":
                 return
@@ -170,7 +173,7 @@ def _weights(plan: ModelPlan) -> Iterator[Finding]:
         checks[plan.parts.vision] = lambda folder: [check_part(folder, sees=True)]
         checks[plan.parts.language] = lambda folder: [check_part(folder, sees=False)]
     for name, check in checks.items():
-        if is_here(name):
+        if is_whole_here(name):
             with suppress(NotFoundError):  # told of with the folder
                 for found in check(locate(name)):
                     yield Finding(LEVELS[found.verdict], "model.weights", f"{name}: {found.said}")
@@ -185,7 +188,13 @@ def _projector(name: str) -> Finding:
     return Finding("missing", key, f"{name} is not there")
 
 
-def _opened_by(model_type: str) -> Finding:
+def _opened_by(name: str, config: dict[str, object]) -> Finding:
+    if (original := class_of(config)) and not is_whole_here(name):
+        return Finding("ok", "model.open", f"{original} of LLaVA's own code, which opens as a class of transformers")
+    try:
+        model_type = model_type_of(locate(name)) if original else str(config.get("model_type"))
+    except TriptychError as error:
+        return Finding("wrong", "model.open", str(error))
     known = {
         kind: name
         for name in plugins.names("family")
