@@ -318,3 +318,14 @@ def test_a_folder_that_is_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(tmp_path / "unmounted")
     with pytest.raises(RunError, match=r"run: a link to .*unmounted, which is not there\. Make it, or"):
         only_one(tmp_path / "run" / ".lock").__enter__()
+    (tmp_path / "deep").symlink_to(tmp_path / "unmounted" / "model")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name in ("deep", "loop"):
+        with pytest.raises(RunError, match=rf"{name}: a link to .*, which is not there\. Make it, or"):
+            part_folder(tmp_path / name)
+    assert part_folder(tmp_path / "run").parent == tmp_path, "its parent is there: it can be made"
+
+
+def test_the_root_of_a_disk_is_not_replaced() -> None:
+    with pytest.raises(RunError, match=r"^/: the root of a disk cannot be replaced\. Name a folder in it\.$"):
+        part_folder(Path("/"))

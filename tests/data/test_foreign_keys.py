@@ -67,7 +67,8 @@ def test_empty_ones_say_nothing_and_published_keys_are_facts(layout: str, tmp_pa
     draw(tmp_path / "a.png")
     plain = used(layout, tmp_path, ROWS[layout]).facts
     assert used(layout, tmp_path, {**ROWS[layout], **EMPTY, **OTHERS}).facts == {**plain, **OTHERS}
-    assert used(layout, tmp_path, {**ROWS[layout], "tools": [], "rejected": None}).facts == plain
+    for tools in ([], {}, "[]", "{}", "null"):
+        assert used(layout, tmp_path, {**ROWS[layout], "tools": tools, "rejected": None}).facts == plain
 
 
 @pytest.mark.parametrize("layout", ROWS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import tempfile
 from pathlib import Path
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from triptych.core.errors import DataError
 from triptych.generate.running.costs import Learnt, Reply, Totals
+from triptych.generate.running.index import open_index
 from triptych.generate.running.lines import LineFile
-from triptych.generate.running.replies import NoReply, ReplyStore
+from triptych.generate.running.replies import COMMIT_EVERY, NoReply, ReplyStore
 
 KEYS = [f"{number:032x}" for number in range(8)]
 
@@ -114,28 +116,53 @@ def test_every_whole_line_survives_and_a_torn_one_goes(lines: list[bytes], torn:
         assert path.read_bytes() == b"".join(lines) + b"next\n"
 
 
-def fill(folder: Path, most_bytes: int) -> str:
+def fill(folder: Path, most_bytes: int, *, first: int = 0) -> OSError | None:
     """Keep replies until a file would be larger than so many bytes, which stands for a disk that is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
     try:
         with ReplyStore(folder) as store:
-            for number in range(3000):
+            for number in range(first):
+                store.put(f"{number:064x}", "writer", reply=Reply("x" * 200))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+            for number in range(first, first + COMMIT_EVERY + 10):
                 store.put(f"{number:064x}", "writer", reply=Reply("x" * 200))
     except OSError as error:
-        return str(error.filename)
+        return error
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    return ""
+    return None
 
 
-@pytest.mark.parametrize("most_bytes", [4_000, 40_000, 60_000, 300_000])
+@pytest.mark.parametrize(
+    ("most_bytes", "first"),
+    [(4_000, 0), (40_000, 0), (300_000, 0), *((most, COMMIT_EVERY + 50) for most in (300_000, 700_000, 1_290_000))],
+)
 def test_a_full_disk_is_an_error_of_the_system_that_names_the_file_and_loses_no_reply(
-    most_bytes: int, tmp_path: Path
+    most_bytes: int, first: int, tmp_path: Path
 ) -> None:
-    assert Path(fill(tmp_path, most_bytes)).parent == tmp_path / "replies"
-    lines = tmp_path / "replies" / "writer.jsonl"
-    kept = lines.read_bytes().count(b"\n") if lines.exists() else 0
+    error = fill(tmp_path, most_bytes, first=first)
+    assert error is not None
+    assert error.errno == errno.EFBIG
+    assert Path(error.filename).parent == tmp_path / "replies"
+    kept = (tmp_path / "replies" / "writer.jsonl").read_bytes().count(b"\n")
+    assert kept >= first
     with ReplyStore(tmp_path) as store:
         assert [store.has(f"{number:064x}") for number in range(kept + 1)] == [*[True] * kept, False]
-    assert fill(tmp_path, 10**9) == ""
+        assert sum(totals.replies for totals in store.totals().values()) == kept
+    assert fill(tmp_path, 10**9) is None
+
+
+def test_an_index_that_the_disk_has_failed_takes_nothing_more(tmp_path: Path) -> None:
+    index = open_index(tmp_path / "index.sqlite")
+    index.execute("CREATE TABLE lines (line TEXT)")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"index\.sqlite") as caught:
+            index.execute("INSERT INTO lines VALUES (?)", ("x" * 20_000,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    with pytest.raises(OSError, match="an earlier line could not be written"):
+        index.execute("INSERT INTO lines VALUES ('y')")
+    assert open_index(tmp_path / "index.sqlite").execute("SELECT count(*) FROM lines").fetchone() == (0,)

@@ -108,13 +108,33 @@ def part_folder(folder: Path) -> Path:
 
     Beside where it truly lies, if the name is a link: what is made is to be on that disk. What killed writers of the
     same folder left there is swept away.
+
+    Raises:
+        RunError: the link leads nowhere, or the folder is the root of a disk.
     """
-    folder = folder.resolve()
+    folder = _followed(folder)
     ours = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{8}}(-old)?\.part")
     for path in folder.parent.iterdir():
         if ours.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
     return hidden_folder(folder)
+
+
+def _followed(folder: Path) -> Path:
+    """Return where a folder that is to be replaced truly lies. Raises RunError: there nothing can be put in its place."""
+    try:
+        real = folder.resolve()
+    except (OSError, RuntimeError):  # a link to itself
+        real = folder
+    if folder.is_symlink() and (real.is_symlink() or not real.parent.is_dir()):
+        raise RunError(_leads_nowhere(folder))
+    if real.is_mount():
+        raise RunError(f"{folder}: the root of a disk cannot be replaced. Name a folder in it.")
+    return real
+
+
+def _leads_nowhere(link: Path) -> str:
+    return f"{link}: a link to {link.readlink()}, which is not there. Make it, or name another."
 
 
 def hidden_folder(folder: Path) -> Path:
@@ -138,7 +158,7 @@ def replace_folder(folder: Path, new: Path) -> None:
     that the new one lacks (``*.md``, ``*.txt``: what a person put there) are kept. Who may read the folder may read
     its files (`share`). A link stays one: what it leads to is replaced.
     """
-    folder = folder.resolve()
+    folder = _followed(folder)
     share(new)
     if folder.exists():
         for path in folder.iterdir():
@@ -163,9 +183,7 @@ def only_one(path: Path) -> Iterator[None]:
     """
     folder = path.parent
     if folder.is_symlink() and not folder.exists():
-        raise RunError(
-            f"{folder}: a link to {folder.readlink()}, which is not there. Make it, or name another."
-        )
+        raise RunError(_leads_nowhere(folder))
     folder.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="ascii") as file:
         try:

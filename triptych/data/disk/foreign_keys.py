@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from triptych.core.records import Json
-from triptych.data.disk.media_keys import media_key
+from triptych.data.disk.media_keys import media_key, names_nothing
 from triptych.data.disk.rows import ROLES, bad
 
 _PAIRS = (
@@ -40,7 +40,8 @@ _PLACES = re.compile(r"<ref-object>|<bbox>")
 
 
 def refuse_foreign(row: Mapping[str, Json], *, label: bool = False) -> None:
-    """Refuse a row of preferences or of tools. A key that is empty (null, an empty text or list) says nothing.
+    """Refuse a row of preferences or of tools. A key that is empty says nothing: null, an empty text, list or object,
+    or the text of an empty list, as tools are text in LLaMA-Factory's rows.
 
     Args:
         row: as it stands in the file.
@@ -50,17 +51,22 @@ def refuse_foreign(row: Mapping[str, Json], *, label: bool = False) -> None:
         RowError: it is one; the message names the key.
     """
     for key in _PAIRS:
-        if row.get(key):
+        if not _says_nothing(row.get(key)):
             raise bad(f"{key!r} is for preference pairs, which Triptych does not tune on. Leave the row out.")
-    if row.get("kto_tag") not in (None, "", []):
+    if not _says_nothing(row.get("kto_tag")):
         raise bad("'kto_tag' is for preferences, which Triptych does not tune on. Leave the row out.")
     if label and row.get("label") is False:
         raise bad(
             "'label' is false: in preference data that marks an unwanted reply. Leave the row out, or call the key "
             "something else if it is no preference."
         )
-    if row.get("tools"):
+    if not _says_nothing(row.get("tools")):
         raise bad("'tools' is for tools, which Triptych does not tune on. Leave the row out.")
+
+
+def _says_nothing(value: Json) -> bool:
+    # False is a kto_tag that says something.
+    return names_nothing(value) or (isinstance(value, str) and value.strip() in ("", "[]", "{}", "null"))
 
 
 def refuse_places(row: Mapping[str, Json], texts: Sequence[str]) -> None:

@@ -16,9 +16,7 @@ the number of replies.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -31,6 +29,7 @@ from typing import Any, Self
 from triptych.core.errors import DataError
 from triptych.core.records import Json
 from triptych.generate.running.costs import Learnt, Reply, Totals
+from triptych.generate.running.index import Index, open_index
 from triptych.generate.running.lines import LineFile
 from triptych.generate.written import line_of
 
@@ -42,8 +41,6 @@ PART = ".shard-"
 """Where a teacher's name ends in the name of a file that came from a part of the run."""
 COMMIT_EVERY = 2000
 """Lines between two commits of the index."""
-_OF_THE_DISK = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO}
-"""SQLite's codes -> the system's."""
 TABLES = (
     "CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY, number INTEGER, bytes INTEGER)",
     "CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, file INTEGER, at INTEGER, size INTEGER) WITHOUT ROWID",
@@ -64,22 +61,6 @@ class NoReply:
     reason: str
     again: bool
     """Whether the next start asks it again."""
-
-
-class _Index(sqlite3.Connection):
-    """The index. A disk that takes no more is the system's error here too, and no damage."""
-
-    path: Path
-
-    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Run one statement. Raises OSError: the disk takes no more, or fails."""
-        try:
-            return super().execute(sql, parameters)
-        except sqlite3.OperationalError as error:
-            number = _OF_THE_DISK.get(error.sqlite_errorcode & 0xFF)
-            if number is None:
-                raise
-            raise OSError(number, os.strerror(number), str(self.path)) from error
 
 
 class ReplyStore:
@@ -183,7 +164,8 @@ class ReplyStore:
         """Let go of the files."""
         with self._lock:
             try:
-                self._commit()
+                if not self._index.failed:
+                    self._commit()
             finally:
                 self._index.close()
                 for _, file in self._files.values():
@@ -200,10 +182,8 @@ class ReplyStore:
         with suppress(OSError, sqlite3.DatabaseError) if error is not None else nullcontext():
             self.close()
 
-    def _open(self) -> _Index:
-        path = self._folder / INDEX
-        index = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=_Index)
-        index.path = path
+    def _open(self) -> Index:
+        index = open_index(self._folder / INDEX)
         index.execute("PRAGMA journal_mode = WAL")
         index.execute("PRAGMA synchronous = OFF")
         index.execute("PRAGMA cache_size = -65536")  # KiB

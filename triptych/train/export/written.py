@@ -37,7 +37,7 @@ def new_folder(folder: Path, *, needed_bytes: int) -> Iterator[Path]:
     """
     check_empty(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _, free = disk_room(folder.parent)
+    _, free = disk_room(folder.resolve().parent)
     if needed_bytes + SPARE_BYTES > free:
         raise RunError(f"{folder}: about {short_of(needed_bytes, free)}. Make room, or export to another disk.")
     work = part_folder(folder)
