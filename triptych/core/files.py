@@ -121,7 +121,7 @@ def part_folder(folder: Path) -> Path:
 
 
 def _followed(folder: Path) -> Path:
-    """Return where a folder that is to be replaced truly lies. Raises RunError: there nothing can be put in its place."""
+    """Return where a folder that is to be replaced truly lies. Raises RunError: nothing can be put there."""
     try:
         real = folder.resolve()
     except (OSError, RuntimeError):  # a link to itself
