@@ -50,10 +50,66 @@ def test_a_question_about_the_image_before_it_is_no_label(layout: str, asked: st
         ("[a] (image 1) is older than [b] (image 2).", [" (image 1) ", " (image 2)."]),
         ("[a]\n(Image 1)\n[b]\n(Image 2)\nWhich?", ["\n(Image 1)", "\n(Image 2)"]),
         ("Image 1: [a]\nImage 2: [b]\nIs image 2 brighter?", ["Image 1: ", "Image 2: "]),
+        ("[a] is image 1 / [b] is image 2", [" is image 1", " is image 2"]),
+        ("[a] is image 1 & [b] is image 2", [" is image 1", " is image 2"]),
+        ("[a] is image 1 -> [b] is image 2", [" is image 1", " is image 2"]),
+        ('"[a] is image 1" "[b] is image 2"', [" is image 1", " is image 2"]),
     ],
 )
 def test_a_label_ends_in_punctuation_or_where_its_line_does(words: str, expected: list[str]) -> None:
     assert labels(words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("[a]\n(image 1)\n[b]\n(image 2) What differs?", ["\n(image 1)", "\n(image 2) "]),
+        ("[a]\n(image 1): [b]\n(image 2): What differs?", ["\n(image 1):", "\n(image 2):"]),
+        ("[a]\n(Image 1)\n\n[b]\n(Image 2) Which is older?", ["\n(Image 1)", "\n(Image 2) "]),
+        ("[a]\n(Image 1) A cat.\n[b]\n(Image 2) A dog.\nWhich?", ["\n(Image 1) ", "\n(Image 2) "]),
+        ("[a]\n(image 1) and [b]\n(image 2) What differs?", ["\n(image 1) ", "\n(image 2) "]),
+        ("[a]\n(image 1)\n[b]\n(image 2) is darker.", ["\n(image 1)"]),
+        ("[a]\n(image 1)\n[b]\n(image 2) looks dark.", ["\n(image 1)"]),
+        ("[a]\n[b]\n(image 2) What differs?", []),
+    ],
+)
+def test_a_bracket_below_its_image_is_a_label_where_those_of_its_turn_are(words: str, expected: list[str]) -> None:
+    assert labels(words) == expected
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["[a]\n(image 1)\n[b]\n(image 2) What differs?", "[a]\n(image 1): [b]\n(image 2): What differs?"],
+)
+def test_such_labels_stay_where_images_change_places_and_no_second_one_is_put(words: str) -> None:
+    row = talk(words, "Image 1 is red.")
+    outcomes = {tuple(said(made("shuffle_images", row, seed=seed)[0])) for seed in range(8)}
+    swapped = words.replace("[a]", "[c]").replace("[b]", "[a]").replace("[c]", "[b]")
+    assert outcomes == {(words, "Image 1 is red."), (swapped, "Image 2 is red.")}
+    (numbered,) = made("number_images", row)
+    assert said(numbered)[0] == words
+    (front,) = made("in_front", row)
+    assert said(front)[0] == "[a][b]\nWhat differs?"
+
+
+@pytest.mark.parametrize(
+    ("words", "front"),
+    [
+        ("[a]\n(Image 1) A cat.\n[b]\n(Image 2) A dog.\nWhich?", "(Image 1) A cat.\n(Image 2) A dog.\nWhich?"),
+        ("[a] is image 1.\n[b] is image 2 and was taken later.", "is image 2 and was taken later."),
+        ("[a] is image 1 / [b] is image 2", "Image 1 / image 2"),
+        ("[a] is image 1 -> [b] is image 2", "Image 1 -> image 2"),
+        ("[a] is image 1 and [b] is image 2 here.", "Image 1 and is image 2 here."),
+        ("[a] is image 1 while [b] is image 2.", "Image 1 while image 2."),
+        ("Image 1: [a]\nImage 2: [b] is image 2 brighter?", "is image 2 brighter?"),
+        ("[a] The first thing. [b]\n(image 2) What differs?", "Image 1: The first thing.\n(image 2) What differs?"),
+        ("Left: [a]\nRight: [b]\nIs image 2 brighter?", "Left: image 1\nRight: image 2\nIs image 2 brighter?"),
+        ("Left: [a]\nRight: [b]\n(Image 2) is dark.", "Left: image 1\nRight: image 2\n(Image 2) is dark."),
+    ],
+)
+def test_an_image_that_the_words_behind_it_name_gets_no_other_name(words: str, front: str) -> None:
+    (moved,) = made("in_front", talk(words, "Yes."))
+    assert said(moved)[0] == f"[a][b]\n{front}"
 
 
 @pytest.mark.parametrize("asked", [asked for asked in QUESTIONS if "is image" not in asked])
@@ -83,6 +139,33 @@ def test_what_may_be_a_label_or_a_question_leaves_a_row_as_it_is(words: str) -> 
     (left,) = made("shuffle_images", row)
     assert left.turns == row.turns
     assert "'is image 2' may only say where an image stands" in str(note(left)["left"])
+
+
+@pytest.mark.parametrize(
+    ("words", "quoted"),
+    [
+        ("[a]\n(image 1)\n[b]\n(image 2) is darker.", "(image 2)"),
+        ("[a]\n[b]\n(image 2) What differs?", "(image 2)"),
+        ("[a] (image 1) [b] (image 2 is the later one).", "(image 2"),
+    ],
+)
+def test_a_bracket_that_may_be_a_label_leaves_a_row_as_it_is(words: str, quoted: str) -> None:
+    row = talk(words, "Yes.")
+    (left,) = made("shuffle_images", row)
+    assert left.turns == row.turns
+    assert f"{quoted!r} may only say where an image stands" in str(note(left)["left"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[a] is image 1.\n[b] is image 2 and was taken later.",
+        "[a]\n(Image 1) is a cat.\n[b]\n(Image 2) is a dog.",
+    ],
+)
+def test_an_image_that_the_words_behind_it_name_gets_no_number(words: str) -> None:
+    (numbered,) = made("number_images", talk(words, "Yes."))
+    assert said(numbered)[0] == words
 
 
 def test_an_image_before_a_question_gets_its_number() -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.talking import made, said, talk
+from tests.data.talking import made, note, said, talk
 from tests.pictures import draw
 from tests.toys import talk as spoken
 from triptych.core.records import Example, ImageRef, Text, Turn, VideoRef
 from triptych.data.format import Refused
 from triptych.data.plan.budget import WORDS_REFER, Budget, Fitted, fit
 from triptych.data.plan.costs import Fixed
-from triptych.data.text.references import UnclearError, find_references, name_last
+from triptych.data.text.naming import name_last
+from triptych.data.text.references import UnclearError, find_references
 from triptych.evaluate.diagnosis.places import deciding_image
 
 ASKED = "What colour is the last image?"
@@ -38,8 +39,30 @@ def test_it_is_named_where_others_stand_behind_it_now() -> None:
     assert name_last("Last image, image 1?", shown=2, now=3) == "Second image, image 1?"
     assert name_last("The final picture?", shown=2, now=2) == "The final picture?"
     assert name_last("The last image?", shown=0, now=2) == "The last image?"
-    with pytest.raises(UnclearError, match="several images"):
-        name_last("the last two images", shown=2, now=3)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown", "named"),
+    [
+        ("Of the last two images, one", 2, "Of the first two images, one"),
+        ("Last 2 shown photos.", 2, "First 2 shown photos."),
+        ("Of the last two images, one", 3, "Of images 2 and 3, one"),
+        ("The final three pictures.", 4, "Pictures 2 to 4."),
+        ("The last two images and the last image.", 3, "Images 2 and 3 and the third image."),
+    ],
+)
+def test_a_run_of_the_last_ones_is_named_from_the_start(words: str, shown: int, named: str) -> None:
+    assert name_last(words, shown=shown, now=5) == named
+
+
+@pytest.mark.parametrize(
+    "words", ["What of the last one?", "The first and the last.", "the latter", "The final one is red"]
+)
+def test_what_may_be_the_last_image_by_its_place_is_not_named(words: str) -> None:
+    with pytest.raises(UnclearError, match="may mean an image by its place"):
+        name_last(f"The last image. {words}", shown=2, now=3)
+    assert name_last(words, shown=2, now=2) == words
+    assert name_last("The first one, the last image.", shown=2, now=3) == "The first one, the second image."
 
 
 def test_it_follows_its_image_when_images_change_places() -> None:
@@ -68,12 +91,55 @@ def test_it_is_named_when_later_images_come_before_it(step: str, settings: dict[
     assert said(front)[0] == "[a][b][c]\nWhat colour is the second image?"
 
 
-def test_the_last_two_images_leave_a_row_as_it_is_when_others_would_come_before_the_words() -> None:
-    words = ["[a][b] Compare the last two images.", "One is older.", "[c] And this?", "Older still."]
-    (left,) = made("in_front", talk(*words))
-    assert said(left) == words
+def test_the_last_frame_of_a_video_is_no_image() -> None:
+    asked = "Video: what is in the last frame, and in the last image?"
+    assert name_last(asked, shown=1, now=2, frames=False) == asked.replace("last image", "first image")
+    assert name_last(asked, shown=1, now=2) == asked.replace("last", "first")
+    (row,) = made(
+        "in_front",
+        Example(
+            "x",
+            (
+                Turn("user", (VideoRef("/v.mp4"), Text("Then "), ImageRef("/a.png", size=(8, 8)), Text(asked))),
+                Turn("assistant", (Text("A dog."),)),
+                Turn("user", (Text("And "), ImageRef("/b.png", size=(8, 8)), Text("?"))),
+                Turn("assistant", (Text("A cat."),)),
+            ),
+        ),
+    )
+    assert "in the last frame, and in the first image?" in "".join(
+        part.text for turn in row.turns for part in turn.parts if isinstance(part, Text)
+    )
+
+
+def test_the_last_two_images_are_named_when_later_images_come_before_them() -> None:
+    words = ["Compare [a] and [b]: what do the last two images share?", "Red.", "And [c]."]
+    for step in ("in_front", "interleaved"):
+        (front,) = made(step, talk(*words), **({"p_front": 1.0} if step == "interleaved" else {}))
+        assert said(front) == [
+            "[a][b][c]\nCompare image 1 and image 2: what do the first two images share?",
+            "Red.",
+            "And image 3.",
+        ]
     (front,) = made("in_front", talk("Compare [a][b]: the last two images.", "One is older."))
     assert said(front)[0] == "[a][b]\nCompare images 1 and 2: the last two images."
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("Compare [a] and [b]: the final image?", "The final picture is big; the last one is.", "And [c]."),
+        ("Look at [a]. What of the last one?", "A red car.", "And [b]?"),
+    ],
+)
+def test_the_last_one_leaves_a_row_as_it_is_and_says_so(words: tuple[str, ...]) -> None:
+    why = "the words 'the last one' may mean an image by its place, and others come behind it"
+    (left,) = made("in_front", talk(*words))
+    assert said(left) == [*words]
+    assert note(left) == {"left": why}
+    (left,) = made("interleaved", talk(*words), p_front=1.0)
+    assert said(left) == [*words]
+    assert note(left) == {"layout": "as read", "left": why}
 
 
 def test_images_go_to_the_words_that_name_the_last_one_shown() -> None:

@@ -201,6 +201,22 @@ def test_images_go_in_front_and_back_to_their_words(tmp_path: Path, pictures: li
     assert images_of(back) == images_of(inside)
 
 
+def test_words_that_mean_an_image_by_its_place_are_why_images_do_not_go_in_front(
+    tmp_path: Path, pictures: list[ImageRef]
+) -> None:
+    red, green, blue = pictures[:3]
+    said = ("what do the last two images share?", "what of the last one?")
+    runs, place = (
+        Example("q", (Turn("user", (Text("Compare "), red, Text(" and "), green, Text(f": {words}"))),
+                      Turn("assistant", (Text("much"),)), Turn("user", (Text("And "), blue, Text("."))),
+                      Turn("assistant", (Text("more"),))))
+        for words in said
+    )  # fmt: skip
+    for condition in (perturbations.in_front, perturbations.merged):
+        assert "what do the first two images share?" in text_of(made(condition(runs, context(tmp_path)))[0].turns[0])
+        assert condition(place, context(tmp_path)) == Skipped("words that may mean an image by its place")
+
+
 def test_coding_anew_keeps_the_size_and_half_halves_it(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     Image.radial_gradient("L").resize((101, 40)).convert("RGB").save(path)

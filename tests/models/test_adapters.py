@@ -112,13 +112,13 @@ def test_a_merged_model_answers_as_the_adapter_did(
         tuned = logits_of(model, batch)
         assert not torch.allclose(tuned, untuned, atol=0.1)
         assert merge(model) is model
-        assert torch.allclose(logits_of(model, batch), tuned, atol=1e-5)
+        assert torch.allclose(logits_of(model, batch), tuned, atol=5e-5)
         assert list(model.network.state_dict()) == names
         assert adapter_state(model) == {}
         model.save(tmp_path / "merged")
         plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").eval()
         plain_logits = plain(input_ids=batch.ids_BT, pixel_values=stacked(pixels_of(model, batch.images))).logits
-        assert torch.allclose(plain_logits, tuned, atol=1e-5)
+        assert torch.allclose(plain_logits, tuned, atol=5e-5)
 
 
 @pytest.mark.parametrize("decomposed", [False, True], ids=["lora", "dora"])
@@ -235,3 +235,34 @@ def _fill(model: Model, *, part: str = "language") -> None:
 
 def _batch(model: Model, pictures: tuple[ImageRef, ...]) -> Batch:
     return collate([[encoded(model, ask("a", "Is ", *pictures, " alike?", reply="no"))]], pad_id=0)
+
+
+@pytest.mark.parametrize("decomposed", [True, False])
+def test_a_row_of_zeros_has_no_direction_for_dora(decomposed: bool, pictures: tuple[ImageRef, ...]) -> None:
+    model = tiny(0)
+    with torch.no_grad():
+        model.parts()["language"].get_submodule("model.layers.0.self_attn.o_proj").get_parameter("weight")[3] = 0
+    plan = replace(PLAN, decomposed=decomposed)
+    if decomposed:
+        with pytest.raises(ModelError, match=r"row 3 of '.*\.self_attn\.o_proj' in the language part is zero"):
+            add_adapter(model, plan)
+        assert not adapter_state(model)
+    else:
+        add_adapter(model, plan)
+    assert torch.isfinite(logits_of(model, _batch(model, pictures))).all()
+
+
+def test_a_weight_that_is_no_number_is_named_and_not_taken_for_another_architecture(
+    pictures: tuple[ImageRef, ...],
+) -> None:
+    model = tiny(0)
+    batch = collate([[encoded(model, ask(*pictures, reply="Yes."))] * 2], pad_id=0)
+    weight = model.parts()["language"].get_submodule("model.layers.0.mlp.up_proj").get_parameter("weight")
+    before = float(weight.detach()[0, 0])
+    with torch.no_grad():
+        weight[0, 0] = torch.nan
+    with pytest.raises(ModelError, match=r"what is no number: weight 'layers\.0\.mlp\.up_proj\.weight' is not finite"):
+        logits_of(model, batch)
+    with torch.no_grad():
+        weight[0, 0] = before
+    assert torch.isfinite(logits_of(model, batch)).all()

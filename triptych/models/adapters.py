@@ -66,14 +66,16 @@ def add_adapter(model: Model, plan: AdapterPlan, *, part: str = "language", devi
         device: where layers that are kept in 4 bits go; None: where they are.
 
     Raises:
-        ModelError: there is one already, a target or layer is not there or shares its weight, or 4 bits are not to be
-            had.
+        ModelError: there is one already, a target or layer is not there or shares its weight, a row of a target has no
+            direction, or 4 bits are not to be had.
     """
     if adapter_state(model, part=part):
         raise ModelError(f"the {part} part has an adapter already; merge it first.")
     head = model.network.get_output_embeddings()
     targets = _targets(model.parts()[part], head, plan, part=part)
     _check_own(model.network, model.parts()[part], targets, part=part)
+    if plan.decomposed:
+        _check_directions(model.parts()[part], targets, part=part)
     if plan.quantised:
         quantise(model.network, model.parts()[part], skip=head, device=device)
     config = LoraConfig(
@@ -244,6 +246,19 @@ def _check_own(network: nn.Module, module: nn.Module, names: Sequence[str], *, p
     raise ModelError(
         f"in the {part} part, {one} and {other} are one weight: an adapter of either would be merged into both; {what}."
     )
+
+
+def _check_directions(module: nn.Module, names: Sequence[str], *, part: str) -> None:
+    """Raise ModelError where a row is all zeros: DoRA divides by its length."""
+    for name in names:
+        layer = module.get_submodule(name)
+        weight = layer.get_parameter("weight").detach()
+        rows = torch.linalg.vector_norm(weight, dim=0 if isinstance(layer, Conv1D) else 1)
+        if len(found := (rows == 0).nonzero()):
+            raise ModelError(
+                f"row {int(found[0])} of {name!r} in the {part} part is zero, so DoRA finds no direction in it. Use"
+                " lora, or targets without it."
+            )
 
 
 def _homes(network: nn.Module) -> dict[int, list[str]]:

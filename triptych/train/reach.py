@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from triptych.core.errors import RunError
+from triptych.core.errors import DataError, RunError
 from triptych.core.log import say
+from triptych.train.ledger import LEDGER
 from triptych.train.measuring.meters import StepReport
 from triptych.train.stage_state import StageState
 
@@ -26,21 +27,29 @@ class Reach:
         self._parts = frozenset(map(_part, state.weights))
         self._reached: set[str] = set()
         self._steps = 0
+        self._learnt = 0
 
     def look(self, report: StepReport) -> None:
         """Look at the gradients that a step has left; all processes come here.
 
         Raises:
+            DataError: there was nothing to learn from.
             RunError: no part has had one: the stage would learn nothing.
         """
         if self._steps >= LOOKED_AT or self._reached == self._parts:
             return
         self._steps += 1
+        self._learnt += report.supervised
         waiting = {name: weight for name, weight in self._state.weights.items() if _part(name) not in self._reached}
         here = {_part(name) for name, weight in waiting.items() if _moves(weight)}
         self._reached.update(*self._state.world.gather(here))
         if self._steps < LOOKED_AT and report.step < report.total_steps:
             return
+        if not self._learnt:
+            raise DataError(
+                f"stage {report.stage!r}: no conversation of {self._steps} steps could be read; see"
+                f" {self._state.run / LEDGER}."
+            )
         if not self._reached:
             raise RunError(
                 f"stage {report.stage!r}: no gradient in {self._steps} steps: nothing would be learnt. {_ADVICE}"

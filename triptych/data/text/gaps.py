@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from triptych.core.records import ImageRef, Part, Text
-from triptych.data.text.labels import Label, labelled, labels_in, without_labels, words_between
+from triptych.data.text.labels import Label, labelled, labels_in, named_behind, without_labels, words_between
 from triptych.data.text.references import find_references
 
 _PREPOSITIONS = frozenset([
@@ -40,7 +40,7 @@ _LABEL_VERB = re.compile(r"\s(?:is|shows)$")
 _NEXT = re.compile(r"\s*[A-Z][\w ]{0,30}:")
 _LIST = re.compile(r"[\s\-*•]*\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.):]+")
 """All that stands before an image in a numbered list: "1.", "(A)"."""
-_LINK = re.compile(r"[ \t]*(?:[,;&/+]|(?:,[ \t]*)?\b(?:and|or|vs\.?|versus)(?!\w))[ \t]*", re.IGNORECASE)
+_LINK = re.compile(r"[ \t]*(?:[,;&/+]|(?:,[ \t]*)?\b(?:and|or|while|whereas|vs\.?|versus)(?!\w))[ \t]*", re.IGNORECASE)
 """All that stands between two images that are named together."""
 _WORD = re.compile(r"\b(?!(?:and|or)\b)[^\W_]")
 
@@ -89,7 +89,8 @@ def words_left(
     shown = number - 1 + sum(isinstance(part, ImageRef) for part in parts)
     unnamed = spread and not _own_references("\n".join(bare), gaps, count, shown)
     named = {gap.number for gap in gaps if apart or unnamed or not "".join(bare).strip() or _is_listed(gap)} | inside
-    named -= stay
+    behind = named_behind(parts, number, count=count)
+    named -= stay | {gap.number for gap in gaps if len(gap.numbers) == 1 and gap.number in behind}
     words = _without(parts, labels, stay)
     mark = next(chr(code) for code in range(0xE000, 0xF900) if not any(chr(code) in each for each in words))
     said, at, before = "", 0, 0

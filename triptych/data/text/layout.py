@@ -16,7 +16,8 @@ from typing import Literal
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef, images_of, text_of
 from triptych.data.text.gaps import words_left
 from triptych.data.text.labels import labelled
-from triptych.data.text.references import UnclearError, find_references, name_last
+from triptych.data.text.naming import name_last
+from triptych.data.text.references import find_references
 from triptych.data.text.turns import NOISE_MARKER, images_shown
 from triptych.data.transform import NOTES, tidy
 
@@ -56,13 +57,15 @@ def to_front(example: Example, front: Front, *, before: int = 0) -> Example:
     """Return the conversation with all images that its users give in front of the first user's words.
 
     Images that the assistant gives stay. Where one of those comes before a user's, the order would change: then the
-    conversation stays as it is, and so it does where its images are in front already, or where "the last two images"
-    would be others. Demonstrations likewise.
+    conversation stays as it is, and so it does where its images are in front already. Demonstrations likewise.
 
     Args:
         example: any.
         front: how.
         before: images that its words count before its own, in a prompt that it is a demonstration of.
+
+    Raises:
+        UnclearError: words like "the last one", which would mean another image.
     """
     *offsets, own = [before + each for each in images_before(example)]
     shown = tuple(to_front(each, front, before=at) for each, at in zip(example.demonstrations, offsets, strict=True))
@@ -90,11 +93,7 @@ def to_front(example: Example, front: Front, *, before: int = 0) -> Example:
     words = text_of(moved[first]).lstrip("\r\n")
     apart = [Text(front.separator + words)] if words.strip() else []
     moved[first] = Turn("user", tidy([*visuals, *apart]))
-    try:
-        moved = _last_named(turns, moved, own)
-    except UnclearError:
-        return replace(example, demonstrations=shown)
-    return replace(example, turns=tuple(moved), demonstrations=shown)
+    return replace(example, turns=tuple(_last_named(turns, moved, own)), demonstrations=shown)
 
 
 def to_published_front(example: Example) -> Example:
@@ -133,10 +132,13 @@ def _last_named(turns: Sequence[Turn], moved: Sequence[Turn], before: int) -> li
     """Return the moved turns with "the last image" as "the second image" where others stand behind it now. Raises
     UnclearError."""
     named: list[Turn] = []
+    # Of a video, "the last frame" is one of its own.
+    frames = not any(isinstance(part, VideoRef) for turn in turns for part in turn.parts)
     for turn, shown, now in zip(moved, images_shown(turns), images_shown(moved), strict=True):
         last, end = (before + shown, before + now) if shown else (0, 0)
         said = (
-            Text(name_last(part.text, shown=last, now=end)) if isinstance(part, Text) else part for part in turn.parts
+            Text(name_last(part.text, shown=last, now=end, frames=frames)) if isinstance(part, Text) else part
+            for part in turn.parts
         )
         named.append(Turn(turn.role, tuple(said)))
     return named

@@ -1,6 +1,6 @@
-"""Names of images in sentences: "image 2", "the second picture"; and questions about "the image" put to one of several.
+"""Names of images in sentences: "image 2", "the second picture"; "the image" put to one of several.
 
-Not finding names in words: ``references`` does. Invariant: a question that is put to image k says so once, and keeps
+"The last image" is named by its number where others come behind it. Not finding names in words: ``references`` does. Invariant: a question that is put to image k says so once, and keeps
 its other words.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from triptych.data.text.references import spell
+from triptych.data.text.references import UnclearError, find_doubts, find_references, is_from_end, spell
 
 Style = Literal["number", "ordinal"]
 STYLES: tuple[Style, ...] = ("number", "ordinal")
@@ -36,6 +36,11 @@ class Namer:
         return name[0].upper() + name[1:]
 
 
+_FRAME = re.compile(r"\bframes?\b", re.IGNORECASE)
+_NOUN_ENDS = len(" frames")
+"""Characters behind "last" that its noun stands in."""
+_FROM_END = re.compile(r"\b(?:last|final|latter)\b", re.IGNORECASE)
+_THE = re.compile(r"\bthe\s{1,8}$", re.IGNORECASE)
 _NOUN = r"(?:images?|pictures?|photos?|photographs?)"
 _LONE = re.compile(
     r"\b(?P<start>the|this)\s{1,8}(?:(?:given|provided|following|above|attached)\s{1,8})?(?:image|picture|photo|photograph)"
@@ -113,3 +118,48 @@ def put_to(question: str, number: int, *, namer: Namer, random: Random) -> str:
 def _starts_sentence(text: str, at: int) -> bool:
     before = text[:at].rstrip()
     return not before or before[-1] in ".?!:\n"
+
+
+def name_last(text: str, *, shown: int, now: int, frames: bool = True) -> str:
+    """Return the text with "the last image", the last of ``shown``, as "the second image" where ``now`` are shown, and
+    "the last two images" as "the first two images" or "images 2 and 3".
+
+    Args:
+        text: words of a turn.
+        shown: images up to the turn's end when it was written.
+        now: images up to its end now.
+        frames: whether a frame is an image, too, and none of a video.
+
+    Raises:
+        UnclearError: "the last one", which may mean an image too.
+    """
+    if shown in (0, now):
+        return text
+    if doubt := next(filter(_FROM_END.search, find_doubts(text, count=shown)), None):
+        raise UnclearError(f"the words {doubt!r} may mean an image by its place, and others come behind it")
+    said = ""
+    end = 0
+    for reference in find_references(text, count=shown):
+        words = text[reference.start : reference.stop]
+        of_a_video = not frames and _FRAME.search(text, reference.start, reference.stop + _NOUN_ENDS)
+        if of_a_video or not is_from_end(words):
+            continue
+        said += text[end : reference.start]
+        if reference.form == "set":
+            said = _run_named(said, words, reference.numbers)
+        else:
+            said += spell(shown, reference.form, like=words, count=now)
+        end = reference.stop
+    return said + text[end:]
+
+
+def _run_named(before: str, words: str, numbers: tuple[int, ...]) -> str:
+    """Return the words up to "last two images", and these by what they are from the start."""
+    if numbers[0] == 1:
+        return before + spell(1, "ordinal", like=words) + words[len(words.split()[0]) :]
+    noun = words.split()[-1]
+    if the := _THE.search(before):
+        before = before[: the.start()]
+        noun = noun[0].upper() + noun[1:] if the.group()[0].isupper() else noun
+    link = " and " if len(numbers) == 2 else " to "
+    return f"{before}{noun} {link.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))}"

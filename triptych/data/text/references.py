@@ -137,17 +137,27 @@ def find_references(text: str, *, count: int, shown: int | None = None) -> tuple
 
 def find_doubt(text: str, *, count: int) -> str | None:
     """Return words that may mean an image by its place but are no reference of a known form; None: there are none."""
+    return next(find_doubts(text, count=count), None)
+
+
+def find_doubts(text: str, *, count: int) -> Iterator[str]:
+    """Yield all such words."""
     spans = [(reference.start, reference.stop) for reference in find_references(text, count=count)]
     for doubt in _DOUBTS:
         for match in doubt.finditer(text):
             if not any(start < match.end() and match.start() < stop for start, stop in spans):
-                return match.group().strip()
-    return next(_ambiguous(text, count), None)
+                yield match.group().strip()
+    yield from _ambiguous(text, count)
 
 
 def is_within(text: str, reference: Reference) -> bool:
     """Return whether an ordinal may mean a picture within an image: "the first picture on the wall"."""
     return reference.form in ("ordinal", "nth", "last") and _WITHIN.match(text, reference.stop) is not None
+
+
+def is_from_end(words: str) -> bool:
+    """Return whether the words of a reference count from the end: "last", "final two images"."""
+    return words.lower().startswith(("last", "final"))
 
 
 def find_loose(text: str, *, count: int, other: Collection[str] = ()) -> str | None:
@@ -204,31 +214,12 @@ def renumber(
         if wrong := [number for number in reference.numbers if not 1 <= number <= count]:
             raise UnclearError(f"the words {words!r} mean image {wrong[0]} of {count}")
         numbers = tuple(map(new, reference.numbers))
-        before, after = (shown, now) if _is_from_end(words) else (0, 0)
+        before, after = (shown, now) if is_from_end(words) else (0, 0)
         if {number - after for number in numbers} == {number - before for number in reference.numbers}:
             continue
         if reference.form == "set":
             raise UnclearError(f"the words {words!r} mean several images, which would no longer be a run")
         said += [text[end : reference.start], spell(numbers[0], reference.form, like=words, count=now)]
-        end = reference.stop
-    return "".join(said) + text[end:]
-
-
-def name_last(text: str, *, shown: int, now: int) -> str:
-    """Return the text with "the last image", the last of ``shown``, as "the second image" where ``now`` are shown.
-
-    Raises:
-        UnclearError: "the last two images", which would be none of the last.
-    """
-    said: list[str] = []
-    end = 0
-    for reference in find_references(text, count=shown) if shown not in (0, now) else ():
-        words = text[reference.start : reference.stop]
-        if not _is_from_end(words):
-            continue
-        if reference.form == "set":
-            raise UnclearError(f"the words {words!r} mean several images, and others come behind them")
-        said += [text[end : reference.start], spell(shown, reference.form, like=words, count=now)]
         end = reference.stop
     return "".join(said) + text[end:]
 
@@ -320,10 +311,6 @@ def _ambiguous(text: str, count: int) -> Iterator[str]:
             if not _continues(text, match["noun"], more) and _value(more["atom"]) <= count:
                 yield text[match.start() : more.end()]
             end = more.end()
-
-
-def _is_from_end(words: str) -> bool:
-    return words.lower().startswith(("last", "final"))
 
 
 def _near(match: re.Match[str]) -> int:

@@ -12,7 +12,8 @@ from typing import Literal
 from triptych.core.config import Settings
 from triptych.core.records import Example
 from triptych.data.text.layout import Front, to_front, to_published_front
-from triptych.data.transform import Transform
+from triptych.data.text.references import UnclearError
+from triptych.data.transform import Transform, noted
 
 
 class InFront(Settings):
@@ -35,9 +36,14 @@ class InFront(Settings):
 
 
 def put_in_front(example: Example, settings: InFront, random: Random) -> Sequence[Example]:
-    """Return the example with its images in front."""
+    """Return the example with its images in front; or as it is, with a note that says why."""
     del random
-    return [to_published_front(example) if settings.published else to_front(example, settings.front)]
+    if settings.published:
+        return [to_published_front(example)]
+    try:
+        return [to_front(example, settings.front)]
+    except UnclearError as error:
+        return [noted(example, "in_front", left=str(error))]
 
 
 TRANSFORM = Transform(

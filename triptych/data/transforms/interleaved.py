@@ -14,6 +14,7 @@ from pydantic import Field
 from triptych.core.config import Settings
 from triptych.core.records import Example, images_of
 from triptych.data.text.layout import to_front, to_references
+from triptych.data.text.references import UnclearError
 from triptych.data.transform import Transform, noted
 from triptych.data.transforms.in_front import InFront
 
@@ -33,7 +34,10 @@ def interleave(example: Example, settings: Interleaved, random: Random) -> Seque
     if not images_of(example):
         return [example]
     if front:
-        return [noted(to_front(example, settings.front.front), "interleaved", layout="in front")]
+        try:
+            return [noted(to_front(example, settings.front.front), "interleaved", layout="in front")]
+        except UnclearError as error:
+            return [noted(example, "interleaved", layout="as read", left=str(error))]
     placed = to_references(example)
     if placed is None:
         return [noted(example, "interleaved", layout="as read")]

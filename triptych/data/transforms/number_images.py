@@ -14,7 +14,7 @@ from pydantic import Field
 
 from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Part, Text, Turn
-from triptych.data.text.labels import labelled
+from triptych.data.text.labels import labelled, unclear_labels
 from triptych.data.text.layout import images_before
 from triptych.data.transform import Transform, add_words, tidy
 
@@ -60,7 +60,7 @@ def _numbered(example: Example, number: int, before: int, settings: NumberImages
     place = before + 1
     for turn in example.turns:
         said = tidy(turn.parts)
-        named = labelled(said, place, count=before + count)
+        named = labelled(said, place, count=before + count) | unclear_labels(said, place, count=before + count).keys()
         parts: list[Part] = []
         for part in said:
             if isinstance(part, Text):

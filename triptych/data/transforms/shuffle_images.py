@@ -14,7 +14,7 @@ from random import Random
 
 from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef, images_of, text_of
-from triptych.data.text.labels import labels_in, unclear_label, words_between
+from triptych.data.text.labels import labels_in, unclear_labels, words_between
 from triptych.data.text.references import UnclearError, find_loose, find_references, is_within, renumber
 from triptych.data.text.turns import images_shown
 from triptych.data.transform import NOTES, Transform, noted
@@ -95,8 +95,8 @@ def _hindrances(example: Example, settings: ShuffleImages) -> Iterator[str]:
     for turn in example.turns:
         if found_between := words_between(turn.parts, number, count=count):
             yield f"the words {found_between!r} between images belong to one of them"
-        if said := unclear_label(turn.parts, number, count=count):
-            yield f"the words {said!r} may only say where an image stands, and so mean it by its place"
+        for name in unclear_labels(turn.parts, number, count=count).values():
+            yield f"the words {name!r} may only say where an image stands, and so mean it by its place"
         number += sum(isinstance(part, ImageRef) for part in turn.parts)
     for at, turn in enumerate(example.turns):
         if turn.role == "assistant" and (said := _placed(words[:at], words[at], count)):

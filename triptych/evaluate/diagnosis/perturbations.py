@@ -16,7 +16,7 @@ from triptych.core.records import Example, ImageRef, Json, Part, Turn, images_of
 from triptych.data.media.images import ImageError
 from triptych.data.text.labels import words_between
 from triptych.data.text.layout import Front, to_front, to_references
-from triptych.data.text.references import renumber
+from triptych.data.text.references import UnclearError, renumber
 from triptych.data.transform import NOTES, draw, tidy
 from triptych.data.transforms.shuffle_images import ShuffleImages, shuffle_images
 from triptych.evaluate.benchmark import fact, story_of, without_images
@@ -152,7 +152,10 @@ def in_front(question: Example, context: Context) -> Made:
     del context
     if not images_of(question):
         return Skipped("no images")
-    made = to_front(question, Front())
+    try:
+        made = to_front(question, Front())
+    except UnclearError:
+        return Skipped(_PLACED)
     if made.turns == question.turns:
         return Skipped("images in front already")
     return [_noted(made, question)]
@@ -174,7 +177,10 @@ def merged(question: Example, context: Context) -> Made:
     images = _own_images(question)
     if len(images) < 2 or videos_of(question):
         return Skipped(_VIDEO if videos_of(question) else "fewer than two images")
-    front = to_front(question, Front())
+    try:
+        front = to_front(question, Front())
+    except UnclearError:
+        return Skipped(_PLACED)
     at = next(number for number, turn in enumerate(question.turns) if turn.role == "user")
     parts = front.turns[at].parts
     if not all(isinstance(part, ImageRef) for part in parts[: len(images)]):

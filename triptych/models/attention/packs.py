@@ -48,6 +48,7 @@ from triptych.models.attention.segments import (
 )
 from triptych.models.memory.transfer import send
 
+NOT_FINITE = "the language model answers a small trial with what is no number"
 LEAK = 1e-6
 """Largest slope of a conversation in its neighbour's words, relative to that in its own."""
 CLOSE = 1e-4
@@ -124,6 +125,8 @@ def leaks(hidden: Callable[[Tensor, Tensor, Tensor], Tensor], *, like: Tensor) -
             (slopes_BTH,) = torch.autograd.grad(second_TH.float().square().sum(), embeds_BTH)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         return f"it takes no mask of packs ({str(error).splitlines()[0]})"
+    if not (torch.isfinite(second_TH).all() and torch.isfinite(slopes_BTH).all()):
+        return NOT_FINITE
     sizes_T = slopes_BTH[0].float().abs().mean(dim=-1)
     if sizes_T[:3].max() <= LEAK * sizes_T[3:].max():
         return ""
@@ -257,11 +260,22 @@ class PackAttention:
             if like.device.type in ("cpu", "cuda") and self._text._attn_implementation == "sdpa":
                 self._agrees = agrees(self._run, self._text, like=like, exact=whole)
             self._leak = leaks(self._hidden, like=like)
+            if self._leak == NOT_FINITE:
+                self._leak = None  # what is mended is tried again
+                raise ModelError(f"{NOT_FINITE}: {_damaged(self._body)}")
             packs = whole and not self._leak
             self._looks_ahead, stray = strays(self._run, self._hidden, like=like, exact=packs)
             self._leak = "a conversation behind another is not what it is alone" if stray else self._leak
         for module, was in training.items():
             module.training = was
+
+
+def _damaged(body: nn.Module) -> str:
+    """Return what to do with a network whose small trial gave what is no number."""
+    for name, weight in body.named_parameters():
+        if weight.is_floating_point() and not torch.isfinite(weight).all():
+            return f"weight {name.replace('.base_layer.', '.')!r} is not finite. Get or make the model anew."
+    return "its weights are all finite, but too large for what is computed of them."
 
 
 def _as_written() -> AbstractContextManager[object]:

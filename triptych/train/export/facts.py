@@ -121,8 +121,8 @@ def _steps(recipe: Recipe, metrics: Path) -> list[Steps]:
         if not own:
             continue
         tokens = sum(_whole(record.get("tokens")) for record in own)
-        loss = own[-1].get("loss_nats")
-        found.append(Steps(stage.name, len(own), tokens, loss if isinstance(loss, float) else None))
+        losses = [loss for record in own if isinstance(loss := record.get("loss_nats"), float)]
+        found.append(Steps(stage.name, len(own), tokens, losses[-1] if losses else None))
     return found
 
 

@@ -78,7 +78,10 @@ class StepReport:
     def told(self) -> str:
         """Return the step for people, in a line."""
         all_s = self.wall_s + self.wait_s
-        said = [f"loss {self.said_loss}", f"{self.tokens / all_s:,.0f} tokens/s"]
+        said = [
+            f"loss {self.said_loss}" if self.supervised else "nothing to learn from",
+            f"{self.tokens / all_s:,.0f} tokens/s",
+        ]
         if self.images:
             said.append(f"{self.images / all_s:.3g} images/s")
         if self.wait_s > all_s / 20:
@@ -87,13 +90,14 @@ class StepReport:
         return ", ".join([*said, f"epoch {self.epoch + 1}"])
 
     def record(self) -> dict[str, Json]:
-        """Return the line of metrics.jsonl."""
+        """Return the line of metrics.jsonl. A step whose rows could not be read has no loss."""
         supervised = "targets" if self.scores else "trained_tokens"
+        loss = "loss_squared" if self.scores == "mse" else "loss_nats"
         return {
             "stage": self.stage,
             "step": self.step,
             "epoch": self.epoch,
-            "loss_squared" if self.scores == "mse" else "loss_nats": self.loss,
+            **({loss: self.loss} if self.supervised else {}),
             "gradient_norm": self.gradient_norm,
             **{f"rate_{part}": rate for part, rate in self.rates.items()},
             "tokens": self.tokens,

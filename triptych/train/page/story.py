@@ -154,7 +154,8 @@ def _stage(
     begun = [event for event in events if event.get("event") == "stage" and event.get("stage") == name]
     steps = {step: record for record in own if isinstance(step := record.get("step"), int) and _learns(record)}
     total = next((record for record in reversed(own) if "step" not in record), None)
-    facts = next((record for record in own if "step" in record and not _learns(record)), {})
+    # A stage that is solved at once has its one step's facts; of one that learns, a step without a loss had no rows.
+    facts = {} if steps else next((record for record in own if "step" in record and not _learns(record)), {})
     resumed = tuple(sorted({after for event in begun if isinstance(after := event.get("after_step"), int) and after}))
     return StageStory(
         name=name,
