@@ -1,7 +1,7 @@
 """Names of images in sentences: "image 2", "the second picture"; "the image" put to one of several.
 
-"The last image" is named by its number where others come behind it. Not finding names in words: ``references`` does. Invariant: a question that is put to image k says so once, and keeps
-its other words.
+"The last image" is named by its number where others come behind it. Not finding names in words: ``references`` does.
+Invariant: a question that is put to image k says so once, and keeps its other words.
 """
 
 from __future__ import annotations
