@@ -261,8 +261,10 @@ def test_a_weight_that_is_no_number_is_named_and_not_taken_for_another_architect
     before = float(weight.detach()[0, 0])
     with torch.no_grad():
         weight[0, 0] = torch.nan
+    model.network.train()
     with pytest.raises(ModelError, match=r"what is no number: weight 'layers\.0\.mlp\.up_proj\.weight' is not finite"):
         logits_of(model, batch)
+    assert all(module.training for module in model.body.modules())
     with torch.no_grad():
         weight[0, 0] = before
     assert torch.isfinite(logits_of(model, batch)).all()

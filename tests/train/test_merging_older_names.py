@@ -32,14 +32,12 @@ ORIGINAL = {
     r"model\.multi_modal_projector\.linear_2\.": "model.mm_projector.2.",
 }
 """Today's names -> those of LLaVA's own code."""
-LAYOUTS = pytest.mark.parametrize("names", [{}, OLD, ORIGINAL], ids=["current", "before 4.52", "original"])
 WORDS = ["q_proj", "v_proj", "down_proj"]
+PATTERN = r".*language_model.*(q_proj|v_proj|down_proj)"
 
 
-@LAYOUTS
-@pytest.mark.parametrize(
-    "targets", [WORDS, r".*language_model.*(q_proj|v_proj|down_proj)"], ids=["words", "a pattern of today's names"]
-)
+@pytest.mark.parametrize("names", [OLD, ORIGINAL], ids=["before 4.52", "original"])
+@pytest.mark.parametrize("targets", [WORDS, PATTERN], ids=["words", "a pattern of today's names"])
 def test_an_adapter_in_older_names_says_what_it_says_in_todays(
     names: Mapping[str, str], targets: list[str] | str, tmp_path: Path
 ) -> None:
@@ -73,6 +71,27 @@ def test_an_adapter_of_fewer_layers_than_its_base_is_refused_in_older_names_too(
         merged_model(tmp_path / "adapter")
 
 
+@pytest.mark.parametrize("names", [{}, OLD, ORIGINAL], ids=["current", "before 4.52", "original"])
+def test_an_adapter_of_some_layers_alone_is_taken(names: Mapping[str, str], tmp_path: Path) -> None:
+    tiny(0).save(tmp_path / "base")
+    plan = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], layers_to_transform=[1], init_lora_weights=False)
+    tuned = save_adapter(open_model(tmp_path / "base"), tmp_path / "adapter", plan)
+    rename_adapter(tmp_path / "adapter", names)
+    change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
+    assert torch.allclose(logits_of(merged_model(tmp_path / "adapter")), tuned, atol=1e-4)
+
+
+def test_an_adapter_that_lost_all_of_a_part_is_refused(tmp_path: Path) -> None:
+    tiny(0).save(tmp_path / "base")
+    plan = LoraConfig(r=4, target_modules=["q_proj", "fc1"], init_lora_weights=False)
+    save_adapter(open_model(tmp_path / "base"), tmp_path / "adapter", plan)
+    change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({name: value for name, value in load_file(path).items() if "vision" not in name}, path)
+    with pytest.raises(ModelError, match=r"does not fit.*vision_tower.*is only in one of the two"):
+        merged_model(tmp_path / "adapter")
+
+
 def test_a_scale_of_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:
     write_adapter(tmp_path, OLD, targets=WORDS)
     change_config(tmp_path / "adapter", alpha_pattern={"somewhere.layers.0.self_attn.q_proj": 64})
@@ -101,7 +120,7 @@ def test_a_folder_of_llavas_own_trainer_merges_into_the_whole_model(tmp_path: Pa
 
 
 def test_a_projector_of_one_layer_does_not_go_into_one_of_two(tmp_path: Path) -> None:
-    write_adapter(tmp_path, {}, targets=WORDS)
+    write_adapter(tmp_path, {}, targets=PATTERN)
     name, old = "model.multi_modal_projector.linear_1.bias", "base_model.model.model.mm_projector.bias"
     bias = torch.full_like(tiny(0).network.state_dict()[name], 0.5)
     torch.save({old: bias}, tmp_path / "adapter" / "non_lora_trainables.bin")
@@ -113,7 +132,7 @@ def test_a_projector_of_one_layer_does_not_go_into_one_of_two(tmp_path: Path) ->
 
 
 def test_a_base_that_is_a_language_model_alone_is_told(tmp_path: Path) -> None:
-    write_adapter(tmp_path, {}, targets=WORDS)
+    write_adapter(tmp_path, {}, targets=PATTERN)
     (tmp_path / "spoken").mkdir()
     (tmp_path / "spoken" / "config.json").write_text('{"model_type": "llama"}')
     change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "spoken"))

@@ -23,7 +23,7 @@ from triptych.train.measuring.meters import METRICS, StepReport
 from triptych.train.measuring.sessions import SESSIONS
 from triptych.train.page.choices import choices_of
 from triptych.train.page.curves import POINTS, plots_of, smoothed
-from triptych.train.page.page import TRAINING, paged, write_training
+from triptych.train.page.page import TRAINING, paged, summary_of, write_training
 from triptych.train.page.rows import sources_of
 from triptych.train.page.story import read_story
 from triptych.train.trainer import Hooks, train
@@ -199,6 +199,22 @@ def test_numbers_that_are_none_are_not_drawn_and_not_summed(tmp_path: Path) -> N
     words = Words(write_training(tmp_path).read_text(encoding="utf-8")).words
     assert "Loss" in words
     assert "Norm of the gradient" not in words
+
+
+def test_a_step_without_a_loss_counts_and_leaves_the_curve_of_the_loss_as_it_is(tmp_path: Path) -> None:
+    records: list[dict[str, Json]] = [
+        {"stage": "tune", "step": step, "trained_tokens": 9, "tokens": 10, "wall_s": 1.0, "gradient_norm": 1.0}
+        | ({} if step in (1, 3, 10) else {"loss_nats": step / 10})
+        for step in range(1, 11)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    (stage,) = read_story(tmp_path).stages
+    assert stage.steps == tuple(range(1, 11))
+    assert stage.loss_steps == (2, 4, 5, 6, 7, 8, 9)
+    assert stage.series["loss_nats"] == (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    assert (stage.facts, sum(stage.series["tokens"])) == ({}, 100)
+    assert dict(summary_of(stage))["steps"] == "10"
+    assert [plot.title for plot in plots_of(stage)] == ["Loss", "Norm of the gradient"]
 
 
 def test_the_axis_of_one_step_has_no_part_of_a_step(tmp_path: Path) -> None:

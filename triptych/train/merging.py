@@ -16,6 +16,7 @@ from pickle import UnpicklingError
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils import load_peft_weights
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
@@ -209,7 +210,7 @@ def _has_place(name: str, own: Iterable[str]) -> bool:
 
 
 def _aim(settings: PeftConfig, model: Model, names: Mapping[str, str]) -> None:
-    """Let the adapter go where its trainer had put it, whatever that called the layers.
+    """Let an adapter in older names go where its trainer had put it; one in today's says it itself.
 
     LLaVA's trainer puts one on layers by the last word of their name before there is a tower, which has such words too.
 
@@ -218,15 +219,14 @@ def _aim(settings: PeftConfig, model: Model, names: Mapping[str, str]) -> None:
     """
     targets, network = getattr(settings, "target_modules", None), model.network
     layers = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in names.values() if ".lora_" in name}
-    if not targets or not layers:
+    if not targets or not layers or all(old == new for old, new in names.items()):
         return
-    older = any(old != new for old, new in names.items())
     if not isinstance(targets, str) and not any("." in word for word in targets):
-        layers = {name for name in _of_same_parts(model, layers) if name.rpartition(".")[2] in targets}
-    elif not older:
-        return
-    settings.target_modules = layers  # type: ignore[attr-defined]
-    for key in ("rank_pattern", "alpha_pattern") if older else ():
+        layers = {name for name in _of_same_parts(model, layers) if check_target_module_exists(settings, name) is True}
+    aim: dict[str, object] = {"target_modules": layers, "layers_to_transform": None, "layers_pattern": None}
+    for key, value in aim.items():
+        setattr(settings, key, value)
+    for key in ("rank_pattern", "alpha_pattern"):
         said = getattr(settings, key, None) or {}
         current = current_names(network, said)
         setattr(settings, key, {current[name]: value for name, value in said.items()})

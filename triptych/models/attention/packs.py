@@ -15,8 +15,8 @@ Shapes: B rows, T tokens a row, A axes of positions, H hidden size.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -251,12 +251,11 @@ class PackAttention:
 
     def _try_out(self, like: Tensor) -> None:
         """Find out whether conversations are attended without a mask, where that is the same; and kept apart."""
-        training = {module: module.training for module in self._body.modules()}
-        self._body.eval()  # dropout would differ
         # In the weights' own bits, else what is found would depend on what the model was asked first. Where some are in
         # 16 bits (``half_precision.py``), every pass is under autocast.
         whole = all(weight.dtype == torch.float32 for weight in self._body.parameters() if weight.is_floating_point())
-        with _as_written(), torch.autocast(like.device.type, enabled=False) if whole else nullcontext():
+        autocast = torch.autocast(like.device.type, enabled=False) if whole else nullcontext()
+        with _as_written(), autocast, _without_dropout(self._body):
             if like.device.type in ("cpu", "cuda") and self._text._attn_implementation == "sdpa":
                 self._agrees = agrees(self._run, self._text, like=like, exact=whole)
             self._leak = leaks(self._hidden, like=like)
@@ -266,6 +265,15 @@ class PackAttention:
             packs = whole and not self._leak
             self._looks_ahead, stray = strays(self._run, self._hidden, like=like, exact=packs)
             self._leak = "a conversation behind another is not what it is alone" if stray else self._leak
+
+
+@contextmanager
+def _without_dropout(body: nn.Module) -> Iterator[None]:
+    training = {module: module.training for module in body.modules()}
+    body.eval()
+    try:
+        yield
+    finally:
         for module, was in training.items():
             module.training = was
 

@@ -45,7 +45,7 @@ def language_of(said: Mapping[str, object]) -> str | None:
     architecture = str(named[0]) if isinstance(named, list) and named else None
     if architecture in LANGUAGES:
         return LANGUAGES[architecture]
-    if not any(key in said for key in SAYS) or architecture not in (None, *BASES):
+    if not any(said.get(key) for key in SAYS) or architecture not in (None, *BASES):
         return None
     return TYPES.get(str(said.get("model_type"))) or BASES.get(str(architecture))
 

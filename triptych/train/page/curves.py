@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from triptych.train.page.story import StageStory, tell_number
+from triptych.train.page.story import LOSSES, StageStory, tell_number
 
 # Drawn in colours that nothing else has, then replaced by the page's variables.
 _COLOURS = {
@@ -89,15 +89,16 @@ def _draw(stage: StageStory, title: str, curves: Mapping[str, tuple[float, ...]]
         axes = figure.subplots()
         several = len(curves) > 1
         for (name, values), (colour, style) in zip(curves.items(), _STYLES, strict=False):
+            steps = stage.loss_steps if name in LOSSES else stage.steps
             noisy = name in NOISY and len(values) > 2
             smooth = smoothed(values) if noisy else np.asarray(values)
             if noisy:
-                axes.plot(*_thin(stage.steps, values), color=colour, alpha=0.3, linewidth=1)
+                axes.plot(*_thin(steps, values), color=colour, alpha=0.3, linewidth=1)
             label = name if several else None
             dot = "o" if len(values) < 3 else ""
-            axes.plot(*_thin(stage.steps, smooth), color=colour, linestyle=style, marker=dot, linewidth=2, label=label)
+            axes.plot(*_thin(steps, smooth), color=colour, linestyle=style, marker=dot, linewidth=2, label=label)
             if not several:
-                at = (stage.steps[-1], float(smooth[-1]))
+                at = (steps[-1], float(smooth[-1]))
                 axes.annotate(
                     tell_number(smooth[-1]), at, xytext=(0, 7), textcoords="offset points", ha="right", color=INK
                 )

@@ -91,10 +91,10 @@ def summary_of(stage: StageStory) -> Iterator[tuple[str, str]]:
     if not count:
         yield from ((key.replace("_", " "), tell_number(value)) for key, value in stage.facts.items())
         return
-    share = max(1, count // 10)
     yield "steps", f"{count:,}"
     for key, unit in (("loss_nats", " nats"), ("loss_squared", " squared")):
         if key in series:
+            share = max(1, len(series[key]) // 10)
             first, last = sum(series[key][:share]) / share, sum(series[key][-share:]) / share
             yield "loss, first and last tenth of the steps", f"{first:.3f} → {last:.3f}{unit}"
     for key, what in (("tokens", "tokens"), ("trained_tokens", "of them supervised"), ("targets", "targets")):

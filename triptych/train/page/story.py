@@ -21,6 +21,8 @@ from triptych.train.measuring.sessions import FINISHED, SESSIONS
 from triptych.train.page.rows import SourceRows, sources_of
 from triptych.train.recipe import RECIPE, Frozen, Full, Lora, Recipe, Tune
 
+LOSSES = frozenset({"loss_nats", "loss_squared"})
+
 
 @dataclass(frozen=True, slots=True)
 class PartRow:
@@ -57,7 +59,9 @@ class StageStory:
     """``tune``, ``closed_form``, or empty where the recipe cannot be read."""
     steps: tuple[int, ...]
     series: Mapping[str, tuple[float, ...]]
-    """Numbers of every step, by key of metrics.jsonl."""
+    """Numbers of every step, by key of metrics.jsonl; of the loss, those of ``loss_steps``."""
+    loss_steps: tuple[int, ...]
+    """Steps that have a loss: not those whose rows could not be read."""
     facts: Mapping[str, float]
     """What a stage without steps found."""
     done: bool
@@ -154,14 +158,16 @@ def _stage(
     begun = [event for event in events if event.get("event") == "stage" and event.get("stage") == name]
     steps = {step: record for record in own if isinstance(step := record.get("step"), int) and _learns(record)}
     total = next((record for record in reversed(own) if "step" not in record), None)
-    # A stage that is solved at once has its one step's facts; of one that learns, a step without a loss had no rows.
-    facts = {} if steps else next((record for record in own if "step" in record and not _learns(record)), {})
+    facts = next((record for record in own if "step" in record and not _learns(record)), {})
     resumed = tuple(sorted({after for event in begun if isinstance(after := event.get("after_step"), int) and after}))
     return StageStory(
         name=name,
         kind=plan.kind if plan else "",
         steps=tuple(steps),
         series=_series(list(steps.values())),
+        loss_steps=tuple(
+            step for step, record in steps.items() if any(_number(record, key) is not None for key in LOSSES)
+        ),
         facts={key: value for key in facts if key != "step" and (value := _number(facts, key)) is not None},
         done=total is not None,
         resumed=resumed,
@@ -171,14 +177,22 @@ def _stage(
     )
 
 
+def _has_loss(record: Record) -> bool:
+    return any(_number(record, key) is not None for key in LOSSES)
+
+
 def _learns(record: Record) -> bool:
-    return "loss_nats" in record or "loss_squared" in record
+    """Tell a step of learning from the one of a stage that is solved at once."""
+    return not (LOSSES | {"trained_tokens", "targets"}).isdisjoint(record)
 
 
 def _series(records: Sequence[Record]) -> dict[str, tuple[float, ...]]:
-    """Return the numbers that every step has; images a second also of a run that did not write them."""
+    """Return the numbers that every step has, and the losses of those that have one; images a second also of a run
+    that did not write them."""
     keys = [key for key in records[0] if all(_number(record, key) is not None for record in records)] if records else []
+    told = {key: tuple(loss for record in records if (loss := _number(record, key)) is not None) for key in LOSSES}
     found = {key: tuple(float(str(record[key])) for record in records) for key in keys if key != "step"}
+    found |= {key: losses for key, losses in told.items() if losses}
     if "images_per_s" not in found and {"images", "wall_s"} <= found.keys():
         pairs = zip(found["images"], found["wall_s"], strict=True)
         found["images_per_s"] = tuple(images / wall_s if wall_s else 0.0 for images, wall_s in pairs)
