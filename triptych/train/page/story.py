@@ -22,6 +22,7 @@ from triptych.train.page.rows import SourceRows, sources_of
 from triptych.train.recipe import RECIPE, Frozen, Full, Lora, Recipe, Tune
 
 LOSSES = frozenset({"loss_nats", "loss_squared"})
+"""Keys of metrics.jsonl that a step has one of, if there was something to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,7 @@ def _stage(
         kind=plan.kind if plan else "",
         steps=tuple(steps),
         series=_series(list(steps.values())),
-        loss_steps=tuple(
-            step for step, record in steps.items() if any(_number(record, key) is not None for key in LOSSES)
-        ),
+        loss_steps=tuple(step for step, record in steps.items() if _has_loss(record)),
         facts={key: value for key in facts if key != "step" and (value := _number(facts, key)) is not None},
         done=total is not None,
         resumed=resumed,
