@@ -26,7 +26,6 @@ from triptych.data.media.locate import (
     digest_of,
     exists,
     frame_at,
-    keep_bytes,
     name_of,
     open_source,
     place_of,
@@ -177,15 +176,6 @@ def test_base64_is_decoded_where_it_stands_in_a_published_layout(tmp_path: Path)
 
 
 # The rest
-
-
-def test_kept_bytes_are_kept_once_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
-    sha = hashlib.sha256(PNG).hexdigest()
-    assert keep_bytes(PNG, "some/Where.PNG") == str(tmp_path / "images" / sha[:2] / f"{sha}.png")
-    assert Path(keep_bytes(PNG, "../../evil.sh")).name == sha
-    before = Path(keep_bytes(PNG)).stat().st_mtime_ns
-    assert Path(keep_bytes(PNG)).stat().st_mtime_ns == before
 
 
 def test_a_plain_files_digest_and_length_are_the_files_own(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.core.records import Example, Text, Turn
+from tests.samples.golden import SAMPLES
+from triptych.core.plugins import find, names
+from triptych.core.records import Example, Text, Turn, images_of
 from triptych.core.shard import Shard
+from triptych.data.media.locate import exists
 from triptych.evaluate.benchmark import Benchmark, chance_of
 from triptych.evaluate.reading import scorers
 from triptych.evaluate.running.run import evaluate
@@ -116,3 +119,30 @@ def test_who_always_says_yes_is_right_half_the_time_under_a_limit_too(tmp_path: 
     alone = replace(asks, questions=lambda path: [question(row.id, scorers.reference_of(row), row.id) for row in rows])
     found = evaluate(alone, tmp_path, responder=yes, folder=tmp_path / "alone", limit=300).total
     assert 0.4 < found.score < 0.6
+
+
+PACKED = [
+    name
+    for name in sorted({*names("benchmark")} - {"nextqa_oe"})  # its score needs WordNet, its pictures are in videos
+    if any((SAMPLES / name).rglob("*.parquet")) and not find("benchmark", name, expected=Benchmark).judge
+]
+"""Benchmarks whose layout has pictures within Parquet."""
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_only_pictures_of_questions_that_are_asked_are_unpacked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = find("benchmark", name, expected=Benchmark)
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "few"))
+    seen: list[Example] = []
+
+    def reply(question: Example) -> str:
+        seen.append(question)
+        assert all(exists(image.source) for image in images_of(question))
+        return "yes"
+
+    evaluate(benchmark, SAMPLES / name, responder=CannedResponder(reply), folder=tmp_path / "run", limit=1)
+    shown = {image.source for question in seen for image in images_of(question)}
+    kept = {str(path) for path in (tmp_path / "few" / "images").rglob("*") if path.is_file()}
+    assert kept == {source for source in shown if "few/images" in source}

@@ -19,7 +19,7 @@ from openai.types.chat import ChatCompletion
 from tests.serve.api_server import Running, asking, data_uri, picture, said, serving
 from tests.serve.test_api_video import drawn_video
 from triptych.core.records import Example, ImageRef, Text, Turn
-from triptych.data.media.locate import keep_bytes
+from triptych.data.media.kept import keep_bytes
 from triptych.data.plan.scoring import Scoring
 from triptych.data.template import find_template
 from triptych.evaluate.certainty.ratings import Vote

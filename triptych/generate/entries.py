@@ -16,7 +16,8 @@ from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import ImageRef, Json, VideoRef
 from triptych.data.disk.rows import bad, words
 from triptych.data.format import Refused, RowError
-from triptych.data.media.locate import SUFFIXES, ImageError
+from triptych.data.media.kept import SUFFIXES
+from triptych.data.media.locate import ImageError
 from triptych.generate.item import Annotation, View
 
 Build = Callable[[str], Annotation]

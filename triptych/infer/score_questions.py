@@ -13,7 +13,7 @@ from pathlib import Path
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef, replace_parts
 from triptych.data.format import Refused, read_source
-from triptych.data.media.locate import SUFFIXES
+from triptych.data.media.kept import SUFFIXES
 from triptych.data.plan.scoring import Scoring
 from triptych.data.transform import TransformPlan, apply
 

@@ -19,7 +19,8 @@ from triptych.core.errors import DataError
 from triptych.core.fetch import fetch
 from triptych.core.records import ImageRef, VideoRef
 from triptych.data.media.images import load_image, measure
-from triptych.data.media.locate import SUFFIXES, ImageError, keep_bytes, place_of
+from triptych.data.media.kept import SUFFIXES, keep_bytes
+from triptych.data.media.locate import ImageError, place_of
 from triptych.data.media.video import probe
 from triptych.serve.speaking import VIDEO_FRAMES, video_frames_of
 

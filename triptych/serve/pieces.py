@@ -15,7 +15,7 @@ from PIL import Image
 
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef
-from triptych.data.media.locate import keep_bytes
+from triptych.data.media.kept import keep_bytes
 from triptych.serve.media import is_media, is_url, keep_picture, open_media
 
 Piece = str | Path | Image.Image | NDArray[np.uint8] | bytes | Text | ImageRef | VideoRef

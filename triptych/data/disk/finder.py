@@ -22,7 +22,8 @@ from triptych.data.disk.media_keys import names_nothing
 from triptych.data.disk.rows import Build, bad, words
 from triptych.data.format import RowError, joined_hint
 from triptych.data.media.folder import ImageFolder
-from triptych.data.media.locate import ImageError, keep_bytes
+from triptych.data.media.kept import keep_bytes
+from triptych.data.media.locate import ImageError
 from triptych.data.media.unpack import base64_bytes
 
 Urls = Literal["allow", "private"]

@@ -24,7 +24,8 @@ from triptych.data.disk.json_members import members_of
 from triptych.data.disk.name_table import NameTable, Place, table_of
 from triptych.data.media.folder import ImageFolder
 from triptych.data.media.images import ImageError
-from triptych.data.media.locate import base64_at, keep_bytes
+from triptych.data.media.kept import keep_bytes
+from triptych.data.media.locate import base64_at
 from triptych.data.media.unpack import base64_bytes
 
 Found = str | ImageError

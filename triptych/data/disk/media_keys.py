@@ -13,7 +13,7 @@ from pathlib import Path
 
 from triptych.core.records import Json
 from triptych.data.disk.rows import bad, of_another_layout
-from triptych.data.media.locate import SUFFIXES
+from triptych.data.media.kept import SUFFIXES
 
 MEDIA_KEYS = frozenset({"image", "images", "video", "videos", "audio", "audios"})
 """What published rows call their media."""

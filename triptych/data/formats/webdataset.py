@@ -38,7 +38,8 @@ from triptych.data.disk.shards import Content, Sample, samples_of, shards_of, sp
 from triptych.data.disk.writing import put_all
 from triptych.data.format import Format, Reader, Refused, RowError, check_options
 from triptych.data.formats import llava, mantis, messages
-from triptych.data.media.locate import SUFFIXES, ImageError, keep_bytes, name_of, read_bytes
+from triptych.data.media.kept import SUFFIXES, keep_bytes
+from triptych.data.media.locate import ImageError, name_of, read_bytes
 from triptych.data.media.unpack import suffix_of
 
 OPTIONS = ("images", "missing_marks")

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from triptych.core.errors import quoted
 from triptych.core.files import sha256_of, write_atomically
 from triptych.core.records import ImageRef, VideoRef
-from triptych.data.media.locate import SUFFIXES, ImageError, name_of, place_of, read_bytes, zip_members
+from triptych.data.media.kept import SUFFIXES
+from triptych.data.media.locate import ImageError, name_of, place_of, read_bytes, zip_members
 from triptych.data.media.unpack import suffix_of
 from triptych.data.media.video import frame_files
 

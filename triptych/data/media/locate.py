@@ -25,14 +25,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, NoReturn, cast
 
 from triptych.core.errors import DataError
-from triptych.core.files import cache_folder, sha256_of, write_atomically
+from triptych.core.files import sha256_of
 from triptych.data.media.tar import leads_out, tar_files
 from triptych.data.media.unpack import BROKEN, Growing, Member, base64_bytes, index_zip, span_of, zip_chunks
 
 MAX_BYTES = 1 << 28
 """Most bytes of one picture inside something else, unpacked (256 MiB): more is taken for a bomb."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
-"""Endings that an unpacked picture keeps; any other is left off."""
 
 Kind = Literal["file", "zip", "tar", "base64", "frame"]
 _FORMS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -203,24 +201,6 @@ def digest_of(source: str) -> str:
     except OSError as error:
         _refuse(source, error)
     return hashlib.sha256(read_bytes(source)).hexdigest()
-
-
-def keep_bytes(content: bytes, name: str = "") -> str:
-    """Put a picture's bytes into the cache folder, once for each content, and return the path of that file.
-
-    Args:
-        content: as some program wrote them.
-        name: what they were called; only its ending is kept, and only one that pictures have.
-
-    Raises:
-        ConfigError: the cache folder cannot be made.
-    """
-    suffix = PurePosixPath(name).suffix.lower()
-    sha = hashlib.sha256(content).hexdigest()
-    path = cache_folder() / "images" / sha[:2] / f"{sha}{suffix if suffix in SUFFIXES else ''}"
-    if not path.exists():
-        write_atomically(path, content)
-    return str(path)
 
 
 def zip_members(path: Path) -> Mapping[str, str]:

@@ -22,7 +22,8 @@ from PIL import Image
 
 from triptych.core.records import ImageRef, VideoRef
 from triptych.data.media.decode import Stamp, pixels_of, table_of
-from triptych.data.media.locate import SUFFIXES, ImageError, frame_at, stamp_of
+from triptych.data.media.kept import SUFFIXES
+from triptych.data.media.locate import ImageError, frame_at, stamp_of
 
 Indexes = tuple[int, ...]
 

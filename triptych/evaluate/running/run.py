@@ -7,15 +7,17 @@ lines at the end (``result``), so a mended scorer needs no model.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from triptych.core.errors import DataError
 from triptych.core.files import only_one
-from triptych.core.records import Example
+from triptych.core.records import Example, Text, parts_of
 from triptych.core.shard import Shard
 from triptych.data.format import Refused, RowError
 from triptych.data.formats import messages
+from triptych.data.media.kept import keeping_only
 from triptych.evaluate.benchmark import Benchmark, asked, without_images
 from triptych.evaluate.reading.answers import Keys, Line
 from triptych.evaluate.running.asked import LOCK, Asked, groups_of, references_of, write_asked
@@ -149,7 +151,11 @@ def _score(
 
 def _read(benchmark: Benchmark, path: Path, limit: int | None) -> tuple[list[Example], list[Example], list[Refused]]:
     """Return all questions, those that are to be asked, and the rows that are none."""
-    rows = [_checked(row) for row in benchmark.questions(path)]
+    if limit is None:
+        rows, only_named = [_checked(row) for row in benchmark.questions(path)], set[str]()
+    else:
+        with keeping_only(()) as only_named:
+            rows = [_checked(row) for row in benchmark.questions(path)]
     everything = [row for row in rows if isinstance(row, Example)]
     sampled = sample_questions(rows, limit, whole=benchmark.pairs is not None)
     questions = [row for row in sampled if isinstance(row, Example)]
@@ -162,6 +168,10 @@ def _read(benchmark: Benchmark, path: Path, limit: int | None) -> tuple[list[Exa
         if question.id in seen:
             raise DataError(f"{question.origin or path}: the id {question.id!r} is there twice. Give each row its own.")
         seen.add(question.id)
+    shown = {part.source for question in questions for part in parts_of(question) if not isinstance(part, Text)}
+    if only_named & shown:
+        with keeping_only(only_named & shown):
+            deque(benchmark.questions(path), maxlen=0)  # Once more: only now it is known whose pictures are needed.
     return everything, questions, refused
 
 

@@ -19,7 +19,8 @@ from triptych.core.errors import TriptychError
 from triptych.core.records import Example, ImageRef, Json, Part, replace_parts
 from triptych.data.disk.writing import LeavingOut, target_of
 from triptych.data.media.images import ImageError, load_image
-from triptych.data.media.locate import keep_bytes, name_of
+from triptych.data.media.kept import keep_bytes
+from triptych.data.media.locate import name_of
 from triptych.generate.item import Item, Refusal
 from triptych.generate.spool import Spool, spooled
 from triptych.generate.stage import Made, Stage, StageSettings
