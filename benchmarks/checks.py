@@ -40,7 +40,7 @@ from triptych.infer.canned import CannedResponder
 from triptych.infer.opening import open_responder
 from triptych.infer.responder import Failed, Responder
 from triptych.infer.words import WordsResponder
-from triptych.models.parts import locate
+from triptych.models.disk.locate import locate
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ from triptych.data.plan.costs import AROUND
 from triptych.data.plan.costs_tiled import WHOLE
 from triptych.data.template import find_template
 from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models.disk.locate import locate
 from triptych.models.families.idefics3 import Idefics3Model
 from triptych.models.family import PartsPlan, assemble
-from triptych.models.parts import locate
 
 SEED = 7
 LANGUAGE = "starter:smollm2-135m-instruct"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from tests.cli.conftest import ROOT, Triptych
+from tests.cli.conftest import ROOT, Triptych, run_triptych
 from tests.train.runs import RECIPE, write_tune
 from triptych import __version__
 from triptych.cli import main as command_line
@@ -225,3 +225,24 @@ def test_ctrl_c_while_it_is_still_loading_ends_it_quietly(tmp_path: Path) -> Non
         [sys.executable, "-m", "triptych", "list"], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train nope.yaml",
+        "recipe check nope.yaml",
+        "recipe plan nope.yaml",
+        "chat nope",
+        "serve nope",
+        "score nope a.mp4",
+        "eval nope storyboard --data .",
+        "diagnose nope storyboard --data .",
+    ],
+)
+def test_a_name_with_a_slip_is_told_before_seconds_of_loading(tmp_path: Path, command: str) -> None:
+    for network in ("torch", "transformers"):
+        (tmp_path / f"{network}.py").write_text("raise SystemExit('networks are loaded')\n", encoding="utf-8")
+    refused = run_triptych(tmp_path, *command.split(), PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
+    assert refused.stderr.startswith("error: nope"), refused.stderr
+    assert refused.stderr.count("\n") == 1

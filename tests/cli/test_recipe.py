@@ -170,7 +170,7 @@ def test_a_checkpoint_of_llavas_own_code_is_checked_as_any_other(toy: Path, name
 def test_a_part_that_llavas_own_code_takes_from_elsewhere_is_not_fetched(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.models.parts.snapshot_download", None)
+    monkeypatch.setattr("triptych.models.disk.locate.snapshot_download", None)
     opens = opened_original(toy, mm_vision_tower="nobody/tower")
     found = json.loads(said("check", toy, *opens, *SHORTER, "--json", code=1))
     told = {each["message"]: each["level"] for each in found}

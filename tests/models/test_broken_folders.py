@@ -16,9 +16,9 @@ from torch import Tensor
 from triptych.core import plugins
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.models.disk.check import check_model
+from triptych.models.disk.locate import locate
 from triptych.models.disk.missing_files import missing_file
 from triptych.models.family import Family, open_model
-from triptych.models.parts import locate
 
 FAMILIES = ("flamingo", "fuyu", "idefics2", "idefics3", "llava", "llava_next", "qwen_vl")
 WEIGHTS = "model.safetensors"

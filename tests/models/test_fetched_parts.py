@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from triptych.models.parts import locate
+from triptych.models.disk.locate import locate
 
 COMMIT = "c0ffee" + "0" * 34
 OLD = ("pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json")

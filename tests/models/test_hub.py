@@ -13,7 +13,7 @@ from tests.models.hubs import Hub, Repository, stand_in
 from triptych.core.errors import NotFoundError, RunError
 from triptych.core.files import sha256_of
 from triptych.models.disk import fetched, hub
-from triptych.models.parts import locate
+from triptych.models.disk.locate import locate
 
 ONE = {"config.json": b"{}", "generation_config.json": b"{}", "model.safetensors": b"one" * 1000}
 TWO = {

@@ -21,10 +21,12 @@ def run(
     ] = None,
 ) -> None:
     """Ask about several images. /help in the chat tells what else it can do; a pipe may do the asking."""
+    from triptych.infer.opening import check_name
     from triptych.serve.media import open_shown
 
     # First: an error in one is told before torch is loaded.
     opened = [(name, open_shown(name)) for name in images or ()]
+    check_name(model)
 
     from rich.console import Console
 

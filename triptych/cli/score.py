@@ -41,14 +41,18 @@ def run(
     A head knows the words it was tuned on best: rows of data bring theirs, for files give them with --prompt.
     VideoScore is asked as its own example asks; give it --text.
     """
+    from triptych.models.disk.locate import on_disk
+
+    if prompt is not None and text is not None:
+        raise ConfigError("--prompt is all that is asked: write what --text says into it, and leave --text out.")
+    on_disk(model)  # First: an error in a name is told before torch is loaded.
+
     from triptych.core.files import write_atomically
     from triptych.evaluate.saved.agreement import agreements
     from triptych.infer.scores import Scorer
     from triptych.models.memory.placement import open_to_answer
     from triptych.models.vision.features import cached_features
 
-    if prompt is not None and text is not None:
-        raise ConfigError("--prompt is all that is asked: write what --text says into it, and leave --text out.")
     say(f"opening {model}")
     opened = open_to_answer(model)
     scorer = Scorer(opened, features=cached_features(opened))

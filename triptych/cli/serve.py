@@ -21,6 +21,7 @@ def run(
 ) -> None:
     """Serve chat completions with several images a message, scores and a page. API keys: TRIPTYCH_SERVE_KEYS."""
     from triptych.core.config import KEY
+    from triptych.infer.opening import check_name
     from triptych.infer.settings import address_of
     from triptych.serve.api.settings import read_settings
 
@@ -32,6 +33,8 @@ def run(
     if len(models) > 2:
         raise ConfigError(f"{' '.join(models)}: at most two models are served together.")
     settings = read_settings(overrides)
+    for each in models:
+        check_name(each)
 
     from triptych.serve.server import run as serve  # which loads torch, after what may be wrong above
 

@@ -14,6 +14,7 @@ from triptych.core.log import say
 from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.responder import Responder
 from triptych.infer.settings import Asking, EndpointSettings, LocalSettings, address_of, parse_settings
+from triptych.models.disk.locate import on_disk
 
 ANSWERS = "answers"
 """Folder of kept replies, in the cache folder."""
@@ -29,6 +30,17 @@ class Opened:
     def cache(self) -> AnswerCache | None:
         """Return the replies that it gave in other runs, or None where they are not to be used."""
         return AnswerCache(cache_folder() / ANSWERS, self.responder.fingerprint) if self.asking.cache else None
+
+
+def check_name(model: str) -> None:
+    """Refuse what is neither an address nor a model here nor a hub id, before networks take seconds to load.
+
+    Raises:
+        ConfigError: the address is wrong.
+        NotFoundError: there is no such folder, or no model in it.
+    """
+    if address_of(model) is None:
+        on_disk(model)
 
 
 def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
@@ -48,6 +60,7 @@ def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
 
         return Opened(RemoteResponder(address, endpoint), endpoint)
     local = parse_settings(overrides, model=LocalSettings)
+    check_name(model)
     from triptych.infer.decoding.sampling import Sampling
     from triptych.infer.local import GREEDY, LocalResponder  # which loads torch, after what may be wrong above
     from triptych.models.memory.placement import open_to_answer

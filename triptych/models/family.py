@@ -33,9 +33,9 @@ from triptych.data.template import Template
 from triptych.models.attention.packs import PackAttention
 from triptych.models.disk.folder import Saved, read_note, save_folder
 from triptych.models.disk.llava_checkpoint import model_type_of
+from triptych.models.disk.locate import Provenance, locate
 from triptych.models.heads import ScoreHead, head_in
 from triptych.models.memory.transfer import send
-from triptych.models.parts import Provenance, locate
 from triptych.models.splice import count_marks, splice
 
 Projector = Literal["linear", "mlp"]

@@ -17,6 +17,7 @@ from triptych.data.plan.costs import Fixed
 from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template
 from triptych.models import parts
+from triptych.models.disk.locate import locate
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Model, PartsPlan
 from triptych.models.join import probe_tower, teach_tokenizer
@@ -43,14 +44,14 @@ def outline_parts(plan: PartsPlan) -> Rendering:
         ModelError: a part cannot be opened, or the tokenizer lacks the template's tokens.
     """
     template = find_template(plan.template)
-    spoken = parts.locate(plan.language)
+    spoken = locate(plan.language)
     with parts.clear_errors(spoken, "a tokenizer"):
         tokenizer = open_tokenizer(spoken)
     return Rendering(template, tokenizer, teach_tokenizer(tokenizer, template), Fixed(_image_tokens(plan)))
 
 
 def _image_tokens(plan: PartsPlan) -> int:
-    seen = parts.locate(plan.vision, image_tokens=plan.image_tokens)
+    seen = locate(plan.vision, image_tokens=plan.image_tokens)
     with parts.clear_errors(seen, "a vision tower"):
         config = AutoConfig.from_pretrained(seen)
         with torch.device("meta"):

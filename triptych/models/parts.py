@@ -1,14 +1,11 @@
-"""Find and load what a model is put together from: a vision tower, its image preparation, a language model.
+"""Load what a model is put together from: a vision tower, its image preparation, a language model.
 
-Not how they are joined: that is a family's. A part is named by a folder, a hub id or ``starter:NAME``; all three end
-as an ordinary Hugging Face folder. Its licence is what its model card (README.md) declares.
+Not where they are (``disk/locate``): each is an ordinary Hugging Face folder here. Not how they are joined: that is a
+family's.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +13,10 @@ from functools import partial
 from logging import ERROR
 from pathlib import Path
 from pickle import UnpicklingError
-from shlex import quote
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from huggingface_hub import metadata_load, snapshot_download
 from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
 from safetensors import SafetensorError
@@ -39,32 +34,18 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from triptych.core.errors import ModelError, NotFoundError
-from triptych.core.files import sha256_of
-from triptych.models import zoo
-from triptych.models.disk.hub_errors import HUB_ERRORS, told
+from triptych.core.errors import ModelError
 from triptych.models.disk.missing_files import missing_file
 from triptych.models.disk.tokenizer import open_tokenizer
-from triptych.starter import weights
 
 SCORES = "score."
 """How published checkpoints begin the names of a score head's weights, which no network of ours has (``heads.py``)."""
 SCORE = SCORES + "weight"
-STARTER = "starter:"
-ADAPTER = "adapter_config.json"
-"""What peft calls the settings of an adapter."""
-FACTS = "part.json"
-"""What a starter part says of itself."""
-
 WEIGHT_FILE_ERRORS = (RuntimeError, SafetensorError, UnpicklingError, EOFError)
 """What reading a weight file raises that is cut off, empty, or not a weight file at all."""
 
 LIST_LINES = 6
 """Most that is told of an error that is a list: transformers says in the sixth what to install for a tokenizer."""
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md")
-OLD_WEIGHTS = ("pytorch_model*.bin", "mm_projector.bin")
-"""Fetched where a model has no ``*.safetensors``."""
 
 
 class ImageProcessor(Protocol):
@@ -84,20 +65,6 @@ class ImageProcessor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where a part came from."""
-
-    name: str
-    """The part as a recipe names it: a folder, a hub id, ``starter:NAME``."""
-    origin: str
-    """Where its authors published it, as far as the part says so itself."""
-    licence: str
-    """What the part declares; ``unknown`` where it does not."""
-    sha256: str
-    """Digest of its weight file; where there are several, of their digests."""
-
-
-@dataclass(frozen=True, slots=True)
 class Vision:
     """A loaded tower and how it wants its images."""
 
@@ -113,59 +80,6 @@ class Language:
 
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-
-
-def how_to_merge(folder: str) -> str:
-    """Return what to do with an adapter's folder where a whole model is wanted."""
-    return f"`triptych merge {quote(folder)} --out DIR` makes one of it and of the model it was learnt on"
-
-
-def locate(name: str, *, image_tokens: int | None = None) -> Path:
-    """Return the folder of a part or model, fetched first where it is on the hub.
-
-    Args:
-        name: a folder, that of a run of ``train`` included, a hub id, a name of the zoo or ``starter:NAME``.
-        image_tokens: tokens an image costs, for a starter tower that lets one choose.
-
-    Raises:
-        NotFoundError: nothing is there, or the hub does not give it.
-        RunError: the disk is full.
-    """
-    if name.startswith(STARTER):
-        if image_tokens is None:
-            return weights.folder(name.removeprefix(STARTER))
-        return weights.folder(name.removeprefix(STARTER), image_tokens=image_tokens)
-    folder = Path(name).expanduser()
-    name = name if folder.exists() else zoo.hub_id_of(name)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            if (folder / "model" / "config.json").is_file():
-                return folder / "model"  # of a run of train
-            if (folder / ADAPTER).is_file():
-                raise NotFoundError(f"{name} is an adapter ({ADAPTER}), no whole model: {how_to_merge(name)}.")
-            raise NotFoundError(f"{name}: the folder holds no config.json, so it is no Hugging Face model.")
-        return folder
-    if not HUB_ID.fullmatch(name):
-        raise NotFoundError(f"{name}: no such folder. Give a folder, a hub id (OWNER/NAME) or {STARTER}NAME.")
-    try:
-        fetched = Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
-        if not any(fetched.glob("*.safetensors")):
-            fetched = Path(snapshot_download(name, allow_patterns=[*HUB_FILES, *OLD_WEIGHTS]))
-        return fetched
-    except HUB_ERRORS as error:
-        raise told(error, name, before="no such folder, and ") from error
-
-
-def provenance(name: str, folder: Path) -> Provenance:
-    """Return where a part came from: what its ``part.json`` says, else its model card and its weight files."""
-    if (folder / FACTS).is_file():
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        return Provenance(name, origin=facts["source"], licence=facts["licence"], sha256=facts["sha256"])
-    card = folder / "README.md"
-    declared = (metadata_load(card) if card.is_file() else None) or {}
-    digests = [sha256_of(path) for path in sorted(folder.glob("*.safetensors"))]
-    sha256 = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
-    return Provenance(name, origin="", licence=str(declared.get("license", "unknown")), sha256=sha256)
 
 
 def load_vision(folder: Path) -> Vision:

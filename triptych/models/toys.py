@@ -23,7 +23,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
+from triptych.models.disk.locate import Provenance
+from triptych.models.parts import ImageProcessor, Language, Vision
 
 M = TypeVar("M")
 

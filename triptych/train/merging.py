@@ -28,8 +28,8 @@ from triptych.core.errors import ConfigError, ModelError, NotFoundError, RunErro
 from triptych.core.log import say
 from triptych.models.adapters import settle_tie, tied_settings, untie_adapted
 from triptych.models.disk.llava_checkpoint import NAMES
+from triptych.models.disk.locate import ADAPTER
 from triptych.models.family import Model, open_model
-from triptych.models.parts import ADAPTER
 from triptych.train.checkpoint import Checkpoint, latest_checkpoint
 from triptych.train.determinism import derive_seed
 from triptych.train.recipe import RECIPE, Recipe, StagePlan, Tune, resolve

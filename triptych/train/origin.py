@@ -14,7 +14,7 @@ from pathlib import Path
 
 from triptych.core.errors import NotFoundError, RunError
 from triptych.core.files import sha256_of, write_atomically
-from triptych.models.parts import locate
+from triptych.models.disk.locate import locate
 from triptych.train.recipe import ModelPlan
 
 ORIGIN = "origin.json"

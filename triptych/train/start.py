@@ -23,11 +23,11 @@ from triptych.data.plan.rendering import Rendering
 from triptych.data.template import find_template, stop_id
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models.disk.folder import NOTE, read_note
+from triptych.models.disk.locate import Provenance, locate, provenance
 from triptych.models.disk.recognise import hub_id_of, published
 from triptych.models.family import Family, Model, PartsPlan, assemble, open_model, outline_model, outline_parts
 from triptych.models.join import teach_tokenizer
 from triptych.models.memory.upcast import to_float32
-from triptych.models.parts import Provenance, locate, provenance
 from triptych.train.recipe import ModelPlan
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")

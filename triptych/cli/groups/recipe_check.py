@@ -12,12 +12,13 @@ from triptych.cli.groups.sources import AsJson, json_text
 
 def check_recipe(recipe: RecipeFile, overrides: Overrides = None, *, as_json: AsJson = False) -> None:
     """Look at files, family, template, data and lengths, and at the tiny twin. Exit code 1 where anything is wrong."""
-    from triptych.train.inspection.review import review
-    from triptych.train.inspection.twin import original_of, twin_of
     from triptych.train.recipe import load_recipe
 
     with that_trains(recipe):
         found = load_recipe(recipe, overrides or [])
+    from triptych.train.inspection.review import review  # Seconds, which no wrong recipe waits for.
+    from triptych.train.inspection.twin import original_of, twin_of
+
     original, twin = original_of(recipe), twin_of(recipe)
     if original is not None:
         findings = [*review(found), *(each for each in review(load_recipe(original), twin=found) if each.key == "twin")]

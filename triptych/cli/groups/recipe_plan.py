@@ -36,13 +36,14 @@ def plan_run(
     """Estimate memory and time from shapes alone. Nothing is downloaded, no weights are loaded."""
     from triptych.core.errors import NotFoundError
     from triptych.train.forecast.gpus import GPUS
-    from triptych.train.forecast.planner import plan_stages, shape_of
     from triptych.train.recipe import load_recipe
 
     if gpu not in GPUS:
         raise NotFoundError(f"no GPU is called {gpu!r}. There are: {', '.join(GPUS)}.")
     with that_trains(recipe):
         found = load_recipe(recipe, overrides or [])
+    from triptych.train.forecast.planner import plan_stages, shape_of  # Seconds, which no wrong recipe waits for.
+
     shape = shape_of(found.model, recipes=recipe.parent)
     stages = plan_stages(found, shape, gpu=GPUS[gpu], gpus=gpus, mfu=mfu, epoch_tokens=tokens)
     if as_json:

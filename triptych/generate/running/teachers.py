@@ -181,8 +181,8 @@ def _opened(
 
 def _find_local(model: str) -> tuple[Path, bool]:
     """Return a model's folder, and whether it is one of words alone."""
+    from triptych.models.disk.locate import locate
     from triptych.models.family import family_of  # which loads torch
-    from triptych.models.parts import locate
 
     folder = locate(STARTER_WORDS if model == STARTER else model)
     try:

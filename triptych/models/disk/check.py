@@ -29,11 +29,12 @@ from triptych.data.text.tokenise import tokeniser_of
 from triptych.models import parts
 from triptych.models.disk.llava_checkpoint import config_of, model_type_of
 from triptych.models.disk.llava_kind import class_of, is_adapter, is_original, said_by, words_folder
+from triptych.models.disk.locate import ADAPTER, how_to_merge, locate
 from triptych.models.disk.recognise import Recognised, recognise
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.disk.weight_check import Check, NotTriedError, WrongError, check_score, check_weights, checked
 from triptych.models.family import Family, family_of
-from triptych.models.parts import ADAPTER, locate, quiet
+from triptych.models.parts import quiet
 
 SIZES: tuple[Size, ...] = ((336, 336), (640, 480), (480, 640), (1280, 720), (200, 1000), (64, 48))
 """(width, height) in pixels of the images that are counted."""
@@ -159,7 +160,7 @@ def _located(path: str) -> Path:
     folder = Path(path).expanduser()
     folder = folder if (folder / ADAPTER).is_file() else locate(path)
     if is_adapter(folder) and not ((folder / "config.json").is_file() and is_original(folder)):
-        raise ModelError(f"{path} is an adapter ({ADAPTER}), no whole model: {parts.how_to_merge(path)}.")
+        raise ModelError(f"{path} is an adapter ({ADAPTER}), no whole model: {how_to_merge(path)}.")
     return locate(path)
 
 

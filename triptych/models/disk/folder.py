@@ -20,9 +20,10 @@ from triptych.core.files import part_folder, replace_folder
 from triptych.core.full_disk import naming
 from triptych.data.template import Template
 from triptych.data.text.jinja import IMAGE_MARK
+from triptych.models.disk.locate import Provenance
 from triptych.models.disk.recognise import SAYS, json_object, recognise
 from triptych.models.heads import ScoreHead
-from triptych.models.parts import Provenance, quiet
+from triptych.models.parts import quiet
 
 NOTE = SAYS
 

@@ -44,6 +44,7 @@ from triptych.models.disk.llava_kind import (
     part_name,
     said_by,
 )
+from triptych.models.disk.locate import ADAPTER, locate
 from triptych.models.disk.projector_file import PROJECTOR, load_projector
 from triptych.models.parts import ImageProcessor
 from triptych.models.vision.anyres import NEWLINES, POOLS
@@ -97,7 +98,7 @@ def translated(folder: Path) -> PreTrainedConfig:
     kind = str(language_of(said))
     if is_adapter(folder):
         raise ModelError(
-            f"{folder} is an adapter of LLaVA's own trainer ({parts.ADAPTER}), no whole model: `triptych merge "
+            f"{folder} is an adapter of LLaVA's own trainer ({ADAPTER}), no whole model: `triptych merge "
             f"{quote(str(folder))} --base MODEL --out DIR` makes one of it and of the model it was learnt on."
         )
     known = AutoConfig.for_model(kind).to_dict().keys() | {"rope_theta", "rope_scaling"}
@@ -233,7 +234,7 @@ def image_processor_of(folder: Path) -> ImageProcessor:
 def _of_stage_one(folder: Path, config: PreTrainedConfig) -> PreTrainedModel:
     """Return the network of a projector, and of the tower and the language model it was trained between."""
     said = said_by(folder)
-    spoken = parts.locate(part_name(said, "_name_or_path", folder=folder))
+    spoken = locate(part_name(said, "_name_or_path", folder=folder))
     with torch.device("meta"):
         network = cast(PreTrainedModel, AutoModelForImageTextToText.from_config(config))
     with parts.clear_errors(spoken, "a causal language model"):
@@ -284,7 +285,7 @@ def _vision(said: Mapping[str, object], folder: Path) -> PreTrainedConfig:
 
 
 def _tower_folder(said: Mapping[str, object], folder: Path) -> Path:
-    return parts.locate(part_name(said, "mm_vision_tower", folder=folder))
+    return locate(part_name(said, "mm_vision_tower", folder=folder))
 
 
 def _layer(said: Mapping[str, object], folder: Path, vision: PreTrainedConfig) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from triptych.core.errors import ModelError
-from triptych.models import parts
+from triptych.models.disk.locate import ADAPTER, locate
 from triptych.models.disk.missing_files import TOKENIZERS
 
 LANGUAGES = {
@@ -73,7 +73,7 @@ def is_stage_one(folder: Path) -> bool:
 
 def is_adapter(folder: Path) -> bool:
     """Return whether a folder holds an adapter alone."""
-    return (folder / parts.ADAPTER).is_file() and not has_weights(folder)
+    return (folder / ADAPTER).is_file() and not has_weights(folder)
 
 
 def part_name(said: Mapping[str, object], key: str, *, folder: Path) -> str:
@@ -107,4 +107,4 @@ def words_folder(folder: Path) -> Path:
         return folder
     if any(True for pattern in TOKENIZERS for _ in folder.glob(pattern)):
         return folder
-    return parts.locate(part_name(said_by(folder), "_name_or_path", folder=folder))
+    return locate(part_name(said_by(folder), "_name_or_path", folder=folder))

@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from triptych.core.errors import ModelError, NotFoundError
+from triptych.models.disk.locate import HUB_ID, locate
 from triptych.models.disk.recognise import json_object
-from triptych.models.parts import HUB_ID, locate, reason
+from triptych.models.parts import reason
 
 PROJECTOR = {"linear": "linear", "mlp2x_gelu": "gelu"}
 """LLaVA's ``mm_projector_type`` -> what transformers has between two layers; ``linear`` is the identity."""

@@ -36,6 +36,7 @@ from triptych.data.plan.rendering import Rendering
 from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
 from triptych.models.disk.folder import NOTE, Saved, read_note, template_in
+from triptych.models.disk.locate import Provenance, locate, provenance
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen, Woven
 from triptych.models.flamingo.config import FlamingoConfig
@@ -46,7 +47,7 @@ from triptych.models.flamingo.network import FlamingoForConditionalGeneration
 from triptych.models.flamingo.toys import FILMS, toy_mpt, toy_network
 from triptych.models.join import whole_processor
 from triptych.models.memory.transfer import send
-from triptych.models.parts import ImageProcessor, Language, Provenance
+from triptych.models.parts import ImageProcessor, Language
 from triptych.models.splice import count_marks
 from triptych.models.vision.fingerprint import Fingerprint
 from triptych.models.vision.preprocess import processed
@@ -241,8 +242,8 @@ def assemble(plan: PartsPlan) -> Model:
     """
     if plan.projector_weights is not None:
         raise ModelError("model.parts.projector_weights: a flamingo has a resampler, no projector; leave the key out.")
-    seen = parts.locate(plan.vision, image_tokens=plan.image_tokens)
-    spoken = parts.locate(plan.language)
+    seen = locate(plan.vision, image_tokens=plan.image_tokens)
+    spoken = locate(plan.language)
     vision, language = parts.load_vision(seen), parts.load_language(spoken)
     template = find_template(plan.template)
     return FlamingoModel(
@@ -251,8 +252,8 @@ def assemble(plan: PartsPlan) -> Model:
         processor=vision.processor,
         template=template,
         sources={
-            "vision": parts.provenance(plan.vision, seen),
-            "language": parts.provenance(plan.language, spoken),
+            "vision": provenance(plan.vision, seen),
+            "language": provenance(plan.language, spoken),
         },
     )
 
@@ -286,8 +287,8 @@ def outline(what: PartsPlan | Path) -> Rendering:
     if isinstance(what, Path):
         return open_folder(what, weights=False).rendering
     template = find_template(what.template)
-    parts.locate(what.vision, image_tokens=what.image_tokens)
-    spoken = parts.locate(what.language)
+    locate(what.vision, image_tokens=what.image_tokens)
+    spoken = locate(what.language)
     with parts.clear_errors(spoken, "a tokenizer"):
         tokenizer = open_tokenizer(spoken)
     said: dict[str, Any] = {key: what.settings[key] for key in JOINING if key in what.settings}

@@ -46,11 +46,11 @@ from triptych.data.template import Template, find_template
 from triptych.data.text.tokenise import Tokeniser, state_of, without_space
 from triptych.models import parts, toys
 from triptych.models.disk.folder import Saved, chat_template_of, read_note, template_in
+from triptych.models.disk.locate import Provenance
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen, plain_words
 from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_by
-from triptych.models.parts import Provenance
 from triptych.models.vision.fingerprint import Fingerprint
 
 PATCH = "|SPEAKER|"

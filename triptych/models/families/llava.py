@@ -30,13 +30,14 @@ from triptych.models import parts, toys
 from triptych.models.disk.folder import Saved, read_note, template_in
 from triptych.models.disk.llava_checkpoint import config_of, image_processor_of, open_network
 from triptych.models.disk.llava_kind import is_original, words_folder
+from triptych.models.disk.locate import Provenance, locate, provenance
 from triptych.models.disk.projector_file import open_projector
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen
 from triptych.models.join import ACTIVATION, add_image_token, generation, join, whole_processor
 from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_parts
-from triptych.models.parts import ImageProcessor, Language, Provenance, Vision
+from triptych.models.parts import ImageProcessor, Language, Vision
 from triptych.models.vision.fingerprint import Fingerprint
 from triptych.models.vision.preprocess import processed
 from triptych.models.vision.tower_trial import named, shape_of
@@ -191,11 +192,11 @@ def assemble(plan: PartsPlan) -> Model:
         NotFoundError: a part is not there.
         ModelError: the parts do not fit together.
     """
-    seen = parts.locate(plan.vision, image_tokens=plan.image_tokens)
-    spoken = parts.locate(plan.language)
+    seen = locate(plan.vision, image_tokens=plan.image_tokens)
+    spoken = locate(plan.language)
     sources = {
-        "vision": parts.provenance(plan.vision, seen),
-        "language": parts.provenance(plan.language, spoken),
+        "vision": provenance(plan.vision, seen),
+        "language": provenance(plan.language, spoken),
     }
     return put_together(parts.load_vision(seen), parts.load_language(spoken), plan=plan, sources=sources)
 

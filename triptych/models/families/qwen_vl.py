@@ -40,11 +40,12 @@ from triptych.data.template import Template, find_template
 from triptych.models import parts, toys
 from triptych.models.attention.grid_positions import grid_positions
 from triptych.models.disk.folder import Saved, chat_template_of, read_note, template_in
+from triptych.models.disk.locate import Provenance
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.family import Family, Model, PartsPlan, Seen, Woven, plain_words
 from triptych.models.memory.transfer import send
 from triptych.models.outline import outline_by
-from triptych.models.parts import ImageProcessor, Provenance
+from triptych.models.parts import ImageProcessor
 from triptych.models.vision.fingerprint import Fingerprint
 from triptych.models.vision.pieces import see
 

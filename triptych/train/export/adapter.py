@@ -22,9 +22,9 @@ from triptych.core.config import parse_config
 from triptych.core.errors import ModelError, RunError
 from triptych.core.log import say
 from triptych.models.disk.llava_kind import is_original
+from triptych.models.disk.locate import HUB_ID, STARTER, locate
 from triptych.models.family import Model
 from triptych.models.memory.quantise import dequantise
-from triptych.models.parts import HUB_ID, STARTER, locate
 from triptych.models.zoo import hub_id_of
 from triptych.train.checkpoint import Checkpoint
 from triptych.train.determinism import derive_seed

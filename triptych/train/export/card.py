@@ -11,7 +11,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from triptych.models.parts import HUB_ID, Provenance
+from triptych.models.disk.locate import HUB_ID, Provenance
 from triptych.train.export.facts import Measured, RunFacts
 from triptych.train.export.written import without_places
 from triptych.train.recipe import Frozen, Full, Lora, Tune

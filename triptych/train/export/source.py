@@ -12,8 +12,8 @@ import torch
 
 from triptych.core.errors import ModelError, NotFoundError
 from triptych.core.log import say
+from triptych.models.disk.locate import ADAPTER
 from triptych.models.family import Model, open_model
-from triptych.models.parts import ADAPTER
 from triptych.train.export.plan import ExportPlan
 from triptych.train.merging import merged_model
 from triptych.train.recipe import RECIPE

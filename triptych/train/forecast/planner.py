@@ -16,7 +16,7 @@ from triptych.core.machine import GIB
 from triptych.models import zoo
 from triptych.models.disk.llava_checkpoint import translated
 from triptych.models.disk.llava_kind import language_of, part_name
-from triptych.models.parts import STARTER, locate
+from triptych.models.disk.locate import STARTER, locate
 from triptych.train.forecast.configs import shape_of_config
 from triptych.train.forecast.estimate import FLOAT, Assumed, Memory, StepOperations, memory_of, not_told, work_of
 from triptych.train.forecast.gpus import Gpu

@@ -15,7 +15,7 @@ from triptych.data.plan.corpora import Corpora, NeedsSizes
 from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.transform import apply
 from triptych.models.disk.llava_kind import parts_elsewhere
-from triptych.models.parts import STARTER, locate
+from triptych.models.disk.locate import STARTER, locate
 from triptych.train.closed_form import caption_of
 from triptych.train.recipe import ClosedForm, ModelPlan, StagePlan
 from triptych.train.stage_data import reader_of

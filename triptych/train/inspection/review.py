@@ -26,9 +26,9 @@ from triptych.data.template import find_template
 from triptych.models.attention.lengths import NAMES
 from triptych.models.disk.llava_checkpoint import model_type_of
 from triptych.models.disk.llava_kind import class_of
+from triptych.models.disk.locate import HUB_ID, STARTER, locate
 from triptych.models.disk.weight_check import Check, Verdict, check_part, check_whole
 from triptych.models.family import Family
-from triptych.models.parts import HUB_ID, STARTER, locate
 from triptych.train.forecast.shapes import LANGUAGES, MODELS
 from triptych.train.forecast.volume import datasets_of
 from triptych.train.inspection.first_rows import is_here, is_whole_here, parts_named, refused_of, rendering_here
