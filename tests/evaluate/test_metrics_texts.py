@@ -146,6 +146,7 @@ def test_an_edit_distance_is_the_one_that_its_definition_gives() -> None:
         ("0", "0", 1.0),
         ("3", "three", 0.0),
         ("Yes", "yes ", 1.0),
+        ("12%", " 0.12\n", 1.0),
         ("2010", "2050", 1.0),
         ("Red", "dark red", 0.0),
         ("nan", "NaN", 1.0),

@@ -85,6 +85,22 @@ def test_mantis_gives_no_letter_to_an_option_that_seems_to_bear_it(tmp_path: Pat
     assert question.facts["options"] == ["by the C.I.A.", "by nobody"]
 
 
+@pytest.mark.parametrize(
+    ("option", "reply", "score"),
+    [("B) 1/2", "1/2", 0), ("B. 1/2", "1/2", 1), ("B: 1/2", "1/2", 1), ("(B) 1/2", "1/2", 1), ("1/2", "1/2", 1)],
+)
+def test_mantis_takes_no_letter_with_one_bracket_off_an_option(
+    tmp_path: Path, option: str, reply: str, score: float
+) -> None:
+    images = [draw(tmp_path, f"{slot}.png", 0, slot) for slot in range(2)]
+    row = {"id": "x", "question_type": "multi-choice", "question": "Which?", "images": images, "answer": "B"}
+    write_json(tmp_path / "test.json", [{**row, "options": ["1/3", option]}])
+    (question,) = find("benchmark", "birds_to_words", expected=Benchmark).questions(tmp_path)
+    assert isinstance(question, Example)
+    assert mantis_asking.published(question, reply) == score
+    assert mantis_asking.score(question, reply) == 1
+
+
 def test_a_row_of_muirbench_whose_marks_and_images_differ_is_refused(tmp_path: Path) -> None:
     row = {"idx": "0", "task": "t", "question": "Which? <image>", "options": ["one", "two"], "answer": "A"}
     images = [draw(tmp_path, f"{slot}.png", 0, slot) for slot in range(2)]

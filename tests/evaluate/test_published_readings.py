@@ -221,6 +221,7 @@ def test_the_total_of_mirb_weighs_sets_alike_within_a_category_and_categories_al
     [
         ("integer", "14", "The answer is 14, since 7 + 7 = 14 in 2019."),
         ("integer", "14", "The answer is 14 apples (12% of all)."),
+        ("integer", "14", "The answer to the question is 14, as 12 is less than 16 units."),
         ("integer", "7", "The answer is 3 + 4 = 7."),
         ("integer", "14", "**Answer:** 14\n\nExplanation: in 1999 there were 3"),
         ("integer", "14", "\\boxed{14}, which is 2 more than 12"),

@@ -34,7 +34,7 @@ _NO_ANSWER = re.compile(
     r"|\b(?:out of (?:the |a total of )?)\d+(?:[.,]\d+)*"
 )
 """Digits that are passed over: an exponent, a unit's ("m2", "m/s2"), what a share is of ("5 out of 8")."""
-_STATED = re.compile(r"\banswer(?: is|\s*:)", re.I)
+_STATED = re.compile(r"\banswer(?: to (?:this|the) question)?(?: is|\s*:)", re.I)
 _CLAUSE_ENDS = re.compile(r",\s|[;(\n]|\.\s|\b(?:because|since|as|so|which|where|when|if)\b")
 """What a stated number stands before: the next clause may hold others."""
 _IN_WORDS = re.compile(
@@ -144,8 +144,8 @@ def _in_words(text: str) -> str:
     said = clauses[-1] if clauses else text
     if (not clauses and len(said.split()) > _SHORT) or _NOT_PLAIN.search(said) or DECLINES.search(said):
         return ""
-    found = {NUMBERS.index(word.lower()) for word in _IN_WORDS.findall(said)}
-    return str(found.pop()) if len(found) == 1 else ""
+    found = {word.lower() for word in _IN_WORDS.findall(said)}  # In any case "ı" is an "i", and "fıve" no number.
+    return str(NUMBERS.index(word)) if len(found) == 1 and (word := found.pop()) in NUMBERS else ""
 
 
 def _number(text: str) -> float:

@@ -35,8 +35,8 @@ def questions(path: Path) -> Iterator[Example | Refused]:
 def published(question: Example, reply: str) -> float:
     """Score the first of the two answers that stands in the reply as a word."""
     answers = ANSWERS[str(question.facts["kind"])]
-    found = re.search(rf"\b(?:{'|'.join(answers)})\b", reply, re.IGNORECASE)
-    return float(found is not None and answers.index(found[0].lower()) == question.facts["right"])
+    found = re.search(rf"\b(?:{'|'.join(f'({answer})' for answer in answers)})\b", reply, re.IGNORECASE)
+    return float(found is not None and (found.lastindex or 0) - 1 == question.facts["right"])
 
 
 def _build(source: Source) -> Iterator[Example]:

@@ -1,7 +1,8 @@
 """Relaxed accuracy: a number may be 5% off, words must be the same. The measure of ChartQA and PlotQA.
 
 Source: Methani et al. 2020; Masry et al. 2022 (arXiv:2203.10244), section 5.1, in the reading that evaluation kits
-share: "12%" is 0.12, and a reference of 0 is compared as words.
+share: "12%" is 0.12, and a reference of 0 is compared as words. Not as there: what stands around a text in spaces or
+line ends does not count, and "nan" and "inf" are words.
 """
 
 from __future__ import annotations

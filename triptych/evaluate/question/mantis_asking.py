@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from string import ascii_uppercase
 
-from triptych.core.records import Example, ImageRef, Json, Text
+from triptych.core.records import Example, ImageRef, Json, Text, text_of
 from triptych.data.disk.marks import MARK, count_marks, refuse_surplus_marks
 from triptych.data.disk.rows import bad
 from triptych.evaluate.question.question_rows import Source, choice, free, letter_at, marked
@@ -85,7 +85,8 @@ def published(question: Example, reply: str) -> float:
     """Score a reply as Mantis's own parser does: the first letter of the alphabet in what it concludes.
 
     So "A cat, so B" is A, and "I think it is B" is I, which is no option; then only the option's very words count,
-    or, of NLVR2, that just one of true and false is said.
+    or, of NLVR2, that just one of true and false is said. An option that bears its letter as "A)" keeps it there, so
+    its words are never said. Not as published: that code breaks off at a letter that is two as a capital ("ß").
     """
     said, reference = concluded(reply), scorers.reference_of(question)
     if not scorers.is_choice(question):
@@ -94,13 +95,14 @@ def published(question: Example, reply: str) -> float:
     right = letter_at(reference, len(options))
     said = said[len(_AGAIN) :] if re.match(rf"{_AGAIN}[A-Z]", said) else said
     first = next((letter.upper() for letter in said if letter.isalpha()), "")
-    if first and 0 <= ord(first) - ord("A") < len(options):
+    if len(first) == 1 and 0 <= ord(first) - ord("A") < len(options):
         return float(first == ascii_uppercase[right])
     if question.facts.get("kind") == "true_or_false":
         wanted = options[right].lower()
         named = [word for word in ("true", "false") if word in reply.lower()]
         return float(len(named) == 1 and named[0] in wanted)
-    return float(reply.strip() == options[right].strip())
+    bears = any(f"\n {ascii_uppercase[right]})" in text_of(turn) for turn in question.turns if turn.role == "user")
+    return float(not bears and reply.strip() == options[right].strip())
 
 
 def _asked(prompt: str, images: Sequence[ImageRef]) -> list[Text | ImageRef]:

@@ -22,39 +22,46 @@ two) chooses none of them. Otherwise no option is chosen.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from triptych.evaluate.reading.denied import blanked
+from triptych.evaluate.reading.literals import with_own_stars
 from triptych.evaluate.reading.mentions import BEYOND, SEVERAL, Reader, reader_of
 from triptych.evaluate.reading.phrases import (
+    ASKS_OR_HEDGES,
     CLAUSE_ENDS,
     COMPARES,
     CONCLUDES,
+    CONSEQUENCE,
     COURTESY,
     DECLINES,
-    DENIES,
     FOLLOWS,
     MARKS,
     NEXT_TURN,
+    OTHERWISE,
     RETRACTS,
-    SAYS,
     SO,
     STRONGLY,
+    SUPPOSES,
     THINKING,
     TOKENS,
-    WRONGLY,
 )
-from triptych.evaluate.reading.signs import with_minus
+from triptych.evaluate.reading.signs import straight, with_minus
+from triptych.evaluate.reading.statements import stated_in
 
 NO_RULE = "none"
 _ENDS = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[A-Z])|(?<=[。!?])(?=[^\s\"')\]])|\n+")
-_NEAR = 200
-"""Characters around a statement that are looked at: a model that repeats itself without end must not cost minutes."""
 _RULE = 30
 _RULED = re.compile(rf"\W{{{2 * _RULE},}}")
 """Marks without a word among them, as a model repeats them without end: so many say what all of them say."""
+_MARKDOWN = re.compile(
+    r"(?!(?<=\S )\*(?= \S))(?:(?<![^\W_])[*_`$]+|[*_`$]+(?![^\W_]))"
+    r"|^\s*(?:[#>]*#(?!\s*(?:or\b|and\b|[/&,]))|>+(?!\s*(?:-?\.?\d|or\b)))\s",
+    re.MULTILINE,
+)
+"""Marks of Markdown and of formulas; the star of "a * b" is none."""
 _NUMBERED = re.compile(r"^[ \t]*1[.)]\s(?:.*\n)+?[ \t]*2[.)]\s", re.MULTILINE)
 """A numbered list: its numbers count lines."""
 _ITEMS = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s\[\],\"']+)")
@@ -89,7 +96,7 @@ def choose(options: Sequence[str], reply: str, *, letters: bool = True) -> Choic
 def _choose(options: tuple[str, ...], reply: str, letters: bool) -> Choice:
     """Choose; a reply is looked at more than once while it is marked, and a long one takes milliseconds."""
     reader = reader_of(options, letters)
-    text = clean(reply)
+    text = clean(with_own_stars(reply, options))
     if (marked := _marked(text, reader)) is not None:
         return marked
     text = _without_marks(text)
@@ -119,12 +126,11 @@ def clean(reply: str) -> str:
 
     "> 5" stays as it is: more than 5, and no quotation.
     """
-    text = unicodedata.normalize("NFKC", reply).replace("’", "'").replace("“", '"').replace("”", '"')
-    text = re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", text))
+    text = re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", straight(reply)))
     text = _RULED.sub(lambda found: found[0][:_RULE] + "\n" * ("\n" in found[0]), text)
     text = NEXT_TURN.sub("", THINKING.sub(" ", text))
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mathit|rm|bf)\s*\{([^{}]*)\}", r"\1", text)
-    text = re.sub(r"(?<![^\W_])[*_`$]+|[*_`$]+(?![^\W_])|(?m:^\s*(?:[#>]*#|>+(?!\s*-?\.?\d))\s)", "", text).strip()
+    text = _MARKDOWN.sub("", text).strip()
     text = with_minus(text)
     if _NUMBERED.search(text):
         text = re.sub(r"(?m)^[ \t]*\d+[.)]\s+", "", text)
@@ -184,24 +190,8 @@ def _without_marks(text: str) -> str:
 
 def _statement(sentences: Sequence[str], reader: Reader) -> Choice | None:
     """Return the last plain statement of an answer; nothing where there is none that names an option."""
-    found = [option for at in range(len(sentences)) for option in _stated(sentences, at, reader)]
-    if not found:
-        return None
-    return _choice(found[-1], "statement", sure=len(set(found)) == 1)
-
-
-def _stated(sentences: Sequence[str], at: int, reader: Reader) -> Iterator[int]:
-    sentence = sentences[at]
-    for match in SAYS.finditer(sentence):
-        before = sentence[max(0, match.start() - _NEAR) : match.start()]
-        if WRONGLY.search(before) or (DENIES.search(before) and not re.search(r"[,;:]", before)):
-            continue
-        rest = sentence[match.end() : match.end() + _NEAR]
-        if not re.search(r"\w", rest) and at + 1 < len(sentences):
-            rest = sentences[at + 1]
-        option = reader.stated(rest)
-        if option is not None:
-            yield option
+    said = stated_in(sentences, reader)
+    return None if said is None else _choice(said.option, "statement", sure=said.sure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +213,9 @@ def _argued(text: str, sentences: Sequence[str], reader: Reader) -> Choice:
     listed = reader.listing(sentences)
     spoken, declines = [], []
     for at, said in enumerate(sentences):
+        other_case = OTHERWISE.match(said) and any(map(SUPPOSES.search, sentences[:at]))
         asks = said.endswith("?") and len(sentences) > 1
-        spoken.append(set() if at in listed or asks else reader.spoken_for(said))
+        spoken.append(set() if at in listed or asks or other_case else reader.spoken_for(said))
         found = list(DECLINES.finditer(reader.without_mentions(said)))
         if found and len(after := _yet_says(said, found[-1].end(), reader)) == 1:
             spoken[at] = after
@@ -236,7 +227,8 @@ def _argued(text: str, sentences: Sequence[str], reader: Reader) -> Choice:
     argument = _Argument(sentences, spoken, alone, declines, opens_listing=0 in listed)
     if (affirmed := reader.affirmed_item(sentences)) is not None and not argument.declines:
         return _choice(affirmed, "conclusion")
-    return _conclusion(argument) or _beginning(argument, text, reader) or _rest(argument)
+    begun = _conclusion(argument) or _beginning(argument, text, reader)
+    return begun or _consequence(argument, reader) or _rest(argument)
 
 
 def _repeats_options(listing: Sequence[tuple[str, int | None]]) -> bool:
@@ -250,7 +242,8 @@ def _repeats_options(listing: Sequence[tuple[str, int | None]]) -> bool:
 
 def _yet_says(sentence: str, start: int, reader: Reader) -> set[int]:
     """Return what a sentence that declines speaks for in its last clause: "I cannot tell, but I would say B"."""
-    ends = list(CLAUSE_ENDS.finditer(sentence, start))
+    signs = ((each.start, each.stop) for each in reader.mentions(sentence) if each.as_written)
+    ends = list(CLAUSE_ENDS.finditer(blanked(sentence, signs), start))
     return reader.spoken_for(sentence[ends[-1].start() :]) if ends else set()
 
 
@@ -285,6 +278,20 @@ def _beginning(argument: _Argument, text: str, reader: Reader) -> Choice | None:
     if begins is None or (begins == SEVERAL and SO.search(argument.sentences[0]) and len(argument.spoken[0]) == 1):
         return None
     return _choice(begins, "beginning", sure=not any(found - {begins} for found in argument.spoken))
+
+
+def _consequence(argument: _Argument, reader: Reader) -> Choice | None:
+    """Return what comes of the one thing that is supposed, where a reply says no more: "If it rains, it is wet"."""
+    supposing = [said for said in argument.sentences if SUPPOSES.search(said)]
+    if len(supposing) != 1 or any(argument.spoken) or argument.declines:
+        return None
+    if any(OTHERWISE.match(said) or FOLLOWS.match(said) for said in argument.sentences):
+        return None
+    condition = CONSEQUENCE.match(supposing[0])
+    if condition is None or ASKS_OR_HEDGES.search(reader.without_mentions(supposing[0])):
+        return None
+    spoken = reader.spoken_for(supposing[0][condition.end() :])
+    return _choice(min(spoken), "only one", sure=False) if len(spoken) == 1 else None
 
 
 def _rest(argument: _Argument) -> Choice:

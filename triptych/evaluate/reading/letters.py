@@ -32,7 +32,7 @@ AFTER_SAYS = re.compile(
 """A letter after words that announce it."""
 NAMED = re.compile(
     rf"{BRACKETED}|(?i:\b(?:option|choice|answer|letter)(?:\s+is|:)?)\s+([A-Z]){LETTER_END}"
-    rf"|{NOT_JOINED}(?<![\w'])([A-Z])(?=\s+(?:{RIGHT}|{WRONG})\b)|(?:选项|選項|選択肢|보기)\s*([A-Z])(?![A-Za-z])"
+    rf"|{NOT_JOINED}(?<![\w'])([A-Z])(?=\s+(?:{RIGHT}|{WRONG})\b)|(?:选项|選項|選択肢|보기)\s*\(?\s*([A-Z])(?![A-Za-z])"
 )
 """A letter inside a sentence."""
 BARE = re.compile(
@@ -45,6 +45,8 @@ BARE = re.compile(
     re.I,
 )
 """A text that is a letter, perhaps again and again, behind what introduces it."""
+LONE = re.compile(r"[^\w+#-]*([A-Za-z])[^\w+#-]*")
+"""A text that is a letter and marks of punctuation, none of them the sign of another answer."""
 ITEM = re.compile(rf"(?:[-•]\s*|\d+[.)]\s*)?(?:{BRACKETED}|([A-Z])(?:[).:](?=\s)|$))")
 """A letter that begins an item of a listing."""
 BULLET = re.compile(r"^(?:[-•]|\d+[.)])\s*")

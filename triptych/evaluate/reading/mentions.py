@@ -8,10 +8,11 @@ where options contain each other. A letter counts where it cannot be a word: in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from triptych.evaluate.reading.denied import Mention, blanked, denied, longest
 from triptych.evaluate.reading.letters import (
     AFTER_SAYS,
     BARE,
@@ -19,6 +20,7 @@ from triptych.evaluate.reading.letters import (
     BULLET,
     ITEM,
     LABEL,
+    LONE,
     NAMED,
     OR,
     goes_on,
@@ -26,8 +28,9 @@ from triptych.evaluate.reading.letters import (
     letter_in,
     several_at,
 )
+from triptych.evaluate.reading.literals import beside_signs, literals_of
 from triptych.evaluate.reading.option_words import (
-    is_all,
+    all_of,
     letter_of,
     own_words,
     patterns_of,
@@ -38,14 +41,9 @@ from triptych.evaluate.reading.option_words import (
     without_article,
 )
 from triptych.evaluate.reading.phrases import (
-    CLAUSE_ENDS,
     COMPARES,
-    DENIES,
     IS_DENIED,
-    JUST_DENIED,
     LEADS,
-    LIKEWISE,
-    NAMES_IT,
     REASONS,
     SO,
     STRONGLY,
@@ -53,29 +51,17 @@ from triptych.evaluate.reading.phrases import (
     VERDICT,
     WORDS,
 )
-from triptych.evaluate.reading.signs import with_minus
+from triptych.evaluate.reading.signs import straight, with_minus
 
 BEYOND = -1
 """A letter that no option has."""
 SEVERAL = -2
 """Two options at once, or a letter with another option's words."""
-_NEAR = 300
-"""Characters before a mention that may deny it."""
 _COUNTED = re.compile(
     r"\b(?:image|picture|photo|frame|view|tile|box|panel|figure|option|step|number|no\.?) ?#?\d+\b|^\W*\d+[.)](?=\s)",
     re.I,
 )
 """A number that names something and counts nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """Words that name an option, and where they stand."""
-
-    option: int
-    start: int
-    stop: int
-    by_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +78,8 @@ class Reader:
     """Each option without the words with which all begin."""
     patterns: tuple[re.Pattern[str], ...]
     """What names each option, besides its letter."""
+    literals: tuple[re.Pattern[str] | None, ...]
+    """What names each option that is named only as it is written; it is among the patterns too."""
     places: re.Pattern[str]
     """What names one by its place."""
     letters: bool
@@ -102,23 +90,21 @@ class Reader:
         said = text.strip().casefold()
         if self.letters and said not in self.raw and (found := re.fullmatch(rf"\W*{BRACKETED}\W*", text)):
             return self._position(letter_in(found))
+        if said not in self.raw and (alone := self._lone_letter(text)) is not None:
+            return alone
         plain = plain_words(text)
         short = without_article(plain) if re.match(r"\W*an?[\s:]", text, re.I) else plain
-        for names, one in (
-            (self.raw, said),
-            (self.names, plain),
-            (self.names, short),
-            (self.own, short),
-            (self.tails, plain),
-        ):
-            if one and names.count(one) == 1:
-                return names.index(one)
+        tried = ((self.raw, said), (self.names, plain), (self.names, short), (self.own, short), (self.tails, plain))
+        for names, one in tried:
+            at = names.index(one) if one and names.count(one) == 1 else None
+            if at is not None and (names is self.raw or self.literals[at] is None):
+                return at
         if self.letters and (lettered := self._whole_letter(text)) is not None:
             return lettered
         if self.letters and (placed := self.places.fullmatch(text)):
             return int(str(placed.lastgroup).strip("_"))
-        full = [at for at, pattern in enumerate(self.patterns) if is_all(pattern, text)]
-        return full[0] if len(full) == 1 else None
+        found_in = enumerate(all_of(each, text) for each in self.patterns)
+        return longest([Mention(at, *words.span()) for at, words in found_in if words])
 
     def beginning(self, text: str) -> int | None:
         """Return the option with which a text begins, as its own statement: a letter, or words that end there."""
@@ -180,8 +166,9 @@ class Reader:
         if SUPPOSES.search(sentence):
             return set()
         found = self.mentions(sentence)
-        affirmed = [each for each in found if not _denied(sentence, each, found)]
-        follows = [match.start() for match in SO.finditer(sentence)]
+        affirmed = [each for each in found if not denied(sentence, each, found=found)]
+        signs = [(each.start, each.stop) for each in found if each.as_written]  # with "=" of their own
+        follows = [match.start() for match in SO.finditer(blanked(sentence, signs))]
         if follows and any(each.start > follows[-1] for each in affirmed):
             affirmed = [each for each in affirmed if each.start > follows[-1]]
         why = REASONS.search(sentence, affirmed[0].stop) if affirmed else None
@@ -193,7 +180,7 @@ class Reader:
         if all(name.isdecimal() for name in self.names):
             text = _COUNTED.sub(lambda match: " " * len(match[0]), sentence)
         by_words = [
-            Mention(at, *match.span(), by_words=True)
+            Mention(at, *match.span(), by_words=True, as_written=self.literals[at] is not None)
             for at, pattern in enumerate(self.patterns)
             for match in pattern.finditer(text)
         ]
@@ -210,11 +197,21 @@ class Reader:
 
     def without_mentions(self, sentence: str) -> str:
         """Return the sentence with its options blanked."""
-        return _blanked(sentence, ((each.start, each.stop) for each in self.mentions(sentence)))
+        return blanked(sentence, ((each.start, each.stop) for each in self.mentions(sentence)))
+
+    def _lone_letter(self, text: str) -> int | None:
+        """Return the option of a text that is one letter in any marks, whatever words of an option that letter is."""
+        found = LONE.fullmatch(text) if self.letters else None
+        if found is None or self._is_written_in(text):
+            return None
+        named = any(name == found[1].casefold() and not self.literals[at] for at, name in enumerate(self.names))
+        position = BEYOND if named else self._plain_position(found[1])
+        return None if position == BEYOND else position
 
     def _whole_letter(self, text: str) -> int | None:
         """Return the option of a text that is a letter, alone or with that option's words."""
-        if (found := BARE.fullmatch(text)) and self._counts(found[1], text):
+        found = BARE.fullmatch(text)
+        if found and self._counts(found[1], text) and not self._is_written_in(text):
             bracketed = text[found.start(1) - 1 : found.start(1)] in ("(", "[")
             return self._position(found[1]) if bracketed else self._plain_position(found[1])
         if found := re.match(rf"\W*(?:{BRACKETED}|([A-Za-z])(?:[).:]|\b))\s*", text):
@@ -231,13 +228,15 @@ class Reader:
         if said and (stop := several_at(text, len(self.names))):
             option = self._words_at(text)
             if option is not None and option.stop >= stop:
-                return option.option
+                return self._unless_or(text, option)
             return SEVERAL if (one := self._letter_and_words(text)) is None else one
         found = LABEL.match(text) or (AFTER_SAYS.match(text) if said else None)
         if found is None:
             return self._letter_and_words(text)
-        denied = IS_DENIED.match(text, found.end())
-        if denied and not (said and re.search(r"\band\b", denied[0])):  # "the answer is B and A can be ruled out"
+        if self._goes_beyond(found, text):
+            return None
+        ruled_out = IS_DENIED.match(text, found.end())
+        if ruled_out and not (said and re.search(r"\band\b", ruled_out[0])):  # "the answer is B and A can be ruled out"
             return None
         letter = letter_in(found)
         position, rest = self._position(letter), text[found.end() :].lstrip(")].:,\"' \t")
@@ -252,6 +251,22 @@ class Reader:
             stop = len(text) - len(rest) + words.stop
         return SEVERAL if goes_on(text[stop:], letter) else position
 
+    def _goes_beyond(self, found: re.Match[str], text: str) -> bool:
+        """Tell whether a letter without brackets is of an option's words: "C++", "E. coli", "-x"."""
+        letter = letter_in(found)
+        start = next(found.start(group) for group in range(1, found.re.groups + 1) if found[group])
+        if text[start - 1 : start] in ("(", "[") and text[start + 1 : start + 2] in (")", "]"):
+            return False
+        begun = (pattern.match(text, start) for pattern in self.patterns)
+        if any(words.end() > start + len(letter) for words in begun if words):
+            return True
+        around = (words for each in self.literals if each for words in each.finditer(text))
+        return any(words.start() < start < words.end() for words in around)
+
+    def _is_written_in(self, text: str) -> bool:
+        """Tell whether a text holds an option with its signs."""
+        return any(each is not None and each.search(text) for each in self.literals)
+
     def _letter_and_words(self, text: str) -> int | None:
         plain = plain_words(text)
         for at, name in enumerate(self.names):
@@ -263,17 +278,24 @@ class Reader:
         """Return the longest words of an option at the beginning of a text."""
         skipped = re.match(r"[^\w<>=+-]*(?:the\s+)?", text, re.I)
         start = skipped.end() if skipped else 0
+        formulas = any(self.literals)  # Then what stands before a number counts: "√3".
         found = [
             Mention(at, start, start + match.end())
             for at, pattern in enumerate(self.patterns)
-            if (match := pattern.match(text[start:])) and match.end()
+            if self.literals[at] is None and (match := pattern.match(text[start:])) and match.end()
+            if not formulas or not self.names[at].isdecimal() or pattern.match(text, start)
         ]
-        return max(found, key=lambda each: each.stop, default=None)
+        for at, literal in enumerate(self.literals):
+            tried = (literal.match(text, begin) for begin in range(start + 1)) if literal else ()
+            found += [Mention(at, *match.span()) for match in tried if match]
+        return max(found, key=lambda each: (each.stop, -each.start), default=None)
 
     def _unless_or(self, text: str, found: Mention) -> int:
         """Return the option that was found, or SEVERAL where another one follows: "the cat or the dog"."""
         after = OR.match(text, found.stop)
         other = self._words_at(text[after.end() :]) if after else None
+        if after and other is None and (letter := re.match(r"\W*([^\W\d_])\b", text[after.end() :])):
+            return SEVERAL if letter[1].casefold() in self.raw else found.option
         return found.option if other is None or other.option == found.option else SEVERAL
 
     def _opens(self, sentence: str) -> int | None:
@@ -313,37 +335,13 @@ class Reader:
 @lru_cache(maxsize=1024)
 def reader_of(options: tuple[str, ...], letters: bool) -> Reader:
     """Return the reader of a question's options; ``letters``: whether the question showed them."""
-    options = tuple(map(with_minus, options))
+    options = tuple(with_minus(straight(option)) for option in options)
     names = plain_names(options)
     raw = tuple(option.strip().casefold() for option in options)
-    own = tuple(" ".join(words) for words in own_words(names))
-    return Reader(raw, names, own, tails_of(names), patterns_of(names), places_of(names), letters)
-
-
-def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    chars = list(text)
-    for start, stop in spans:
-        chars[start:stop] = " " * (stop - start)
-    return "".join(chars)
-
-
-def _denied(sentence: str, mention: Mention, found: Sequence[Mention]) -> bool:
-    """Tell whether a mention is denied, before it ("not A", "rather than A") or after it ("A is not")."""
-    if IS_DENIED.match(sentence, mention.stop):
-        return True
-    near = max(0, mention.start - _NEAR)
-    starts = [match.end() for match in CLAUSE_ENDS.finditer(sentence, near, mention.stop)]
-    start = starts[-1] if starts else near
-    before = [each for each in found if near <= each.start < each.stop <= mention.start]
-    head = _blanked(sentence[near : mention.start], ((each.start - near, each.stop - near) for each in before))
-    lead = head + "".join(NAMES_IT.findall(sentence[mention.start : mention.stop]))
-    if any(map(JUST_DENIED.search, (head, lead))):
-        return True
-    if before and LIKEWISE.search(lead):
-        return _denied(sentence, before[-1], found)
-    denial = DENIES.search(head, start - near)
-    if denial is None:
-        return False
-    opens = not re.search(r"\w", head[start - near : denial.start()])
-    between = any(each.start >= near + denial.end() for each in before)
-    return not ("," in head[denial.end() :] and (opens or not between))
+    own = tuple(" ".join(words) for words in own_words(names, options))
+    literals = literals_of(options, names, letters=letters)
+    patterns = patterns_of(names, options)
+    if any(literals):
+        patterns = tuple(beside_signs(each, names[at], letters=letters) for at, each in enumerate(patterns))
+    patterns = tuple(literal or pattern for literal, pattern in zip(literals, patterns, strict=True))
+    return Reader(raw, names, own, tails_of(names), patterns, literals, places_of(names), letters)

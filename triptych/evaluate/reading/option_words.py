@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from triptych.evaluate.reading.letters import NOT_JOINED, NOT_SEVERAL, letter_contexts
+from triptych.evaluate.reading.literals import in_a_row
 from triptych.evaluate.reading.phrases import ALONE, ELSEWHERE, NUMBERS, ORDINALS, WORDS
 
 _NEVER = re.compile(r"(?!)")
@@ -19,30 +20,51 @@ _ROLE = (
     r"(?:point|box|picture|image|photo|option|choice|answer|letter|figure|frame|panel|view|region|object|circle|marker)"
 )
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*")
+_PERCENT = r"(?:\s?(?:%|percent\b|per cent\b))?"
+_PERCENT_END = re.compile(r"\d\s?(?:%|percent|per cent)\W*$", re.I)
+_ARTICLE = re.compile(r"\W*an?\s+(?:[\"']\w|\([\"']?[^\W\d_]{2}|[\"'\[$€£¥]*(?:\w[\s-]+)?(?:\w\w|\d))", re.I)
+"""An article and what it stands before, in marks or not; the "a" of "a + b" and of "a (b + c)" is none."""
+_NAMED_A = re.compile(r"\w\W+A\b|\b[Aa]\W*$")
+"""An "a" that is no article: it ends an option, or is a capital inside it."""
+_TRUST = r"(?!(?:\s?(?:%|percent|per cent))?\s+(?:sure|certain|confident)\b)"
+"""Not as in "I am 100% sure"."""
 _WHOLE = re.compile(r"(?<=\d)\.0+$")
 
 
-def own_words(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Return of each option the words that no other option has."""
-    split = [name.split() for name in names]
+def own_words(names: Sequence[str], options: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return of each option the words that no other option has; articles are none.
+
+    ``names`` are the options' plain words. "a" counts beside a "b", and where it is no article: "Point A".
+    """
+    split = [[word for word in name.split() if word not in ("an", "the")] for name in names]
+    if not any("b" in words for words in split):
+        split = [
+            [word for word in words if word != "a" or _NAMED_A.search(option)]
+            for words, option in zip(split, options, strict=True)
+        ]
     return tuple(
         tuple(word for word in words if not any(word in each for other, each in enumerate(split) if other != at))
         for at, words in enumerate(split)
     )
 
 
-def patterns_of(names: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-    """Return what names each option, besides its letter; ``names`` are plain words (``plain_names``)."""
+def patterns_of(names: Sequence[str], options: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    """Return what names each option, besides its letter; ``names`` are its plain words (``plain_names``)."""
     plain = [_WHOLE.sub("", name) for name in names]  # "3.0" is 3 where no other option is
     spoken = [short if plain.count(short) == 1 else name for short, name in zip(plain, names, strict=True)]
-    forms = (list(_forms(name, own)) for name, own in zip(spoken, own_words(names), strict=True))
+    percents = [_PERCENT_END.search(option) is not None for option in options]
+    each_option = zip(spoken, own_words(names, options), percents, strict=True)
+    forms = (list(_forms(name, own, percent=percent)) for name, own, percent in each_option)
     return tuple(re.compile("|".join(each), re.I) if each else _NEVER for each in forms)
 
 
 def plain_names(options: Sequence[str]) -> tuple[str, ...]:
     """Return each option in plain words without article; of "A is closer", "B is closer" the A is none."""
     lettered = any(re.match(r"\W*B\b", option) for option in options)
-    return tuple(plain_words(option) if lettered else without_article(plain_words(option)) for option in options)
+    return tuple(
+        plain_words(option) if lettered or not _ARTICLE.match(option) else without_article(plain_words(option))
+        for option in options
+    )
 
 
 def tails_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -66,10 +88,10 @@ def places_of(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile(rf"\W*(?:(?:it is|it's|i choose) )?(?:the )?(?:{'|'.join(patterns)})\W*", re.I)
 
 
-def is_all(pattern: re.Pattern[str], text: str) -> bool:
-    """Tell whether a text is one match of a pattern, and punctuation."""
+def all_of(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """Return what a pattern finds in a text that is nothing else, but for punctuation."""
     found = pattern.search(text)
-    return found is not None and not re.search(r"\w", text[: found.start()] + text[found.end() :])
+    return None if found is None or re.search(r"\w", text[: found.start()] + text[found.end() :]) else found
 
 
 def plain_words(text: str) -> str:
@@ -88,13 +110,13 @@ def letter_of(at: int) -> str:
     return chr(ord("A") + at)
 
 
-def _forms(name: str, own: Sequence[str]) -> Iterator[str]:
+def _forms(name: str, own: Sequence[str], *, percent: bool) -> Iterator[str]:
     """Yield patterns for an option."""
     if name in WORDS:
         yield _translated(name)
         return
     if _NUMBER.fullmatch(name):
-        yield from _number_forms(name)
+        yield from _number_forms(name, percent=percent)
     elif re.match(r"none of (?:the|these)\b", name):
         yield r"^\W*none(?: of (?:these|them|the above|the (?:above |given )?(?:option|choice|answer)s))?\W*$"
         yield name.replace(" ", r"\s+")
@@ -102,16 +124,21 @@ def _forms(name: str, own: Sequence[str]) -> Iterator[str]:
         body = r"[\s\W_]+".join(map(re.escape, name.split()))
         body = re.sub(r"^(\d+)\[\\s\\W_\]\+", r"\1[\\s\\W_]*", body)  # "10cm"
         if _NUMBER.fullmatch(name.split()[0]) and list(own) == name.split()[:1]:
-            yield from _number_forms(own[0])  # "10", "10 centimetres", where all are so many centimetres
+            yield from _number_forms(
+                own[0], percent=percent
+            )  # "10", "10 centimetres", where all are so many centimetres
         yield body if _is_unspaced(name) else rf"(?<!\w){body}(?!\w)"
     key = own[0] if len(own) == 1 else ""
+    if name == "i" or (len(name) == 1 and not key and name.isalpha() and name.isascii()):
+        yield in_a_row(name.upper() if name in "ai" else f"[{name}{name.upper()}]").pattern
     if len(key) == 1 and key.isalpha() and key.isascii():
         yield from _key_forms(key, name)
     if re.search(_PICTURE, name):
         yield from _ordinal_forms(key, name)
 
 
-def _number_forms(name: str) -> Iterator[str]:
+def _number_forms(name: str, *, percent: bool) -> Iterator[str]:
+    """Yield how a number is named; ``percent``: with or without the sign that its option has."""
     digits = name.replace(",", "")
     if re.fullmatch(r"-?\d+", digits):  # "2,000", "02" and "2.0" are 2000 and 2.
         sign, figures = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
@@ -119,7 +146,8 @@ def _number_forms(name: str) -> Iterator[str]:
         body = body.replace(",", ",?") + r"(?:\.0+)?"
     else:
         body = re.escape(name)
-    yield rf"(?<![\w.,-]){body}(?![\w%]|[.,-]\d)"
+    percents = _PERCENT if percent else ""
+    yield rf"(?<![\w.,-]){body}{percents}(?![\w%]|[.,-]\d){_TRUST if percent else ''}"
     if name == "0":
         yield r"^\W*none\W*$"
     if name.isdecimal() and int(name) < len(NUMBERS):

@@ -72,6 +72,8 @@ SAYS = re.compile(
     r"|\b(?:ich wähle|je choisis|elijo|escolho|scelgo|ik kies|wybieram|я выбираю|tôi chọn)\b:?"
     r"|\b(?:best|correct|right|final|most (?:likely|similar|accurate|suitable|appropriate))"
     r"(?: (?:one|answer|choice|option|match|image|picture|point|box))? (?:is|would be|:)"
+    r"|(?:(?<![\u4e00-\u9fff])|(?<=所以)|(?<=因此)|(?<=故)|(?<=[则則])|(?<=即)|(?<=最终)|(?<=最終))(?:选项|選項)\s*"
+    r"[应應]?(?:(?:为|為|是|:)\s*(?=\(?[A-Z])|(?=\(?[A-Z]\)?\s*是?正[确確]))"
     r"|(?:答案|正[确確]选项|正確選項|正确的选项|正解|答え|回答|解答)\s*(?:应该|應該|应当|应|應)?\s*(?:是|为|為|は|:)\s*:?"
     r"|(?<![不别未])(?:应选|應選|故选|故選|我选择?|我選擇?|选择|選擇|选|選)\s*:?(?=\W*[A-Z])"
     r"|(?:정답|답변|답)\s*(?:은|는|:)"
@@ -95,7 +97,7 @@ LEADS = re.compile(
     rf"|{_ARTICLE}|option|choice|letter|answer|number|image|picture|photo|point|box|figure"
     r"|la|el|le|l'|lo|il|die|der|das|opción|opção|opzione|letra|lettre|alternativa|réponse|antwort|buchstabe|вариант"
     r"|选项|選項|选择|選択肢|보기|선택지|الخيار|विकल्प)(?:\b|(?<=[\u0600-\uffff])|(?=(?-i:[A-Z])|\())"
-    r"[\W_]*?(?=[\w(\[])",
+    r"[\W_]*?(?=[\w(\[<>≤≥≠√±]|[-+](?=[\w.(]))",
     _I,
 )
 """What may stand between that and the answer."""
@@ -148,9 +150,36 @@ COMPARES = re.compile(r"\b(?:more|most|better|best|closer|closest|nearer|nearest
 REASONS = re.compile(r"\bbecause\b|\bsince\b|, as\b|\bdue to\b|\bgiven that\b", _I)
 """After this stands why, not what."""
 
+OTHERWISE = re.compile(r"^\W*(?:or )?(?:otherwise|else)\b", _I)
+"""How a sentence begins about what would be if what was supposed before is not so."""
+
 _IF = r"\bif (?!i\b|we\b|you\b|forced|pressed|asked|one\b)[^.]{0,200}"
 SUPPOSES = re.compile(rf"{_IF}\b(?:then|were)\b|^\W*{_IF},", _I)
 """A sentence about what would be."""
+
+CONDITION = re.compile(rf"(?:^|[,;:(]|\b(?:and|but|so|then)\b)\W*(?:{_IF}|(?:or )?(?:otherwise|else)\b)", _I)
+"""Before "the answer is": it is so only if something else is."""
+
+TURNS = re.compile(r";|, ?(?:but|so|however|since|yet)\b", _I)
+"""Where a sentence goes on from what holds in one case to what is so."""
+
+OTHER_CASE = re.compile(
+    r"\b(?:if|otherwise|else|when(?:ever)?|unless|in (?:that|the other|this|any) case|provided)\b", _I
+)
+"""Beside an answer: it holds in one case only."""
+
+UNREAL = re.compile(rf"{_IF}\b(?:were|had|would)\b", _I)
+"""Supposed, and known not to be so."""
+
+CONSEQUENCE = re.compile(
+    r"^\W*if\b(?! (?:possible|needed|necessary|required|available|anything|so)\b)"
+    r"(?![^,]*(?:\bnot\b|n't\b|\bcannot\b|\bno\b|\bwere\b|\bhad\b))[^,]*,(?!.*\b(?:would|otherwise|else)\b)",
+    _I,
+)
+"""The condition of a sentence that says what comes of it: "If the sun sets, ..."."""
+
+ASKS_OR_HEDGES = re.compile(r"\b(?:could|might|may|can|please|whether|upload|provide|let me know)\b", _I)
+"""What asks for something, or says what may be: nothing comes of a condition."""
 
 STRONGLY = re.compile(
     r"\b(?:correct|best|most (?:likely|similar|accurate\w*|appropriate|suitable))\b[^.;]{0,80}?"
@@ -174,6 +203,15 @@ DECLINES = re.compile(
     _I,
 )
 """A sentence that does not answer."""
+
+NOT_ABLE = re.compile(
+    r"\b(?:can ?not|can't|could not|couldn't|unable to|not able to|(?:difficult|hard|challenging|tough) to) "
+    r"(?!(?:\w+ly )?(?:be (?:\w+ly )?(?:told|said|sure|certain|determined|answered|decided|known|given|identified)"
+    r"|tell|say|determine|answer|decide|know|judge|choose|select|pick|conclude|verify|confirm|help|assist|access|view"
+    r"|provide|give|(?:see|find|open|process) (?:\w+ )?(?:image|picture|photo)s?)\b)\w+",
+    _I,
+)
+"""Not to be able to do something else than to answer: "I cannot make out the ears"."""
 
 DENIES = re.compile(
     r"\b(?:rather than|instead of|compared (?:to|with)|as opposed to|in contrast (?:to|with)|unlike|than"
@@ -224,7 +262,8 @@ IS_WRONG = (
 )
 _NO_CLAUSE = r"(?!(?:because|since|as|while|whereas|but|so|although|though|after|once|if|when|given)\b)"
 IS_DENIED = re.compile(
-    r"[\s\"')\]]*(?:, (?:which|who|that|with|an?|the)\b[^,.]{0,150},)?\s*"
+    r"\)?\s*(?:选项|選項)?\s*是?(?:[错錯][误誤]|[错錯]|不正[确確]|不[对對])"
+    r"|[\s\"')\]]*(?:, (?:which|who|that|with|an?|the)\b[^,.]{0,150},)?\s*"
     rf"(?:(?:{_NO_CLAUSE}(?!(?:and|or)\b)\w+\s+){{0,5}}?{IS_WRONG}\b|(?:{_NO_CLAUSE}\w+\s+){{0,5}}?"
     r"(?:(?:is|are|was|were|does|do|did|would|could|can|has|have|seems?|appears?|looks?) ?(?:not(?! only)|n't)"
     r"|cannot|can't|isn't|aren't|wasn't|doesn't|don't|wouldn't|appears? less|seems? less"

@@ -18,7 +18,7 @@ from collections.abc import Hashable, Sequence
 from triptych.core.errors import DataError
 from triptych.core.records import Example, text_of
 from triptych.evaluate.reading import choices
-from triptych.evaluate.reading.existence import says_there_is
+from triptych.evaluate.reading.existence import only_sight_declines, says_there_is
 from triptych.evaluate.reading.signs import NO_MINUS, with_minus
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -33,6 +33,8 @@ _WORD = re.compile(
     rf"(?P<word>(?:(?:{NO_MINUS}-)?(?:\d+(?:[.,]\d+)*|(?<![\w.])\.\d+)|[^\W_\d]+)(?:\++(?![\w+]))?)"
 )
 """A word or number with the signs that count: less and more before it, a minus before digits, a plus behind it."""
+_SPELT = re.compile(r"(?P<whole>-?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+))(?:\.(?P<places>\d+))?(?P<plus>\+*)")
+"""A number with commas between thousands, or without; of zeros behind the point none counts."""
 _TAG = re.compile(r"</?[a-z]\w*>")
 
 _SHOWN_LETTER = re.compile(r"(?:^|[\s(\[])A\s?[).:\]]|\b(?i:letter)\b")
@@ -113,6 +115,8 @@ def normalise(text: str) -> str:
     'second image frame 2'
     >>> normalise("minus 5 to > 7, not 3-4")
     '-5 to >7 not 3 4'
+    >>> normalise("1,000 or 2.50")
+    '1000 or 2.5'
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     plain = unicodedata.normalize("NFKC", folded).replace("’", "").replace("'", "")
@@ -128,8 +132,13 @@ def normalise(text: str) -> str:
 
 
 def _number(word: str) -> str:
-    """Return a number in words as digits, and ".5" as 0.5; other words as they are."""
-    return _DIGITS.get(word, f"0{word}" if word.startswith(".") else word.replace("-.", "-0."))
+    """Return a number in words as digits, ".5" as 0.5, "1,000" as 1000 and "10.0" as 10; other words as they are."""
+    spelt = _DIGITS.get(word, f"0{word}" if word.startswith(".") else word.replace("-.", "-0."))
+    found = _SPELT.fullmatch(spelt)
+    if found is None:
+        return spelt
+    places = (found["places"] or "").rstrip("0")
+    return found["whole"].replace(",", "") + (f".{places}" if places else "") + found["plus"]
 
 
 def shows_letters(question: Example) -> bool:
@@ -146,9 +155,11 @@ def choice_of(question: Example, reply: str) -> choices.Choice:
     options = options_of(question)
     found = choices.choose(options, reply, letters=shows_letters(question))
     names = [normalise(option) for option in options]
-    if found.option is not None or found.rule == "declined" or sorted(names) != ["no", "yes"]:
+    said = choices.spoken(reply)
+    declined = found.rule == "declined" and not only_sight_declines(said)
+    if found.option is not None or declined or sorted(names) != ["no", "yes"]:
         return found
-    there = says_there_is(str(question.facts.get("question") or ""), choices.spoken(reply))
+    there = says_there_is(str(question.facts.get("question") or ""), said)
     return found if there is None else choices.Choice(names.index("yes" if there else "no"), "claim", sure=False)
 
 

@@ -7,6 +7,7 @@ Not numbers themselves, nor how they are compared. A dash that has a word or a n
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from triptych.evaluate.reading.phrases import NUMBERS
 
@@ -26,6 +27,11 @@ _WORD = re.compile(
 """The words, before digits or a number in words; "minus" not behind a number or a variable, where it takes away."""
 
 
+def straight(text: str) -> str:
+    """Return a text in plain characters: "x2" for "x²", straight quotation marks."""
+    return unicodedata.normalize("NFKC", text).replace("’", "'").replace("“", '"').replace("”", '"')
+
+
 def with_minus(text: str) -> str:
     """Return a text in which the minus of a number is a hyphen right before its digits, and so is a range's dash.
 
@@ -33,8 +39,11 @@ def with_minus(text: str) -> str:
     '-5, $-5, -5 and -5; 3-4 and 10 minus 5'
     """
     text = _BEFORE_MONEY.sub(r"\1-", _DASH.sub("-", _RANGE.sub("-", text)))
-    return _WORD.sub(lambda found: f"{found[1]}-{_digits(found[2])}", text)
+    return _WORD.sub(_negative, text)
 
 
-def _digits(word: str | None) -> str:
-    return str(NUMBERS.index(word.lower())) if word else ""
+def _negative(found: re.Match[str]) -> str:
+    word = (found[2] or "").lower()
+    if word and word not in NUMBERS:
+        return found[0]  # "fıve": letters that are equal only where case is ignored
+    return f"{found[1]}-{NUMBERS.index(word) if word else ''}"
