@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -11,15 +12,19 @@ import pytest
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
+from triptych.core.errors import DataError
 from triptych.core.records import Example
 from triptych.data.format import read_source
+from triptych.data.plan import measures as measures_file
 from triptych.data.plan.budget import Budget
 from triptych.data.plan.corpora import Corpora
 from triptych.data.plan.corpus import open_corpus
 from triptych.data.plan.costs import Cost, Fixed, Merged
-from triptych.data.plan.measures import REFUSED, SHORTENED, SHRUNK, UNKNOWN, USED, CachedMeasures
+from triptych.data.plan.measures import REFUSED, SHORTENED, SHRUNK, UNKNOWN, USED, CachedMeasures, records_of
 from triptych.data.plan.reader import Reader
 from triptych.data.plan.rendering import PlainTokenizer, Rendering, encode
+from triptych.data.plan.step_loader import StepLoader
+from triptych.data.plan.step_plan import Step
 from triptych.data.template import Encoded, find_template
 
 
@@ -111,6 +116,45 @@ def test_a_row_that_was_mended_is_looked_at_again(
     after = again.measure(np.arange(10))
     assert after["state"].tolist() == [USED] * 10
     assert np.delete(after, 7).tolist() == np.delete(before, 7).tolist()
+
+
+@pytest.mark.parametrize("where", ["here", "in a worker"])
+def test_a_new_run_measures_again_where_a_picture_changed(
+    source: str, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, where: str
+) -> None:
+    reader = Reader(Corpora([open_corpus(source)]), rendering_of(tokenizer))
+    before = CachedMeasures(reader).measure(np.arange(10))
+    Image.new("RGB", (560, 560)).save(tmp_path / "0.png")
+    read = reader.read if where == "here" else pickle.loads(pickle.dumps(reader.portable())).read
+    step = Step(0, 0, ((5,), (3,)), 0, 0, tuple(before["tokens"][[5, 3]].tolist()))
+    message = r"step 0: rows 5 have \d+ tokens, \d+ when .* another name for the run: a new one measures them again\."
+    with pytest.raises(DataError, match=message):
+        StepLoader(read, decode=False)(step)
+    goes_on, new = CachedMeasures(reader), CachedMeasures(reader)
+    assert goes_on.look(np.arange(10)).tolist() == before.tolist(), "it would have planned other steps before"
+    new.forget_refused()
+    after = new.measure(np.arange(10))
+    assert after.tolist() == records_of(reader.read_many(range(10))).tolist() != before.tolist()
+    again = CachedMeasures(reader)
+    again.forget_refused()
+    assert again.look(np.array([5])).tolist() == after[[5]].tolist(), "once is enough"
+    assert goes_on.look(np.arange(10)).tolist() == before.tolist(), "nor while another run begins"
+
+
+def test_a_new_run_measures_again_what_other_code_measured(
+    source: str, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(Corpora([open_corpus(source)]), rendering_of(tokenizer))
+    before = CachedMeasures(reader).measure(np.arange(10))
+    monkeypatch.setattr(measures_file, "code_digest", lambda _plugins: "another")
+    new = CachedMeasures(reader)
+    assert new.look(np.arange(10)).tolist() == before.tolist(), "a run that goes on keeps the plan that it had"
+    new.forget_refused()
+    assert set(new.look(np.arange(10))["state"].tolist()) == {UNKNOWN}
+    new.measure(np.arange(10))
+    again = CachedMeasures(reader)
+    again.forget_refused()
+    assert set(again.look(np.arange(7))["state"].tolist()) == {USED}
 
 
 def test_what_the_budget_does_is_told(source: str, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Literal, TypeVar, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, RootModel, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from triptych.core.errors import ConfigError, NotFoundError, did_you_mean
 from triptych.core.records import Json
+from triptych.core.yaml_text import parse_yaml, write_yaml
 
 C = TypeVar("C", bound=BaseModel)
 Unit = Literal["steps", "tokens", "epochs"]
@@ -28,6 +28,8 @@ FEW_KEYS = 3
 """A file with fewer keys, none of them known, has mistyped ones rather than another purpose."""
 KEYS_SHOWN = 5
 """Keys that are told of a file that has none of ours."""
+LETTERS_SHOWN = 60
+"""Most letters of a value that a message shows."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """Pattern of a name that becomes a folder's."""
 KEY = re.compile(r"[A-Za-z_0-9-]+(\.[A-Za-z_0-9-]+)*")
@@ -101,7 +103,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), *, model: type[
 
 def parse_config(text: str, *, model: type[C], file: str) -> C:
     """Return the tree that YAML text describes; ``file`` is its name in messages. Raises like `load_config`."""
-    return _validate(_parse_yaml(text, file=file), model=model, file=file, touched=[])
+    return _validate(parse_yaml(text, file=file), model=model, file=file, touched=[])
 
 
 def parse_key_values(words: Sequence[str], *, model: type[C], example: str) -> C:
@@ -123,7 +125,7 @@ def parse_key_values(words: Sequence[str], *, model: type[C], example: str) -> C
 def dump_config(config: BaseModel) -> str:
     """Return the complete tree as YAML, defaults included; `parse_config` gives an equal tree back."""
     tree = config.model_dump(mode="json")
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+    return write_yaml(tree)
 
 
 def first_difference(here: Json, there: Json, *, path: str = "") -> str | None:
@@ -146,40 +148,6 @@ def first_difference(here: Json, there: Json, *, path: str = "") -> str | None:
     return None if same else f"{path} is {_shown(there)} there, {_shown(here)} here"
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads ``1e-3`` as a number, as YAML 1.2 does, and refuses a key said twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is no text", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} said twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def _parse_yaml(text: str, *, file: str) -> Json:
-    try:
-        # A SafeLoader: the subclass only adds a number's spelling and refuses keys.
-        tree: Json = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error).replace("\n", " ")
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(f"{file}: {where}not YAML: {problem}") from None
-    return tree
-
-
 def _read_yaml(path: Path) -> dict[str, Json]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -189,7 +157,7 @@ def _read_yaml(path: Path) -> dict[str, Json]:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a .yaml file.") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    tree = _parse_yaml(text, file=str(path))
+    tree = parse_yaml(text, file=str(path))
     if not isinstance(tree, dict):
         found = "none: the file is empty" if tree is None else _shown(tree)
         raise ConfigError(f"{path}: expected 'key: value' lines, found {found}")
@@ -225,7 +193,8 @@ def _apply(tree: dict[str, Json], override: str) -> str:
             node = node[_index_of(node, name, override=override, path=here)]
         else:
             raise ConfigError(f"override {override!r}: {here} is {_shown(node)} and has no keys inside")
-    parsed = _parse_yaml(value, file=f"override {override!r}")
+    said = override if len(override) <= LETTERS_SHOWN else f"{override[: LETTERS_SHOWN - 3]}..."
+    parsed = parse_yaml(value, file=f"override {said!r}")
     if isinstance(node, dict):
         node[last] = parsed
     elif isinstance(node, list):
@@ -256,6 +225,8 @@ def _validate(tree: Json, *, model: type[C], file: str, touched: Sequence[str]) 
         return model.model_validate_json(json.dumps(tree))
     except TypeError as error:
         raise ConfigError(f"{file}: a value is neither text, number, list nor mapping (quote dates): {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: keys within each other, too deep to be read.") from None
     except ValidationError as error:
         problems = error.errors(include_url=False)
         path, message = _describe(_telling(problems), tree=tree, model=model)
@@ -344,4 +315,4 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
 
 def _shown(value: Json) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= LETTERS_SHOWN else text[: LETTERS_SHOWN - 3] + "..."

@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ from triptych.data.media.images import ImageError
 
 Each = Callable[[Example, Any, Random], Sequence[Example]]
 Whole = Callable[[Sequence[Example], Any, int], Iterator[Example | Refused]]
+Files = Callable[[Any], Sequence[Path]]
+Looks = Callable[[Any], bool]
 Kept = Literal["images", "words"]
 NOTES = "transforms"
 """The fact that tells what was done to a row: a list of ``{"kind": NAME, ...}``, oldest first."""
@@ -50,6 +53,10 @@ class Transform:
     keeps: frozenset[Kept] = frozenset(("images", "words"))
     """What every row that comes out still has, of the row or the rows that it was: its images, each as often; its
     words, but for numbers of images."""
+    files: Files | None = None
+    """settings -> the files that it reads besides the rows: where one changed, rows that were kept are made again."""
+    looks: Looks | None = None
+    """settings -> whether it looks into the rows' images and videos; they then count as such files."""
     samples: tuple[Mapping[str, Json], ...] = ({},)
     """Settings that the tests in ``tests/every`` try it with."""
 
@@ -147,6 +154,18 @@ def is_lazy(steps: Sequence[TransformPlan]) -> bool:
     """Return whether each row can be transformed alone, into exactly one: then rows may be read in any order."""
     found = [find("transform", plan.kind, expected=Transform) for plan in steps]
     return all(transform.each is not None and transform.one_for_one for transform in found)
+
+
+def files_read(steps: Sequence[TransformPlan]) -> tuple[Path, ...]:
+    """Return the files that steps read besides the rows."""
+    found = [(find("transform", plan.kind, expected=Transform), plan.settings) for plan in steps]
+    return tuple(path for transform, settings in found if transform.files for path in transform.files(settings))
+
+
+def looks_at_media(steps: Sequence[TransformPlan]) -> bool:
+    """Return whether a step looks into the rows' images or videos."""
+    found = [(find("transform", plan.kind, expected=Transform), plan.settings) for plan in steps]
+    return any(transform.looks(settings) for transform, settings in found if transform.looks)
 
 
 def noted(example: Example, kind: str, **what: Json) -> Example:

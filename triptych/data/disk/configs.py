@@ -14,12 +14,12 @@ from math import ceil
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.core.config import Settings, load_config
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Json
+from triptych.core.yaml_text import write_yaml
 from triptych.data.disk.config_files import (
     PLACES,
     InternvlConfig,
@@ -68,9 +68,9 @@ class Imported:
 
     def as_yaml(self) -> str:
         """Return the ``data`` of a recipe's stage, with the notes as comments above it."""
-        tree = [plan.model_dump(mode="json", exclude_defaults=True) for plan in self.plans]
+        tree: list[Json] = [plan.model_dump(mode="json", exclude_defaults=True) for plan in self.plans]
         notes = "".join(f"# note: {note}\n" for note in self.notes)
-        return notes + yaml.safe_dump({"data": tree}, sort_keys=False, allow_unicode=True, width=120)
+        return notes + write_yaml({"data": tree})
 
 
 class _Any(BaseModel):

@@ -4,12 +4,17 @@ Not the order in which they are learnt (``step_plan``). A JSON list or JSON Line
 rows; a stream (Parquet, tar, steps that need many rows) is kept in memory while it is short, else spooled once. What
 is found is kept in the cache folder by the file's path, size and time of change, and memory-mapped: 24 bytes a row,
 which several processes share. Invariant: row i is the i-th of ``read_source``, with the source's transforms applied.
+
+What is kept of a stream is known by all that makes its rows: its files, those that transforms read, and the code. Its
+digest is of the rows themselves, so a run goes on where other code, or a copy of the files, makes the same rows. That
+of a file which is read at random is of its bytes: to make all rows of it for a digest would take as long as an epoch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -20,13 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.core.errors import DataError
-from triptych.core.files import cache_folder, hidden_folder, sha256_of
-from triptych.core.records import Example
+from triptych.core.files import cache_folder, hidden_folder, sha256_of, write_atomically
+from triptych.core.records import Example, Text, parts_of
 from triptych.data.disk.json_rows import read_row_at, row_places
 from triptych.data.disk.rows import chooser, nothing_chosen, rows_of
 from triptych.data.disk.spool import decode_row, encode_row, write_spool
-from triptych.data.format import Refused, options_of, random_rows, read_source, split_source
-from triptych.data.transform import TransformPlan, apply, is_lazy
+from triptych.data.format import Refused, RowError, options_of, random_rows, read_source, split_source
+from triptych.data.media.locate import place_of
+from triptych.data.plan.code_digest import code_digest
+from triptych.data.transform import TransformPlan, apply, files_read, is_lazy, looks_at_media
 
 IN_MEMORY_ROWS = 20_000
 """A stream that is no longer than this is not spooled."""
@@ -34,6 +41,9 @@ IN_MEMORY_BYTES = 8 << 20
 """A file that is no larger is scanned anew each time, which is fast enough."""
 VERSION = 1
 """Version of what is kept in the cache folder; it is part of the names there, so old files are not read."""
+
+ROWS, PLACES, DIGEST = "rows.jsonl", "places.npy", "digest"
+"""Files on a shelf: the rows of a stream, where they are, what tells them from others."""
 
 Places = NDArray[np.int64]
 """[rows, 3]: number for messages, offset and length in bytes."""
@@ -55,7 +65,8 @@ class Corpus:
         """See ``open_corpus``."""
         self.source = source
         self.digest = digest
-        """Digest of all that decides the rows, except where the file lies: equal digests mean equal rows."""
+        """Digest of a stream's rows, or of the bytes that rows are read from and what is done to them, except where the
+        file lies: equal digests mean equal rows, for the same code."""
         self._steps = tuple(steps)
         self._seed = seed
         self._fetch = fetch
@@ -64,6 +75,11 @@ class Corpus:
     def __len__(self) -> int:
         """Return the number of rows, good and bad."""
         return self._rows
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """The names of the format and the transforms that make its rows."""
+        return self.source.partition(":")[0], *(step.kind for step in self._steps)
 
     def row(self, number: int) -> Example | Refused:
         """Return row ``number``, from 0, transformed. Its images have not been looked at."""
@@ -109,25 +125,74 @@ def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Seque
     """Return the corpus of rows that come only one after another."""
     path = split_source(source)[1]
     home = path if path.is_dir() else path.parent
-    shelf = cache_folder() / "corpus" / f"rows-{_digest(str(path.absolute()), *how, *_stamps(path))[:32]}"
+    code = code_digest([source.partition(":")[0], *(step.kind for step in steps)])
+    key = _digest(str(path.absolute()), *how, *_stamps(path), code, *map(_stamped, files_read(steps)))[:32]
+    folder = cache_folder() / "corpus"
+    # Which pictures are looked at is known once the rows were read; whether they are as they were, at each start.
+    looked = _Looked(folder / f"media-{key}.json") if looks_at_media(steps) else None
 
     def stream() -> Iterator[Example | Refused]:
-        return apply(steps, read_source(source), seed=seed)
+        rows = read_source(source)
+        return apply(steps, looked.note(rows) if looked else rows, seed=seed)
 
-    if not shelf.is_dir():
+    def shelf() -> Path:
+        return folder / f"rows-{_digest(key, looked.stamps())[:32] if looked else key}"
+
+    place = shelf()
+    kept = _kept(place)
+    if kept is None:
         rows = stream()
         first = list(islice(rows, IN_MEMORY_ROWS + 1))
         if len(first) <= IN_MEMORY_ROWS:
             digest = _digest(*how, _content(map(encode_row, first), home))
             return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=first.__getitem__, rows=len(first))
-        _keep(shelf, partial(_spool, chain(first, rows), home=home, how=how))
-    places, digest = _kept(shelf)
+        place, kept = _keep(shelf, partial(_spool, chain(first, rows), home=home, how=how))
+        if looked:
+            looked.save()
+    places, digest = kept
+    spool = place / ROWS
 
     def fetch(number: int) -> Example | Refused:
         at, offset, length = (int(each) for each in places[number])
-        return decode_row(read_row_at(shelf / "rows.jsonl", offset, length=length, number=at))
+        row = read_row_at(spool, offset, length=length, number=at)
+        if isinstance(row.value, RowError):
+            raise DataError(
+                f"{spool}: damaged at byte {offset}. Delete {spool.parent} and start again: it is made anew."
+            )
+        return decode_row(row)
 
     return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
+
+
+class _Looked:
+    """The files of images and videos that are looked at to make rows. State: their stamps, before that was done."""
+
+    def __init__(self, listing: Path) -> None:
+        """Take the file that lists them, as far as somebody has made these rows before."""
+        self._listing = listing
+        try:
+            known: list[str] = json.loads(listing.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = []
+        self._stamps = {path: _stamped(Path(path)) for path in known}
+
+    def note(self, rows: Iterable[Example | Refused]) -> Iterator[Example | Refused]:
+        """Yield the rows, and remember what they show."""
+        for row in rows:
+            media = parts_of(row) if isinstance(row, Example) else ()
+            sources = {part.source for part in media if not isinstance(part, Text) and part.source}
+            for path in {place_of(source).container for source in sources}:
+                if path not in self._stamps:
+                    self._stamps[path] = _stamped(Path(path))
+            yield row
+
+    def stamps(self) -> list[tuple[str, int, int]]:
+        """Return path, size and time of change of each."""
+        return sorted(self._stamps.values())
+
+    def save(self) -> None:
+        """Write the list."""
+        write_atomically(self._listing, json.dumps(sorted(self._stamps)))
 
 
 def _indexed(path: Path) -> tuple[Places, str]:
@@ -135,15 +200,15 @@ def _indexed(path: Path) -> tuple[Places, str]:
     state = path.stat()
     if state.st_size <= IN_MEMORY_BYTES:
         return _as_places(row_places(path)), sha256_of(path)
-    key = _digest(str(path.absolute()), state.st_size, state.st_mtime_ns)
-    shelf = cache_folder() / "corpus" / f"places-{key[:32]}"
-    if not shelf.is_dir():
-        content = sha256_of(path)
-        _keep(shelf, lambda _: (_as_places(row_places(path)), content))
+
+    def look(_: Path) -> tuple[Places, str]:
+        found = _as_places(row_places(path)), sha256_of(path)
         if path.stat().st_mtime_ns != state.st_mtime_ns:
-            shutil.rmtree(shelf, ignore_errors=True)
             raise DataError(f"{path}: it was written to while it was read. Start again when it is whole.")
-    return _kept(shelf)
+        return found
+
+    shelf = _shelf_of_places(path)
+    return _kept(shelf) or _keep(lambda: shelf, look)[1]
 
 
 def _chosen(path: Path, places: Places, where: str) -> Places:
@@ -156,14 +221,14 @@ def _chosen(path: Path, places: Places, where: str) -> Places:
             raise nothing_chosen(path, where)
         return kept
 
-    state = path.stat()
-    if state.st_size <= IN_MEMORY_BYTES:
+    if path.stat().st_size <= IN_MEMORY_BYTES:
         return look()
-    key = _digest(str(path.absolute()), state.st_size, state.st_mtime_ns, where)
-    shelf = cache_folder() / "corpus" / f"places-{key[:32]}"
-    if not shelf.is_dir():
-        _keep(shelf, lambda _: (look(), ""))
-    return _kept(shelf)[0]
+    shelf = _shelf_of_places(path, where)
+    return (_kept(shelf) or _keep(lambda: shelf, lambda _: (look(), _digest(where)))[1])[0]
+
+
+def _shelf_of_places(path: Path, *where: str) -> Path:
+    return cache_folder() / "corpus" / f"places-{_digest(_stamped(path), *where, code_digest())[:32]}"
 
 
 def _as_places(found: Iterable[tuple[int, int, int]]) -> Places:
@@ -172,8 +237,8 @@ def _as_places(found: Iterable[tuple[int, int, int]]) -> Places:
 
 def _spool(rows: Iterable[Example | Refused], folder: Path, *, home: Path, how: Sequence[object]) -> tuple[Places, str]:
     """Write rows into a folder; return where they are, and what tells them from others."""
-    places = write_spool(rows, folder / "rows.jsonl")
-    with (folder / "rows.jsonl").open("rb") as file:
+    places = write_spool(rows, folder / ROWS)
+    with (folder / ROWS).open("rb") as file:
         return places, _digest(*how, _content((line.rstrip(b"\n") for line in file), home))
 
 
@@ -188,25 +253,66 @@ def _content(lines: Iterable[bytes], home: Path) -> str:
     return digest.hexdigest()
 
 
-def _keep(shelf: Path, make: Callable[[Path], tuple[Places, str]]) -> None:
-    """Put places and a digest on a shelf of the cache folder, whole or not at all; who comes second finds it there."""
-    shelf.parent.mkdir(parents=True, exist_ok=True)
-    folder = hidden_folder(shelf)
+def _keep(shelf: Callable[[], Path], make: Callable[[Path], tuple[Places, str]]) -> tuple[Path, tuple[Places, str]]:
+    """Put places and a digest on a shelf of the cache folder, whole or not at all; return it, and what is there.
+
+    Args:
+        shelf: its path; asked when all is made. Who comes second finds it there; one that is damaged is replaced.
+        make: (folder) -> places and a digest; what it writes into the folder is kept too.
+
+    Raises:
+        DataError: it cannot be put there.
+    """
+    parent = cache_folder() / "corpus"
+    parent.mkdir(exist_ok=True)
+    folder = hidden_folder(parent / "rows")
     try:
         places, digest = make(folder)
-        np.save(folder / "places.npy", places)
-        (folder / "digest").write_text(digest, encoding="ascii")
+        np.save(folder / PLACES, places)
+        (folder / DIGEST).write_text(digest, encoding="ascii")
+        # A machine that loses its power may else have the name and not what is in it.
+        for path in (*folder.iterdir(), folder):
+            _flush(path)
+        place = shelf()
+        if _kept(place) is None:
+            shutil.rmtree(place, ignore_errors=True)
         try:
-            folder.rename(shelf)
+            folder.rename(place)
         except OSError:
-            if not shelf.is_dir():
+            if not place.is_dir():
                 raise
+        _flush(parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    kept = _kept(place)
+    if kept is None:
+        raise DataError(f"{place}: damaged, and cannot be replaced. Delete this folder and start again.")
+    return place, kept
 
 
-def _kept(shelf: Path) -> tuple[Places, str]:
-    return np.load(shelf / "places.npy", mmap_mode="r"), (shelf / "digest").read_text(encoding="ascii")
+def _kept(shelf: Path) -> tuple[Places, str] | None:
+    """Return what is on a shelf; None: nothing, or not all of what was put there."""
+    try:
+        places = np.load(shelf / PLACES, mmap_mode="r")
+        digest = (shelf / DIGEST).read_text(encoding="ascii")
+        rows_bytes = (shelf / ROWS).stat().st_size if shelf.name.startswith("rows-") else None
+    except (OSError, ValueError, EOFError):
+        return None
+    if places.dtype != np.int64 or places.ndim != 2 or places.shape[1] != 3 or len(digest) != len(_digest()):
+        return None
+    # Each line ends in a newline, which no place counts.
+    if rows_bytes is not None and (not len(places) or rows_bytes != places[-1, 1] + places[-1, 2] + 1):
+        return None
+    return places, digest
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
@@ -221,6 +327,16 @@ def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
             yield str(file.relative_to(home)), state.st_size, state.st_mtime_ns
 
 
+def _stamped(path: Path) -> tuple[str, int, int]:
+    """Return path, size and time of change of a file; of one that is not there, zeros."""
+    path = path.absolute()
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return str(path), 0, 0
+    return str(path), state.st_size, state.st_mtime_ns
+
+
 def _digest(*parts: object) -> str:
     return hashlib.sha256(repr((VERSION, *parts)).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -228,5 +344,5 @@ def _digest(*parts: object) -> str:
 def _reopened(source: str, steps: Sequence[TransformPlan], seed: int, digest: str) -> Corpus:
     corpus = open_corpus(source, steps=steps, seed=seed)
     if corpus.digest != digest:
-        raise DataError(f"{source}: it changed while it was used. Start again.")
+        raise DataError(f"{source}: it changed while it was used, or the code that reads it did. Start again.")
     return corpus

@@ -3,20 +3,26 @@
 Not the tokens themselves: a row is read again when it is learnt. The file is known by the source, its content and the
 way to tokens, so another template, tokenizer or budget is another file; it is 19 bytes a row, a hole where nobody has
 looked. Whoever comes back knows the plan of all steps so far without opening a data file.
+
+What else a length follows from, the code and the pictures, is no part of the name: a run that goes on keeps the lengths
+that its steps were planned with, and ``step_loader`` stops it where they are no longer true. A new run forgets them
+where the code is another, or where a step was stopped so.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.core.files import cache_folder, part_file
+from triptych.core.files import cache_folder, part_file, write_atomically
 from triptych.data.format import Refused, split_source
+from triptych.data.plan.code_digest import code_digest
+from triptych.data.plan.corpora import Corpora
 from triptych.data.plan.corpus import Corpus
 from triptych.data.plan.mixture import Numbers
 from triptych.data.plan.reader import Read, Reader
@@ -28,6 +34,8 @@ RECORD = np.dtype(
     [("tokens", "<u4"), ("images", "<u2"), ("image_tokens", "<u4"), ("image_squares", "<u8"), ("state", "u1")]
 )
 """What is kept of a row: its tokens, number of images, their tokens, the sum of the squares of these, state."""
+CODE = ".code"
+"""Ending of the file beside a file of lengths that says which code began it."""
 Records = NDArray[Any]
 """Array of RECORD."""
 
@@ -63,8 +71,8 @@ class CachedMeasures:
         """
         self._reader = reader
         folder = cache_folder() / "lengths" if folder is None else folder
-        sources = reader.corpora.sources
-        self._files = [_opened(folder / _name(corpus, reader.digest), len(corpus)) for corpus in sources]
+        self._paths = [folder / _name(corpus, reader.digest) for corpus in reader.corpora.sources]
+        self._files = self._open()
 
     def measure(self, rows: Numbers) -> Records:
         """Return the record of each row; rows that nobody has measured are read and rendered."""
@@ -90,9 +98,26 @@ class CachedMeasures:
         return found
 
     def forget_refused(self) -> None:
-        """Forget the refused rows, so that they are measured again: somebody may have mended them."""
+        """Forget what a new run should not take from another: refused rows, as somebody may have mended them; and all
+        rows of a source where other code measured them, or some were found to have other lengths since."""
+        self._files = self._open(new=True)
         for file in self._files:
             file[np.flatnonzero(file["state"] == REFUSED)] = np.zeros((), dtype=RECORD)
+
+    def _open(self, *, new: bool = False) -> list[Records]:
+        found = []
+        for path, corpus in zip(self._paths, self._reader.corpora.sources, strict=True):
+            code = code_digest(corpus.plugins)
+            if new and _is_outdated(path, corpus, code):
+                path.unlink(missing_ok=True)  # who has it open keeps it
+            found.append(_opened(path, len(corpus), code=code))
+        return found
+
+
+def doubt_lengths(corpora: Corpora, rows: Iterable[int]) -> None:
+    """Note that rows have other lengths than were measured, so that a new run measures their sources anew."""
+    for source in sorted({corpora.place(row)[0] for row in rows}):
+        write_atomically(_doubts(cache_folder() / "lengths", corpora.sources[source]), "")
 
 
 def records_of(reads: Sequence[Read]) -> Records:
@@ -111,13 +136,26 @@ def records_of(reads: Sequence[Read]) -> Records:
     return records
 
 
-def _name(corpus: Corpus, reading: str) -> str:
+def _name(corpus: Corpus, *reading: str) -> str:
     # The path counts: two data sets of the same text may have other images beside them.
     path = split_source(corpus.source)[1].absolute()
-    return hashlib.sha256(repr((corpus.digest, str(path), reading)).encode()).hexdigest()[:32] + ".lengths"
+    return hashlib.sha256(repr((corpus.digest, str(path), *reading)).encode()).hexdigest()[:32] + ".lengths"
 
 
-def _opened(path: Path, rows: int) -> Records:
+def _doubts(folder: Path, corpus: Corpus) -> Path:
+    """Return the file whose time tells when lengths of a source were last found to be others, in whatever tokens."""
+    return (folder / _name(corpus)).with_suffix(".doubt")
+
+
+def _is_outdated(path: Path, corpus: Corpus, code: str) -> bool:
+    """Return whether lengths were measured by other code, or before some were found to be others."""
+    known, doubts = path.with_suffix(CODE), _doubts(path.parent, corpus)
+    if not known.exists() or known.read_text(encoding="utf-8") != code:
+        return True
+    return doubts.exists() and doubts.stat().st_mtime_ns >= known.stat().st_mtime_ns
+
+
+def _opened(path: Path, rows: int, *, code: str) -> Records:
     """Return the file as an array that writes through; it is begun as one hole, so it costs nothing at first."""
     if not rows:
         return np.zeros(0, dtype=RECORD)
@@ -128,4 +166,5 @@ def _opened(path: Path, rows: int) -> Records:
         with part.open("wb") as file:
             file.truncate(wanted)
         part.replace(path)
+        write_atomically(path.with_suffix(CODE), code)
     return np.memmap(path, dtype=RECORD, mode="r+", shape=(rows,))

@@ -15,7 +15,8 @@ from triptych.core.errors import DataError
 from triptych.core.records import ImageRef
 from triptych.data.format import Refused
 from triptych.data.media.images import ImageError, load_image
-from triptych.data.plan.reader import Read
+from triptych.data.plan.measures import doubt_lengths
+from triptych.data.plan.reader import Read, Reader
 from triptych.data.plan.step_plan import Step
 from triptych.data.template import Encoded
 
@@ -55,9 +56,13 @@ class StepLoader:
         for pack, rows, planned in zip(packs, step.packs, step.lengths, strict=False):
             lengths = [len(read.row.ids) for read in pack if isinstance(read.row, Encoded)]
             if len(lengths) == len(rows) and sum(lengths) != planned:
+                # Known to the next new run. Where rows are held in memory, each run measures them itself.
+                if isinstance(reader := getattr(self._read, "__self__", None), Reader):
+                    doubt_lengths(reader.corpora, rows)
                 raise DataError(
                     f"step {step.number}: rows {', '.join(map(str, rows))} have {sum(lengths)} tokens, {planned} when "
-                    "they were measured: the data changed since. Put them back, or use another name for the run."
+                    "they were measured: the data changed since, or the code that reads them did. Put them back, or "
+                    "use another name for the run: a new one measures them again."
                 )
         wanted = {image for pack in packs for read in pack for image in _images(read)}
         pictures = {image: found for image, found in seen.items() if image in wanted}
