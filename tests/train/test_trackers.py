@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.records import Json
 from triptych.train.measuring.meters import METRICS, StepReport
-from triptych.train.measuring.trackers import FOLDER, TRACKERS, Trackers, check_trackers
+from triptych.train.measuring.trackers import FOLDER, TRACKERS, Trackers, check_trackers, note_plan
 from triptych.train.setting import LogPlan
 from triptych.train.trainer import Hooks, train
 
@@ -36,11 +37,11 @@ def stop_at(step: int) -> Hooks:
     return Hooks(after_step=ask)
 
 
-def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return what TensorBoard reads from a run."""
+def scalars(run: Path, folder: str = FOLDER) -> dict[str, list[tuple[int, float]]]:
+    """Return what TensorBoard reads from a folder of a run."""
     needs("tensorboard")
     read = import_module("tensorboard.backend.event_processing.event_accumulator").EventAccumulator
-    found = read(str(run / FOLDER), size_guidance={"scalars": 0})
+    found = read(str(run / folder), size_guidance={"scalars": 0})
     found.Reload()
     return {tag: [(event.step, event.value) for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
@@ -91,6 +92,68 @@ def test_a_step_that_is_done_again_after_a_kill_is_not_told_twice(tmp_path: Path
     assert scalars(tmp_path) == {"tune/loss_nats": [(1, 1.0), (2, 0.5)]}
     names = [line["run"] for line in read_json_lines(tmp_path / TRACKERS) if "run" in line]
     assert len(names) == 1  # the same tracker run
+
+
+def test_a_stage_that_begins_anew_on_other_data_is_told_as_another_run(tmp_path: Path) -> None:
+    needs("tensorboard")
+    run, log = tmp_path / "run", (SEED, f"{SEED}\nlog: {{tensorboard: true}}")
+    recipe = toy_recipe(tmp_path, log, align=True)
+    with pytest.raises(RunError):
+        train(recipe, run=run, hooks=stop_at(3))
+    before = scalars(run)
+    data = tmp_path / "tune.jsonl"
+    data.write_text(data.read_text().replace("How many?", "How many are there?"))
+    with pytest.raises(RunError, match=r"changed since .* or delete \S+checkpoints to begin anew"):
+        train(recipe, run=run)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(RunError):
+        train(recipe, run=run, hooks=stop_at(1))
+    train(recipe, run=run)
+    names = [str(line["run"]) for line in read_json_lines(run / TRACKERS) if "run" in line]
+    assert len(names) == 2
+    seen, wanted = scalars(run, f"{FOLDER}/{names[1]}"), told(run)
+    assert seen.keys() == wanted.keys()
+    for tag in ("tune/loss_nats", "align/explained_variance"):
+        assert [step for step, _ in seen[tag]] == [step for step, _ in wanted[tag]]
+        assert [value for _, value in seen[tag]] == pytest.approx([value for _, value in wanted[tag]], rel=1e-6)
+    first = scalars(run)
+    assert first["tune/loss_nats"] == before["tune/loss_nats"], "what was told of the data that are gone stays apart"
+
+
+def test_data_that_were_put_back_after_a_refusal_are_the_same_run(tmp_path: Path) -> None:
+    needs("tensorboard")
+    run, log = tmp_path / "run", (SEED, f"{SEED}\nlog: {{tensorboard: true}}")
+    recipe, data = toy_recipe(tmp_path, log), tmp_path / "tune.jsonl"
+    with pytest.raises(RunError):
+        train(recipe, run=run, hooks=stop_at(2))
+    text = data.read_text()
+    data.write_text(text.replace("How many?", "How many are there?"))
+    with pytest.raises(RunError, match="changed since"):
+        train(recipe, run=run)
+    data.write_text(text)
+    train(recipe, run=run)
+    assert [step for step, _ in scalars(run)["tune/loss_nats"]] == [1, 2, 3, 4, 5, 6]
+    assert len([line for line in read_json_lines(run / TRACKERS) if "run" in line]) == 1
+
+
+def test_a_tracker_run_that_goes_on_knows_which_of_several_is_the_latest(tmp_path: Path) -> None:
+    needs("tensorboard")
+    for plan, steps in (("a", (1, 2)), ("b", (1,)), ("b", (1, 2)), ("c", (1,))):
+        trackers = Trackers(LogPlan(tensorboard=True), run=tmp_path, recipe={})
+        note_plan(tmp_path, "tune", plan=plan)
+        for step in steps:
+            trackers.tell({"stage": "tune", "step": step, "loss_nats": 1 / step})
+        trackers.close()
+    names = [str(line["run"]) for line in read_json_lines(tmp_path / TRACKERS) if "run" in line]
+    assert len(names) == len(set(names)) == 3
+    assert scalars(tmp_path) == {"tune/loss_nats": [(1, 1.0), (2, 0.5)]}
+    assert scalars(tmp_path, f"{FOLDER}/{names[1]}") == {"tune/loss_nats": [(1, 1.0), (2, 0.5)]}
+    assert scalars(tmp_path, f"{FOLDER}/{names[2]}") == {"tune/loss_nats": [(1, 1.0)]}
+
+
+def test_plans_are_noted_only_where_somebody_is_told(tmp_path: Path) -> None:
+    note_plan(tmp_path, "tune", plan="a")
+    assert not (tmp_path / TRACKERS).exists()
 
 
 def test_wandb_without_a_network_keeps_one_run_with_each_step_once(

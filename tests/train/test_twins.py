@@ -10,6 +10,7 @@ import pytest
 
 from tests.train.runs import write_pictures, write_tune
 from triptych.core.files import read_json_lines
+from triptych.train.inspection.shown import differences, in_yaml
 from triptych.train.inspection.twin import drift, original_of, twin_of
 from triptych.train.measuring.meters import METRICS
 from triptych.train.objective import Regression
@@ -34,6 +35,15 @@ def test_every_published_recipe_has_a_twin_and_every_twin_its_recipe() -> None:
     published = {path.stem for path in RECIPES.glob("*.yaml")} - PLAIN
     assert {path.stem for path in TWINS} == published
     assert all(twin_of(original) == twin for twin in TWINS if (original := original_of(twin)))
+
+
+def test_stages_in_another_order_are_another_recipe_and_no_twin() -> None:
+    recipe = load_recipe(RECIPES / "interleave_0.5b_single.yaml")
+    turned = recipe.model_copy(update={"stages": recipe.stages[::-1]})
+    names = [stage.name for stage in recipe.stages]
+    assert differences(recipe, turned) == [("stages", in_yaml(list(names)), in_yaml(list(names[::-1])))]
+    assert differences(recipe, recipe) == []
+    assert f"stages is {names} in the recipe, {names[::-1]} in the twin" in drift(recipe, turned)
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda path: path.stem)

@@ -24,8 +24,8 @@ class Limits(Settings):
     """Most tokens of all images of an example together."""
     example_tokens: Tokens | None = None
     """Most tokens of an example; null: pack_tokens."""
-    least_side_px: Annotated[int, Field(ge=1)] = 56
-    """No image is shrunk to a shorter side than this."""
+    least_side_px: Annotated[int, Field(ge=1)] | None = None
+    """No image is shrunk to a shorter side than this, nor than the stage's; null: the stage's alone."""
 
 
 class Source(Settings):
@@ -46,5 +46,7 @@ class Source(Settings):
 class BudgetPlan(Limits):
     """What every example of a stage may cost."""
 
+    least_side_px: Annotated[int, Field(ge=1)] = 56
+    """No image is shrunk to a shorter side than this."""
     overlong: Literal["refuse", "shorten"] = "refuse"
     """An example that is too long with shrunk images: leave it out, or leave out its early turns with their images."""

@@ -18,7 +18,7 @@ import numpy as np
 from triptych.data.format import Refused
 from triptych.data.plan.ahead import ahead
 from triptych.data.plan.balance import Work
-from triptych.data.plan.budget import Budget
+from triptych.data.plan.budget import FLOOR_PX, Budget
 from triptych.data.plan.corpora import Corpora
 from triptych.data.plan.measures import REFUSED, CachedMeasures, KnownMeasures, Records, records_of
 from triptych.data.plan.mixture import Numbers
@@ -121,7 +121,7 @@ def _budget(stage: Tune, own: Limits | None) -> Budget | None:
     limits = [each for each in (stage.budget, own) if each is not None]
     if not limits:
         return None
-    budget = Budget(example_tokens=stage.pack_tokens, least_side_px=1)
+    budget = Budget(example_tokens=stage.pack_tokens)
     for each in limits:
         budget = budget.within(
             Budget(
@@ -131,7 +131,7 @@ def _budget(stage: Tune, own: Limits | None) -> Budget | None:
                 least_side_px=each.least_side_px,
             )
         )
-    return budget
+    return budget if budget.least_side_px is not None else replace(budget, least_side_px=FLOOR_PX)
 
 
 def settings_of(stage: Tune, *, seed: int, in_memory: bool) -> PlanSettings:

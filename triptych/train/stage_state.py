@@ -22,7 +22,9 @@ from triptych.models.memory.placement import choose_kernels, place
 from triptych.models.vision.features import FeatureStore
 from triptych.train.checkpoint import Checkpoint, Outcome, Position
 from triptych.train.feature_cache import FEATURES, keeps_features
+from triptych.train.forecast.estimate import waiting_for_packs
 from triptych.train.measuring.operations import Counts, Operations, count_image, operations_of
+from triptych.train.measuring.trackers import note_plan
 from triptych.train.optim import make_optimizer, optimizer_tensors, restore_optimizer
 from triptych.train.pace import Pace, pace_of
 from triptych.train.parallel.blocks import refit_blocks
@@ -130,6 +132,10 @@ def begin_stage(
         return open_stage_data(stage, model.rendering, run=book, seed=seed, anew=anew and leads, stop=stop)
 
     data = world.after_lead(read)
+    if anew:
+        world.lead(lambda: note_plan(run, stage.name, plan=data.digest))
+    if (waiting := waiting_for_packs(stage, world.ranks, of="processes")) is not None:
+        say(f"{stage.name}: {waiting}")
     world.lead(lambda: tell_constant(stage, data.encoded))
     sight = None if peak is None else world.together(lambda: count_image(model))
     sharing = world.together(lambda: _share(model, stage, world=world, seed=seed))
@@ -201,10 +207,13 @@ def resume_stage(state: StageState, last: Checkpoint) -> int:
         RunError: the data changed since.
         ModelError: it is of another model.
     """
+    if state.world.leads:
+        note_plan(state.run, state.stage.name, plan=last.position.plan)
     if last.position.plan != state.data.digest:
         raise RunError(
-            f"the data of stage {state.stage.name!r} changed since {last.folder} was written. Put it back as it was,"
-            f" use another name for the run, or delete {last.folder.parent} to begin anew."
+            f"the data of stage {state.stage.name!r}, or the code that reads them, changed since {last.folder} was"
+            f" written. Put it back as it was, use another name for the run, or delete {last.folder.parent} to begin"
+            " anew."
         )
     load_weights(state.weights, last.weights(state.weights))
     restore_optimizer(state.optimizer, state.weights, tensors=last.optimizer(state.weights))

@@ -47,15 +47,15 @@ def plan_run(
     shape = shape_of(found.model, recipes=recipe.parent)
     stages = plan_stages(found, shape, gpu=GPUS[gpu], gpus=gpus, mfu=mfu, epoch_tokens=tokens)
     if as_json:
-        typer.echo(json_text([_stage_to_json(each) for each in stages]))
+        typer.echo(json_text([_stage_to_json(each, asked=mfu is not None) for each in stages]))
         return
     weights = ", ".join(f"{part} {count / 1e9:.2f}" for part, count in shape.part_weights.items() if count)
     typer.echo(f"model: 10^9 weights: {weights}; {shape.image_tokens} tokens an image")
     for each in stages:
-        typer.echo("\n".join(_lines(each, name=gpu, gpu=GPUS[gpu], gpus=gpus)))
+        typer.echo("\n".join(_lines(each, name=gpu, gpu=GPUS[gpu], gpus=gpus, asked=mfu is not None)))
 
 
-def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[str]:
+def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int, asked: bool) -> Iterator[str]:
     total = stage.memory.total / (1 << 30)
     verdict = "fits" if stage.fits else "DOES NOT FIT"
     yield f"stage {stage.stage} on {gpus} x {name} ({gpu.memory_gib:g} GiB each): {total:.1f} GiB a GPU, {verdict}"
@@ -63,12 +63,14 @@ def _lines(stage: StageEstimate, *, name: str, gpu: Gpu, gpus: int) -> Iterator[
         yield f"  {part:<12}{getattr(stage.memory, part) / (1 << 30):8.2f} GiB"
     mfu = f"at an assumed MFU of {stage.assumed.mfu:.0%}"
     yield f"  step        {stage.step_s:8.3g} s, {stage.work.total / 1e15:.3g} * 10^15 operations, {mfu}"
+    if stage.waiting is not None:
+        yield f"  packs        {stage.waiting}"
     if stage.steps is None:
         yield "  length       unknown: nobody tells how much the data hold; give --tokens, as triptych data plan counts"
     else:
         data = "" if stage.epoch_tokens is None else f", an epoch is {_millions(stage.epoch_tokens)} million tokens"
         yield f"  length       {stage.steps} steps{data}: {_span(stage.hours or 0.0)} in packs"
-        if unpacked := _unpacked(stage):
+        if unpacked := _unpacked(stage, asked=asked):
             text = " or ".join(f"{_span(hours)} (MFU {mfu:.0%})" for mfu, hours in unpacked.items())
             yield f"               {text} where nothing is packed, as published runs were done"
     if stage.features is not None:
@@ -101,17 +103,16 @@ def _millions(tokens: float) -> str:
     return f"{tokens / 1e6:,.0f}" if tokens >= 1e7 else f"{tokens / 1e6:.2f}"
 
 
-def _unpacked(stage: StageEstimate) -> dict[float, float]:
-    """Return the hours of a trainer that does not pack, by its MFU; none where an MFU was asked for."""
-    from triptych.train.forecast.estimate import Assumed
+def _unpacked(stage: StageEstimate, *, asked: bool) -> dict[float, float]:
+    """Return the hours of a trainer that does not pack, by its MFU; none where an MFU was ``asked`` for."""
     from triptych.train.forecast.planner import UNPACKED_MFU
 
-    if stage.assumed.mfu != Assumed().mfu:
+    if asked:
         return {}
     return {mfu: hours for mfu in UNPACKED_MFU if (hours := stage.hours_at(mfu)) is not None}
 
 
-def _stage_to_json(stage: StageEstimate) -> dict[str, Json]:
+def _stage_to_json(stage: StageEstimate, *, asked: bool) -> dict[str, Json]:
     return {
         "stage": stage.stage,
         "memory_gib": {part: round(getattr(stage.memory, part) / (1 << 30), 3) for part in PARTS},
@@ -119,9 +120,11 @@ def _stage_to_json(stage: StageEstimate) -> dict[str, Json]:
         "fits": stage.fits,
         "changes": [asdict(each) for each in stage.changes],
         "step_s": round(stage.step_s, 4),
+        "packs_a_step": stage.packs,
+        "waiting_gpus": stage.waiting_gpus,
         "steps": stage.steps,
         "hours": None if stage.hours is None else round(stage.hours, 3),
-        "hours_unpacked": list(_unpacked(stage).values()) or None,
+        "hours_unpacked": list(_unpacked(stage, asked=asked).values()) or None,
         "epoch_tokens": stage.epoch_tokens,
         "features": None if stage.features is None else asdict(stage.features),
         "assumed": asdict(stage.assumed),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from triptych.core.log import counted
 from triptych.core.machine import GIB
 from triptych.train.forecast.shapes import BLOCK, HEAD, MODULES, TABLE, Shape, Stack
 from triptych.train.measuring.arithmetic import attention_operations, matrix_operations
@@ -88,6 +89,36 @@ class StepOperations:
         return self.language + self.attention + self.vision + self.head
 
 
+def packs_of(stage: Tune) -> int:
+    """Return how many packs a step has; they are dealt whole (``data/plan/balance.py``)."""
+    return stage.step_tokens // stage.pack_tokens
+
+
+def most_packs(stage: Tune, gpus: int) -> int:
+    """Return how many packs of a step the GPU has that has most: a step lasts as long as it works."""
+    return -(-packs_of(stage) // gpus)
+
+
+def waiting_gpus(stage: Tune, gpus: int) -> int:
+    """Return how many GPUs have a pack less than others in each step, or none at all."""
+    return -packs_of(stage) % gpus
+
+
+def waiting_for_packs(stage: Tune, gpus: int, *, of: str) -> str | None:
+    """Return what to tell where some wait for want of packs; None: all have as many.
+
+    Args:
+        stage: resolved.
+        gpus: among how many a step is dealt.
+        of: what these are called.
+    """
+    if not (waiting := waiting_gpus(stage, gpus)):
+        return None
+    have = "none" if packs_of(stage) < gpus else "one less than the others"
+    packs = f"{counted(packs_of(stage), 'pack')} a step: {waiting} of {gpus} {of} have {have} and wait"
+    return f"{packs}; raise step_tokens or lower pack_tokens"
+
+
 def memory_of(stage: Tune, shape: Shape, *, gpus: int, parallel: str, assumed: Assumed) -> Memory:
     """Return what one of ``gpus`` holds.
 
@@ -106,7 +137,7 @@ def memory_of(stage: Tune, shape: Shape, *, gpus: int, parallel: str, assumed: A
     held = sum(_held(plans[part], part, shape, shares, halved=halved) for part in shape.part_weights)
     adapters = sum(moving[part] for part, plan in plans.items() if isinstance(plan, Lora))
     moved = sum(moving.values())
-    tokens = min(stage.forward_tokens or stage.step_tokens, max(stage.pack_tokens, stage.step_tokens // gpus))
+    tokens = min(stage.forward_tokens or stage.step_tokens, most_packs(stage, gpus) * stage.pack_tokens)
     gathered = _gathered(stage, shape, parallel=parallel, moving=moving)
     images = tokens * assumed.image_share / shape.image_tokens
     supervised = tokens * (assumed.supervised_share if isinstance(stage.objective, Reply) else 0)

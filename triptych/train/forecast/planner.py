@@ -18,7 +18,19 @@ from triptych.models.disk.llava_checkpoint import translated
 from triptych.models.disk.llava_kind import language_of, part_name
 from triptych.models.disk.locate import STARTER, locate
 from triptych.train.forecast.configs import shape_of_config
-from triptych.train.forecast.estimate import FLOAT, Assumed, Memory, StepOperations, memory_of, not_told, work_of
+from triptych.train.forecast.estimate import (
+    FLOAT,
+    Assumed,
+    Memory,
+    StepOperations,
+    memory_of,
+    most_packs,
+    not_told,
+    packs_of,
+    waiting_for_packs,
+    waiting_gpus,
+    work_of,
+)
 from triptych.train.forecast.gpus import Gpu
 from triptych.train.forecast.shapes import LANGUAGES, MODELS, TOWERS, Shape, Stack, joined, stack_of, tower_of
 from triptych.train.forecast.volume import REPLIES, Volume, volume_of
@@ -66,6 +78,17 @@ class StageEstimate:
     work: StepOperations
     """Operations of a step."""
     step_s: float
+    """Until the GPU that has most packs of the step is done."""
+    packs: int
+    """Packs of a step."""
+    busy_gpus: float
+    """GPUs that these keep at work, on average over the step."""
+    busy_gpus_unpacked: float
+    """GPUs that have a conversation of the step, where conversations are dealt and not packs."""
+    waiting_gpus: int
+    """GPUs that have a pack less than others, or none."""
+    waiting: str | None
+    """What to tell of them; None: no GPU waits."""
     steps: int | None
     """None: how much the data hold is not known."""
     epoch_tokens: float | None
@@ -78,11 +101,16 @@ class StageEstimate:
     @property
     def hours(self) -> float | None:
         """How long the stage takes; None: not known."""
-        return self.hours_at(self.assumed.mfu)
+        return None if self.steps is None else self.steps * self.step_s / 3600
 
     def hours_at(self, mfu: float) -> float | None:
-        """Return how long it would take at another MFU; None: not known."""
-        return None if self.steps is None else self.steps * self.step_s * self.assumed.mfu / mfu / 3600
+        """Return how long a trainer that does not pack takes at its own MFU, in which its waiting is; None: not known.
+
+        It deals conversations, of which a step has far more than packs: no GPU is without, until these are fewer too.
+        """
+        if self.hours is None:
+            return None
+        return self.hours * self.busy_gpus / self.busy_gpus_unpacked * self.assumed.mfu / mfu
 
 
 def plan_stages(
@@ -171,13 +199,21 @@ def _stage(
     memory = memory_of(stage, shape, gpus=gpus, parallel=parallel, assumed=assumed)
     work = work_of(stage, shape, tokens=stage.step_tokens, assumed=assumed)
     fits = memory.total <= gpu.memory_gib * GIB
+    packs = packs_of(stage)
+    busy = packs / most_packs(stage, gpus)
+    conversations = stage.step_tokens / min(assumed.conversation_tokens, stage.pack_tokens)
     return StageEstimate(
         stage=stage.name,
         memory=memory,
         fits=fits,
         changes=() if fits else tuple(_changes(stage, parallel, shape, gpu=gpu, gpus=gpus, assumed=assumed)),
         work=work,
-        step_s=work.total / (gpu.tflops * 1e12 * assumed.mfu * gpus),
+        step_s=work.total / (gpu.tflops * 1e12 * assumed.mfu * busy),
+        packs=packs,
+        busy_gpus=busy,
+        busy_gpus_unpacked=min(gpus, conversations),
+        waiting_gpus=waiting_gpus(stage, gpus),
+        waiting=waiting_for_packs(stage, gpus, of="GPUs"),
         steps=_steps(stage, tokens),
         epoch_tokens=tokens,
         features=_features(stage, shape, volume),

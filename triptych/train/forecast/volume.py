@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from triptych.data.format import options_of, split_source
 from triptych.data.hub.catalogue import DataSet, select, size_of
 from triptych.data.plan.mixture import mix
 from triptych.train.forecast.shapes import Shape
@@ -22,12 +23,15 @@ REPLIES = 0.35
 IMAGES = 2.0
 """Images of a row of a set of which nobody says; a video's are the frames that are taken."""
 KNOWN = (
-    ("blip_laion_cc_sbu_558k", 558_128, 1.0, 15),
-    ("llava_v1_5_mix665k", 665_298, 0.94, 500),
-    ("VideoFeedback", 37_600, 16.0, 500),
+    ("blip_laion_cc_sbu_558k.json", 558_128, 1.0, 15),
+    ("llava_v1_5_mix665k.json", 665_298, 0.94, 500),
+    ("VideoFeedback/*/train.json", 37_600, 16.0, 500),
 )
-"""Published sets that the catalogue has not: name in the path, rows, images and tokens of words of a row. LLaVA-1.5
+"""Published sets that the catalogue has not: the file, rows, images and tokens of words of a row. LLaVA-1.5
 (arXiv:2310.03744), of whose rows 40,688 have no image; VideoScore (arXiv:2406.15252)."""
+CHOOSE = frozenset({"limit", "rows", "where"})
+"""Options of any source that choose rows. Of these only a limit that is a number tells how many."""
+_LIMIT = re.compile(r"#limit=([0-9]+)(?=#|$)")
 _HOLE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -74,22 +78,32 @@ def volume_of(stage: Tune) -> Volume | None:
 
 
 def datasets_of(source: str) -> list[DataSet]:
-    """Return the data sets of the catalogue that a source reads, as ``triptych data get`` writes it."""
-    return [
-        each for each in select() if each.read is not None and _pattern(each).fullmatch(source.partition("#limit")[0])
-    ]
+    """Return the data sets of the catalogue that a source reads, as ``triptych data get`` writes it, or so many rows
+    of them as ``#limit`` says."""
+    plain = _LIMIT.sub("", source)
+    return [each for each in select() if each.read is not None and _pattern(each).fullmatch(plain)]
 
 
 def _facts(entry: Source) -> _Known | None:
-    for name, rows, images, words in KNOWN:
-        if name in entry.source:
-            return _Known(rows, _images(entry, images), words)
-    found = [(each, size) for each in datasets_of(entry.source) if (size := size_of(each)) is not None]
+    """Return what is known of a source; None: nobody tells how many rows it has, or it has none."""
+    plain = _LIMIT.sub("", entry.source)
+    if CHOOSE & options_of(plain).keys() or (known := _whole(plain)) is None:
+        return None
+    rows = min([known.rows, *map(int, _LIMIT.findall(entry.source))])
+    return _Known(rows, _images(entry, known.images), known.words) if rows else None
+
+
+def _whole(source: str) -> _Known | None:
+    """Return what is known of all rows that a source without a limit names."""
+    path = split_source(source)[1]
+    for file, rows, images, words in KNOWN:
+        if path.match(file):
+            return _Known(rows, images, words)
+    found = [(each, size) for each in datasets_of(source) if (size := size_of(each)) is not None]
     if not found:
         return None
     rows = sum(size for _, size in found)
-    images = sum(size * _mean(each) for each, size in found) / rows
-    return _Known(rows, _images(entry, images), WORDS)
+    return _Known(rows, sum(size * _mean(each) for each, size in found) / rows, WORDS)
 
 
 def _images(entry: Source, images: float) -> float:

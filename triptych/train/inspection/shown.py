@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import MappingProxyType
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from triptych.core.records import Json
+from triptych.core.yaml_text import write_yaml
 from triptych.train.recipe import Recipe, resolve
 
 COMMENT_COLUMN = 64
@@ -58,7 +58,8 @@ def changed(recipe: Recipe) -> list[str]:
 
 
 def flat(recipe: Recipe) -> dict[str, Json]:
-    """Return every key of the resolved recipe with its value: ``stages.tune.clip`` -> 1.0."""
+    """Return every key of the resolved recipe with its value: ``stages.tune.clip`` -> 1.0; the order of what goes by
+    name is a value too: ``stages`` -> [align, tune]."""
     return dict(_flat(resolve(recipe).model_dump(mode="json"), ""))
 
 
@@ -112,6 +113,9 @@ def _flat(node: Json, path: str) -> Iterator[tuple[str, Json]]:
         for key, value in node.items():
             yield from _flat(value, f"{path}.{key}" if path else key)
     elif isinstance(node, list) and any(isinstance(each, dict) for each in node):
+        labels: list[Json] = [_label(each, index) for index, each in enumerate(node)]
+        if any(isinstance(each, dict) and each.get("name") == label for each, label in zip(node, labels, strict=True)):
+            yield path, labels
         for index, each in enumerate(node):
             yield from _flat(each, f"{path}.{_label(each, index)}")
     else:
@@ -145,5 +149,4 @@ def _label(item: Json, index: int) -> str:
 
 def in_yaml(value: Json) -> str:
     """Return a value as YAML on one line, with all its digits."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
-    return text.strip().removesuffix("...").strip()
+    return write_yaml(value, one_line=True)

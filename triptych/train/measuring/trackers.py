@@ -2,7 +2,8 @@
 
 Not the records: those are metrics.jsonl's, and nothing is told that does not stand there. trackers.jsonl in the run's
 folder says which of them each tracker was told, so that a run that goes on tells each step once, to the same tracker
-run, also a tracker that was asked for only later. A tracker that fails is named once and left; training goes on.
+run, also a tracker that was asked for only later. It also says what each stage learns from: one that begins anew on
+other data is told to a new tracker run. A tracker that fails is named once and left; training goes on.
 """
 
 from __future__ import annotations
@@ -26,10 +27,21 @@ from triptych.train.setting import LogPlan
 
 TRACKERS = "trackers.jsonl"
 FOLDER = "tensorboard"
-"""Folder of TensorBoard's event files, in the run's."""
+"""Folder of TensorBoard's event files, in the run's; those of a later tracker run are in a folder of its name there."""
 
 Told = tuple[str, int | None]
 """Which record: stage and step; None: the stage's sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerRun:
+    """What trackers tell as one run."""
+
+    run: Path
+    """The folder of the run itself."""
+    name: str
+    events: Path
+    """Where TensorBoard's event files are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +57,58 @@ class Trackers:
     """The trackers that a recipe asks for. State: which still answer, and what each was told."""
 
     def __init__(self, plan: LogPlan, *, run: Path, recipe: Mapping[str, Json]) -> None:
-        """Open them, and tell them what metrics.jsonl holds already; ``check_trackers`` comes before.
+        """Open them; ``check_trackers`` comes before. What metrics.jsonl holds already they are told when a stage tells
+        its first step, as a stage that begins anew drops what it held.
 
         Args:
             plan: who is told.
             run: the run's folder.
             recipe: its tree, which some of them keep with the run.
         """
-        self._run = run
+        self._run, self._plan, self._recipe = run, plan, recipe
         self._open: dict[str, Tracker] = {}
         self._told: dict[str, set[Told]] = {}
-        if not _asked(plan):
-            return
-        path = run / TRACKERS
-        lines = list(read_json_lines(path)) if path.exists() else []
-        name = next((str(line["run"]) for line in lines if "run" in line), "")
-        if not name:
-            name = f"{run.resolve().name}-{secrets.token_hex(4)}"
-            append_json_line(path, {"run": name})
-        for tracker in _asked(plan):
+        self._looked: set[str] = set()
+        """Stages of which it was looked whether they began anew."""
+        if _asked(plan):
+            if not _latest(run)[1]:
+                _begin_run(run)
+            self._open_all()
+
+    def _open_all(self) -> None:
+        """Open the trackers for the latest tracker run."""
+        before, lines = _latest(self._run)
+        name = str(lines[0]["run"])
+        events = self._run / FOLDER / name if before else self._run / FOLDER
+        for tracker in _asked(self._plan):
             self._told[tracker] = {_which(line) for line in lines if line.get("tracker") == tracker}
             with self._spared(tracker):
-                self._open[tracker] = _OPEN[tracker](plan, run, name, recipe)
-        self.catch_up()
+                self._open[tracker] = _OPEN[tracker](self._plan, TrackerRun(self._run, name, events), self._recipe)
 
     def tell(self, record: Mapping[str, Json]) -> None:
-        """Tell a record of metrics.jsonl to those who do not know it."""
+        """Tell a record of metrics.jsonl to those who do not know it, and before the first of a stage what it holds."""
+        if (stage := _which(record)[0]) not in self._looked:
+            self._look(stage)
+            self.catch_up()
+        self._tell(record)
+
+    def _look(self, stage: str) -> None:
+        """Where a stage learns from other data than what was told of it, leave that and begin a new tracker run."""
+        self._looked.add(stage)
+        if not self._open:
+            return
+        _, lines = _latest(self._run)
+        plans = {str(line["stage"]): line["plan"] for line in lines if "plan" in line}
+        if len({line["plan"] for line in lines if "plan" in line and line["stage"] == stage}) < 2:
+            return
+        self._close()
+        _begin_run(self._run)
+        for each, plan in plans.items():
+            note_plan(self._run, each, plan=str(plan))
+        say(f"{stage} began anew on other data: from now on it is told as another run.")
+        self._open_all()
+
+    def _tell(self, record: Mapping[str, Json]) -> None:
         which = _which(record)
         for tracker in list(self._open):
             if which in self._told[tracker]:
@@ -84,11 +122,14 @@ class Trackers:
         """Tell what metrics.jsonl holds and they do not know."""
         if self._open and (self._run / METRICS).exists():
             for record in read_json_lines(self._run / METRICS):
-                self.tell(record)
+                self._tell(record)
 
     def close(self) -> None:
         """Tell the rest, and let go of them."""
         self.catch_up()
+        self._close()
+
+    def _close(self) -> None:
         for name, tracker in list(self._open.items()):
             with self._spared(name):
                 tracker.close()
@@ -132,6 +173,34 @@ def check_trackers(plan: LogPlan) -> None:
             raise ConfigError(f"log.{name}: the package {name} is not there: pip install {name}, or leave the key out.")
 
 
+def note_plan(run: Path, stage: str, *, plan: str) -> None:
+    """Write down what a stage learns from, where a tracker is told of the run.
+
+    Args:
+        run: the run's folder.
+        stage: its name, which begins, or goes on with the data that it had.
+        plan: digest of its data.
+    """
+    if (run / TRACKERS).exists():
+        _, lines = _latest(run)
+        noted = [line["plan"] for line in lines if "plan" in line and line["stage"] == stage]
+        if noted[-1:] != [plan]:
+            append_json_line(run / TRACKERS, {"stage": stage, "plan": plan})
+
+
+def _begin_run(run: Path) -> None:
+    append_json_line(run / TRACKERS, {"run": f"{run.resolve().name}-{secrets.token_hex(4)}"})
+
+
+def _latest(run: Path) -> tuple[int, list[dict[str, Json]]]:
+    """Return how many tracker runs came before the latest, and what trackers.jsonl says of it, its name first; nothing
+    where there is none."""
+    path = run / TRACKERS
+    lines = list(read_json_lines(path)) if path.exists() else []
+    begins = [at for at, line in enumerate(lines) if "run" in line]
+    return max(0, len(begins) - 1), lines[begins[-1] :] if begins else []
+
+
 def _asked(plan: LogPlan) -> list[str]:
     return [name for name in _OPEN if getattr(plan, name)]
 
@@ -148,8 +217,8 @@ def _numbers(record: Mapping[str, Json]) -> dict[str, float]:
     return {f"{stage}/{key if step is not None else f'stage_{key}'}": float(value) for key, value in told.items()}
 
 
-def _open_tensorboard(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, Json]) -> Tracker:
-    writer = import_module("torch.utils.tensorboard").SummaryWriter(str(run / FOLDER))
+def _open_tensorboard(plan: LogPlan, run: TrackerRun, recipe: Mapping[str, Json]) -> Tracker:
+    writer = import_module("torch.utils.tensorboard").SummaryWriter(str(run.events))
 
     def log(numbers: Mapping[str, float], which: Told, count: int) -> None:
         for key, value in numbers.items():
@@ -159,11 +228,11 @@ def _open_tensorboard(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, 
     return Tracker(log, writer.close)
 
 
-def _open_wandb(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, Json]) -> Tracker:
-    wandb = import_module("wandb")
+def _open_wandb(plan: LogPlan, run: TrackerRun, recipe: Mapping[str, Json]) -> Tracker:
+    wandb, name = import_module("wandb"), run.name
     quiet = wandb.Settings(console="off")
     found = wandb.init(
-        project=plan.wandb, id=name, name=name, dir=str(run), resume="allow", config=dict(recipe), settings=quiet
+        project=plan.wandb, id=name, name=name, dir=str(run.run), resume="allow", config=dict(recipe), settings=quiet
     )
 
     def log(numbers: Mapping[str, float], which: Told, count: int) -> None:
@@ -172,10 +241,10 @@ def _open_wandb(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, Json])
     return Tracker(log, found.finish)
 
 
-def _open_trackio(plan: LogPlan, run: Path, name: str, recipe: Mapping[str, Json]) -> Tracker:
+def _open_trackio(plan: LogPlan, run: TrackerRun, recipe: Mapping[str, Json]) -> Tracker:
     trackio = import_module("trackio")
     with redirect_stdout(sys.stderr):  # it prints
-        trackio.init(project=plan.trackio, name=name, resume="allow", config=dict(recipe), embed=False)
+        trackio.init(project=plan.trackio, name=run.name, resume="allow", config=dict(recipe), embed=False)
 
     def log(numbers: Mapping[str, float], which: Told, count: int) -> None:
         trackio.log({**numbers, **_step(which)}, step=count)
@@ -192,7 +261,7 @@ def _step(which: Told) -> dict[str, float]:
     return {} if which[1] is None else {f"{which[0]}/step": which[1]}
 
 
-_OPEN: Mapping[str, Callable[[LogPlan, Path, str, Mapping[str, Json]], Tracker]] = {
+_OPEN: Mapping[str, Callable[[LogPlan, TrackerRun, Mapping[str, Json]], Tracker]] = {
     "tensorboard": _open_tensorboard,
     "wandb": _open_wandb,
     "trackio": _open_trackio,
