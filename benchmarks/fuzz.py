@@ -34,7 +34,8 @@ from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef, parts_of
 from triptych.data.format import Format, Refused, measured, read_source
 from triptych.data.media.images import ImageError, load_image, whole_size
-from triptych.data.media.locate import SUFFIXES, base64_at, container_of, index_tar, zip_members
+from triptych.data.media.kept import SUFFIXES
+from triptych.data.media.locate import base64_at, container_of, index_tar, zip_members
 
 ITEM_S = 5.0
 """Longest that one picture, or a file of ``BATCH`` rows, may take."""

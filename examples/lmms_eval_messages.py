@@ -16,7 +16,7 @@ from PIL import Image
 
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef
-from triptych.data.media.locate import keep_bytes
+from triptych.data.media.kept import keep_bytes
 from triptych.data.media.video import frame_refs, pick_uniform, probe
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import triptych
+from triptych.core.errors import TriptychError
 
 MODEL = "TIGER-Lab/Mantis-8B-Fuyu"
 
@@ -38,4 +39,8 @@ if __name__ == "__main__":
     given = words.parse_args()
     if len(given.images) < 2:
         words.error("give two pictures or more")
-    sys.stdout.write(ask(given.images, model=given.model) + "\n")
+    try:
+        answer = ask(given.images, model=given.model)
+    except TriptychError as error:
+        words.exit(2, f"error: {error}\n")
+    sys.stdout.write(answer + "\n")

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, TriptychError
 from triptych.core.files import cache_folder
 from triptych.core.records import Example, Text, Turn, VideoRef
 from triptych.data.media.video import frame_refs, pick_arange, probe
@@ -51,5 +51,9 @@ if __name__ == "__main__":
     words.add_argument("--model", default=MODEL)
     words.add_argument("--frames", type=int, default=FRAMES)
     given = words.parse_args()
-    for name, number in score(given.video, given.text, model=given.model, frames=given.frames).items():
+    try:
+        numbers = score(given.video, given.text, model=given.model, frames=given.frames)
+    except TriptychError as error:
+        words.exit(2, f"error: {error}\n")
+    for name, number in numbers.items():
         sys.stdout.write(f"{name}: {number:.3f}\n")

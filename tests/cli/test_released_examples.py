@@ -71,6 +71,20 @@ def test_a_script_asks_about_several_pictures(name: str, pictures: list[Path], t
     assert isinstance(module.ask(pictures, model=str(tmp_path / "model"), max_tokens=3), str)
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_that_is_given_no_model_ends_with_a_line_that_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--model", str(tmp_path / "empty"), "one.png", "two.png"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    assert left.value.code == 2
+    *before, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("error: ")
+    assert all(line.startswith("opening ") for line in before)
+
+
 def test_the_script_of_video_score_gives_a_number_for_each_target(pictures: list[Path], tmp_path: Path) -> None:
     targets = ("visual quality", "factual consistency")
     model = tiny(0)

@@ -35,6 +35,34 @@ CLIP = {"model_type": "clip_vision_model", "image_size": 336, "patch_size": 14}
             None,
             r"image_grid_pinpoints is '\(1x1\)'",
         ),
+        (
+            {"model_type": "llava_next", "vision_config": CLIP, "image_grid_pinpoints": [[336, 672]]},
+            {"image_grid_pinpoints": [[672, 336]]},
+            "of the image processor.*others than those of config.json",
+        ),
+        (
+            {"model_type": "llava_next", "vision_config": CLIP, "vision_feature_select_strategy": "full"},
+            None,
+            "'full' does not fit a tower 'clip_vision_model'.*Say 'default'",
+        ),
+        (
+            {"model_type": "llava_next", "vision_config": {**CLIP, "model_type": "siglip_vision_model"}},
+            None,
+            "'default' does not fit a tower 'siglip_vision_model'.*Say 'full'",
+        ),
+        ({"model_type": "idefics2"}, {"do_pad": False}, "do_pad: false is no way that Idefics2's"),
+        ({"model_type": "fuyu"}, {"do_resize": False}, "do_resize: false is no way that Fuyu's"),
+        ({"model_type": "qwen2_vl"}, {"do_resize": False}, "do_resize: false is no way that Qwen-VL's"),
+        (
+            {"model_type": "qwen3_vl"},
+            {"size": {"min_pixels": 256, "max_pixels": 600}},
+            "call them shortest_edge and longest_edge",
+        ),
+        (
+            {"model_type": "idefics3", "vision_config": CLIP},
+            {"max_image_size": {"longest_edge": 364}},
+            "tiles of 364 pixels, but image_size of the tower is 336",
+        ),
     ],
 )
 def test_settings_that_do_not_tell_the_cost_are_refused(

@@ -253,7 +253,7 @@ def test_idefics3_and_smolvlm_split_as_their_image_processors_do(kind: Any, long
     processor = kind(size={"longest_edge": longest}, max_image_size={"longest_edge": tile}, do_normalize=False)
     config = {
         "model_type": "smolvlm" if kind is SmolVLMImageProcessorPil else "idefics3",
-        "vision_config": {"image_size": 32, "patch_size": 4},
+        "vision_config": {"image_size": tile, "patch_size": tile // 8},
         "scale_factor": 4,
     }
     cost = cost_of_config(config, json.loads(processor.to_json_string()))

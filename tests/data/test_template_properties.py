@@ -193,8 +193,10 @@ def test_trained_are_the_replies_and_their_stops_and_nothing_else(
     encoded = encode(example, template, tokenizer)
     said = ""
     for place in replies_of(example):
-        words = [part.text for part in example.turns[place].parts if isinstance(part, Text)]
-        said += template.lead + "".join(words) + template.tail + template.stop
+        parts = example.turns[place].parts
+        words = [part.text for part in parts if isinstance(part, Text)]
+        leads = not (template.leads_words and parts and isinstance(parts[0], ImageRef))
+        said += template.lead * leads + "".join(words) + template.tail + template.stop
     assert trained_text(encoded, tokenizer) == said
 
 

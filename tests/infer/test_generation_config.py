@@ -12,8 +12,8 @@ import pytest
 from tests.models.pictures import ask, draw_pictures, encoded, pixels_of
 from triptych.core.records import Answer, Example
 from triptych.data.batch import collate
-from triptych.data.template import parse_reply
-from triptych.infer.decoding.generation_config import ends_of, penalty_of
+from triptych.data.template import parse_reply, stop_ids
+from triptych.infer.decoding.generation_config import ends_of, named_ends_of, penalty_of
 from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.engine.engine import Engine
 from triptych.infer.local import LocalResponder
@@ -99,6 +99,27 @@ def test_a_reply_ends_with_any_end_that_the_folder_names(
     assert answered(model, questions, monkeypatch) == wanted
 
 
+def test_a_further_end_is_never_said_though_it_is_a_word(
+    folder: Path, questions: list[Example], tmp_path: Path
+) -> None:
+    plain = opened(folder, tmp_path / "plain")
+    (stop,) = ends_of(plain)
+    silent = plain.tokenizer.all_special_ids
+    replies = generated(plain, questions)
+    early = next(each for ids in replies.values() for each in ids[2:] if each not in silent)
+    model = opened(folder, tmp_path / "two", eos_token_id=[stop, early])
+    words = {
+        name: parse_reply(ids[: ids.index(early)] if early in ids else ids, plain.template, tokenizer=plain.tokenizer)
+        for name, ids in replies.items()
+    }
+    responder = LocalResponder(model, features=FeatureStore(model), name="it")
+    said = [each for each in responder.answer(questions, max_tokens=MOST) if isinstance(each, Answer)]
+    assert {each.id: each.text for each in said} == words
+    with Engine(model, features=FeatureStore(model), name="it") as engine:
+        tickets = [(each.id, engine.submit(each, Sampling(max_tokens=MOST))) for each in questions]
+        assert {name: "".join(delta.text for delta in ticket) for name, ticket in tickets} == words
+
+
 def test_without_a_file_of_its_own_nothing_is_guessed(folder: Path, tmp_path: Path) -> None:
     model = opened(folder, tmp_path / "bare")
     (tmp_path / "bare" / "generation_config.json").unlink()
@@ -121,9 +142,46 @@ def test_what_is_followed_is_told(folder: Path, tmp_path: Path) -> None:
     assert f"({stop}), as generation_config.json says, and with 5; the penalty for repeating is its 1.05" in told
 
 
+UNFOLLOWED = {"bad_words_ids": [[5], [6, 7]], "begin_suppress_tokens": [5], "no_repeat_ngram_size": 2, "num_beams": 3}
+NEUTRAL = {"num_beams": 1, "no_repeat_ngram_size": 0, "min_length": 0, "guidance_scale": 1.0, "bad_words_ids": None}
+
+
+def test_what_changes_greedy_replies_and_is_not_followed_is_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = opened(folder, tmp_path / "told", **UNFOLLOWED)
+    capsys.readouterr()
+    named = "bad_words_ids, begin_suppress_tokens, no_repeat_ngram_size, num_beams"
+    (stop,) = (each for each in check_model(str(tmp_path / "told")) if each.name == "stop")
+    assert stop.said.endswith(f"; not followed here, though it changes what generate says greedily: {named}")
+    LocalResponder(model, features=FeatureStore(model), name="it")
+    with Engine(model, features=FeatureStore(model), name="it"):
+        told = [line for line in capsys.readouterr().err.splitlines() if "not followed" in line]
+    line = f"it: generation_config.json's {named} are not followed here: greedy replies may not be those of generate"
+    assert told == [line, line]
+
+
+def test_settings_that_change_nothing_are_not_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = opened(folder, tmp_path / "quiet", temperature=0.2, top_p=0.9, do_sample=True, **NEUTRAL)
+    capsys.readouterr()
+    LocalResponder(model, features=FeatureStore(model), name="it")
+    assert "not followed" not in capsys.readouterr().err
+    assert all("not followed" not in each.said for each in check_model(str(tmp_path / "quiet")))
+
+
 def test_equal_replies_have_equal_fingerprints_and_a_penalty_another(folder: Path, tmp_path: Path) -> None:
     prints = []
     for number, says in enumerate(({}, {"repetition_penalty": 1.0}, {"repetition_penalty": 1.2})):
         model = opened(folder, tmp_path / str(number), **says)
         prints.append(LocalResponder(model, features=FeatureStore(model), name="it").fingerprint)
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_an_end_that_is_the_templates_own_is_read_by_it(folder: Path, tmp_path: Path) -> None:
+    model = opened(folder, tmp_path / "own", eos_token_id=[5, 6])
+    own = stop_ids(model.template, model.tokenizer)
+    assert named_ends_of(model) == frozenset({5, 6})
+    assert not named_ends_of(model) & own
+    assert ends_of(model) == own | {5, 6}

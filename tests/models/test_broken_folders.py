@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from triptych.core import plugins
 from triptych.core.errors import ModelError, NotFoundError
+from triptych.core.records import Json
 from triptych.models.disk.check import check_model
 from triptych.models.disk.locate import locate
 from triptych.models.disk.missing_files import missing_file
@@ -180,6 +183,48 @@ def test_a_broken_folder_is_refused_in_one_line(whole: Path, harm: Callable[[Pat
     found = list(check_model(str(folder)))
     assert [check for check in found if check.verdict == "wrong"]
     assert not any("\n" in check.said for check in found)
+
+
+def _changed(
+    family: str, folder: Path, *, sample: str = "", config: Json | None = None, images: Json | None = None
+) -> Path:
+    """Save a toy whose config.json and image processor say these things too."""
+    samples = plugins.find("family", family, expected=Family).samples
+    samples[sample or next(iter(samples))](0).save(folder)
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(said | (config or {})))
+    for file in (folder / "preprocessor_config.json", folder / "processor_config.json"):
+        said = json.loads(file.read_text()) if file.is_file() else {}
+        inner = said if file.name.startswith("pre") else said.get("image_processor", {})
+        inner.update(images or {})
+        if said:
+            file.write_text(json.dumps(said))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "told"),
+    [
+        ("llava", {"images": {"size": {"longest_edge": 32}}}, "the image processor cannot prepare a picture"),
+        ("llava", {"config": {"vision_feature_layer": -9}}, "vision_feature_layer is -9 .* has 2 layers: .* -3 to 2"),
+        ("llava_next", {"config": {"vision_feature_layer": 7}}, "vision_feature_layer is 7 in config.json"),
+        ("llava_next", {"sample": "clip", "config": {"vision_feature_select_strategy": "full"}}, "Say 'default'"),
+        ("llava_next", {"images": {"image_grid_pinpoints": [[16, 32], [48, 16]]}}, "give both files the same"),
+        ("idefics2", {"images": {"do_pad": False}}, "do_pad: false"),
+        ("idefics3", {"images": {"max_image_size": {"longest_edge": 24}}}, "tiles of 24 pixels.*tower is 16"),
+        ("qwen_vl", {"images": {"do_resize": False}}, "do_resize: false"),
+        ("qwen_vl", {"images": {"size": {"min_pixels": 256, "max_pixels": 600}}}, "call them shortest_edge"),
+        ("fuyu", {"images": {"do_resize": False}}, "do_resize: false"),
+    ],
+)
+def test_odd_settings_of_images_are_told_before_a_picture_is_shown(
+    family: str, settings: Any, told: str, tmp_path: Path
+) -> None:
+    folder = _changed(family, tmp_path / "odd", **settings)
+    with pytest.raises(ModelError, match=told) as refusal:
+        _ = open_model(folder).rendering
+    assert "\n" not in str(refusal.value)
+    assert any(re.search(told, check.said) for check in check_model(str(folder)) if check.verdict == "wrong")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")

@@ -78,6 +78,35 @@ def test_what_the_processor_alone_carries_is_read(tmp_path: Path) -> None:
     assert recognise(tmp_path, None).template.name == "chatml"
 
 
+def test_of_several_chat_templates_the_default_is_read(tmp_path: Path) -> None:
+    several = {"tool_use": "{{ 'another' }}", "default": CHATML_ELSEWHERE}
+    listed = [{"name": name, "template": jinja} for name, jinja in several.items()]
+    assert recognise(tmp_path, several).template.name == "chatml"
+    for name, said in (("chat_template.json", several), ("processor_config.json", listed)):
+        (tmp_path / name).write_text(json.dumps({"chat_template": said}))
+        assert recognise(tmp_path, None).template.name == "chatml"
+        (tmp_path / name).unlink()
+    with pytest.raises(ModelError, match="it has no chat template"):
+        recognise(tmp_path, {"tool_use": CHATML_ELSEWHERE})
+
+
+@pytest.mark.parametrize("way", ["listed", "beside", "with the processor"])
+def test_a_folder_with_several_chat_templates_opens(way: str, tmp_path: Path) -> None:
+    release(tmp_path)
+    folder = tmp_path / "released"
+    jinja = (folder / "chat_template.jinja").read_text()
+    if way == "beside":
+        (folder / "additional_chat_templates").mkdir()
+        (folder / "additional_chat_templates" / "tool_use.jinja").write_text("{{ 'another' }}")
+    else:
+        (folder / "chat_template.jinja").unlink()
+        name = "tokenizer_config.json" if way == "listed" else "processor_config.json"
+        said = json.loads((folder / name).read_text())
+        said["chat_template"] = [{"name": "tool_use", "template": "{{ 1 }}"}, {"name": "default", "template": jinja}]
+        (folder / name).write_text(json.dumps(said))
+    assert open_model(folder).template.name == "chatml"
+
+
 def test_a_published_checkpoint_is_known_by_its_exact_hub_id_and_by_no_part_of_a_path(tmp_path: Path) -> None:
     for at, known in (
         ("models--TIGER-Lab--Mantis-8B-siglip-llama3/snapshots/0a1b", True),

@@ -65,6 +65,8 @@ class Template:
     """Ends an assistant's reply and is trained; one token of the tokenizer, usually a special one."""
     lead: str = ""
     """Stands before a reply's words and is trained with them: the space after ``ASSISTANT:``, part of a word."""
+    leads_words: bool = False
+    """``lead`` stands before what users and system turns say too, and nowhere where a turn begins with an image."""
     tail: str = ""
     """Stands between a reply's words and the stop, and is trained with them."""
     begin: str = ""

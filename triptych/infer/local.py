@@ -29,7 +29,7 @@ from triptych.data.plan.rendering import Rendering, prompt_of
 from triptych.data.template import Encoded, parse_reply
 from triptych.infer.decoding.batches import MOST_TOKENS, Group, alone, group_by_beginning, plan_batches
 from triptych.infer.decoding.decode import DecodeStep, SharedPrefix, can_share, decode
-from triptych.infer.decoding.generation_config import ends_of, penalty_of
+from triptych.infer.decoding.generation_config import ends_of, named_ends_of, penalty_of, tell_unfollowed
 from triptych.infer.decoding.kv_budget import BATCH, positions_that_fit
 from triptych.infer.decoding.sampling import Chooser, Sampling, choose
 from triptych.infer.responder import Failed, as_question
@@ -78,7 +78,8 @@ class LocalResponder:
         self.batch_tokens = batch_tokens or positions_that_fit(model, otherwise=BATCH)
         self.sampling = sampling.settled(penalty=penalty_of(model))
         self.name = name
-        self._stops = ends_of(model)
+        self._stops, self._named_ends = ends_of(model), named_ends_of(model)
+        tell_unfollowed(model, name)
         self._longest = longest_of(model.network.config)
         model.network.train(False)
         model.network.requires_grad_(False)
@@ -156,7 +157,8 @@ class LocalResponder:
             yield Answer(prompt.id, self._words(ids), tokens_in=len(prompt.ids), tokens_out=len(ids), cut=cut)
 
     def _words(self, ids: Sequence[int]) -> str:
-        return parse_reply(ids, self.model.template, tokenizer=self.model.tokenizer)
+        said = ids[:-1] if ids and ids[-1] in self._named_ends else ids  # which may be a word elsewhere
+        return parse_reply(said, self.model.template, tokenizer=self.model.tokenizer)
 
     def _speak(self, batch: Sequence[Group], max_tokens: int) -> Iterator[DecodeStep]:
         prompts = [prompt for group in batch for prompt in group.prompts]

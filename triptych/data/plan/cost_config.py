@@ -6,6 +6,7 @@ transformers gives it; what cannot be told from the files is refused, never gues
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -56,11 +57,17 @@ def _llava_next(config: Settings, processor: Settings | None) -> Cost:
     vision = _inner(config, "vision_config")
     side = _whole(vision, "image_size")
     patches = side // _whole(vision, "patch_size")
+    if beside := _beside(config, vision):
+        fits = "full" if beside < 0 else "default"
+        raise ModelError(
+            f"vision_feature_select_strategy {config.get('vision_feature_select_strategy', 'default')!r} does not fit "
+            f"a tower {str(vision.get('model_type'))!r}: with it tiles are no squares of patches. Say {fits!r}."
+        )
     return AnyRes(
         tile_px=side,
         tile_patches=patches,
-        grids=_grids(config, _NEXT_GRIDS),
-        view=patches**2 + _beside(config, vision),
+        grids=_grids(config, _NEXT_GRIDS, processor=processor),
+        view=patches**2,
     )
 
 
@@ -75,7 +82,7 @@ def _llava_onevision(config: Settings, processor: Settings | None) -> Cost:
     return AnyRes(
         tile_px=side,
         tile_patches=patches,
-        grids=_grids(config, _ONEVISION_GRIDS),
+        grids=_grids(config, _ONEVISION_GRIDS, processor=processor),
         view=patches**2 + beside,
         most_tiles=int(shape.removeprefix("anyres_max_")),
         among_others=patches**2 + 1 + beside,
@@ -94,8 +101,9 @@ def _llava_next_video(config: Settings, processor: Settings | None) -> Cost:
 
 def _idefics2(config: Settings, processor: Settings | None) -> Cost:
     features = _whole(_inner(config, "perceiver_config", {}), "resampler_n_latents", 64)
-    split = _given(processor, "idefics2").get("do_image_splitting", False)
-    if not split:
+    settings = _given(processor, "idefics2")
+    _check_on(settings, "do_pad", family="Idefics2")  # by the padding it is told where an image is
+    if not settings.get("do_image_splitting", False):
         return Fixed(features, ends=2)
     return Fixed(features * 5, marks=4, ends=2, mark=AROUND)
 
@@ -103,18 +111,23 @@ def _idefics2(config: Settings, processor: Settings | None) -> Cost:
 def _idefics3(config: Settings, processor: Settings | None) -> Cost:
     vision, settings = _inner(config, "vision_config"), _given(processor, "idefics3")
     scale = _whole(config, "scale_factor", 2)
-    if settings.get("do_resize", True) is not True:
-        raise ModelError("do_resize: false is no way that Idefics3's images can be counted; leave it on.")
+    _check_on(settings, "do_resize", family="Idefics3")
+    seen, tile = _whole(vision, "image_size"), _whole(_inner(settings, "max_image_size", {}), "longest_edge", 364)
+    if seen != tile:
+        raise ModelError(
+            f"max_image_size cuts tiles of {tile} pixels, but image_size of the tower is {seen}: they should be equal."
+        )
     return Split(
         longest_px=_whole(_inner(settings, "size", {}), "longest_edge", 4 * 364),
-        tile_px=_whole(_inner(settings, "max_image_size", {}), "longest_edge", 364),
-        tile_tokens=(_whole(vision, "image_size") // _whole(vision, "patch_size")) ** 2 // scale**2,
+        tile_px=tile,
+        tile_tokens=(seen // _whole(vision, "patch_size")) ** 2 // scale**2,
         split=settings.get("do_image_splitting", True) is True,
     )
 
 
 def _fuyu(config: Settings, processor: Settings | None) -> Cost:
     settings = _given(processor, "fuyu")
+    _check_on(settings, "do_resize", family="Fuyu")
     wide, high = _sides(settings, "size", (1920, 1080))
     patch = _sides(settings, "patch_size", (30, 30))
     if patch[0] != patch[1] or wide % patch[0] or high % patch[0]:
@@ -126,14 +139,18 @@ def _fuyu(config: Settings, processor: Settings | None) -> Cost:
 
 def _qwen(config: Settings, processor: Settings | None) -> Cost:
     settings = _given(processor, "qwen2_vl")
-    size = _inner(settings, "size", {})
-    least = _whole(settings, "min_pixels", _whole(size, "shortest_edge", _whole(size, "min_pixels", 56 * 56)))
-    most = _whole(settings, "max_pixels", _whole(size, "longest_edge", _whole(size, "max_pixels", 28 * 28 * 1280)))
+    _check_on(settings, "do_resize", family="Qwen-VL")
+    size, limits = _inner(settings, "size", {}), ("min_pixels", "max_pixels")
+    if any(name in size and settings.get(name) is None for name in limits):
+        raise ModelError(
+            f"size is {dict(size)} in the image processor's JSON, which transformers does not take: "
+            "call them shortest_edge and longest_edge."
+        )
     return Merged(
         patch_px=_whole(settings, "patch_size", 14),
         merge=_whole(settings, "merge_size", 2),
-        least_pixels=least,
-        most_pixels=most,
+        least_pixels=_whole(settings, "min_pixels", _whole(size, "shortest_edge", 56 * 56)),
+        most_pixels=_whole(settings, "max_pixels", _whole(size, "longest_edge", 28 * 28 * 1280)),
     )
 
 
@@ -177,9 +194,21 @@ def _beside(config: Settings, vision: Settings) -> int:
     return _CLASS_TOKENS[tower] - (strategy == "default")
 
 
-def _grids(config: Settings, otherwise: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    """Return the grids as (width, height); transformers writes (height, width)."""
-    pairs = config.get("image_grid_pinpoints") or otherwise
+def _grids(
+    config: Settings, otherwise: tuple[tuple[int, int], ...], *, processor: Settings | None
+) -> tuple[tuple[int, int], ...]:
+    """Return the grids as (width, height); transformers writes (height, width). The processor's are to be the same."""
+    grids = _written_grids(config.get("image_grid_pinpoints") or otherwise)
+    cut = (processor or {}).get("image_grid_pinpoints")
+    if cut and set(_written_grids(cut)) != set(grids):
+        raise ModelError(
+            f"image_grid_pinpoints of the image processor, {cut!r}, are others than those of config.json: "
+            "give both files the same."
+        )
+    return grids
+
+
+def _written_grids(pairs: object) -> tuple[tuple[int, int], ...]:
     if not isinstance(pairs, list | tuple):
         raise ModelError(f"image_grid_pinpoints is {pairs!r}: give a list of [height, width].")
     grids: list[tuple[int, int]] = []
@@ -190,6 +219,14 @@ def _grids(config: Settings, otherwise: tuple[tuple[int, int], ...]) -> tuple[tu
             case _:
                 raise ModelError(f"image_grid_pinpoints holds {pair!r}: give a list of [height, width].")
     return tuple(grids)
+
+
+def _check_on(settings: Settings, key: str, *, family: str) -> None:
+    """Refuse an image processor of this family that leaves a step out without which its images are not countable."""
+    if not settings.get(key, True):
+        raise ModelError(
+            f"{key}: {json.dumps(settings[key])} is no way that {family}'s images can be counted; leave it on."
+        )
 
 
 def _given(processor: Settings | None, family: str) -> Settings:

@@ -22,6 +22,8 @@ IMAGE_MARK = "<image>"
 """The image token as Hugging Face folders spell it."""
 
 _IS_IMAGE = "part['type'] == 'image'"
+_FIRST = "(message['content']|rejectattr('text', 'equalto', '')|map(attribute='type')|first)"
+"""The type of the first part that says something."""
 
 
 def write_jinja(template: Template) -> str:
@@ -49,12 +51,20 @@ def _messages(template: Template) -> str:
         leading = _if("message['role'] == 'user' and message['content'] is not string", loop)
     return "".join(
         [
-            "{% for message in messages %}" + leading + header + _each_role({"assistant": template.lead}),
+            "{% for message in messages %}" + leading + header + _lead(template),
             _content(template),
             _each_role({"assistant": template.tail + template.stop}) + _each_role(after),
             "{% endfor %}",
         ]
     )
+
+
+def _lead(template: Template) -> str:
+    """Write what stands between a header and what is said."""
+    if not template.leads_words:
+        return _each_role({"assistant": template.lead})
+    begins = "message['content'] is not string and " + _FIRST + " == 'image'"
+    return _if(begins, "", _write(template.lead))
 
 
 def _content(template: Template) -> str:
@@ -80,7 +90,7 @@ def _moved(template: Template, parts: str, cleaned: str) -> str:
     words = said + _if("said|trim", _write("\n") + f"{{{{ said|trim{cleaned} }}}}")
     image = _loop_parts(_if(_IS_IMAGE, _image(template)))
     only = "message['content']|selectattr('type', 'equalto', 'image')|list|length == 1"
-    return _if(f"{only} and message['content'][0]['type'] != 'image'", image + words, parts)
+    return _if(f"{only} and {_FIRST} != 'image'", image + words, parts)
 
 
 def _image(template: Template) -> str:
@@ -137,7 +147,8 @@ def _default_system(template: Template) -> str:
 
 
 def _loop_parts(part: str) -> str:
-    return f"{{% for part in message['content'] %}}{part}{{% endfor %}}"
+    # Empty words say nothing, and no image stands apart for them.
+    return f"{{% for part in message['content'] if {_IS_IMAGE} or part['text'] %}}{part}{{% endfor %}}"
 
 
 def _if(condition: str, then: str, otherwise: str = "") -> str:

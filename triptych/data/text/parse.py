@@ -54,7 +54,7 @@ class _Reader:
             role = self.header(role)
             if self.at == len(self.atoms):
                 return
-            if role == "assistant":
+            if role == "assistant" or self.template.leads_words:
                 self.skip(self.template.lead)
             first = self.at
             while not self.ends(role):

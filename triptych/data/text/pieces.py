@@ -106,8 +106,8 @@ class _Layer:
         if after_system and turn.role == "user" and template.after_system is not None:
             before = template.after_system
         self.spelled(before, said if "header" in template.also_trained else READ)
-        if reply and not (template.first_reply_only and self.number == template.first_number):
-            self.words(template.lead, said)  # of a caption: what parts it from the images before it
+        if self._leads(turn):
+            self.words(template.lead, said)
         self.parts(turn._replace(parts=parts), said)
         if reply:
             self.words(template.tail, said)
@@ -155,6 +155,14 @@ class _Layer:
                 self.pieces.append((span, kind))
             else:
                 self.words(span if number is None else span.replace("{k}", str(number)), kind)
+
+    def _leads(self, turn: TemplateTurn) -> bool:
+        """Return whether the template's lead stands before what this turn says."""
+        if self.template.leads_words:
+            return not (turn.parts and isinstance(turn.parts[0], ImageRef))
+        # Of a caption it is what parts it from the images before it.
+        parts_nothing = self.template.first_reply_only and self.number == self.template.first_number
+        return turn.role == "assistant" and not parts_nothing
 
     def _learns_all(self, turn: TemplateTurn) -> bool:
         return not turn.shown or "demonstrations" in self.template.also_trained

@@ -3,10 +3,14 @@
 Not which tokens come (``sampling``). A character may be cut between two tokens, and a stop text may be about to begin:
 such words are held back until it is known. At its end the words are those that ``parse_reply`` reads in the tokens, cut
 at the first stop text. Each token is decoded with a few before it, not with all, so a long reply costs no more a token.
+
+Where tokens are bytes and one of a run is torn, some tokenizers (``ByteFallback``: Llama 2, Mistral) read the whole run
+as torn. What was said of it by then, character by character, stays; from the torn one on each byte is a mark.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -18,7 +22,9 @@ from triptych.data.text.spelling import decode_words, spelling_of
 
 CUT_CHARACTER = "\N{REPLACEMENT CHARACTER}"
 CONTEXT_TOKENS = 8
-"""How many tokens before a new one are decoded with it: what a token says may depend on the one before it."""
+"""How many tokens, or a few more, are decoded with a new one: what a token says may depend on the one before it."""
+LONGEST_CHARACTER = 4
+"""Most bytes of a character."""
 
 
 class Detokenizer:
@@ -34,12 +40,17 @@ class Detokenizer:
         """
         self._template = template
         self._tokenizer = tokenizer
-        as_text = spelling_of(template, tokenizer).stop_is_text
-        self._stops = (*stop, template.stop) if as_text else tuple(stop)
+        self._ends_as_text = spelling_of(template, tokenizer).stop_is_text
+        self._stops = (*stop, template.stop) if self._ends_as_text else tuple(stop)
         self._ids: list[int] = []
+        self._silent = _silent(tokenizer, len(tokenizer))
+        self._heard: list[int] = []
+        """The tokens that say anything, as a decoder is given them."""
         self._whole = ""
-        """What the tokens say up to the last at which all characters were whole, the template's lead included."""
-        self._from = self._settled = 0
+        """What these say up to ``_settled``, the template's lead included, but for a character cut at its end."""
+        self._settled = 0
+        self._starts = deque([0])
+        """Where decoding may begin, in the order of places: no run of bytes is cut in the middle of a character."""
         self.said = 0
         """How many characters have been handed out."""
         self._end: int | None = None
@@ -57,24 +68,50 @@ class Detokenizer:
     def add(self, token: int) -> str:
         """Return what may be said now that this token has come, mostly its word."""
         self._ids.append(token)
-        known = decode_words(self._ids[self._from : self._settled], self._tokenizer)
-        now = decode_words(self._ids[self._from :], self._tokenizer)
-        if now.endswith(CUT_CHARACTER):
+        if token in self._silent:
             return ""
-        self._whole += now[len(known) :]
-        self._settled = len(self._ids)
-        self._from = max(0, self._settled - CONTEXT_TOKENS)
+        self._heard.append(token)
+        byte = _is_byte(str(self._tokenizer.convert_ids_to_tokens(token)))
+        if byte and len(self._heard) - self._settled > LONGEST_CHARACTER:
+            return ""  # a run of bytes that is torn: what it says is known where it ends
+        now = self._decoded(self._starts[0])
+        if byte and now.endswith(CUT_CHARACTER):
+            return ""
+        self._whole += self._new(now).removesuffix(CUT_CHARACTER)
+        self._settled = len(self._heard)
+        self._starts.append(self._settled)
+        while len(self._starts) > 1 and self._starts[1] <= self._settled - CONTEXT_TOKENS:
+            self._starts.popleft()
         text = self._text
         self._end = self._stop_in(text)
         return self._say(text, len(text) - self._held(text) if self._end is None else self._end)
+
+    def end(self, token: int) -> str:
+        """Return what the token that ends the reply says of it: the words before a stop that is text, else nothing."""
+        held = self._ends_as_text and self._template.stop in decode_words([token], self._tokenizer)
+        return self.add(token) if held else ""
 
     def finish(self) -> str:
         """Return what is left to say after the last token, which is not the one that ends replies."""
         text = parse_reply(self._ids, self._template, tokenizer=self._tokenizer)
         if self._end is not None:
             return ""
+        if not text.startswith(self._text[: self.said]):
+            new = self._new(self._decoded(self._starts[0]))
+            text = (self._whole + new).removeprefix(self._template.lead).removesuffix(self._template.tail)
         end = self._stop_in(text)
         return self._say(text, len(text) if end is None else end)
+
+    def _decoded(self, start: int, end: int | None = None) -> str:
+        return decode_words(self._heard[start:end], self._tokenizer)
+
+    def _new(self, now: str) -> str:
+        """Return what is said behind ``_whole``; where that was torn by what came, decoding begins behind it."""
+        known = self._decoded(self._starts[0], self._settled).removesuffix(CUT_CHARACTER)
+        if now.startswith(known):
+            return now[len(known) :]
+        self._starts = deque([self._settled])
+        return self._decoded(self._settled)
 
     @property
     def _text(self) -> str:
@@ -105,12 +142,24 @@ def bytes_of_token(token: int, tokenizer: PreTrainedTokenizerBase) -> bytes:
     if added is not None:
         return str(added.content).encode()
     piece = str(tokenizer.convert_ids_to_tokens(token))
-    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
-        return bytes([int(piece[3:5], 16)])  # a byte of a SentencePiece tokenizer
+    if _is_byte(piece):
+        return bytes([int(piece[3:5], 16)])
     alphabet = _alphabet()
     if _speaks_bytes(tokenizer) and all(character in alphabet for character in piece):
         return bytes(alphabet[character] for character in piece)
     return piece.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
+
+
+def _is_byte(piece: str) -> bool:
+    """Tell whether a token is a byte of a SentencePiece tokenizer."""
+    return len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
+
+
+@lru_cache(maxsize=8)
+def _silent(tokenizer: PreTrainedTokenizerBase, _size: int) -> frozenset[int]:
+    """Return the tokens that decoding leaves out. A tokenizer that has grown since is asked again."""
+    special = [number for number, token in tokenizer.added_tokens_decoder.items() if token.special]
+    return frozenset(number for number in special if not decode_words([number], tokenizer))
 
 
 @lru_cache(maxsize=1)

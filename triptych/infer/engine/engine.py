@@ -23,7 +23,7 @@ from triptych.core.log import say
 from triptych.core.records import Example, ImageRef
 from triptych.data.plan.rendering import prompt_of
 from triptych.data.template import Encoded
-from triptych.infer.decoding.generation_config import ends_of, penalty_of
+from triptych.infer.decoding.generation_config import ends_of, penalty_of, tell_unfollowed
 from triptych.infer.decoding.kv_budget import positions_that_fit
 from triptych.infer.decoding.sampling import Sampling
 from triptych.infer.engine.prefix_cache import PromptKeys
@@ -149,6 +149,7 @@ class Engine:
             prefix_tokens=self.settings.prefix_tokens,
         )
         self._penalty = penalty_of(model)
+        tell_unfollowed(model, name)
         self._pictures = PromptKeys()
         self._detokenizing = threading.Lock()
         self._wake = threading.Condition()

@@ -272,7 +272,7 @@ class Scheduler:
         self.counts["tokens_out"] += 1
         detokenizer, text = running.detokenizer, ""
         if chosen.id in self._stops and not running.request.sampling.ignore_stop:
-            running.finish = "stop"
+            running.finish, text = "stop", detokenizer.end(chosen.id)
         else:
             if chosen.logprob is not None:
                 running.waiting.append((detokenizer.characters, self._logprob(chosen, chosen.logprob)))

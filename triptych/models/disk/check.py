@@ -39,6 +39,26 @@ from triptych.models.parts import quiet
 SIZES: tuple[Size, ...] = ((336, 336), (640, 480), (480, 640), (1280, 720), (200, 1000), (64, 48))
 """(width, height) in pixels of the images that are counted."""
 
+UNFOLLOWED: Mapping[str, object] = {
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "encoder_no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1,
+    "exponential_decay_length_penalty": None,
+    "forced_eos_token_id": None,
+    "guidance_scale": 1,
+    "min_length": 0,
+    "min_new_tokens": 0,
+    "no_repeat_ngram_size": 0,
+    "num_beams": 1,
+    "penalty_alpha": 0,
+    "sequence_bias": None,
+    "stop_strings": None,
+    "suppress_tokens": None,
+    "watermarking_config": None,
+}
+"""What ``generate`` of transformers follows though told to be greedy, and we do not; each with what does nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Info:
@@ -224,6 +244,12 @@ def _written(write: Writer, token: str, number: int, size: Size) -> int:
     raise NotTriedError(f"its own processor fails here: {parts.reason(failed)}")
 
 
+def unfollowed(settings: GenerationConfig) -> list[str]:
+    """Return what these settings say that changes greedy replies of ``generate`` and is not followed here, by name."""
+    said = {name: getattr(settings, name, None) for name in UNFOLLOWED}
+    return [name for name, value in said.items() if value not in (None, [], UNFOLLOWED[name])]
+
+
 def _stop(folder: Path, rendering: Rendering) -> str:
     stop, token = stop_id(rendering.template, rendering.tokenizer), rendering.template.stop
     file = folder / "generation_config.json"
@@ -241,4 +267,6 @@ def _stop(folder: Path, rendering: Rendering) -> str:
     others = [str(each) for each in stops if each != stop]
     more = f", and with {', '.join(others)}" if others else ""
     more += f"; the penalty for repeating is its {penalty:g}" if penalty not in (None, 1) else ""
+    if ignored := unfollowed(settings):
+        more += f"; not followed here, though it changes what generate says greedily: {', '.join(ignored)}"
     return f"replies end with {token!r} ({stop}), as generation_config.json says{more}"

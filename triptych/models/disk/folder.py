@@ -60,7 +60,7 @@ def read_note(folder: Path) -> Note:
     return Note(said.get("template"), parts, said.get("score"))
 
 
-def template_in(folder: Path, jinja: str | None, *, words: Path | None = None) -> Template:
+def template_in(folder: Path, jinja: str | Mapping[str, str] | None, *, words: Path | None = None) -> Template:
     """Return the template a folder was tuned with, as ``models/disk/recognise.py`` finds it.
 
     Args:

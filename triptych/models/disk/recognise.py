@@ -64,19 +64,19 @@ def hub_id_of(folder: Path) -> str | None:
     return next((name for name in published() if repo_folder_name(repo_id=name, repo_type="model") == holder), None)
 
 
-def recognise(folder: Path, jinja: str | None, *, words: Path | None = None) -> Recognised:
+def recognise(folder: Path, jinja: str | Mapping[str, str] | None, *, words: Path | None = None) -> Recognised:
     """Return the template a folder was tuned with.
 
     Args:
         folder: the model's.
-        jinja: the chat template of its tokenizer or processor.
+        jinja: the chat template of its tokenizer or processor; of several by name the one called ``default``.
         words: where its tokenizer is; None: in the folder.
 
     Raises:
         ModelError: nothing says which.
     """
     name = _noted(folder)
-    jinja = jinja or _beside_processor(folder)
+    jinja = _default(jinja) or _beside_processor(folder)
     if name in template_names():
         return Recognised(find_template(name), f"{SAYS} says so")
     what = f"template {name!r} is not known"
@@ -108,6 +108,15 @@ def template_that_writes(jinja: str, folder: Path) -> Template | None:
         return None
     image = image_token(folder) or IMAGE_MARK
     added = ADDED.get(str(json_object(folder / "config.json").get("model_type")), ())
+    alike = _those_that_write(theirs, marks, image=image, added=added)
+    if alike is None and (begin := marks["bos_token"]) and _begins_texts(folder, begin):
+        return _those_that_write([begin + text for text in theirs], marks, image=image, added=added)
+    return alike
+
+
+def _those_that_write(
+    theirs: Sequence[str], marks: Mapping[str, str], *, image: str, added: Sequence[str]
+) -> Template | None:
     return plainest(
         template
         for template in map(find_template, template_names())
@@ -162,6 +171,13 @@ def special_tokens(folder: Path) -> Mapping[str, str]:
     return found
 
 
+def _begins_texts(folder: Path, begin: str) -> bool:
+    """Return whether a folder's tokenizer puts its beginning before a text by itself."""
+    said = json_object(folder / "tokenizer_config.json").get("add_bos_token")
+    around = json_object(folder / "tokenizer.json").get("post_processor")
+    return said if isinstance(said, bool) else json.dumps(begin) in json.dumps(around)
+
+
 def _noted(folder: Path) -> str | None:
     name = json_object(folder / SAYS).get("template")
     return name if isinstance(name, str) else None
@@ -169,8 +185,19 @@ def _noted(folder: Path) -> str | None:
 
 def _beside_processor(folder: Path) -> str | None:
     """Return the chat template that belongs to a processor alone."""
-    jinja = json_object(folder / "chat_template.json").get("chat_template")
-    return jinja if isinstance(jinja, str) else None
+    for name in ("chat_template.json", "processor_config.json"):
+        if jinja := _default(json_object(folder / name).get("chat_template")):
+            return jinja
+    return None
+
+
+def _default(jinja: object) -> str | None:
+    """Return a chat template, of several by name the one called ``default``; None: there is none."""
+    if isinstance(jinja, list):
+        jinja = {each.get("name"): each.get("template") for each in jinja if isinstance(each, dict)}
+    if isinstance(jinja, dict):
+        jinja = jinja.get("default")
+    return jinja if isinstance(jinja, str) and jinja else None
 
 
 def json_object(path: Path) -> dict[str, object]:

@@ -20,7 +20,6 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 from transformers import (
-    AutoProcessor,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     Idefics3ImageProcessorPil,
@@ -105,7 +104,8 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
     """
     with parts.clear_errors(folder, "an Idefics3"):
         network = parts.load_saved(folder, weights=weights)
-        processor = AutoProcessor.from_pretrained(folder, backend="pil")
+        # Not AutoProcessor: what it makes of a SmolVLM2 wants torchvision, for videos; images are prepared alike.
+        processor = Idefics3Processor.from_pretrained(folder, backend="pil")
         parts.check_tokenizer(as_filed(processor.tokenizer, folder), folder)
     template = template_in(folder, processor.chat_template or processor.tokenizer.chat_template)
     return Idefics3Model(network, processor, template=template, sources=read_note(folder).parts)

@@ -19,7 +19,7 @@ from typing import Any, TypedDict, cast
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from triptych.core.errors import ModelError
 from triptych.core.files import sha256_of
@@ -81,8 +81,14 @@ class LlavaModel(Model):
     @cached_property
     def cost(self) -> Cost:
         """One number of tokens for every image, as all are resized to one size."""
-        tall = parts.blank_pixels(self.processor, 48, height=96)
-        wide = parts.blank_pixels(self.processor, 96, height=48)
+        try:
+            tall = parts.blank_pixels(self.processor, 48, height=96)
+            wide = parts.blank_pixels(self.processor, 96, height=48)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"the image processor cannot prepare a picture ({parts.reason(error)}): "
+                "give preprocessor_config.json the settings that it was published with."
+            ) from error
         if tall.shape != wide.shape:
             raise ModelError("the image processor gives pictures of differing sizes; family 'llava' needs one size.")
         self._tower.eval()
@@ -254,8 +260,23 @@ def open_parts(folder: Path, what: str, *, weights: bool) -> OpenedParts:
         else:
             network = parts.load_saved(folder, weights=weights)
             processor = parts.load_image_processor(folder)
+    _check_layers(network.config, folder)
     sources = read_note(folder).parts
     return OpenedParts(network=network, tokenizer=tokenizer, processor=processor, template=template, sources=sources)
+
+
+def _check_layers(config: PreTrainedConfig, folder: Path) -> None:
+    """Refuse layers that the tower has not; 0 is what it gives its first one."""
+    chosen = getattr(config, "vision_feature_layer", None)
+    count = getattr(config.vision_config, "num_hidden_layers", None)
+    if chosen is None or count is None:
+        return
+    for layer in [chosen] if isinstance(chosen, int) else chosen:
+        if not -count - 1 <= layer <= count:
+            raise ModelError(
+                f"{folder}: vision_feature_layer is {chosen} in config.json, but its tower has {count} layers: "
+                f"give numbers from {-count - 1} to {count}."
+            )
 
 
 def outline(what: PartsPlan | Path) -> Rendering:
