@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from triptych.core.errors import ConfigError, DataError
-from triptych.core.plugins import find
+from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Text, Turn, VideoRef
 from triptych.data.disk.writing import LeavingOut, target_of
 from triptych.data.format import Format
@@ -70,6 +70,66 @@ llava.FORMAT.write(rows(), Path({str(tmp_path / "new" / "rows.jsonl")!r}))
     ended = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
     assert ended.returncode == 128 + signal.SIGTERM
     assert not (tmp_path / "new").exists()
+
+
+HALF = "x \ud83d"
+"""Half of a surrogate pair, as JSON may hold it: no character, and no file can."""
+
+
+@pytest.mark.parametrize("file", ["rows.jsonl", "rows.json", "rows.parquet", "rows.tar"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Example("odd", example("odd", BLANK).turns, facts={"source": HALF}),
+        Example("odd", example("odd", BLANK).turns, facts={"deep": [{HALF: 1}]}),
+        Example("odd", example("odd", BLANK).turns, facts={HALF: 1}),
+        Example("odd", example("odd", BLANK).turns, skills=(HALF,)),
+        Example("odd", example("odd", BLANK).turns, labels=((HALF, 1.0),)),
+        Example("odd", (Turn("user", (BLANK,)), Turn("assistant", (Text(HALF),)))),
+    ],
+    ids=["fact", "key in a fact", "key", "skill", "label", "words"],
+)
+def test_half_of_a_surrogate_pair_is_refused_by_name_in_every_kind_of_file(
+    odd: Example, file: str, tmp_path: Path
+) -> None:
+    write = find("format", "webdataset" if file.endswith(".tar") else "messages", expected=Format).write
+    assert write is not None
+    with pytest.raises(DataError, match=r"row 1 \(id 'odd'\) .*half of a surrogate pair") as refused:
+        write([example("good", BLANK), odd], tmp_path / "new" / file)
+    assert str(refused.value).isprintable()
+    assert not (tmp_path / "new").exists()
+    rows = LeavingOut([odd, example("good", BLANK)])
+    assert write(rows, tmp_path / file) == 1
+    assert [each.reason for each in rows.left_out] == ["bad row"]
+
+
+ASKED, SAID = Turn("user", (Text("Which?"),)), Turn("assistant", (Text("that"),))
+ORDERS = {
+    "empty reply": (ASKED, Turn("assistant", (Text(" "),))),
+    "no assistant turn": (ASKED,),
+    "reply first": (SAID, ASKED, SAID),
+    "one speaker twice": (ASKED, SAID, SAID),
+    "system late": (ASKED, SAID, Turn("system", (BLANK,))),
+}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name in names("format") if find("format", name, expected=Format).write)
+)
+@pytest.mark.parametrize("turns", ORDERS.values(), ids=list(ORDERS))
+def test_a_conversation_that_no_reader_takes_is_not_written(turns: tuple[Turn, ...], name: str, tmp_path: Path) -> None:
+    plugin = find("format", name, expected=Format)
+    assert plugin.write is not None
+    ending = plugin.endings[0] if plugin.endings else ""
+    with pytest.raises(DataError, match=r"row 0 \(id 'odd'\) cannot be written"):
+        plugin.write([Example("odd", turns)], tmp_path / f"x{ending}")
+    assert below(tmp_path) == []
+
+
+def test_a_row_with_labels_needs_no_reply_in_a_file(tmp_path: Path) -> None:
+    write = find("format", "messages", expected=Format).write
+    assert write is not None
+    assert write([Example("scored", (ASKED,), labels=(("beauty", 0.5),))], tmp_path / "rows.jsonl") == 1
 
 
 def test_a_failure_leaves_the_pictures_of_others_in_place(pictures: list[ImageRef], tmp_path: Path) -> None:

@@ -72,13 +72,31 @@ def _write_groups(
     schema: pa.Schema,
     file: BinaryIO,
 ) -> int:
+    def checked(example: Example) -> dict[str, object]:
+        columns = columns_of(example)
+        _check_words(columns)
+        return columns
+
     count = 0
-    rows = put_all(examples, path, row_of=columns_of)
+    rows = put_all(examples, path, row_of=checked)
     with pq.ParquetWriter(file, schema) as writer:
         while group := list(islice(rows, _GROUP_ROWS)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
             count += len(group)
     return count
+
+
+def _check_words(value: object) -> None:
+    """Raise UnicodeEncodeError where a text within is none that a file can hold: later, nobody could name its row."""
+    if isinstance(value, str):
+        value.encode("utf-8")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_words(name)
+            _check_words(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_words(inner)
 
 
 def _arrow(feature: object) -> pa.DataType:

@@ -23,6 +23,7 @@ from triptych.core.full_disk import naming
 from triptych.core.plugins import find
 from triptych.core.records import Example, Json
 from triptych.core.rollback import made_folder
+from triptych.data.disk.rows import check_turns
 from triptych.data.format import Format, Refused, RowError, Writer, options_of, split_source
 from triptych.data.media.folder import ImageShelf
 from triptych.data.media.locate import ImageError
@@ -96,11 +97,15 @@ def write_rows(examples: Iterable[Example], path: Path, *, row_of: Callable[[Exa
 def put_all(examples: Iterable[Example], path: Path, *, row_of: Callable[[Example], R]) -> Iterator[R]:
     """Yield the examples as rows; those that do not fit are left out and noted where ``LeavingOut`` asks for it.
 
+    A conversation that no reader would take fits no layout.
+
     Raises:
         DataError: an example does not fit the layout; the message names it.
     """
     for number, example in enumerate(examples):
         try:
+            for each in (*example.demonstrations, example):
+                check_turns(each.turns, labelled=bool(each.labels))
             row = row_of(example)
         except UNWRITABLE as error:
             refused = _refusal(example, number, path, error)
@@ -109,14 +114,6 @@ def put_all(examples: Iterable[Example], path: Path, *, row_of: Callable[[Exampl
             examples.left_out.append(refused)
         else:
             yield row
-
-
-def put(example: Example, number: int, *, path: Path, row_of: Callable[[Example], R]) -> R:
-    """Return an example as a row, or say which one does not fit. Raises DataError."""
-    try:
-        return row_of(example)
-    except UNWRITABLE as error:
-        raise DataError(_refusal(example, number, path, error).message) from None
 
 
 def _renamed(path: Path, plugin: Format) -> Path:
@@ -128,7 +125,10 @@ def _renamed(path: Path, plugin: Format) -> Path:
 def _refusal(example: Example, number: int, path: Path, error: Exception) -> Refused:
     where = f"{path}: row {number} (id {example.id!r})"
     reason = error.reason if isinstance(error, RowError | ImageError) else "bad row"
-    return Refused(where, reason, f"{where} cannot be written: {error}")
+    said: Exception | str = error
+    if isinstance(error, UnicodeEncodeError):  # UTF-8 holds all that is a character.
+        said = f"half of a surrogate pair, U+{ord(error.object[error.start]):04X}, is no character. Mend the text."
+    return Refused(where, reason, f"{where} cannot be written: {said}")
 
 
 def _line(row: Json) -> bytes:
