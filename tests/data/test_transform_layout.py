@@ -131,6 +131,25 @@ def test_images_side_by_side_are_all_named_or_none(words: str, expected: str) ->
     assert front(words, "Yes.")[0] == (expected if expected == words else f"{shown}\n{expected}")
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("[a](image 1)，[b](image 2)，哪张更暗？", "哪张更暗？"),
+        ("[a]（image 1），[b]（image 2）。哪张更暗？", "哪张更暗？"),
+        ("[a]（image 1）和[b]（image 2），哪张更暗？", "Image 1 和 image 2，哪张更暗？"),
+        ("Image 1：[a]\nImage 2：[b]\n哪张更暗？", "哪张更暗？"),
+        ("比较 [a]，[b]。", "比较 image 1，image 2。"),
+        ("比较[a]和[b]。", "比较 image 1 和 image 2。"),
+        ("图（[a]）と（[b]）は似ていますか？", "图（image 1）と（image 2）は似ていますか？"),
+        ("[a]、[b]、[c]、どれが古い？", "Image 1、image 2、image 3、どれが古い？"),
+    ],
+)
+def test_full_width_punctuation_closes_labels_and_gaps_as_that_of_ascii_does(words: str, expected: str) -> None:
+    images = "".join(re.findall(r"\[[a-c]\]", words))
+    assert front(words, "A.")[0] == f"{images}\n{expected}"
+    assert front(f"{images}\n{expected}", "A.")[0] == f"{images}\n{expected}"
+
+
 def test_images_side_by_side_are_named_as_a_name_of_ones_own_has_it() -> None:
     assert front("In [a][b][c], who?", "Bo.", leave="<{k}>")[0] == "[a][b][c]\nIn <1 to 3>, who?"
     assert front("In [a][b][c], who?", "Bo.", leave="picture no. {k}")[0] == "[a][b][c]\nIn pictures no. 1 to 3, who?"
@@ -225,6 +244,15 @@ def test_images_go_to_the_words_that_name_them() -> None:
     assert note(example) == {"layout": "at references"}
     (example,) = made("interleaved", talk("Is <image 1> older than <image 2>?[a][b]", "No."))
     assert said(example) == ["Is [a] older than [b]?", "No."]
+
+
+@pytest.mark.parametrize(
+    "words", ["[a]Look at image 1's  ", "[a]Look at image 1 \n", "[a][b]Is image 1's or image 2's  ", "Image 1's [a] "]
+)
+def test_images_that_stand_at_their_words_are_not_moved_again(words: str) -> None:
+    (once,) = made("interleaved", talk(words, "Yes."))
+    (again,) = made("interleaved", once)
+    assert said(again) == said(once)
 
 
 @pytest.mark.parametrize(

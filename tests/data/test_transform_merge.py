@@ -212,6 +212,26 @@ def test_a_caption_never_meets_its_equal_or_a_part_of_it() -> None:
             assert len(sources & {"/a.png", "/b.png", "/c.png"}) <= 1
 
 
+@pytest.mark.parametrize(
+    ("part", "whole"),
+    [
+        ("一只狗", "一只狗在草地上奔跑"),
+        ("走る犬。", "草の上を走る犬が一匹。"),
+        ("개 한 마리", "풀밭을 달리는 개 한 마리"),
+        ("Un chien.", "Un chien court."),
+    ],
+)
+def test_a_caption_never_meets_one_that_it_is_a_part_of_also_where_no_blank_parts_words(part: str, whole: str) -> None:
+    rows = [talk("[a]", part, name="a"), talk("[b]", whole, name="b")]
+    assert made("contrast", *rows, images=[2, 2]) == rows
+
+
+def test_the_length_of_a_caption_without_blanks_is_counted_in_characters() -> None:
+    rows = [talk("[a]", "一只狗在草地上奔跑。", name="a"), talk("[b]", "两只猫睡在床上。", name="b")]
+    assert made("contrast", *rows, images=[2, 2], longest_caption=8) == rows
+    assert len(made("contrast", *rows, images=[2, 2], longest_caption=9)) == 1
+
+
 def test_what_a_caption_says_is_never_filled_in_nor_taken_for_a_reference() -> None:
     odd = talk("[a]", "A {name} tag and {options}.", name="a")
     named = talk("[b]", "The second image shows a cat.", name="b")

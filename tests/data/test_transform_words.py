@@ -62,6 +62,29 @@ def test_a_prompt_is_said_where_its_rule_fits() -> None:
     assert said(first)[::2] == ["[a]Look closely.\nWhat colour?", "Describe it."]
 
 
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ("红色。", 2),
+        ("有3只狗", 4),
+        ("赤いバスです。", 6),
+        ("빨간 버스입니다.", 2),
+        ("It's 3.5 m.", 3),
+        ("l'été", 1),
+        ("حافلة حمراء", 2),
+        ("bus 很红", 3),
+        ("?", 1),
+    ],
+)
+def test_a_short_reply_is_short_in_its_own_writing(reply: str, words: int) -> None:
+    """A character of Chinese or Japanese counts as a word; other writing has blanks between its words."""
+    row = talk("[a]What?", reply)
+    (asked,) = made("task_prompt", row, rules=[{"longest_reply": words, "suffix": [" Be short."]}])
+    assert said(asked)[0] == "[a]What? Be short."
+    if words > 1:
+        assert made("task_prompt", row, rules=[{"longest_reply": words - 1, "suffix": [" Be short."]}]) == [row]
+
+
 def test_a_prompt_is_not_said_twice_and_rows_that_no_rule_fits_stay() -> None:
     rule = {"suffix": [" Be short."], "skill": "temporal"}
     row = talk("What? Be short.", "That.", skills=["temporal"])

@@ -314,3 +314,16 @@ def test_a_changed_question_of_any_benchmark_is_answered_by_its_reference(name: 
                 if scorers.is_choice(each):
                     assert scorers.correct(variant, scorers.reference_of(variant)) == 1
     assert turned
+
+
+def test_numbers_by_themselves_are_never_left_behind_by_another_order(tmp_path: Path, pictures: list[ImageRef]) -> None:
+    asked = question(pictures, "Is image 2 darker than 3?", "Yes")
+    assert perturbations.shuffled_right(asked, context(tmp_path)) == Skipped(
+        "words that may mean an image by its place"
+    )
+    told = replace(question(pictures, "Which is darker, image 2 or image 3?", "(A)"), facts={"options": ["2", "3"]})
+    assert isinstance(perturbations.shuffled_right(told, context(tmp_path)), Skipped)
+    counted = replace(question(pictures), facts={"options": ["In both images 1 dog plays", "In image 1 no dog plays"]})
+    assert isinstance(perturbations.shuffled_right(counted, context(tmp_path)), Skipped)
+    amounts = replace(question(pictures, "How many cats does image 2 show?", "one"), facts={"options": ["2", "5"]})
+    assert isinstance(perturbations.shuffled_right(amounts, context(tmp_path)), Skipped)

@@ -36,6 +36,7 @@ from triptych.data.format import Refused, refusal
 from triptych.data.media.images import Size
 from triptych.data.plan.costs import Cost, CostError, Fixed
 from triptych.data.plan.shrink import shrink
+from triptych.data.text.layout import counts_shown, hidden_number, images_before
 from triptych.data.text.references import UnclearError, find_references, renumber
 from triptych.data.text.turns import images_shown, replace_words, turns_in_order
 
@@ -116,6 +117,8 @@ def fit(
             failed = (OVER_BUDGET, "" if sizes is not None else _over(shorter, budget, cost, text))
         except CostError as error:
             failed = (NO_COST, f"{_costless(shorter, cost)}: {error}. Crop it, or leave the row out.")
+        if sizes is not None and unclear is None and (said := hidden_number(plain, example)):
+            unclear = UnclearError(f"the words {said!r} by themselves may mean an image by its number")
         if sizes is not None and unclear is None:
             fitted = _resized(shorter, sizes)
             return Fitted(fitted, tuple(_acts(example, plain, shorter, fitted, cost)))
@@ -237,6 +240,19 @@ def _without(example: Example, left_out: int) -> Example:
 
 def _renumbered(shorter: Example, example: Example, *, numbered: bool) -> tuple[Example, UnclearError | None]:
     """Return the shorter example with the numbers that its images have now; or as it is, and why it stays so."""
+    if images_before(example)[-1]:
+        return _counted_through(shorter, example, numbered=numbered)
+    # Its words count its own images: which demonstrations stand before them does not matter.
+    if len(shorter.demonstrations) < len(example.demonstrations) and (said := counts_shown(example)):
+        return shorter, UnclearError(f"the words {said!r} may mean an image of a demonstration that goes")
+    rest, unclear = _counted_through(
+        replace(shorter, demonstrations=()), replace(example, demonstrations=()), numbered=numbered
+    )
+    return replace(rest, demonstrations=shorter.demonstrations), unclear
+
+
+def _counted_through(shorter: Example, example: Example, *, numbered: bool) -> tuple[Example, UnclearError | None]:
+    """Return the same of a prompt whose words count all of its images."""
     count = len(images_of(example))
     gone = count - len(images_of(shorter))
     if not gone:

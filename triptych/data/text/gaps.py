@@ -28,19 +28,24 @@ _VERBS = frozenset([
     "was"
 ])  # fmt: skip
 _ASKING = frozenset(["a", "an", "any", "he", "it", "she", "that", "the", "there", "these", "they", "this", "those"])
-_BRACKETS = frozenset(("()", "[]", "{}", "||", '""', "''", "“”", "‘’", "«»"))
+_BRACKETS = frozenset(("()", "[]", "{}", "||", '""', "''", "“”", "‘’", "«»", "（）", "【】", "「」", "『』", "《》"))
 _NOUN = r"(?:image|picture|photo|photograph|frame|view|video)s?"
 _NOUN_LAST = re.compile(r"(?<!\bthis )(?<!\bthe )\b(?:image|picture|photo|photograph|frame|view)[ \t]+$", re.IGNORECASE)
 _NOUNS_LAST = re.compile(r"\b(?:images|pictures|photos|photographs)[ \t]+$", re.IGNORECASE)
 _SINGULAR = re.compile(r"\b(?:image|picture|photo|photograph|frame|view|video)\b", re.IGNORECASE)
-_NOUN_AND_COLON = re.compile(rf"\b{_NOUN}[ \t]*:$", re.IGNORECASE)
-_NAME = re.compile(r"\W*(?:(?:is|as)\b\W*)?(.*?)(?:\s+(?:is|shows))?[^\w.,;:]*([.,;:]?)\W*", re.IGNORECASE | re.DOTALL)
+_NOUN_AND_COLON = re.compile(rf"\b{_NOUN}[ \t]*[:：]$", re.IGNORECASE)
+_NAME = re.compile(
+    r"\W*(?:(?:is|as)\b\W*)?(.*?)(?:\s+(?:is|shows))?[^\w.,;:，。；：、]*([.,;:，。；：、]?)\W*",
+    re.IGNORECASE | re.DOTALL,
+)
 """A label. Group 1: the name in it; group 2: the punctuation that ends it."""
 _LABEL_VERB = re.compile(r"\s(?:is|shows)$")
 _NEXT = re.compile(r"\s*[A-Z][\w ]{0,30}:")
 _LIST = re.compile(r"[\s\-*•]*\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,4})[.):]+")
 """All that stands before an image in a numbered list: "1.", "(A)"."""
-_LINK = re.compile(r"[ \t]*(?:[,;&/+]|(?:,[ \t]*)?\b(?:and|or|while|whereas|vs\.?|versus)(?!\w))[ \t]*", re.IGNORECASE)
+_LINK = re.compile(
+    r"[ \t]*(?:[,;&/+，；、和与與及或]|(?:,[ \t]*)?\b(?:and|or|while|whereas|vs\.?|versus)(?!\w))[ \t]*", re.IGNORECASE
+)
 """All that stands between two images that are named together."""
 _WORD = re.compile(r"\b(?!(?:and|or)\b)[^\W_]")
 
@@ -105,11 +110,11 @@ def words_left(
             before = gap.number
             continue
         before = gap.number
-        if gap.number in stay and after.lstrip(" \t")[:1] in tuple(".,;)]>"):
-            said = _LABEL_VERB.sub("", said.rstrip(" \t\n:=,-–—"))
+        if gap.number in stay and after.lstrip(" \t")[:1] in tuple(".,;)]>，。；、）】"):
+            said = _LABEL_VERB.sub("", said.rstrip(" \t\n:=,-–—：，、"))
         elif gap.number in known - stay and after:
             # What followed "Image 1 is <image>" closes nothing any more.
-            words[at] = re.sub(r"^[ \t]*[)\]>]?[.,;]?", "", after)
+            words[at] = re.sub(r"^[ \t]*[)\]>）】]?[.,;，。；、]?", "", after)
         said += "".join(words[each] or mark for each in range(gap.start, gap.stop))
     return _closed_up(said + "".join(words[at:]), mark, nouns=keep_labels)
 
@@ -209,12 +214,12 @@ def _inside(gaps: Sequence[_Gap], known: frozenset[int], led: Set[int]) -> set[i
     for at, gap in enumerate(gaps):
         chained = at > 0 and gaps[at - 1].number in found
         in_words = gap.number in led and gap.before.rstrip(" \t")[-1:].isalnum()
-        announced = gap.before.rstrip(" \t").endswith(":") and gap.after.lstrip(" \t").startswith((".", ",", ";"))
+        announced = gap.before.rstrip(" \t")[-1:] in (":", "：") and gap.after.lstrip(" \t")[:1] in tuple(".,;。，；")
         if in_words or (announced and gap.number not in known) or _is_inside(gap.before, gap.after, chained=chained):
             found.add(gap.number)
     linked = [(one, other) for one, other in pairwise(gaps) if _LINK.fullmatch(one.after)]
     for one, other in linked:
-        if one.after.strip() not in (",", ";") or not {one.number, other.number} <= known:
+        if one.after.strip() not in tuple(",;，；、") or not {one.number, other.number} <= known:
             found |= {one.number, other.number}
     for one, other in reversed(linked):
         if other.number in found:
@@ -227,9 +232,9 @@ def _is_inside(before: str, after: str, *, chained: bool) -> bool:
     left, right = before.rstrip(" \t"), after.lstrip(" \t")
     last = left.split()[-1].lower() if left[-1:].isalnum() else ""
     following = right[:80].lower().split()
-    if last in _PREPOSITIONS or (chained and left.endswith(",")) or left[-1:] + right[:1] in _BRACKETS:
+    if last in _PREPOSITIONS or (chained and left.endswith((",", "，", "、"))) or left[-1:] + right[:1] in _BRACKETS:
         return True
-    if left and not left.endswith((",", "\n")) and not last:
+    if left and not left.endswith((",", "\n", "，", "、")) and not last:
         return False
     if following[:1] and following[0].strip(",.?") in _VERBS and not right.lstrip()[:1].isupper():
         return not left.strip() and (len(following) < 2 or following[1] not in _ASKING)
@@ -239,10 +244,10 @@ def _is_inside(before: str, after: str, *, chained: bool) -> bool:
 def _is_listed(gap: _Gap) -> bool:
     """Return whether an image is all that a line of a list has, or what a colon announces."""
     before = gap.line_before.rstrip()
-    announced = before.endswith(":") and not _NOUN_AND_COLON.search(before)
+    announced = before.endswith((":", "：")) and not _NOUN_AND_COLON.search(before)
     if re.search(r"\w", gap.line_after):
         return announced and _NEXT.match(gap.line_after) is not None
-    bullets = f"{before}{gap.line_after}".strip(" \t\r,;.") and not re.search(r"\w", before)
+    bullets = f"{before}{gap.line_after}".strip(" \t\r,;.，；。、") and not re.search(r"\w", before)
     return announced or bool(bullets) or _LIST.fullmatch(before) is not None
 
 
@@ -254,10 +259,11 @@ def _insert(said: str, name: str, after: str, *, inside: bool, listed: bool) -> 
         name = number
     if not left or (left.endswith((".", "?", "!", "\n")) and not left.lower().endswith("vs.")):
         name = name[0].upper() + name[1:]
-    gap = " " if said and not said[-1].isspace() and said[-1] not in "([{|\"'“‘" else ""
+    gap = " " if said and not said[-1].isspace() and said[-1] not in "([{|\"'“‘（【「『《，、；：" else ""
     announced = left.rpartition("\n")[2].endswith((":", ")")) or (listed and ":" in left.rpartition("\n")[2])
     stop = "" if inside or not after.lstrip(" \t")[:1].isupper() else "." if announced else ":"
-    return (f"{left}, " if listed else said + gap) + name + stop + (" " if after[:1].isalnum() else "")
+    apart = " " if after[:1].isalnum() and name[-1] not in "，。；：、" else ""
+    return (f"{left}, " if listed else said + gap) + name + stop + apart
 
 
 def _closed_up(said: str, mark: str, *, nouns: bool) -> str:
@@ -268,7 +274,7 @@ def _closed_up(said: str, mark: str, *, nouns: bool) -> str:
     lines: list[str] = []
     before = blank = 0
     for at, line in enumerate(said.split("\n")):
-        bare = line.replace(mark, "").strip(" \t\r,;." if mark in line else None)
+        bare = line.replace(mark, "").strip(" \t\r,;.，；。、" if mark in line else None)
         if mark in line and not bare:
             before = next((number for number, each in enumerate(reversed(lines)) if each.strip()), len(said))
             blank = 0
@@ -287,6 +293,6 @@ def _closed(gap: re.Match[str]) -> str:
     left, right = gap.string[: gap.start()], gap.string[gap.end() :]
     if not left:
         return gap[1]
-    if not right.strip() or right[0] in ".,;:?!)]}":
+    if not right.strip() or right[0] in ".,;:?!)]}，。；：？！、）】」』》":
         return ""
     return " " if any(each.isspace() for each in gap[0]) or (left[-1].isalnum() and right[0].isalnum()) else ""

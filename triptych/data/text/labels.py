@@ -15,26 +15,29 @@ from triptych.core.records import ImageRef, Part, Text
 from triptych.data.text.references import Reference, find_references
 
 # Possessive: a long run of white space must not be tried in all its parts.
-_UP_TO_IMAGE = re.compile(r"[ \t]*+[)\]>]?[ \t]*+(?:(?:is|shows)\b)?[ \t]*+[:=,\-–—]*+\s*+$")
-_LINE_OF_ITS_OWN = re.compile(r"[ \t]*+\.\s*+$")
-_OPENED = re.compile(r"\s*[(\[][ \t]*(?:[Tt]he[ \t]+)?$")
-_CLOSED = re.compile(r"[ \t]*[)\]][ \t]*[,.;:]?")
-_LINE_ENDS = re.compile(r"[ \t]*(?:[\r\n]|(?:and|or|while|whereas|[/&→]|->)?\s*$)")
+_UP_TO_IMAGE = re.compile(r"[ \t]*+[)\]>）】]?[ \t]*+(?:(?:is|shows)\b)?[ \t]*+[:=,\-–—：，、]*+\s*+$")
+_LINE_OF_ITS_OWN = re.compile(r"[ \t]*+[.。]\s*+$")
+_OPENED = re.compile(r"\s*[(\[（【][ \t]*(?:[Tt]he[ \t]+)?$")
+_CLOSED = re.compile(r"[ \t]*[)\]）】][ \t]*[,.;:，。；：、]?")
+_LINE_ENDS = re.compile(r"[ \t]*(?:[\r\n]|(?:and|or|while|whereas|[/&→和与與及或]|->)?\s*$)")
 """Where its line ends, or the words up to the next image do."""
 _SUBJECT = re.compile(
-    r"(?<=[)\]])(?:['’]s\b|[ \t]+(?:is|was|has|had|did|will|would|can|could|may|might|must|should|and|or|than"
+    r"(?<=[)\]）】])(?:['’]s\b|[ \t]+(?:is|was|has|had|did|will|would|can|could|may|might|must|should|and|or|than"
     r"|(?!this\b|his\b)[a-z]{2,}[a-rt-z]s)\b)"
 )
 """Behind "(Image 2)" in a line of its own: the sentence goes on with it, as in "[Image 2] is darker"."""
 _SAID_TO_BE = re.compile(r"[ \t]*(?:=|(?:is|as)\b)[ \t]*(?:the[ \t]+)?$")
 """In lower case and in the image's own line: "Is image 2 brighter?" is a question."""
-_SAID = re.compile(r"[ \t]*(?:[,.;:]|(?=[?!)\]>\"”|–—\r\n]|$|(?:and|or|while|whereas)\s*$))|(?=[ \t]*(?:[/&→]|->)\s*$)")
+_SAID = re.compile(
+    r"[ \t]*(?:[,.;:，。；：、]|(?=[?!)\]>\"”|–—\r\n？！）】」』]|$|(?:and|or|while|whereas)\s*$))"
+    r"|(?=[ \t]*(?:[/&→和与與及或]|->)\s*$)"
+)
 """What ends such a label: punctuation, its line, or the words up to the next image."""
-_NOUN_BEFORE = re.compile(r"[<(\[]?(?:the\s+)?[A-Za-z]*[ \t_#-]*$", re.IGNORECASE)
+_NOUN_BEFORE = re.compile(r"[<(\[（【]?(?:the\s+)?[A-Za-z]*[ \t_#-]*$", re.IGNORECASE)
 _NEAR = 40
 """Characters before a number that its noun is looked for in."""
 _NOUN_AFTER = re.compile(r"[ \t]+[A-Za-z]+")
-_NEUTRAL = re.compile(r"(?:[\s\W_]|\band\b|\bimages?\b)*$", re.IGNORECASE)
+_NEUTRAL = re.compile(r"(?:[\s\W_和与與及]|\band\b|\bimages?\b)*$", re.IGNORECASE)
 _SENTENCE_ENDS = ("", ".", "?", "!")
 
 _Standing = Literal["label", "words", "subject"]
@@ -232,7 +235,7 @@ def _noun_start(text: str, reference: Reference, *, brackets: bool = True) -> in
     near = max(0, reference.start - _NEAR)
     found = _NOUN_BEFORE.search(text[near : reference.start])
     start = reference.start if found is None else near + found.start()
-    return start + 1 if not brackets and text[start : start + 1] in ("<", "(", "[") else start
+    return start + 1 if not brackets and text[start : start + 1] in tuple("<([（【") else start
 
 
 def _noun_stop(text: str, reference: Reference) -> int:

@@ -16,8 +16,9 @@ from typing import Literal
 from triptych.core.records import Example, ImageRef, Part, Text, Turn, VideoRef, images_of, text_of
 from triptych.data.text.gaps import words_left
 from triptych.data.text.labels import labelled
+from triptych.data.text.loose import find_hidden
 from triptych.data.text.naming import name_last
-from triptych.data.text.references import find_references
+from triptych.data.text.references import find_references, find_unsure, is_from_end
 from triptych.data.text.turns import NOISE_MARKER, images_shown
 from triptych.data.transform import NOTES, tidy
 
@@ -51,6 +52,43 @@ def images_before(example: Example) -> list[int]:
         for note in notes
     )
     return [0, *accumulate(len(images_of(each)) * through for each in example.demonstrations)]
+
+
+def counts_shown(example: Example) -> str | None:
+    """Return words of a conversation that counts its own images and yet mean more than it has, as "the last two images"
+    behind a demonstration, before which the system showed one; None: there are none."""
+    own = _own_images(example)
+    told = sum(isinstance(part, ImageRef) for turn in example.turns if turn.role == "system" for part in turn.parts)
+    count = len(images_of(example))
+    for turn, shown in zip(example.turns, images_shown(example.turns), strict=True):
+        text = text_of(turn)
+        for reference in find_references(text, count=count, shown=count):
+            said = text[reference.start : reference.stop]
+            behind = shown if turn.role == "system" else shown - told
+            if len(reference.numbers) > behind if is_from_end(said) else max(reference.numbers) > own:
+                return said
+        for said, numbers in find_unsure(text, count=count):
+            if max(numbers, default=0) > own:
+                return said
+    return None
+
+
+def hidden_number(shorter: Example, example: Example) -> str | None:
+    """Return a number by itself in what stays of an example that may mean an image whose number is another now that
+    what stood in front is gone; None: there is none."""
+    if images_before(example)[-1]:
+        gone, kept = len(images_of(example)) - len(images_of(shorter)), (*shorter.demonstrations, shorter)
+    else:
+        gone, kept = _own_images(example) - _own_images(shorter), (shorter,)
+    if not gone:
+        return None
+    ends = accumulate(map(_own_images, kept), initial=gone)
+    found = (find_hidden(each.turns, count=end) for each, end in zip(kept, list(ends)[1:], strict=True))
+    return next(filter(None, found), None)
+
+
+def _own_images(example: Example) -> int:
+    return sum(isinstance(part, ImageRef) for turn in example.turns for part in turn.parts)
 
 
 def to_front(example: Example, front: Front, *, before: int = 0) -> Example:

@@ -2,18 +2,20 @@
 
 Found, and rewritten when images change places. Not a parser of English: a saying that may mean an image by its place
 and is none of these forms ("the left image", "the former") is a doubt, and who rewrites leaves such words alone; so
-is a number by itself ("2 is older"), which ``find_loose`` finds where images were named before.
+is a number that counts (``counted``), a number by itself (``loose``), and what is said in another language.
 Invariant: a reference that is rewritten keeps its form, its capitals and the words around it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from triptych.core.errors import DataError
+from triptych.data.text.counted import VERBS, Said, bounded, is_name
+from triptych.data.text.other_languages import find_foreign
 
 Form = Literal["digits", "word", "letter", "ordinal", "nth", "last", "set"]
 
@@ -40,80 +42,62 @@ class UnclearError(DataError):
     """The words may mean an image in a way that cannot be rewritten. The message quotes them."""
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return the pattern with bounded white space: a long run of it in a row must not make a search slow."""
-    return re.compile(pattern.replace(r"\s+", r"\s{1,8}").replace(r"\s*", r"\s{0,8}"))
-
-
 _NOUN = r"(?i:images?|pictures?|photographs?|photos?|pics?|imgs?|frames?|views?|snapshots?)"
-_DIGITS = r"\d{1,3}(?![\w%])(?!\.\d)(?!,\d{3})"
+_DIGITS = r"\d{1,3}(?![A-Za-z0-9_%])(?![.:]\d)(?!,\d{3})"
 _CARDINAL = rf"(?i:{'|'.join(CARDINALS)})(?!\w)"
-_LETTER = r"[A-Z](?![\w'’])"
+_LETTER = r"[A-HJ-Z](?![\w'’])"
 _NTH = r"\d{1,3}(?i:st|nd|rd|th)(?!\w)"
 _ORDINAL = rf"(?:(?i:{'|'.join(ORDINALS)}|last|final)(?!\w)|{_NTH})"
 _AND = r"(?:\s*,\s*(?i:and\s+|or\s+|&\s*)?|\s+(?i:and|or|versus|vs\.?)\s+|\s*[&/+]\s*)"
 _TO = r"(?:\s*[-–—]\s*|\s+(?i:to|through|thru)\s+)"
-_AFTER = _compiled(
+_AFTER = bounded(
     rf"(?<![A-Za-z0-9])(?P<noun>{_NOUN})(?:(?:\s*[_#-]?\s*|\s+(?i:no\.?|number|nr\.?)\s*)(?P<digits>{_DIGITS})"
     rf"|[\s_-]+(?i:number\s+)?(?P<word>{_CARDINAL})|[\s_-]+(?P<letter>{_LETTER}))"
 )
+_IMAGE_I = bounded(rf"(?<![A-Za-z0-9]){_NOUN}[\s_-]+I(?=\s*(?:[.,;:?!)]|$)|\s+(?:is|has|shows|and|or)\b)")
+"""Never a reference: "photos I took"."""
 _MORE = {
-    "digits": _compiled(rf"{_AND}(?P<atom>{_DIGITS})"),
-    "word": _compiled(rf"{_AND}(?P<atom>{_CARDINAL})"),
-    "letter": _compiled(rf"{_AND}(?P<atom>{_LETTER})"),
+    "digits": bounded(rf"{_AND}(?P<atom>{_DIGITS})"),
+    "word": bounded(rf"{_AND}(?P<atom>{_CARDINAL})"),
+    "letter": bounded(rf"{_AND}(?P<atom>{_LETTER})"),
 }
-_RANGE = _compiled(rf"{_TO}(?P<atom>{_DIGITS})")
+_AND_NOUN = bounded(rf"{_AND}{_NOUN}\s*#?\s*(?:{_DIGITS}|{_CARDINAL}|{_LETTER})")
+_RANGE = bounded(rf"{_TO}(?P<atom>{_DIGITS})")
 _KINDS = r"(?i:(?:provided|given|shown|attached|uploaded|displayed)\s+)?"
-_BEFORE = _compiled(
+_BEFORE = bounded(
     rf"(?<![A-Za-z0-9-])(?P<list>{_ORDINAL}(?:{_AND}(?i:the\s+)?{_ORDINAL}){{0,15}})\s+"
     rf"(?:(?i:of|in)\s+(?i:the\s+|these\s+|those\s+)?(?:(?:{_CARDINAL}|\d+)\s+)?)?{_KINDS}{_NOUN}(?!\w)"
 )
-_ONE_ORDINAL = _compiled(_ORDINAL)
-_FEW = _compiled(
+_ONE_ORDINAL = bounded(_ORDINAL)
+_FEW = bounded(
     rf"(?<![A-Za-z])(?P<which>(?i:first|last|final))\s+(?P<count>{_CARDINAL}|\d{{1,2}})\s+{_KINDS}{_NOUN}(?!\w)"
 )
-_ARTICLE = _compiled(r"(?i)\b(?:the|this|that|an|a|each|every|any|another)\s+$")
-_END = _compiled(r"\s*(?:[.?!;:)\]]|$)")
+_END = bounded(r"\s*(?:[.?!;:)\]]|$)")
 _NEAR = 24
-_SOME = _compiled(r"(?i)\b(?:an?|another|every)\s+$")
+_SOME = bounded(r"(?i)\b(?:an?|another|every)\s+$")
 _SIDE = r"(?:left|right|middle|central|centre|center|top|bottom|upper|lower)(?:[- ]?most|[- ]hand(?: side)?)?"
 _DOUBTS = (
-    _compiled(
+    bounded(
         rf"(?i)\b(?:{_SIDE}|previous|preceding|next|following|former|latter|earlier|later|initial|opening)\s+{_NOUN}(?!\w)"
     ),
-    _compiled(rf"(?i)\b{_NOUN}(?:'s)?\s+(?:shown\s+|is\s+)?(?:on|to|at|in)\s+the\s+(?:far\s+)?{_SIDE}\b"),
-    _compiled(r"(?i)\bthe\s+(?:former|latter)\b"),
-    _compiled(
-        rf"(?i)\bthe\s+{_ORDINAL}(?:\s+ones?\b|(?=\s*(?:[.,;:?!)]|$)|\s+(?:and|or|is|are|was|shows?|has|does|than)\b))"
+    bounded(rf"(?i)\b{_NOUN}(?:'s)?\s+(?:shown\s+|is\s+)?(?:on|to|at|in)\s+the\s+(?:far\s+)?{_SIDE}\b"),
+    bounded(r"(?i)\bthe\s+(?:former|latter)\b"),
+    bounded(
+        rf"(?i)\bthe\s+{_ORDINAL}(?:\s+ones?\b|['’]s\b|\s+of\s+(?:them|these|those)\b"
+        rf"|(?=\s*(?:[.,;:?!()–—]|$)|\s+(?:and|or|are|were|have|had|did|do|than|also|both|clearly|{'|'.join(sorted(VERBS))})\b))"
     ),
-    _compiled(rf"(?i)\b(?:a|an|another|every)\s+{_ORDINAL}\s+{_NOUN}(?!\w)"),
-    _compiled(r"(?i)\b(?:first|last)\s+(?:few|couple)\b|\brespectively\b"),
-    _compiled(rf"(?i){_NOUN}(?:\s*[,:(]|\s+(?:between|among|of))\s*{_DIGITS}{_AND}\s*{_DIGITS}"),
-    _compiled(r"(?i)\b(?:comes?|appears?|goes?|placed|shown)\s+(?:first|last)\b"),
-    _compiled(rf"(?i)\b(?:slides?|figures?|fig\.|panels?|screenshots?|drawings?|scans?)\s*#?{_DIGITS}"),
+    bounded(rf"(?i)\bthe\s+(?:first|last)\s+{_CARDINAL}(?=\s*(?:[.,;:?!()]|$)|\s+(?:are|were|have|show|both|and)\b)"),
+    bounded(rf"(?i)\b(?:a|an|another|every)\s+{_ORDINAL}\s+{_NOUN}(?!\w)"),
+    bounded(r"(?i)\b(?:first|last)\s+(?:few|couple)\b|\brespectively\b"),
+    bounded(rf"(?i)\b{_NOUN}(?:\s*[,:(]|\s+(?:between|among|of))\s*{_DIGITS}{_AND}\s*{_DIGITS}"),
+    bounded(r"(?i)\b(?:comes?|appears?|goes?|placed|shown)\s+(?:first|last)\b"),
+    bounded(rf"(?i)\b(?:slides?|figures?|fig\.|panels?|screenshots?|drawings?|scans?)\s*#?{_DIGITS}"),
 )
-_WITHIN = _compiled(
+_WITHIN = bounded(
     r"(?i)\s+\w+\s+(?:on|in|at|above|below|under|beside|from|of)\s+(?!order\b|all\b|these\b|those\b|them\b)"
     r"(?!(?:the|this|a|all)\s+(?:sets?|series|sequence|row|album|order|images?|pictures?|photos?|frames?|group)\b)"
 )
 """Behind an ordinal: "the third picture on the wall" is within an image; "the third picture of the series" is one."""
-_UNCOUNTED = (
-    r"(?=[^\w\s'’-]|['’](?!\w)|\s*$|\s+[^\w\s\"“'‘]|\s+(?i:and|or|is|are|was|were|do|does|did|has|have|had|shows"
-    r"|depicts|features|displays|contains|looks|appears|seems|because|since|as|than|then|but|not|only|in|to|for|from|on"
-    r"|with|while|which|that|where|who)\b)"
-)
-"""Where no thing follows that is counted: "Two is older." and "A and B", not "two dogs" and "A dog"."""
-_LOOSE = (
-    _compiled(r"(?<![\w'’])(?<!\d[.,])(?P<said>\d{1,3})(?:st|nd|rd|th)?(?![\w%])(?!\.\d)(?!,\d{3})"),
-    _compiled(rf"(?<![\w'’-])(?<!\bthe )(?<!\bthese )(?<!\bof )(?P<said>(?i:{'|'.join(CARDINALS[1:])})){_UNCOUNTED}"),
-    _compiled(
-        r"(?:(?:^|[^\w\s,])\s*|\b(?i:number|no|option|answer|choice|only|just|in|from|to|than|is|and|or)\s+)"
-        rf"(?P<said>(?i:one)){_UNCOUNTED}"
-    ),
-    _compiled(rf"(?<![\w'’&])(?P<said>[AIai]){_UNCOUNTED}"),
-    _compiled(r"(?<![\w'’&])(?P<said>[B-HJ-Zb-hj-z])(?![\w'’]|-\w)"),
-)
-"""Numbers, number words and letters by themselves; "one" and "a" only where they are no pronoun and no article."""
 
 
 def find_references(text: str, *, count: int, shown: int | None = None) -> tuple[Reference, ...]:
@@ -142,12 +126,35 @@ def find_doubt(text: str, *, count: int) -> str | None:
 
 def find_doubts(text: str, *, count: int) -> Iterator[str]:
     """Yield all such words."""
-    spans = [(reference.start, reference.stop) for reference in find_references(text, count=count)]
+    yield from _doubts(text, count, find_references(text, count=count))
+
+
+def _doubts(text: str, count: int, references: Sequence[Reference]) -> Iterator[str]:
+    spans = [(reference.start, reference.stop) for reference in references]
     for doubt in _DOUBTS:
         for match in doubt.finditer(text):
             if not any(start < match.end() and match.start() < stop for start, stop in spans):
                 yield match.group().strip()
+    yield from find_foreign(text)
     yield from _ambiguous(text, count)
+
+
+def may_name(text: str, *, count: int) -> bool:
+    """Return whether words name an image, or may do so: then none may go, nor may others come before it.
+
+    Of one image only what may be its number counts: "the former" and "the left picture" mean none then.
+    """
+    references = find_references(text, count=count)
+    doubts = _ambiguous(text, count) if count == 1 else _doubts(text, count, references)
+    return bool(references) or next(doubts, None) is not None
+
+
+def find_unsure(text: str, *, count: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield words that are names of images or counts, as one reads them, and the numbers that they say."""
+    for match in _AFTER.finditer(text):
+        listed, said, unclear = _listed(text, match, count)
+        if unclear or (listed and not is_name(text, said)):
+            yield unclear or text[said.start : said.stop], tuple(it for each in listed for it in each.numbers)
 
 
 def is_within(text: str, reference: Reference) -> bool:
@@ -158,25 +165,6 @@ def is_within(text: str, reference: Reference) -> bool:
 def is_from_end(words: str) -> bool:
     """Return whether the words of a reference count from the end: "last", "final two images"."""
     return words.lower().startswith(("last", "final"))
-
-
-def find_loose(text: str, *, count: int, other: Collection[str] = ()) -> str | None:
-    """Return a number, number word or letter of a reply that may mean an image by itself; None: there is none.
-
-    Args:
-        text: a reply, once images were named by number.
-        count: images there are; what is above it means none.
-        other: what means something else, as the letters of options do.
-    """
-    spans = [(reference.start, reference.stop) for reference in find_references(text, count=count)]
-    for loose in _LOOSE:
-        for match in loose.finditer(text):
-            said, at = match["said"], match.start("said")
-            if said in other or any(start <= at < stop for start, stop in spans):
-                continue
-            if 1 <= _value(said if len(said) > 1 else said.upper()) <= count:
-                return said
-    return None
 
 
 def renumber(
@@ -201,13 +189,14 @@ def renumber(
     Raises:
         UnclearError: a doubt; a number above ``count``; a run of images that would no longer be one.
     """
-    if doubt := find_doubt(text, count=count):
-        raise UnclearError(f"the words {doubt!r} may mean an image by its place")
     shown = shown or count
+    references = find_references(text, count=count, shown=shown)
+    if doubt := next(_doubts(text, count, references), None):
+        raise UnclearError(f"the words {doubt!r} may mean an image by its place")
     now = shown if now is None else now
     said: list[str] = []
     end = 0
-    for reference in find_references(text, count=count, shown=shown):
+    for reference in references:
         words = text[reference.start : reference.stop]
         if reference.start in keep:
             continue
@@ -252,23 +241,32 @@ def nth_ending(number: int) -> str:
 def _numbered(text: str, count: int) -> Iterator[Reference]:
     """Yield the references whose number stands after the noun, lists included."""
     for match in _AFTER.finditer(text):
-        form: Form = "digits" if match["digits"] else "word" if match["word"] else "letter"
-        if form == "letter" and not _is_letter(match[form], count):
-            continue
-        if form != "digits" and _ARTICLE.search(text[_near(match) : match.start()]):
-            continue
-        first = Reference(match.start(form), match.end(form), (_value(match[form]),), form)
-        if form == "digits" and (to := _RANGE.match(text, match.end())) and int(to["atom"]) > first.numbers[0]:
-            numbers = tuple(range(first.numbers[0], int(to["atom"]) + 1))
-            yield Reference(first.start, to.end("atom"), numbers, "set")
-            continue
-        yield first
-        end = match.end()
-        while more := _MORE[form].match(text, end):
-            if not _continues(text, match["noun"], more) or (form == "letter" and not _is_letter(more["atom"], count)):
-                break
-            yield Reference(more.start("atom"), more.end("atom"), (_value(more["atom"]),), form)
-            end = more.end()
+        listed, said, _ = _listed(text, match, count)
+        if listed and is_name(text, said):
+            yield from listed
+
+
+def _listed(text: str, match: re.Match[str], count: int) -> tuple[list[Reference], Said, str]:
+    """Return what a noun and the numbers behind it name if they name anything; how they are said; and words of them
+    that may go on with a list or not: "image 1 and 2" of "image 1 and 2 dogs", else empty."""
+    form: Form = "digits" if match["digits"] else "word" if match["word"] else "letter"
+    first = Reference(match.start(form), match.end(form), (_value(match[form]),), form)
+    found = [] if form == "letter" and not _is_letter(match[form], count) else [first]
+    unclear = ""
+    end = match.end()
+    if form == "digits" and (to := _RANGE.match(text, end)) and int(to["atom"]) > first.numbers[0]:
+        end = to.end("atom")
+        found = [Reference(first.start, end, tuple(range(first.numbers[0], int(to["atom"]) + 1)), "set")]
+    while found and found[0].form in _MORE and (more := _MORE[form].match(text, end)):
+        value = _value(more["atom"])
+        if not _continues(text, match["noun"], more) or (form == "letter" and value > count):
+            unclear = text[match.start() : more.end()] if value <= count else ""
+            break
+        found.append(Reference(more.start("atom"), more.end("atom"), (value,), form))
+        end = more.end()
+    several = len(found) > 1 or bool(found and found[0].form == "set") or _AND_NOUN.match(text, end) is not None
+    said = Said(match.start(), end, match["noun"], form, first.numbers[0], several)
+    return found, said, unclear
 
 
 def _continues(text: str, noun: str, more: re.Match[str]) -> bool:
@@ -300,17 +298,10 @@ def _few(text: str, shown: int) -> Iterator[Reference]:
 
 
 def _ambiguous(text: str, count: int) -> Iterator[str]:
-    """Yield what is a reference or not as one reads it: "the image A", "image 1 and 2 dogs"."""
-    for match in _AFTER.finditer(text):
-        form = match.lastgroup or "digits"
-        letter = form == "letter" and _is_letter(match[form], count)
-        if (letter or form == "word") and _ARTICLE.search(text[_near(match) : match.start()]):
-            yield match.group()
-        end = match.end()
-        while form in _MORE and (more := _MORE[form].match(text, end)):
-            if not _continues(text, match["noun"], more) and _value(more["atom"]) <= count:
-                yield text[match.start() : more.end()]
-            end = more.end()
+    """Yield what is a reference or not as one reads it: "the image A", "image 1 and 2 dogs", "this image 2 dogs"."""
+    if count > LETTERS.index("I") and (found := _IMAGE_I.search(text)):
+        yield found.group()
+    yield from (said for said, _ in find_unsure(text, count=count))
 
 
 def _near(match: re.Match[str]) -> int:

@@ -25,6 +25,8 @@ _SKETCH = 64
 _MARK = re.compile(r"<(?:image|video)>", re.IGNORECASE)
 _EAST_ASIAN = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_EAST_ASIAN}]|[^\W_{_EAST_ASIAN}]+")
+_CHARACTER = re.compile("[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]")
+"""Of Chinese and Japanese, which have no blanks between words."""
 
 Sketch = NDArray[np.uint32]
 """(64,): two texts' share of equal numbers estimates the share of word runs that they have in common."""
@@ -33,6 +35,15 @@ Sketch = NDArray[np.uint32]
 def words_in(text: str) -> list[str]:
     """Return a text's words in lower case, marks and punctuation left out; an East Asian character is a word."""
     return _WORD.findall(unicodedata.normalize("NFKC", _MARK.sub(" ", text)).casefold())
+
+
+def count_words(text: str) -> int:
+    """Return how many words a text has by its blanks; each character of Chinese or Japanese is a word of its own."""
+    count = 0
+    for run in text.split():
+        others = sum(any(map(str.isalnum, piece)) for piece in _CHARACTER.split(run))
+        count += max(1, len(_CHARACTER.findall(run)) + others)
+    return count
 
 
 def words_of(turn: Turn) -> list[str]:

@@ -21,6 +21,7 @@ from triptych.data.format import Refused, refusal
 from triptych.data.text.grouping import Grouping, group_rows, in_place, joined, one_image_of, same_image
 from triptych.data.text.naming import STYLES, Namer, Style
 from triptych.data.text.references import LETTERS, find_doubt, find_references
+from triptych.data.text.wording import count_words, words_in
 from triptych.data.transform import Transform, draw, tidy
 
 
@@ -54,7 +55,7 @@ class Contrast(Grouping):
     options: int = Field(default=4, ge=2, le=26)
     """Most options of a question that is asked as a choice (``choose``)."""
     longest_caption: int | None = Field(default=None, ge=1)
-    """Rows with a caption of more words are not used."""
+    """Rows with a caption of more words are not used; a character of Chinese or Japanese is a word."""
     p_end: float = Field(default=0.5, ge=0.0, le=1.0)
     """Probability that the images stand after the first question and not before it."""
     select: tuple[str, ...] = Field(
@@ -116,7 +117,7 @@ def _is_usable(example: Example, settings: Contrast) -> bool:
     if one_image_of(example) is None or len(example.turns) != 2 or example.labels:
         return False
     caption = caption_of(example)
-    short = settings.longest_caption is None or len(caption.split()) <= settings.longest_caption
+    short = settings.longest_caption is None or count_words(caption) <= settings.longest_caption
     # A caption that speaks of "the second image" would be taken for a reference here.
     named = find_references(caption, count=0) or find_doubt(caption, count=0)
     return bool(_key(caption)) and short and not named
@@ -124,7 +125,7 @@ def _is_usable(example: Example, settings: Contrast) -> bool:
 
 def _key(caption: str) -> frozenset[str]:
     """Return a caption's words; one caption whose words are all in another's may fit that one's image too."""
-    return frozenset(re.findall(r"\w+", caption.casefold())) - _LITTLE
+    return frozenset(words_in(caption)) - _LITTLE
 
 
 class _Dealer:

@@ -31,7 +31,9 @@ from triptych.core.records import (
 )
 from triptych.data.format import RowError
 from triptych.data.media.video import WAYS, VideoInfo, frame_refs, pick_fps, probe
-from triptych.data.text.references import Reference, UnclearError, find_references, renumber
+from triptych.data.text.layout import images_before
+from triptych.data.text.loose import find_hidden
+from triptych.data.text.references import Reference, UnclearError, find_references, find_unsure, renumber
 from triptych.data.text.turns import images_shown, replace_words, turns_in_order
 from triptych.data.transform import Transform, noted, tidy
 
@@ -100,7 +102,7 @@ def take_frames(example: Example, settings: Frames, random: Random) -> Sequence[
         said = [Text(_said(settings.text, indexes, info, fps, part.source))] if settings.text else []
         return [*frame_refs(part, indexes, name="" if settings.as_images else called(part.source)), *said]
 
-    numbered, left = _renumbered(example, settings, most)
+    numbered, left = _numbered(example, settings, most)
     made = replace_parts(numbered, framed)
     turns = tuple(replace(turn, parts=tidy(turn.parts)) for turn in made.turns)
     note: dict[str, Json] = {"videos": taken, **({"left": left} if left else {})}
@@ -138,6 +140,17 @@ def _said(text: str, indexes: Sequence[int], info: VideoInfo, fps: float | None,
     return filled.replace("{seconds}", f"{info.frames / rate:.2f}")
 
 
+def _numbered(example: Example, settings: Frames, most: int | None) -> tuple[Example, str]:
+    """Return the example with its words' references made right, and why that could not be, where each of its
+    conversations counts its own images or all together do. Raises RowError."""
+    if images_before(example)[-1]:
+        return _renumbered(example, settings, most)
+    shown = [_numbered(each, settings, most) for each in example.demonstrations]
+    own, left = _renumbered(replace(example, demonstrations=()), settings, most)
+    made = replace(own, demonstrations=tuple(each for each, _ in shown))
+    return made, next(filter(None, (*(why for _, why in shown), left)), "")
+
+
 def _renumbered(example: Example, settings: Frames, most: int | None) -> tuple[Example, str]:
     """Return the example with its words' references to images made right for when frames stand among them, and why
     that could not be. Raises RowError where they would then mean others."""
@@ -147,6 +160,12 @@ def _renumbered(example: Example, settings: Frames, most: int | None) -> tuple[E
     turns = turns_in_order(example)
     new, ends = _places(turns, settings, most)
     counts = images_shown(turns)
+    hidden = (find_hidden(each.turns, count=count) for each in (*example.demonstrations, example))
+    if new != list(range(1, count + 1)) and (said := next(filter(None, hidden), None)):
+        raise RowError(
+            "unclear reference",
+            f"the words {said!r} by themselves may mean an image, and frames among its images change their numbers.",
+        )
 
     def renamed(text: str, at: int) -> str:
         shown, now = (counts[at], ends[at]) if counts[at] else (count, ends[-1])
@@ -159,7 +178,9 @@ def _renumbered(example: Example, settings: Frames, most: int | None) -> tuple[E
     except UnclearError as error:
         texts = [part.text for part in parts_of(example) if isinstance(part, Text)]
         named = [it for text in texts for it in find_references(text, count=count) if not _is_frame(text, it)]
-        if any(it.form == "last" or any(new[k - 1 : k] != [k] for k in it.numbers) for it in named):
+        numbers = [number for it in named for number in it.numbers]
+        numbers += [number for text in texts for _, said in find_unsure(text, count=count) for number in said]
+        if any(it.form == "last" for it in named) or any(new[k - 1 : k] != [k] for k in numbers):
             raise RowError("unclear reference", f"{error}, and frames among its images change their numbers.") from None
         return example, str(error)
 
@@ -191,6 +212,7 @@ TRANSFORM = Transform(
     settings=Frames,
     about="videos become some of their frames",
     each=take_frames,
+    looks=lambda settings: True,
     samples=(
         {"n": 3},
         {

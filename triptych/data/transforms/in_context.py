@@ -21,6 +21,7 @@ from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef, images_of, parts_of, text_of
 from triptych.data.format import Refused, refusal
 from triptych.data.media.images import ImageError
+from triptych.data.text.loose import find_hidden
 from triptych.data.text.neighbours import file_vectors, picture_vectors, word_vectors
 from triptych.data.text.references import UnclearError, renumber
 from triptych.data.text.turns import images_shown
@@ -106,6 +107,8 @@ def _row(example: Example, settings: InContext) -> _Row:
     try:
         if settings.renumber:
             _moved(own, 1)
+            if said := find_hidden(own.turns, count=len(images_of(own))):
+                unclear = f"the words {said!r} by themselves may mean an image by its number"
     except UnclearError as error:
         unclear = str(error)
     showable = bool(replies) and not unclear and all(turn.role != "system" for turn in example.turns)
@@ -290,5 +293,7 @@ TRANSFORM = Transform(
     settings=InContext,
     about="demonstrations out of the other rows",
     whole=show_in_context,
+    files=lambda settings: [Path(settings.embeddings).expanduser()] if settings.embeddings else [],
+    looks=lambda settings: settings.by == "image" and not settings.embeddings,
     samples=tuple({"by": by} for by in _FINDERS),
 )

@@ -7,12 +7,13 @@ published; ``p_front: 0.5`` is the plain reading.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from pydantic import Field
 
 from triptych.core.config import Settings
-from triptych.core.records import Example, images_of
+from triptych.core.records import Example, Part, Text, Turn, images_of
 from triptych.data.text.layout import to_front, to_references
 from triptych.data.text.references import UnclearError
 from triptych.data.transform import Transform, noted
@@ -39,9 +40,18 @@ def interleave(example: Example, settings: Interleaved, random: Random) -> Seque
         except UnclearError as error:
             return [noted(example, "interleaved", layout="as read", left=str(error))]
     placed = to_references(example)
-    if placed is None:
+    if placed is not None:
+        stand = zip(example.turns, placed.turns, strict=True)
+        placed = replace(placed, turns=tuple(turn if _said(turn) == _said(new) else new for turn, new in stand))
+    if placed is None or placed.turns == example.turns:
         return [noted(example, "interleaved", layout="as read")]
     return [noted(placed, "interleaved", layout="at references")]
+
+
+def _said(turn: Turn) -> list[Part | str]:
+    """Return a turn's parts without blanks around words: where only those differ, its images stand there already."""
+    said = (part.text.strip() if isinstance(part, Text) else part for part in turn.parts)
+    return [each for each in said if each]
 
 
 TRANSFORM = Transform(

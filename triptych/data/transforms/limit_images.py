@@ -17,6 +17,8 @@ from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Json, Turn, images_of, text_of
 from triptych.data.format import RowError
 from triptych.data.media.video import pick_linspace
+from triptych.data.text.layout import images_before
+from triptych.data.text.loose import find_hidden
 from triptych.data.text.references import find_doubt, find_references
 from triptych.data.transform import Transform, noted
 
@@ -52,6 +54,9 @@ def _sampled(example: Example, count: int, most: int) -> Example:
         if named or (found := find_doubt(words, count=count)):
             said = named[0] if named else found
             raise RowError("too many images", f"{count} images, and the words {said!r} name one: none can be left out.")
+    own = images_before(example)[-1] + sum(isinstance(part, ImageRef) for turn in example.turns for part in turn.parts)
+    if said := find_hidden(example.turns, count=own):
+        raise RowError("too many images", f"{count} images, and the words {said!r} may mean one: none can be left out.")
     index, start, length = _longest_run(example.turns)
     room = most - (count - length)
     if room < 1:

@@ -17,6 +17,7 @@ from pydantic import Field
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, text_of
 from triptych.data.format import Refused, refusal
 from triptych.data.text.grouping import Grouping, group_rows, in_place, joined, one_image_of, same_image
+from triptych.data.text.loose import find_hidden
 from triptych.data.text.naming import STYLES, Namer, Style, put_to
 from triptych.data.text.references import UnclearError, find_references, is_within, renumber
 from triptych.data.transform import Transform, draw, tidy
@@ -86,7 +87,7 @@ def _is_usable(example: Example) -> bool:
                 return False
     except UnclearError:
         return False
-    return True
+    return find_hidden(example.turns, count=1) is None
 
 
 def _merged(parents: Sequence[Example], settings: Merge, seed: int) -> Example:

@@ -15,10 +15,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from triptych.core.config import Settings
-from triptych.core.records import Example, ImageRef, Json, Part, Text, images_of, replace_parts
+from triptych.core.records import Example, ImageRef, Json, Part, Text, images_of, parts_of, replace_parts
 from triptych.data.media.images import measure
 from triptych.data.media.tiles import LLAVA_GRIDS, Grid, Size, Tile, all_grids, choose_grid, cut_evenly, cut_fitted
-from triptych.data.text.references import find_references
+from triptych.data.text.references import may_name
 from triptych.data.transform import Transform, noted, tidy
 
 
@@ -75,8 +75,8 @@ def cut_patches(example: Example, settings: Patches, random: Random) -> Sequence
     made = replace_parts(example, patched)
     if not cut:
         return [example]
-    said = [part.text for turn in example.turns for part in turn.parts if isinstance(part, Text)]
-    if any(find_references(text, count=count) for text in said):
+    said = [part.text for part in parts_of(example) if isinstance(part, Text)]
+    if any(may_name(text, count=count) for text in said):
         return [noted(example, "patches", left="its words name images by number, which would be others")]
     turns = tuple(replace(turn, parts=tidy(turn.parts)) for turn in made.turns)
     return [noted(replace(made, turns=turns), "patches", cut=cut)]
@@ -116,6 +116,7 @@ TRANSFORM = Transform(
     settings=Patches,
     about="a large picture as a small copy and its tiles",
     each=cut_patches,
+    looks=lambda settings: True,
     keeps=frozenset(("words",)),
     samples=(
         {"tile_px": 16},

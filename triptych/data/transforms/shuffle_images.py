@@ -1,8 +1,9 @@
 """shuffle_images: the images of a turn change places, and references to them in the words change with them.
 
 Not for words that mean an image by its place: a conversation with such words, or about an order, stays as it is and
-says why in its notes. So does one with a reply that may name an image without saying so ("Only 2 does."), though it may
-be a count: the label of a row is right before and after. Labels of places ("Image 1:") stay.
+says why in its notes. So does one with a number that may mean an image without saying so ("Only 2 does.", "image 1 or
+2?", the option "B. 2"), though it may be a count: the label of a row is right before and after. Labels of places
+("Image 1:") stay.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from random import Random
 from triptych.core.config import Settings
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef, images_of, text_of
 from triptych.data.text.labels import labels_in, unclear_labels, words_between
-from triptych.data.text.references import UnclearError, find_loose, find_references, is_within, renumber
+from triptych.data.text.loose import find_hidden
+from triptych.data.text.references import UnclearError, find_references, is_within, may_name, renumber
 from triptych.data.text.turns import images_shown
 from triptych.data.transform import NOTES, Transform, noted
 
@@ -35,12 +37,8 @@ _ORDER = re.compile(
     r"(?:reference|query|target|source|original) (?:image|picture|photo)s?(?! \d))\b",
     re.IGNORECASE,
 )
-_BARE = re.compile(
-    r"\W*(?:answer\W*)?(?:the\s+)?(?:\d{1,2}|[a-z]|first|second|third|fourth|fifth|last)\W*$", re.IGNORECASE
-)
 _SHOWN = 20
 """Characters behind an ordinal that a note quotes."""
-_OPTION = re.compile(r"(?:^|[\n(])\s*\(?([A-Z1-9])[.):]\s*\S")
 
 
 def shuffle_images(example: Example, settings: ShuffleImages, random: Random) -> Sequence[Example]:
@@ -98,11 +96,10 @@ def _hindrances(example: Example, settings: ShuffleImages) -> Iterator[str]:
         for name in unclear_labels(turn.parts, number, count=count).values():
             yield f"the words {name!r} may only say where an image stands, and so mean it by its place"
         number += sum(isinstance(part, ImageRef) for part in turn.parts)
-    for at, turn in enumerate(example.turns):
-        if turn.role == "assistant" and (said := _placed(words[:at], words[at], count)):
-            yield f"the reply {said!r} may mean an image by its place"
+    if said := find_hidden(example.turns, count=count, amounts=True):
+        yield f"the words {said!r} by themselves may mean an image by its place"
     facts = {key: value for key, value in example.facts.items() if key != NOTES}
-    if any(find_references(text, count=count) for text in _texts(facts)):
+    if any(may_name(text, count=count) for text in _texts(facts)):
         yield "its facts name images by number"
 
 
@@ -113,17 +110,6 @@ def _unclear(text: str, count: int) -> Iterator[str]:
     for reference in find_references(text, count=count):
         if is_within(text, reference):
             yield f"the words {text[reference.start : reference.stop + _SHOWN]!r} may mean a picture within an image"
-
-
-def _placed(asked: Sequence[str], reply: str, count: int) -> str | None:
-    """Return what of a reply may mean an image by its place, after what was said before it; None: nothing."""
-    labels = set(_OPTION.findall(asked[-1])) if asked else set()
-    if _BARE.fullmatch(reply) and not labels:
-        return reply.strip()
-    forms = {reference.form for text in asked for reference in find_references(text, count=count)}
-    # "(1) Image 2": then 1 may be either.
-    labels = {label for label in labels if not (forms & {"letter"} if label.isalpha() else forms - {"letter"})}
-    return find_loose(reply, count=count, other=labels) if forms else None
 
 
 def _texts(value: Json | Mapping[str, Json]) -> Iterator[str]:

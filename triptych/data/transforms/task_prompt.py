@@ -15,6 +15,7 @@ from pydantic import Field
 
 from triptych.core.config import Settings
 from triptych.core.records import Example, Json, Part, Text, Turn, text_of
+from triptych.data.text.wording import count_words
 from triptych.data.transform import Transform, noted, tidy
 
 
@@ -28,7 +29,7 @@ class Rule(Settings):
     skill: str | None = None
     """One of the row's skills."""
     longest_reply: int | None = Field(default=None, ge=1)
-    """The rule fits where the reply to the turn has at most so many words; None: whatever its length."""
+    """The rule fits where the reply to the turn has at most so many words (``count_words``); None: any length."""
     prefix: tuple[str, ...] = ()
     """Said before the user's first words; one is drawn where there are several."""
     suffix: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ def _fits(rule: Rule, example: Example, reply: Turn | None) -> bool:
             found = found.get(key) if isinstance(found, dict) else None
         if found is None or (rule.values and str(found) not in rule.values):
             return False
-    words = len(text_of(reply).split()) if reply is not None else 0
+    words = count_words(text_of(reply)) if reply is not None else 0
     return rule.longest_reply is None or 0 < words <= rule.longest_reply
 
 

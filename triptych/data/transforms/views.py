@@ -12,10 +12,10 @@ from random import Random
 from pydantic import Field
 
 from triptych.core.config import Settings
-from triptych.core.records import Example, ImageRef, Part, Text, Turn, images_of, replace_parts
+from triptych.core.records import Example, ImageRef, Part, Text, Turn, images_of, parts_of, replace_parts
 from triptych.data.format import RowError
 from triptych.data.media.images import measure
-from triptych.data.text.references import find_references
+from triptych.data.text.references import may_name
 from triptych.data.transform import Transform, add_words, noted, tidy
 
 
@@ -42,8 +42,8 @@ def show_views(example: Example, settings: Views, random: Random) -> Sequence[Ex
         return [example]
     split = settings.split
     if split is not None and split != (1, 1):
-        said = [part.text for turn in example.turns for part in turn.parts if isinstance(part, Text)]
-        if any(find_references(text, count=count) for text in said):
+        said = [part.text for part in parts_of(example) if isinstance(part, Text)]
+        if any(may_name(text, count=count) for text in said):
             return [noted(example, "views", left="its words name images by number, which would be others")]
         example = replace_parts(example, lambda part: _split(part, split, settings.gap_px))
     shown = tuple(_named(each, settings) if images_of(each) else each for each in example.demonstrations)
@@ -99,6 +99,7 @@ TRANSFORM = Transform(
     settings=Views,
     about="views of a scene, cut from a sheet if need be, with names",
     each=show_views,
+    looks=lambda settings: True,
     keeps=frozenset(("words",)),
     samples=({}, {"split": [2, 1], "before": "", "gap_px": 1}),
 )

@@ -16,6 +16,7 @@ from triptych.core.records import Example, ImageRef, Json, Part, Turn, images_of
 from triptych.data.media.images import ImageError
 from triptych.data.text.labels import words_between
 from triptych.data.text.layout import Front, to_front, to_references
+from triptych.data.text.loose import loose_reply
 from triptych.data.text.references import UnclearError, renumber
 from triptych.data.transform import NOTES, draw, tidy
 from triptych.data.transforms.shuffle_images import ShuffleImages, shuffle_images
@@ -186,8 +187,7 @@ def merged(question: Example, context: Context) -> Made:
     if not all(isinstance(part, ImageRef) for part in parts[: len(images)]):
         return Skipped("images of a reply between its own")
     turns = list(front.turns)
-    rest = parts[len(images) :]
-    turns[at] = Turn("user", tidy([context.image_edits.side_by_side(images), *rest]))
+    turns[at] = Turn("user", tidy([context.image_edits.side_by_side(images), *parts[len(images) :]]))
     return [_noted(replace(front, turns=tuple(turns)), question)]
 
 
@@ -247,12 +247,11 @@ def _shuffled(question: Example, context: Context) -> tuple[Example, tuple[int, 
         return Skipped(_VIDEO)
     if len(set(_own_images(question))) < 2:
         return Skipped(_FEW)
-    bare = replace(question, facts={})
     plain = list(range(1, len(_own_images(question)) + 1))
     best: tuple[Example, tuple[int, ...]] | None = None
     for number in range(_DRAWS):
         random = draw(context.seed, "shuffled", question.id, number)
-        made = shuffle_images(bare, ShuffleImages(), random)[0]
+        made = shuffle_images(replace(question, facts={}), ShuffleImages(), random)[0]
         note = _note(made)
         order = note.get("order")
         if not isinstance(order, list):
@@ -261,7 +260,7 @@ def _shuffled(question: Example, context: Context) -> tuple[Example, tuple[int, 
         if places == plain:
             continue
         try:
-            found = replace(made, facts=_renumbered(question.facts, places))
+            found = replace(made, facts=_renumbered(question, places))
         except DataError:
             return Skipped(_FIXED)
         best = best or (found, tuple(places))
@@ -297,16 +296,19 @@ def _names_between(question: Example) -> bool:
     return False
 
 
-def _renumbered(facts: Mapping[str, Json], order: Sequence[int]) -> dict[str, Json]:
-    """Return the facts with what they say of images made right for a new order."""
+def _renumbered(question: Example, order: Sequence[int]) -> dict[str, Json]:
+    """Return the facts of a question with what they say of images made right for a new order. Raises UnclearError."""
     new = {old: place for place, old in enumerate(order, start=1)}
+    asked = [text_of(turn) for turn in question.turns[:-1]]
 
     def rewritten(value: Json) -> Json:
         if isinstance(value, str):
+            if loose_reply(asked, value, count=len(order)):
+                raise UnclearError(value)
             return renumber(value, lambda number: new[number], count=len(order))
         return [rewritten(each) for each in value] if isinstance(value, list) else value
 
-    made = dict(facts)
+    made = dict(question.facts)
     for key in ("options", "answers"):
         if key in made:
             made[key] = rewritten(made[key])
