@@ -172,6 +172,37 @@ def test_the_budget_refuses_what_a_bare_number_would_make_wrong(asked: str, repl
     assert found.reason == WORDS_REFER
 
 
+@pytest.mark.parametrize(
+    ("asked", "reply"),
+    [
+        ("What do you see in image 2?", "1. A dog\n2. A cat"),
+        ("What do you see in image 2?", "(1) a dog (2) a cat"),
+        ("What bus number is in image 2?", "2"),
+        ("Which letter is on the sign in image 2?", "B"),
+    ],
+)
+def test_lists_and_signs_of_a_reply_are_no_images(asked: str, reply: str) -> None:
+    pictures = [ImageRef(f"/{name}.png", (9, 9)) for name in "ab"]
+    row = spoken(
+        ("user", [pictures[0], "What?"]), ("assistant", "Cats."), ("user", [pictures[1], asked]), ("assistant", reply)
+    )
+    found = fit(row, Budget(images_tokens=10), cost=Fixed(10), count_text=lambda _: 0, numbered=True)
+    assert isinstance(found, Fitted)
+    assert [text_of(turn) for turn in found.example.turns] == [asked.replace("image 2", "image 1"), reply]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply"),
+    [
+        ("Which of these shapes? (a) x (b) y", "a"),
+        ("Which of these is shown?\na) cat\nb) dog", "a"),
+        ("Which of these numbers is shown?\nA. 1\nB. 2", "A"),
+    ],
+)
+def test_where_there_is_one_image_options_are_no_images(asked: str, reply: str) -> None:
+    assert find_hidden(talk(f"[a]\n{asked}", reply).turns, count=1) is None
+
+
 def test_words_count_their_own_images_where_nothing_says_that_they_count_all() -> None:
     names = {name: ImageRef(f"/{name}.png", (9, 9)) for name in "xyabc"}
     shown = spoken(("user", [names["x"], names["y"], "image 1 is x."]), ("assistant", "Yes."))
@@ -260,6 +291,7 @@ def test_words_of_other_languages_that_mean_an_image_leave_the_row(words: str) -
             "이미지 두 장",
         ),
         *("Es gibt zwei Bilder.", "Hay dos imágenes.", "deux images", "dos perros en la imagen", "哪张图更暗？"),
+        *("照片一共有两个人", "照片3张", "图三个人在跑", "左上图书馆", "画一只猫", "他照一张相"),
         *("The sign in image 2 says 你好.", "In image 1 the word 'Bild' is written."),
     ],
 )

@@ -150,6 +150,8 @@ TABLE: dict[bool | None, tuple[str, ...]] = {
         *("There are no cats: only a dog.", "There is no man in the picture, however, on the left a dog is sitting."),
     ),
     False: (
+        "There is no cat, a dog or a bird.",
+        "I don't see a cat, a dog, or a bird.",
         *("There is hardly a dog.", "There is hardly any dog.", "I cannot see any dog.", "I can't see a dog."),
         *("I could not find any dogs in the picture.", "I can't spot a dog here.", "There is a cat, but no dog."),
         *("There is a cat, but not a dog.", "There is no doubt that there is no dog.", "There is no cat or dog."),

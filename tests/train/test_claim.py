@@ -26,6 +26,16 @@ def test_a_run_folder_of_the_same_recipe_is_taken_up(tmp_path: Path) -> None:
     claim_run(toy_recipe(tmp_path), tmp_path / "run")
 
 
+def test_a_run_of_when_a_source_had_a_floor_of_its_own_is_taken_up(tmp_path: Path) -> None:
+    limited = toy_recipe(tmp_path, ('"}]', '", budget: {image_tokens: 64}}]'))
+    claim_run(limited, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    written = (tmp_path / "run" / RECIPE).read_text()
+    assert "least_side_px: null" in written
+    (tmp_path / "run" / RECIPE).write_text(written.replace("least_side_px: null", "least_side_px: 56"))
+    assert not claim_run(limited, tmp_path / "run")
+
+
 def test_a_run_folder_of_another_recipe_is_refused_naming_the_key(tmp_path: Path) -> None:
     claim_run(toy_recipe(tmp_path), tmp_path / "run")
     (tmp_path / "run" / "checkpoints").mkdir()

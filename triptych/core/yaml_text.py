@@ -1,8 +1,9 @@
 """YAML text as recipes are written in it: read into plain values and written, so that every value comes back.
 
-Not the settings that a recipe has (``config``). Numbers are those of YAML 1.2: ``1e-3`` is one, ``042`` is 42 and
-``1:30`` is text. Source: https://yaml.org/spec/1.2.2, section 10.3; PyYAML reads 1.1. Invariant: what is read is a tree
-of values of its own; nothing in it is one object with something else.
+Not the settings that a recipe has (``config``). Numbers are read as in YAML 1.2: ``1e-3`` is one, ``042`` is 42 and
+``1:30`` is text; ``0b1`` and ``1_000`` of 1.1 are numbers too, ``0o7`` is none. Source: https://yaml.org/spec/1.2.2,
+section 10.3; PyYAML reads 1.1. Invariant: what is read is a tree of values of its own; nothing in it is one object with
+something else.
 """
 
 from __future__ import annotations

@@ -6,12 +6,14 @@ Not what a recipe says (``recipe.py``), nor whether its base model is still the 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 from triptych.core.config import dump_config, first_difference, parse_config
 from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import write_atomically
 from triptych.core.log import say
 from triptych.core.records import Json
+from triptych.data.plan.budget import FLOOR_PX
 from triptych.train.recipe import RECIPE, Recipe, resolve
 
 LEARNT = ("checkpoints", "model", "metrics.jsonl")
@@ -74,4 +76,9 @@ def _binding(recipe: Recipe) -> Json:
     tree: dict[str, Json] = recipe.model_dump(
         mode="json", exclude={"parallel": True, "log": True, "stages": {"__all__": free}}
     )
+    for stage in cast("list[dict[str, Any]]", tree["stages"]):
+        for source in stage.get("data") or ():
+            if own := source.get("budget"):  # what is meant: runs of before wrote a floor that nobody had given
+                said = (own["least_side_px"], (stage.get("budget") or {}).get("least_side_px"))
+                own["least_side_px"] = max((each for each in said if each is not None), default=FLOOR_PX)
     return tree

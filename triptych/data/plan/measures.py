@@ -6,7 +6,7 @@ looked. Whoever comes back knows the plan of all steps so far without opening a 
 
 What else a length follows from, the code and the pictures, is no part of the name: a run that goes on keeps the lengths
 that its steps were planned with, and ``step_loader`` stops it where they are no longer true. A new run forgets them
-where the code is another, or where a step was stopped so.
+where the code is another, or where a step was stopped so; an older run on the same data then goes on with the new ones.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ _SAID_ALONE = bounded(
 """The same in replies of rows whose images keep their order, where more numbers are counts: "2 is darker"."""
 _ITEM = re.compile(r"(?:^|\n)[ \t*]{0,4}\d{1,2}[.)](?=[* \t])")
 """The number of an item: "1. Image 1 is red."."""
+_ITEM_INSIDE = re.compile(r"\((\d{1,2})\)(?=\s)")
 _BARE = re.compile(
     r"\W*(?:(?:the\s+)?answer(?:\s+is)?\W*|(?:only|just|number|no\.?|option|it\s+is|it['’]s)\s+)*(?:the\s+)?"
     r"(?P<said>\d{1,2}|[a-z]|one|two|three|four|five|six|seven|eight|nine|ten|first|second|third|fourth|fifth|last)"
@@ -53,16 +54,19 @@ _BARE = re.compile(
     re.IGNORECASE,
 )
 _OPTION = re.compile(r"(?:^|[\n(])\s{0,8}\(?([A-Z1-9])[.):]\s{0,8}\S")
-_ANY_OPTION = re.compile(r"(?:^|(?<=[\n\s(]))\(?([A-Z1-9])[.):][ \t]{0,8}(?=\S)")
+_ANY_OPTION = re.compile(r"(?:^|(?<=[\n\s(]))\(?([A-Z1-9]|[a-z](?=\)))[.):][ \t]{0,8}(?=\S)")
 """The same inside a line too: "A. cat B. dog"."""
 _BODY = re.compile(
     rf"(?P<said>\d{{1,2}}|{'|'.join(CARDINALS)}|{'|'.join(ORDINALS[:10])})(?:st|nd|rd|th)?[.,;)]?", re.IGNORECASE
 )
-_AMOUNT = re.compile(
-    r"(?i)\bhow\s+(?:many|much|old|often|long|far|tall|big|high)\b|\b(?:number|amount)\s+of\b|\bwhat\s+(?:number|letter|grade|year"
-    r"|time)\b|\b(?:count|rate|rating|scale|grade|score)\b"
-)
 _IMAGE = r"(?:images?|pictures?|photos?|photographs?|frames?)\b"
+_AMOUNT = re.compile(
+    r"(?i)\bhow\s+(?:many|much|old|often|long|far|tall|big|high)\b"
+    rf"|\b(?:number|amount)\s+of\b(?!\s{{1,3}}(?:the|an?)\s{{1,3}}(?:\w{{1,12}}\s{{1,3}}){{0,2}}{_IMAGE})"
+    rf"|\b(?:what|which)\s{{1,3}}(?:(?!{_IMAGE})\w{{1,12}}\s{{1,3}}){{0,2}}(?:number|letter|digit|grade|year|time)\b"
+    r"|\b(?:count|rate|rating|scale|grade|score)\b"
+)
+"""What asks for a number that is no image's: "How many dogs?", "Which letter is on the sign?"."""
 _ASKS_FOR_IMAGE = re.compile(
     rf"(?i)\b(?:which|what)\s{{1,3}}(?:{_IMAGE}|(?:one\s{{1,3}})?of\s{{1,3}}(?:these|those|them)\b"
     rf"|(?:one\s{{1,3}})?of\s{{1,3}}the\s{{1,3}}(?:\w{{1,12}}\s{{1,3}}){{0,2}}{_IMAGE})"
@@ -146,7 +150,7 @@ def _loose_question(forms: Collection[str], text: str, count: int, named: Sequen
                 text[max(reference.stop, at - _NEAR) : at]
             ):
                 return found["said"]
-    if (forms or _ASKS_FOR_IMAGE.search(text)) and not _AMOUNT.search(text):
+    if (forms or _asks(text, count)) and not _AMOUNT.search(text):
         return next((body for _, body in _options(text, named) if _is_number(body, count)), None)
     return None
 
@@ -166,7 +170,7 @@ def _placed_reply(forms: set[str], asked: str, reply: str, count: int, named: Se
 
 def _loose_reply(forms: set[str], asked: str, reply: str, count: int, named: Sequence[Reference]) -> str | None:
     """Return what of a reply may mean an image by its number, and counts nothing."""
-    if not (forms or _ASKS_FOR_IMAGE.search(asked)) or _AMOUNT.search(asked):
+    if not (forms or _asks(asked, count)) or _AMOUNT.search(asked):
         return None
     bare = _BARE.fullmatch(reply)
     if bare:
@@ -176,6 +180,12 @@ def _loose_reply(forms: set[str], asked: str, reply: str, count: int, named: Seq
     found = list(_found(patterns, reply, count, named))
     labels = _labels(asked, count) if found else set()
     return next((said for said in found if said.upper() not in labels), None)
+
+
+def _asks(text: str, count: int) -> bool:
+    """Return whether a question asks for an image; of a single one, "which of these" asks for something else."""
+    found = _ASKS_FOR_IMAGE.search(text)
+    return found is not None and (count > 1 or re.search(_IMAGE, found.group(), re.IGNORECASE) is not None)
 
 
 def _options(text: str, named: Sequence[Reference]) -> list[tuple[str, str]]:
@@ -193,7 +203,7 @@ def _labels(asked: str, count: int) -> set[str]:
     for label, body in _options(asked, find_references(asked, count=count)):
         alike = (it for it in find_references(body, count=count) if (it.form == "letter") == label.isalpha())
         if not _is_number(body, count) and next(alike, None) is None:
-            found.add(label)
+            found.add(label.upper())
     return found
 
 
@@ -214,7 +224,7 @@ def _found(
     """Yield each number up to ``count`` that is part of no reference, nor heads an item that has one."""
     named = find_references(text, count=count) if named is None else named
     starts = [reference.start for reference in named]
-    items = {mark.end() for mark in _ITEM.finditer(text)} if named else set()
+    items = _items(text, of_images=bool(named))
     for pattern in patterns:
         for match in pattern.finditer(text):
             said, at = match["said"], match.start("said")
@@ -223,6 +233,15 @@ def _found(
                 continue
             if match.end("said") + 1 not in items and 1 <= _value(said) <= count:
                 yield said
+
+
+def _items(text: str, *, of_images: bool) -> set[int]:
+    """Return where the marks of a list's items end: "1. A dog\\n2. A cat", "(1) a dog (2) a cat"."""
+    marks = [*_ITEM.finditer(text)]
+    inside = list(_ITEM_INSIDE.finditer(text))
+    if [int(mark[1]) for mark in inside[:2]] == [1, 2]:
+        marks += inside
+    return {mark.end() for mark in marks} if of_images or len(marks) > 1 else set()
 
 
 def _value(said: str) -> int:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 
 _HAN = "[0-9０-９一二三四五六七八九十]"
-_PICTURE = "(?:[图圖画畫]|照|影|写真|相片)"
+_PICTURE = "(?:[图圖](?![书書案形])|画像|畫像|照片|相片|写真)"
+_COUNTS_NOTHING = "(?![0-9０-９一二三四五六七八九十共起些样樣定般个個张張枚只隻]|人(?!物))"
 _BETWEEN = r"\s{0,3}(?:n[.ºo°]{0,2}|nr\.?|numéro|número|nummer)?\s{0,3}"
 _FRENCH = r"(?:premi[eè]re?|deuxi[eè]me|seconde|troisi[eè]me|quatri[eè]me|cinqui[eè]me|sixi[eè]me|derni[eè]re?)s?"
 _SPANISH = r"(?:primer[ao]?|segund[ao]|tercer[ao]?|cuart[ao]|quint[ao]|sext[ao]|[uú]ltim[ao])s?"
@@ -23,10 +24,14 @@ _ARABIC_ORDINAL = (
 
 _OF_OTHER_SCRIPTS = (
     # Chinese and Japanese
-    re.compile(rf"{_PICTURE}(?:片|像|象)?\s{{0,3}}(?:[#＃(（]\s{{0,3}})?(?:{_HAN}|[A-Z](?![A-Za-z]))"),
+    re.compile(
+        rf"{_PICTURE}(?:片|像|象)?\s{{0,3}}(?:[#＃(（]\s{{0,3}})?(?:{_HAN}{{1,3}}{_COUNTS_NOTHING}|[A-Z](?![A-Za-z]))"
+    ),
     re.compile(rf"第\s{{0,3}}{_HAN}{{1,3}}\s{{0,3}}(?:[张張幅个個枚番帧幀]|{_PICTURE})"),
     re.compile(rf"{_HAN}{{1,3}}\s{{0,3}}(?:枚目|番目|つ目|つめ|号{_PICTURE}|號{_PICTURE})"),
-    re.compile(rf"[左右上下前后後]{{1,2}}(?:[边邊侧側面方]|の|的){{0,3}}(?:一?[张張幅])?{_PICTURE}"),
+    re.compile(
+        rf"(?:[左右前后後]{{1,2}}|[左右上下]{{1,2}}(?=[边邊侧側面方]))(?:[边邊侧側面方]|の|的){{0,3}}(?:一?[张張幅])?{_PICTURE}"
+    ),
     re.compile(rf"(?:最初|最後|次|前|最后|後)(?:の|一?[张張幅个個])(?:の|的)?{_PICTURE}?|[前后後]者"),
     # Korean
     re.compile(r"(?:이미지|사진|그림)\s{0,3}(?:#|\(|번호)?\s{0,3}(?:\d|[A-Z](?![A-Za-z]))"),

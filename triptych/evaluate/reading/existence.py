@@ -80,6 +80,7 @@ _EXCEPT = re.compile(r"\b(?:except(?: for)?|besides|other than|apart from|aside 
 _NOT_OF_IT = re.compile(r"\b(?:like|resembl\w+|similar to|remind\w* \w+ of|for)\s*$", re.I)
 """Before a thing that something else is only compared with, or meant for."""
 _LISTED = re.compile(r"(?:[,:—–]|\band)\s*$", re.I)
+_LIST_GOES_ON = re.compile(r"\s*,?\s*(?:(?:an?|any|the) \w+\s*,\s*){0,9}(?:or|nor)\b", re.I)
 _OR = re.compile(r"\bor\s*$", re.I)
 _OR_ELSE = re.compile(r"\s+or\b(?! (?:two|so|more)\b)", re.I)
 _AFTER = (
@@ -169,7 +170,8 @@ def _said(first: str, thing: re.Match[str], *, alone: bool) -> bool | None:
         either = count in ("or", "nor") or _OR.search(before) or _OR_ELSE.match(first, thing.end())
         return None if either or _NOT_OF_IT.search(before) else True
     announced = _ANNOUNCED.search(before, denied.end()) and not behind
-    if count not in ("no", "any") and _LISTED.search(before) and not announced:  # "no cat, a dog"
+    goes_on = _LIST_GOES_ON.match(first, thing.end())  # "no cat, a dog or a bird"
+    if count not in ("no", "any") and _LISTED.search(before) and not announced and not goes_on:  # "no cat, a dog"
         return True if behind else None
     return False
 

@@ -61,7 +61,7 @@ def _is_said(found: Sequence[_Stated], sentences: Sequence[str], reader: Reader)
     supposed = [each for each in found if each.supposes]
     if not supposed:
         return True
-    unreal = any(UNREAL.search(sentences[each.at]) for each in supposed)
+    unreal = any(UNREAL.search(sentences[at]) for at in {each.at for each in supposed})
     if len({each.option for each in supposed}) > 1 or (unreal and len(supposed) < len(found)):
         return False
     after = sentences[supposed[-1].at + 1 :]
