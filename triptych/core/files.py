@@ -54,6 +54,15 @@ def cache_folder() -> Path:
     return folder
 
 
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk, so that it outlives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Write ``data`` (text as UTF-8) so that ``path`` holds all of it or what it held before. Makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)

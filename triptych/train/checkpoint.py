@@ -11,7 +11,6 @@ when all have. A checkpoint of either kind is taken up by any number of processe
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from triptych.core.errors import RunError
-from triptych.core.files import sha256_of, share
+from triptych.core.files import flush, sha256_of, share
 from triptych.core.log import say
 from triptych.train.parallel.saved import INDEX, is_shared, read_shares, share_out, write_shares
 from triptych.train.parallel.world import World
@@ -182,15 +181,6 @@ def prune_checkpoints(run: Path, stage: str, *, latest: int, keep: int) -> None:
         _remove(folder)
     for part in (run / FOLDER).glob(f"{stage}-*{PART}"):
         _remove(part)
-
-
-def flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk, so that it outlives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _folders(run: Path, stage: str) -> Iterator[tuple[int, Path]]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.core.errors import DataError
-from triptych.core.files import cache_folder, hidden_folder, sha256_of, write_atomically
+from triptych.core.files import cache_folder, flush, hidden_folder, sha256_of, write_atomically
 from triptych.core.records import Example, Text, parts_of
 from triptych.data.disk.json_rows import read_row_at, row_places
 from triptych.data.disk.rows import chooser, nothing_chosen, rows_of
@@ -272,7 +271,7 @@ def _keep(shelf: Callable[[], Path], make: Callable[[Path], tuple[Places, str]])
         (folder / DIGEST).write_text(digest, encoding="ascii")
         # A machine that loses its power may else have the name and not what is in it.
         for path in (*folder.iterdir(), folder):
-            _flush(path)
+            flush(path)
         place = shelf()
         if _kept(place) is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -281,7 +280,7 @@ def _keep(shelf: Callable[[], Path], make: Callable[[Path], tuple[Places, str]])
         except OSError:
             if not place.is_dir():
                 raise
-        _flush(parent)
+        flush(parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     kept = _kept(place)
@@ -304,15 +303,6 @@ def _kept(shelf: Path) -> tuple[Places, str] | None:
     if rows_bytes is not None and (not len(places) or rows_bytes != places[-1, 1] + places[-1, 2] + 1):
         return None
     return places, digest
-
-
-def _flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
