@@ -108,8 +108,8 @@ def published_case(name: str) -> dict[str, object]:
         "planned_hours": round(stage.hours, 1),
         "published_hours": PUBLISHED_HOURS,
         "planned_over_published": round(stage.hours / PUBLISHED_HOURS, 2),
-        "planned_hours_unpacked": {f"mfu {low}": round(stage.hours_at(low) or 0, 1) for low in UNPACKED_MFU},
-        "mfu_of_the_published": round((stage.hours_at(mfu) or 0) * mfu / PUBLISHED_HOURS, 3),
+        "planned_hours_unpacked": {f"mfu {low}": round(stage.hours_unpacked_at(low) or 0, 1) for low in UNPACKED_MFU},
+        "mfu_of_the_published": round((stage.hours_unpacked_at(mfu) or 0) * mfu / PUBLISHED_HOURS, 3),
         "memory_gib": round(stage.memory.total / GIB, 1),
         "fits": stage.fits,
     }

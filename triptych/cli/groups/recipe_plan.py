@@ -109,7 +109,7 @@ def _unpacked(stage: StageEstimate, *, asked: bool) -> dict[float, float]:
 
     if asked:
         return {}
-    return {mfu: hours for mfu in UNPACKED_MFU if (hours := stage.hours_at(mfu)) is not None}
+    return {mfu: hours for mfu in UNPACKED_MFU if (hours := stage.hours_unpacked_at(mfu)) is not None}
 
 
 def _stage_to_json(stage: StageEstimate, *, asked: bool) -> dict[str, Json]:

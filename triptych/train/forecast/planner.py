@@ -103,7 +103,7 @@ class StageEstimate:
         """How long the stage takes; None: not known."""
         return None if self.steps is None else self.steps * self.step_s / 3600
 
-    def hours_at(self, mfu: float) -> float | None:
+    def hours_unpacked_at(self, mfu: float) -> float | None:
         """Return how long a trainer that does not pack takes at its own MFU, in which its waiting is; None: not known.
 
         It deals conversations, of which a step has far more than packs: no GPU is without, until these are fewer too.
