@@ -20,7 +20,7 @@ OURS = ("triptych.core", "triptych.data")
 
 
 def code_digest(plugins: Iterable[str] = ()) -> str:
-    """Return a digest of the code that makes rows; a few milliseconds, once in a process.
+    """Return a digest of the code that makes rows; some 50 milliseconds, once in a process.
 
     Args:
         plugins: names of formats and transforms; those with a dot are modules of somebody else's.

@@ -221,7 +221,7 @@ def _is_number(said: str, count: int) -> bool:
 def _found(
     patterns: Sequence[re.Pattern[str]], text: str, count: int, named: Sequence[Reference] | None = None
 ) -> Iterator[str]:
-    """Yield each number up to ``count`` that is part of no reference, nor heads an item that has one."""
+    """Yield each number up to ``count`` that is part of no reference, nor heads an item of a list."""
     named = find_references(text, count=count) if named is None else named
     starts = [reference.start for reference in named]
     items = _items(text, of_images=bool(named))
