@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -181,3 +182,26 @@ def test_a_kept_row_that_is_damaged_is_named(source: str, cache: Path) -> None:
     (shelf / "rows.jsonl").write_bytes(bytes((shelf / "rows.jsonl").stat().st_size))
     with pytest.raises(DataError, match=r"rows\.jsonl: damaged at byte 0\. Delete .*rows-\w+ and start again"):
         open_corpus(source, steps=[step]).row(0)
+
+
+def test_another_process_looks_at_no_picture_again(
+    source: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    step = TransformPlan.parse({"kind": "in_context", "by": "image", "k": 1, "most_like": 1.0})
+    first = open_corpus(source, steps=[step])
+    asked: list[str] = []
+    state = corpus_file._state
+
+    def noted(path: str | Path) -> os.stat_result | None:
+        asked.append(str(path))
+        return state(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(corpus_file, "_state", noted)
+        again = pickle.loads(pickle.dumps(first))
+        assert [again.row(number) for number in range(6)] == [first.row(number) for number in range(6)]
+        assert not [path for path in asked if path.endswith(".png")]
+        open_corpus(source, steps=[step])
+        assert len([path for path in asked if path.endswith(".png")]) == 6, "a new start does, once"
+    Image.new("RGB", (8, 8), (200, 0, 0)).save(tmp_path / "0.png")
+    assert pickle.loads(pickle.dumps(first)).row(0) == first.row(0), "a run goes on with the rows that it had"

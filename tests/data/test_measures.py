@@ -119,42 +119,39 @@ def test_a_row_that_was_mended_is_looked_at_again(
 
 
 @pytest.mark.parametrize("where", ["here", "in a worker"])
-def test_a_new_run_measures_again_where_a_picture_changed(
+def test_lengths_are_measured_again_where_a_picture_changed(
     source: str, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, where: str
 ) -> None:
     reader = Reader(Corpora([open_corpus(source)]), rendering_of(tokenizer))
-    before = CachedMeasures(reader).measure(np.arange(10))
+    goes_on = CachedMeasures(reader)
+    before = goes_on.measure(np.arange(10))
     Image.new("RGB", (560, 560)).save(tmp_path / "0.png")
     read = reader.read if where == "here" else pickle.loads(pickle.dumps(reader.portable())).read
     step = Step(0, 0, ((5,), (3,)), 0, 0, tuple(before["tokens"][[5, 3]].tolist()))
     message = r"step 0: rows 5 have \d+ tokens, \d+ when .* another name for the run: a new one measures them again\."
     with pytest.raises(DataError, match=message):
         StepLoader(read, decode=False)(step)
-    goes_on, new = CachedMeasures(reader), CachedMeasures(reader)
-    assert goes_on.look(np.arange(10)).tolist() == before.tolist(), "it would have planned other steps before"
-    new.forget_refused()
+    new = CachedMeasures(reader)
     after = new.measure(np.arange(10))
     assert after.tolist() == records_of(reader.read_many(range(10))).tolist() != before.tolist()
     again = CachedMeasures(reader)
     again.forget_refused()
     assert again.look(np.array([5])).tolist() == after[[5]].tolist(), "once is enough"
-    assert goes_on.look(np.arange(10)).tolist() == before.tolist(), "nor while another run begins"
+    assert goes_on.look(np.arange(10)).tolist() == before.tolist(), "nor while it is open elsewhere"
 
 
-def test_a_new_run_measures_again_what_other_code_measured(
+def test_what_other_code_measured_is_measured_again_and_stays_for_that_code(
     source: str, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader(Corpora([open_corpus(source)]), rendering_of(tokenizer))
     before = CachedMeasures(reader).measure(np.arange(10))
-    monkeypatch.setattr(measures_file, "code_digest", lambda _plugins: "another")
-    new = CachedMeasures(reader)
-    assert new.look(np.arange(10)).tolist() == before.tolist(), "a run that goes on keeps the plan that it had"
-    new.forget_refused()
-    assert set(new.look(np.arange(10))["state"].tolist()) == {UNKNOWN}
-    new.measure(np.arange(10))
-    again = CachedMeasures(reader)
-    again.forget_refused()
-    assert set(again.look(np.arange(7))["state"].tolist()) == {USED}
+    with monkeypatch.context() as patched:
+        patched.setattr(measures_file, "code_digest", lambda _plugins: "another")
+        new = CachedMeasures(reader)
+        assert set(new.look(np.arange(10))["state"].tolist()) == {UNKNOWN}
+        new.measure(np.arange(10))
+        assert set(CachedMeasures(reader).look(np.arange(7))["state"].tolist()) == {USED}
+    assert CachedMeasures(reader).look(np.arange(10)).tolist() == before.tolist()
 
 
 def test_what_the_budget_does_is_told(source: str, tokenizer: PreTrainedTokenizerFast) -> None:

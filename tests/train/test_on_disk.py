@@ -20,8 +20,9 @@ from triptych.core.files import read_json_lines, sha256_of
 from triptych.core.records import ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.plan.balance import Work
-from triptych.data.plan.measures import RECORD, REFUSED, UNKNOWN, USED, CachedMeasures, KnownMeasures
+from triptych.data.plan.measures import RECORD, REFUSED, UNKNOWN, USED, KnownMeasures
 from triptych.data.plan.mixture import mix
+from triptych.data.plan.planned import PlannedMeasures
 from triptych.data.plan.step_loader import LoadedStep
 from triptych.data.plan.step_plan import PlanSettings, StepPlan
 from triptych.train.checkpoint import latest_checkpoint
@@ -154,7 +155,7 @@ def test_many_rows_start_without_reading_them_all(tmp_path: Path) -> None:
     assert state.encoded == ()
     assert state.features is None  # nor are all pictures encoded ahead
     state.plan.step(0)
-    assert isinstance(state.plan.measures, CachedMeasures)
+    assert isinstance(state.plan.measures, PlannedMeasures)
     states = state.plan.measures.look(np.arange(24 * 400))["state"]
     assert np.count_nonzero(states != UNKNOWN) == 4_096
 

@@ -14,11 +14,12 @@ from triptych.core.files import write_atomically
 from triptych.core.log import say
 from triptych.core.records import Json
 from triptych.data.plan.budget import FLOOR_PX
+from triptych.data.plan.measures import LENGTHS
 from triptych.train.recipe import RECIPE, Recipe, resolve
 
 LEARNT = ("checkpoints", "model", "metrics.jsonl")
 """What a run's folder holds when its recipe has learnt something."""
-RECORDS = (*LEARNT, "ledger.jsonl", "sessions.jsonl", "trackers.jsonl", "origin.json")
+RECORDS = (*LEARNT, "ledger.jsonl", "sessions.jsonl", "trackers.jsonl", "origin.json", LENGTHS)
 """What a run writes beside its recipe, and would write over."""
 
 

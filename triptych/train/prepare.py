@@ -21,7 +21,7 @@ from triptych.core.records import Example, ImageRef, Json
 from triptych.data.format import Refused
 from triptych.data.media.locate import bytes_of, name_of
 from triptych.data.plan.corpora import Corpora, always_needs_sizes
-from triptych.data.plan.corpus import open_corpus
+from triptych.data.plan.corpus import KeptRows, open_corpus
 from triptych.data.plan.mixture import Mixture, mix
 from triptych.data.plan.reader import Read, Reader
 from triptych.data.plan.rendering import in_pack
@@ -58,17 +58,20 @@ class Gathered(Generic[T]):
     """What epochs take, as indices of ``rows``."""
 
 
-def open_sources(stage: Stage, *, seed: int) -> Corpora:
+def open_sources(stage: Stage, *, seed: int, kept_rows: Sequence[KeptRows | None] = ()) -> Corpora:
     """Open the sources of a stage, transformed.
 
     Args:
         stage: its data.
         seed: of the stage.
+        kept_rows: of each source, where another process of the run found its rows just now; empty: nobody looked.
     """
+    known = kept_rows or [None] * len(stage.data)
+    seeds = [derive_seed(seed, "transforms", number) for number in range(len(stage.data))]
     return Corpora(
         [
-            open_corpus(entry.source, steps=entry.transforms, seed=derive_seed(seed, "transforms", number))
-            for number, entry in enumerate(stage.data)
+            open_corpus(entry.source, steps=entry.transforms, seed=own, kept_rows=kept)
+            for entry, own, kept in zip(stage.data, seeds, known, strict=True)
         ]
     )
 

@@ -2,7 +2,8 @@
 
 Few: everything is read and rendered before the first step, so all lengths are known. Many (more than the stage's
 ``in_memory_rows``): only where rows are is known at the start; a window of them is measured before its steps, and its
-bad rows go to the ledger then. Lengths are remembered, so that a run that goes on measures nothing twice.
+bad rows go to the ledger then. Lengths are remembered, so that a run that goes on measures nothing twice, and those of
+its own planned steps stay what they were.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from triptych.data.plan.ahead import ahead
 from triptych.data.plan.balance import Work
 from triptych.data.plan.budget import FLOOR_PX, Budget
 from triptych.data.plan.corpora import Corpora
+from triptych.data.plan.corpus import KeptRows
 from triptych.data.plan.measures import REFUSED, CachedMeasures, KnownMeasures, Records, records_of
 from triptych.data.plan.mixture import Numbers
+from triptych.data.plan.planned import PlannedMeasures
 from triptych.data.plan.reader import Read, Reader
 from triptych.data.plan.rendering import Rendering, in_pack
 from triptych.data.plan.step_loader import LoadedStep, StepLoader
@@ -60,6 +63,10 @@ class StageData:
     """Is told of a row that the budget changed."""
     settle: Callable[[], None]
     """Is told when an epoch ends."""
+    flush: Callable[[], None] = lambda: None
+    """Waits until what the steps so far were planned with is on the disk."""
+    kept_rows: Sequence[KeptRows | None] = ()
+    """Of each source, where its rows are kept, for other processes of the run."""
 
     @property
     def in_memory(self) -> bool:
@@ -87,7 +94,15 @@ class StageData:
 
 
 def open_stage_data(
-    stage: Tune, rendering: Rendering, *, run: Path, seed: int, anew: bool, stop: Stop | None = None
+    stage: Tune,
+    rendering: Rendering,
+    *,
+    run: Path,
+    seed: int,
+    anew: bool,
+    lengths: Path | None = None,
+    kept_rows: Sequence[KeptRows | None] = (),
+    stop: Stop | None = None,
 ) -> StageData:
     """Open the sources of a stage and plan its steps.
 
@@ -97,16 +112,23 @@ def open_stage_data(
         run: the run's folder, for the ledger.
         seed: of the stage.
         anew: whether the stage begins now.
+        lengths: folder of the run, which all its processes share, for the lengths that it plans with; None: it keeps
+            none of its own.
+        kept_rows: as ``open_sources``.
         stop: is asked while rows are read; None: nobody may stop it.
 
     Raises:
         DataError: the data cannot be used.
         RunError: a stop was asked for.
     """
-    corpora = open_sources(stage, seed=seed)
-    if len(corpora) > stage.in_memory_rows:
-        return _as_they_come(stage, reader_of(stage, corpora, rendering=rendering), run=run, seed=seed, anew=anew)
-    return _in_memory(stage, reader_of(stage, corpora, rendering=rendering, look=True), run=run, seed=seed, stop=stop)
+    corpora = open_sources(stage, seed=seed, kept_rows=kept_rows)
+    few = len(corpora) <= stage.in_memory_rows
+    reader = reader_of(stage, corpora, rendering=rendering, look=few)
+    if few:
+        data = _in_memory(stage, reader, run=run, seed=seed, stop=stop)
+    else:
+        data = _as_they_come(stage, reader, run=run, seed=seed, anew=anew, lengths=lengths)
+    return replace(data, kept_rows=[corpus.kept_rows for corpus in corpora.sources])
 
 
 def reader_of(stage: Tune, corpora: Corpora, *, rendering: Rendering, look: bool = False) -> Reader:
@@ -170,11 +192,12 @@ def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop 
     )
 
 
-def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bool) -> StageData:
+def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bool, lengths: Path | None) -> StageData:
     corpora = reader.corpora
-    lengths = CachedMeasures(reader)
+    cached = CachedMeasures(reader)
     if anew:
-        lengths.forget_refused()
+        cached.forget_refused()
+    planned = None if lengths is None else PlannedMeasures(cached, lengths, stage=stage.name, anew=anew)
 
     def why(row: int) -> Refused | None:
         read = in_pack(reader.read(row).row, pack_tokens=stage.pack_tokens)
@@ -189,7 +212,7 @@ def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bo
     settings = settings_of(stage, seed=seed, in_memory=False)
     told = (*(corpus.digest for corpus in corpora.sources), reader.digest, mixture, settings)
     return StageData(
-        plan=StepPlan(lengths, mixture, settings, watch=watch),
+        plan=StepPlan(planned or cached, mixture, settings, watch=watch),
         digest=hashlib.sha256(repr(told).encode("utf-8")).hexdigest(),
         encoded=(),
         source=lambda row: corpora.place(row)[0],
@@ -199,6 +222,7 @@ def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bo
         refuse=lambda row, refused: ledger.refuse(row, refused, when=READ),
         act=ledger.act,
         settle=ledger.settle,
+        flush=(lambda: None) if planned is None else planned.flush,
     )
 
 

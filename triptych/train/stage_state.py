@@ -14,6 +14,7 @@ from torch.optim import AdamW
 
 from triptych.core.errors import RunError
 from triptych.core.log import say
+from triptych.data.plan.corpus import KeptRows
 from triptych.data.plan.step_plan import StepPlan
 from triptych.data.template import Encoded
 from triptych.models.family import Model
@@ -127,11 +128,20 @@ def begin_stage(
     """
     world = World() if world is None else world
 
-    def read() -> StageData:
+    def read(kept_rows: Sequence[KeptRows | None] | None) -> StageData:
         book, leads = world.book(run), world.leads
-        return open_stage_data(stage, model.rendering, run=book, seed=seed, anew=anew and leads, stop=stop)
+        return open_stage_data(
+            stage,
+            model.rendering,
+            run=book,
+            seed=seed,
+            anew=anew and leads,
+            lengths=run,
+            kept_rows=kept_rows or (),
+            stop=stop,
+        )
 
-    data = world.after_lead(read)
+    data = world.after_lead(read, tell=lambda data: data.kept_rows)
     if anew:
         world.lead(lambda: note_plan(run, stage.name, plan=data.digest))
     if (waiting := waiting_for_packs(stage, world.ranks, of="processes")) is not None:
@@ -223,6 +233,7 @@ def resume_stage(state: StageState, last: Checkpoint) -> int:
 
 
 def stage_outcome(state: StageState, step: int) -> Outcome:
-    """Return what is kept of a stage after so many steps."""
+    """Return what is kept of a stage after so many steps; what these were planned with is on the disk by then."""
+    state.data.flush()
     position = Position(state.stage.name, step, finished=state.pace.finished(step), plan=state.data.digest)
     return Outcome(position, state.weights, optimizer_tensors(state.optimizer, state.weights))

@@ -20,6 +20,8 @@ from triptych.core.files import only_one
 from triptych.core.full_disk import NO_ROOM, system_error
 from triptych.core.log import logged, measured, say
 from triptych.core.rollback import left_as, look_before
+from triptych.data.plan.measures import LENGTHS
+from triptych.data.plan.planned import BEGUN, forget_lengths
 from triptych.models.family import Model
 from triptych.models.memory.placement import place
 from triptych.train.checkpoint import FOLDER, Checkpoint, latest_checkpoint, prune_checkpoints, save_checkpoint
@@ -46,7 +48,7 @@ MODEL = "model"
 """Folder of the finished model in the run's."""
 LOCK = ".lock"
 LOG = "log.txt"
-OWN_FILES = {RECIPE, LOCK, LOG, SESSIONS, ORIGIN}
+OWN_FILES = {RECIPE, LOCK, LOG, SESSIONS, ORIGIN, LENGTHS, BEGUN}
 """What a run writes before it has done anything."""
 
 
@@ -105,7 +107,8 @@ def _train(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Path:
     def claim() -> bool:
         if claim_run(recipe, run):
             shutil.rmtree(finished, ignore_errors=True)  # an earlier recipe's
-            for name in (METRICS, LEDGER, SESSIONS, TRACKERS, ORIGIN):
+            shutil.rmtree(run / LENGTHS, ignore_errors=True)
+            for name in (METRICS, LEDGER, SESSIONS, TRACKERS, ORIGIN, BEGUN):
                 (run / name).unlink(missing_ok=True)
         return finished.is_dir() and _finished(run, recipe.stages[-1].name) is not None
 
@@ -173,7 +176,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: P
     if last := world.lead(lambda: _finished(run, stage.name)):
         say(f"{stage.name}: done before, taken from {last.folder}")
         world.together(lambda: settle_stage(model, stage, last, seed=seed))
-        world.lead(lambda: prune_checkpoints(run, stage.name, latest=last.position.step, keep=1))
+        world.lead(lambda: _tidy(run, stage.name, latest=last.position.step))
         world.lead(lambda: _tell(hooks, stage.name, model))
         return model
     later = [each.name for each in recipe.stages[index + 1 :]]
@@ -198,7 +201,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: P
         save_checkpoint(run, outcome, world=world)
         reset_blocks(model, stage)
         done = outcome.position.step
-    world.lead(lambda: prune_checkpoints(run, stage.name, latest=done, keep=1))
+    world.lead(lambda: _tidy(run, stage.name, latest=done))
     model = _settled(model, recipe, index, world, run=run)
     world.lead(lambda: _tell(hooks, stage.name, model))
     world.together(partial(stop.check, f"after stage {stage.name!r}, which is done"))
@@ -230,6 +233,12 @@ def _settled(model: Model, recipe: Recipe, index: int, world: World, *, run: Pat
         seed = derive_seed(recipe.seed, "stage", each.name)
         world.together(partial(settle_stage, model, each, last, seed=seed))
     return model
+
+
+def _tidy(run: Path, stage: str, *, latest: int) -> None:
+    """Delete what a stage that is done needs no more."""
+    prune_checkpoints(run, stage, latest=latest, keep=1)
+    forget_lengths(run, stage)
 
 
 def _tell(hooks: Hooks, stage: str, model: Model) -> None:

@@ -5,11 +5,7 @@ shrunk; then all images of the conversation, by one factor (``shrink``); then wh
 demonstrations first, then a question with its reply (what the system says stays, and the last question with its reply);
 then it is refused. As little is dropped as does, and what stays is shrunk anew from its full size.
 
-When early images go, the others have new numbers. Words that name an image which is gone, or that may mean one by its
-place ("the previous image"), are not mended: the row is refused. Words that name an image which stays, by its number,
-are renumbered where the template writes numbers too, so that words and template count alike; where it writes none,
-"image 2" may as well count from its own turn, and the row is refused. A sense that no words show ("that cat") is not
-seen.
+When early images go, the others have new numbers, and words that name them follow or the row is refused (``forms``).
 
 Invariant: whatever the budget, what is returned costs no more, by the very sizes that its images will have.
 """
@@ -26,7 +22,6 @@ from triptych.core.records import (
     Json,
     Part,
     Text,
-    Turn,
     ends_video,
     images_of,
     replace_parts,
@@ -35,10 +30,10 @@ from triptych.core.records import (
 from triptych.data.format import Refused, refusal
 from triptych.data.media.images import Size
 from triptych.data.plan.costs import Cost, CostError, Fixed
+from triptych.data.plan.forms import Forms
 from triptych.data.plan.shrink import shrink
-from triptych.data.text.layout import counts_shown, hidden_number, images_before
-from triptych.data.text.references import UnclearError, find_references, renumber
-from triptych.data.text.turns import images_shown, replace_words, turns_in_order
+from triptych.data.text.layout import hidden_number
+from triptych.data.text.references import UnclearError
 
 OVER_BUDGET = "over the token budget"
 WORDS_REFER = "words refer to images by number"
@@ -47,6 +42,10 @@ NO_COST = "image too thin"
 
 NOTHING = Fixed(0)
 """The cost of an image that shares the tokens of the one before it."""
+FEW_UNITS = 16
+"""Up to so many early turns that may go, each form is tried."""
+FRONT_TOKENS = 8
+"""By how many tokens the same words may differ, as others or none stand in front of them."""
 FLOOR_PX = 56
 """Two patches of CLIP and SigLIP towers and more: below it a picture shows a tower nothing."""
 
@@ -92,7 +91,13 @@ class Fitted:
 
 
 def fit(
-    example: Example, budget: Budget, *, cost: Cost, count_text: Callable[[Example], int], numbered: bool = False
+    example: Example,
+    budget: Budget,
+    *,
+    cost: Cost,
+    count_text: Callable[[Example], int],
+    numbered: bool = False,
+    keeps_words: bool = False,
 ) -> Fitted | Refused:
     """Return the example with its images shrunk and its early turns left out as far as the budget asks; or a refusal.
 
@@ -103,13 +108,19 @@ def fit(
         count_text: tokens of an example without its images' spans: its words and all that the template writes. Called
             only under ``example_tokens``, and again for each shorter form that is tried.
         numbered: whether the template writes each image's number beside it.
+        keeps_words: whether a longer form has all words, as the template writes it, that a shorter one has. Of a long
+            conversation few forms are counted then; else each is.
     """
     if videos := videos_of(example):
         return refusal(example, UNCUT_VIDEO, message=f"{videos[0].source}: cut it into frames first.")
     reason = message = ""
-    for left_out in range(_units(example) + 1):
-        plain = _without(example, left_out)
-        shorter, unclear = _renumbered(plain, example, numbered=numbered)
+    forms = Forms(example, numbered=numbered)
+    worth_trying = _worth_trying(forms, budget, cost, count_text) if keeps_words else range(forms.units + 1)
+    for left_out in worth_trying:
+        plain = forms.without(left_out)
+        shorter, unclear = forms.renumbered(plain)
+        if reason == WORDS_REFER and unclear is not None:
+            continue
         text = 0 if budget.example_tokens is None else count_text(shorter)
         sizes = None
         try:
@@ -130,6 +141,46 @@ def fit(
         if reason != WORDS_REFER:  # Of all that stands in the way, what a person may mend.
             reason, message = failed
     return refusal(example, reason, message=message)
+
+
+def _worth_trying(forms: Forms, budget: Budget, cost: Cost, count_text: Callable[[Example], int]) -> Iterator[int]:
+    """Yield how many units to leave out, from none to all; of many, without those that cannot do by any count."""
+    yield 0
+    few = forms.units <= FEW_UNITS
+    floors = {} if few or budget.example_tokens is None else _floors(forms, budget, cost, count_text)
+    for left_out in range(1, forms.units):
+        floor = max((tokens for more, tokens in floors.items() if more >= left_out), default=0)
+        if few or not _is_over(forms.without(left_out), budget, cost, floor):
+            yield left_out
+    if forms.units:
+        yield forms.units
+
+
+def _floors(forms: Forms, budget: Budget, cost: Cost, count_text: Callable[[Example], int]) -> dict[int, int]:
+    """Return for some numbers of units how many tokens the words have at least when so many, or fewer, are left out.
+
+    Looked for by halves, where the budget begins to be kept. A longer form has all words of a shorter one, and the same
+    but for the numbers in them; so it has their tokens, and what stands before the first of them counts as few.
+    """
+    floors: dict[int, int] = {}
+    over, kept = 0, forms.units
+    while kept - over > 1:
+        left_out = (over + kept) // 2
+        plain = forms.without(left_out)
+        floors[left_out] = count_text(plain) - forms.bytes_with_numbers(plain) - FRONT_TOKENS
+        if _is_over(plain, budget, cost, floors[left_out]):
+            over = left_out
+        else:
+            kept = left_out
+    return floors
+
+
+def _is_over(example: Example, budget: Budget, cost: Cost, text: int) -> bool:
+    """Return whether the images, beside so much text, cannot keep the budget."""
+    try:
+        return _fit_images(example, budget, cost, max(0, text)) is None
+    except CostError:
+        return True
 
 
 def costs_of(example: Example, cost: Cost) -> list[Cost]:
@@ -207,97 +258,6 @@ def _resized(example: Example, sizes: Sequence[Size]) -> Example:
         return (part if size == part.size else replace(part, size=size, resize=size),)
 
     return replace_parts(example, change)
-
-
-def _split(example: Example) -> tuple[tuple[Turn, ...], list[tuple[Turn, ...]]]:
-    """Return what the system says, and the questions with their replies."""
-    start = 0
-    while start < len(example.turns) and example.turns[start].role == "system":
-        start += 1
-    pairs: list[tuple[Turn, ...]] = []
-    for turn in example.turns[start:]:
-        if turn.role == "user" or not pairs:
-            pairs.append((turn,))
-        else:
-            pairs[-1] += (turn,)
-    return example.turns[:start], pairs
-
-
-def _units(example: Example) -> int:
-    """Return how many demonstrations and early pairs may be left out: all but the last pair."""
-    return len(example.demonstrations) + max(0, len(_split(example)[1]) - 1)
-
-
-def _without(example: Example, left_out: int) -> Example:
-    """Return the example without its first demonstrations and pairs, so many of them together."""
-    if not left_out:
-        return example
-    system, pairs = _split(example)
-    early = max(0, left_out - len(example.demonstrations))
-    kept = tuple(turn for pair in pairs[early:] for turn in pair)
-    return replace(example, demonstrations=example.demonstrations[left_out:], turns=system + kept)
-
-
-def _renumbered(shorter: Example, example: Example, *, numbered: bool) -> tuple[Example, UnclearError | None]:
-    """Return the shorter example with the numbers that its images have now; or as it is, and why it stays so."""
-    if images_before(example)[-1]:
-        return _counted_through(shorter, example, numbered=numbered)
-    # Its words count its own images: which demonstrations stand before them does not matter.
-    if len(shorter.demonstrations) < len(example.demonstrations) and (said := counts_shown(example)):
-        return shorter, UnclearError(f"the words {said!r} may mean an image of a demonstration that goes")
-    rest, unclear = _counted_through(
-        replace(shorter, demonstrations=()), replace(example, demonstrations=()), numbered=numbered
-    )
-    return replace(rest, demonstrations=shorter.demonstrations), unclear
-
-
-def _counted_through(shorter: Example, example: Example, *, numbered: bool) -> tuple[Example, UnclearError | None]:
-    """Return the same of a prompt whose words count all of its images."""
-    count = len(images_of(example))
-    gone = count - len(images_of(shorter))
-    if not gone:
-        return shorter, None
-    # What the system shows stands first and keeps its numbers.
-    before = sum(isinstance(part, ImageRef) for turn in _split(example)[0] for part in turn.parts)
-
-    shown = _shown(shorter, gone)
-
-    def change(text: str, at: int) -> str:
-        return _mended(text, count, shown[at] or count, before, gone, numbered)
-
-    try:
-        return replace_words(shorter, change), None
-    except UnclearError as error:
-        return shorter, error
-
-
-def _shown(shorter: Example, gone: int) -> list[int]:
-    """Return how many images were shown up to the end of each turn, in ``turns_in_order``, when the ``gone`` ones were
-    there: behind what the system shows."""
-    system = _split(shorter)[0]
-    told = [turn for each in shorter.demonstrations for turn in turns_in_order(each)]
-    front, end = len(system), len(system) + len(told)
-    counts = images_shown([*system, *told, *shorter.turns[front:]])
-    rest = [number + gone for number in counts[front:]]
-    return [*rest[: end - front], *counts[:front], *rest[end - front :]]
-
-
-def _mended(text: str, count: int, shown: int, before: int, gone: int, numbered: bool) -> str:
-    """Return words with the numbers that images have now. Raises UnclearError."""
-    last: set[int] = set()
-    for reference in find_references(text, count=count, shown=shown):
-        said = repr(text[reference.start : reference.stop])
-        if any(before < number <= before + gone for number in reference.numbers):
-            raise UnclearError(f"the words {said} in what stays mean an image that goes")
-        if reference.form == "last":
-            last.add(reference.start)
-        elif not numbered:
-            raise UnclearError(f"the words {said} in what stays count images, and the template writes no numbers")
-
-    def new(number: int) -> int:
-        return number - gone * (number > before)
-
-    return renumber(text, new, count=count, shown=shown, now=new(shown), keep=frozenset(last))
 
 
 def _acts(example: Example, plain: Example, shorter: Example, fitted: Example, cost: Cost) -> Iterator[dict[str, Json]]:

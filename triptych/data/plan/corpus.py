@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from stat import S_ISREG
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triptych.core.errors import DataError
-from triptych.core.files import cache_folder, flush, hidden_folder, sha256_of, write_atomically
+from triptych.core.files import sha256_of, write_atomically
 from triptych.core.records import Example, Text, parts_of
 from triptych.data.disk.json_rows import read_row_at, row_places
 from triptych.data.disk.rows import chooser, nothing_chosen, rows_of
@@ -32,20 +35,25 @@ from triptych.data.disk.spool import decode_row, encode_row, write_spool
 from triptych.data.format import Refused, RowError, options_of, random_rows, read_source, split_source
 from triptych.data.media.locate import place_of
 from triptych.data.plan.code_digest import code_digest
+from triptych.data.plan.shelves import ROWS, Places, hold, keep, keep_used, kept, mark_used, shelf_folder
 from triptych.data.transform import TransformPlan, apply, files_read, is_lazy, looks_at_media
 
 IN_MEMORY_ROWS = 20_000
 """A stream that is no longer than this is not spooled."""
 IN_MEMORY_BYTES = 8 << 20
 """A file that is no larger is scanned anew each time, which is fast enough."""
+THREADS, CHUNK_FILES = 16, 256
+"""That ask for the sizes and times of files, and how many each asks for at a time."""
 VERSION = 1
 """Version of what is kept in the cache folder; it is part of the names there, so old files are not read."""
 
-ROWS, PLACES, DIGEST = "rows.jsonl", "places.npy", "digest"
-"""Files on a shelf: the rows of a stream, where they are, what tells them from others."""
 
-Places = NDArray[np.int64]
-"""[rows, 3]: number for messages, offset and length in bytes."""
+class KeptRows(NamedTuple):
+    """Where the rows of a stream are kept."""
+
+    made_of: str
+    """Tells all that they are made of from others, but for pictures that are looked at."""
+    shelf: Path
 
 
 class Corpus:
@@ -60,12 +68,15 @@ class Corpus:
         digest: str,
         fetch: Callable[[int], Example | Refused],
         rows: int,
+        kept_rows: KeptRows | None = None,
     ) -> None:
         """See ``open_corpus``."""
         self.source = source
         self.digest = digest
         """Digest of a stream's rows, or of the bytes that rows are read from and what is done to them, except where the
         file lies: equal digests mean equal rows, for the same code."""
+        self.kept_rows = kept_rows
+        """Of a stream, where its rows are kept; None: they are in memory, or read from the file itself."""
         self._steps = tuple(steps)
         self._seed = seed
         self._fetch = fetch
@@ -85,17 +96,21 @@ class Corpus:
         return self._fetch(number)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let another process open it anew."""
-        return _reopened, (self.source, self._steps, self._seed, self.digest)
+        """Let another process open it anew; the pictures that its rows were made by are not looked at again."""
+        return _reopened, (self.source, self._steps, self._seed, self.digest, self.kept_rows)
 
 
-def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int = 0) -> Corpus:
+def open_corpus(
+    source: str, *, steps: Sequence[TransformPlan] = (), seed: int = 0, kept_rows: KeptRows | None = None
+) -> Corpus:
     """Return the rows of a source.
 
     Args:
         source: ``FORMAT:PATH#key=value``.
         steps: applied to its rows.
         seed: of the steps.
+        kept_rows: where another process of the same run has just put its rows, or found them: pictures that were looked
+            at to make them are then not looked at again, to see whether they are as they were.
 
     Raises:
         ConfigError, NotFoundError, DataError: as ``data.format.read_source``.
@@ -104,7 +119,7 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
     how = [*kind, json.dumps([step.as_json() for step in steps], sort_keys=True), seed if steps else 0]
     found = random_rows(source) if is_lazy(steps) else None
     if found is None:
-        return _streamed(source, steps, seed, how)
+        return _streamed(source, steps, seed, how=how, known=kept_rows)
     places, content = _indexed(found.path)
     if found.where is not None:
         places = _chosen(found.path, places, found.where)
@@ -112,6 +127,7 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
     path, read = found.path, found.read
 
     def fetch(number: int) -> Example | Refused:
+        keep_used()
         at, offset, length = (int(each) for each in places[number])
         row = read(read_row_at(path, offset, length=length, number=at))
         return next(apply(steps, [row], seed=seed)) if steps else row
@@ -120,15 +136,20 @@ def open_corpus(source: str, *, steps: Sequence[TransformPlan] = (), seed: int =
     return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
 
 
-def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Sequence[object]) -> Corpus:
+def _streamed(
+    source: str, steps: Sequence[TransformPlan], seed: int, *, how: Sequence[object], known: KeptRows | None
+) -> Corpus:
     """Return the corpus of rows that come only one after another."""
     path = split_source(source)[1]
     home = path if path.is_dir() else path.parent
     code = code_digest([source.partition(":")[0], *(step.kind for step in steps)])
     key = _digest(str(path.absolute()), *how, *_stamps(path), code, *map(_stamped, files_read(steps)))[:32]
-    folder = cache_folder() / "corpus"
+    folder = shelf_folder()
+    listing = folder / f"media-{key}.json"
+    if known is not None and known.made_of == key and (there := kept(known.shelf)) is not None:
+        return _shelved(source, steps, seed, kept_rows=known, there=there, listing=listing)
     # Which pictures are looked at is known once the rows were read; whether they are as they were, at each start.
-    looked = _Looked(folder / f"media-{key}.json") if looks_at_media(steps) else None
+    looked = _Looked(listing) if looks_at_media(steps) else None
 
     def stream() -> Iterator[Example | Refused]:
         rows = read_source(source)
@@ -138,20 +159,36 @@ def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Seque
         return folder / f"rows-{_digest(key, looked.stamps())[:32] if looked else key}"
 
     place = shelf()
-    kept = _kept(place)
-    if kept is None:
+    there = kept(place)
+    if there is None:
         rows = stream()
         first = list(islice(rows, IN_MEMORY_ROWS + 1))
         if len(first) <= IN_MEMORY_ROWS:
             digest = _digest(*how, _content(map(encode_row, first), home))
             return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=first.__getitem__, rows=len(first))
-        place, kept = _keep(shelf, partial(_spool, chain(first, rows), home=home, how=how))
+        place, there = keep(shelf, partial(_spool, chain(first, rows), home=home, how=how))
         if looked:
             looked.save()
-    places, digest = kept
-    spool = place / ROWS
+    return _shelved(source, steps, seed, kept_rows=KeptRows(key, place), there=there, listing=listing)
+
+
+def _shelved(
+    source: str,
+    steps: Sequence[TransformPlan],
+    seed: int,
+    *,
+    kept_rows: KeptRows,
+    there: tuple[Places, str],
+    listing: Path,
+) -> Corpus:
+    """Return the corpus of rows that are kept on a shelf, which is found again by the list of pictures, if any."""
+    places, digest = there
+    spool = kept_rows.shelf / ROWS
+    with suppress(OSError):  # no picture was looked at
+        hold(listing)
 
     def fetch(number: int) -> Example | Refused:
+        keep_used()
         at, offset, length = (int(each) for each in places[number])
         row = read_row_at(spool, offset, length=length, number=at)
         if isinstance(row.value, RowError):
@@ -160,7 +197,8 @@ def _streamed(source: str, steps: Sequence[TransformPlan], seed: int, how: Seque
             )
         return decode_row(row)
 
-    return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
+    rows = len(places)
+    return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=rows, kept_rows=kept_rows)
 
 
 class _Looked:
@@ -169,11 +207,12 @@ class _Looked:
     def __init__(self, listing: Path) -> None:
         """Take the file that lists them, as far as somebody has made these rows before."""
         self._listing = listing
+        mark_used(listing)
         try:
             known: list[str] = json.loads(listing.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = []
-        self._stamps = {path: _stamped(Path(path)) for path in known}
+        self._stamps = dict(zip(known, map(_stamp, known, _states(known)), strict=True))
 
     def note(self, rows: Iterable[Example | Refused]) -> Iterator[Example | Refused]:
         """Yield the rows, and remember what they show."""
@@ -207,27 +246,26 @@ def _indexed(path: Path) -> tuple[Places, str]:
         return found
 
     shelf = _shelf_of_places(path)
-    return _kept(shelf) or _keep(lambda: shelf, look)[1]
+    return kept(shelf) or keep(lambda: shelf, look)[1]
 
 
 def _chosen(path: Path, places: Places, where: str) -> Places:
     """Return the places of those rows that ``where`` chooses; of a large file, they are looked for once."""
 
     def look() -> Places:
-        keep = chooser(where)
-        kept = places[np.fromiter(map(keep, rows_of(path)), dtype=np.bool_, count=len(places))]
-        if not len(kept):
+        chosen = places[np.fromiter(map(chooser(where), rows_of(path)), dtype=np.bool_, count=len(places))]
+        if not len(chosen):
             raise nothing_chosen(path, where)
-        return kept
+        return chosen
 
     if path.stat().st_size <= IN_MEMORY_BYTES:
         return look()
     shelf = _shelf_of_places(path, where)
-    return (_kept(shelf) or _keep(lambda: shelf, lambda _: (look(), _digest(where)))[1])[0]
+    return (kept(shelf) or keep(lambda: shelf, lambda _: (look(), _digest(where)))[1])[0]
 
 
 def _shelf_of_places(path: Path, *where: str) -> Path:
-    return cache_folder() / "corpus" / f"places-{_digest(_stamped(path), *where, code_digest())[:32]}"
+    return shelf_folder() / f"places-{_digest(_stamped(path), *where, code_digest())[:32]}"
 
 
 def _as_places(found: Iterable[tuple[int, int, int]]) -> Places:
@@ -252,87 +290,52 @@ def _content(lines: Iterable[bytes], home: Path) -> str:
     return digest.hexdigest()
 
 
-def _keep(shelf: Callable[[], Path], make: Callable[[Path], tuple[Places, str]]) -> tuple[Path, tuple[Places, str]]:
-    """Put places and a digest on a shelf of the cache folder, whole or not at all; return it, and what is there.
-
-    Args:
-        shelf: its path; asked when all is made. Who comes second finds it there; one that is damaged is replaced.
-        make: (folder) -> places and a digest; what it writes into the folder is kept too.
-
-    Raises:
-        DataError: it cannot be put there.
-    """
-    parent = cache_folder() / "corpus"
-    parent.mkdir(exist_ok=True)
-    folder = hidden_folder(parent / "rows")
-    try:
-        places, digest = make(folder)
-        np.save(folder / PLACES, places)
-        (folder / DIGEST).write_text(digest, encoding="ascii")
-        # A machine that loses its power may else have the name and not what is in it.
-        for path in (*folder.iterdir(), folder):
-            flush(path)
-        place = shelf()
-        if _kept(place) is None:
-            shutil.rmtree(place, ignore_errors=True)
-        try:
-            folder.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
-        flush(parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    kept = _kept(place)
-    if kept is None:
-        raise DataError(f"{place}: damaged, and cannot be replaced. Delete this folder and start again.")
-    return place, kept
-
-
-def _kept(shelf: Path) -> tuple[Places, str] | None:
-    """Return what is on a shelf; None: nothing, or not all of what was put there."""
-    try:
-        places = np.load(shelf / PLACES, mmap_mode="r")
-        digest = (shelf / DIGEST).read_text(encoding="ascii")
-        rows_bytes = (shelf / ROWS).stat().st_size if shelf.name.startswith("rows-") else None
-    except (OSError, ValueError, EOFError):
-        return None
-    if places.dtype != np.int64 or places.ndim != 2 or places.shape[1] != 3 or len(digest) != len(_digest()):
-        return None
-    # Each line ends in a newline, which no place counts.
-    if rows_bytes is not None and (not len(places) or rows_bytes != places[-1, 1] + places[-1, 2] + 1):
-        return None
-    return places, digest
-
-
 def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
     """Yield name, size and time of change of the files that a stream may be read from.
 
     For a folder all in it; for a file itself and its neighbours of the same kind, as some layouts are several files.
     """
     home = path if path.is_dir() else path.parent
-    for file in sorted(home.rglob("*") if path.is_dir() else home.glob(f"*{path.suffix}")):
-        if file.is_file():
-            state = file.stat()
+    files = sorted(home.rglob("*") if path.is_dir() else home.glob(f"*{path.suffix}"))
+    for file, state in zip(files, _states(files), strict=True):
+        if state is not None and S_ISREG(state.st_mode):
             yield str(file.relative_to(home)), state.st_size, state.st_mtime_ns
 
 
 def _stamped(path: Path) -> tuple[str, int, int]:
     """Return path, size and time of change of a file; of one that is not there, zeros."""
-    path = path.absolute()
+    return _stamp(path, _state(path))
+
+
+def _stamp(path: str | Path, state: os.stat_result | None) -> tuple[str, int, int]:
+    size, changed = (0, 0) if state is None else (state.st_size, state.st_mtime_ns)
+    name = str(path)
+    return name if name.startswith("/") else str(Path(path).absolute()), size, changed
+
+
+def _states(paths: Sequence[str | Path]) -> Iterator[os.stat_result | None]:
+    """Yield what the disk says of each file; several are asked for at once, as a disk over a network takes its time."""
+    chunks = [paths[start : start + CHUNK_FILES] for start in range(0, len(paths), CHUNK_FILES)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from chain.from_iterable(pool.map(lambda chunk: [_state(path) for path in chunk], chunks))
+
+
+def _state(path: str | Path) -> os.stat_result | None:
+    """Return what the disk says of a file; None: it is not there."""
     try:
-        state = path.stat()
+        return Path(path).stat()
     except (OSError, ValueError):
-        return str(path), 0, 0
-    return str(path), state.st_size, state.st_mtime_ns
+        return None
 
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(repr((VERSION, *parts)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _reopened(source: str, steps: Sequence[TransformPlan], seed: int, digest: str) -> Corpus:
-    corpus = open_corpus(source, steps=steps, seed=seed)
+def _reopened(
+    source: str, steps: Sequence[TransformPlan], seed: int, digest: str, kept_rows: KeptRows | None
+) -> Corpus:
+    corpus = open_corpus(source, steps=steps, seed=seed, kept_rows=kept_rows)
     if corpus.digest != digest:
         raise DataError(f"{source}: it changed while it was used, or the code that reads it did. Start again.")
     return corpus

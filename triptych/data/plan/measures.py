@@ -1,18 +1,21 @@
 """How long every row is in tokens, measured once and remembered in a memory-mapped file that processes share.
 
-Not the tokens themselves: a row is read again when it is learnt. The file is known by the source, its content and the
-way to tokens, so another template, tokenizer or budget is another file; it is 19 bytes a row, a hole where nobody has
-looked. Whoever comes back knows the plan of all steps so far without opening a data file.
+Not the tokens themselves: a row is read again when it is learnt. The file is known by the source, its content, the way
+to tokens and the code, so another template, tokenizer or budget is another file, and so it is after an update, or once
+lengths were found to be others, as pictures changed; it is 19 bytes a row, zeros where nobody has looked. Whoever
+comes back knows the plan of all steps so far without opening a data file. All of its room is taken when it is begun, as
+a write to the mapped memory of a hole, on a full disk, would kill the process without a word.
 
-What else a length follows from, the code and the pictures, is no part of the name: a run that goes on keeps the lengths
-that its steps were planned with, and ``step_loader`` stops it where they are no longer true. A new run forgets them
-where the code is another, or where a step was stopped so; an older run on the same data then goes on with the new ones.
+What the steps of a run were planned with stays beside the run (``planned``): it goes on with that, whatever else
+measures the same rows meanwhile, and ``step_loader`` stops it where a length is no longer true.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.core.files import cache_folder, part_file, write_atomically
+from triptych.core.full_disk import naming
 from triptych.data.format import Refused, split_source
 from triptych.data.plan.code_digest import code_digest
 from triptych.data.plan.corpora import Corpora
 from triptych.data.plan.corpus import Corpus
 from triptych.data.plan.mixture import Numbers
 from triptych.data.plan.reader import Read, Reader
+from triptych.data.plan.shelves import DIGITS, mark_used, sweep
 
 UNKNOWN, USED, SHRUNK, SHORTENED, REFUSED = range(5)
 """State of a row: not measured yet; used as it is; used with smaller images; without its early turns; not used."""
@@ -34,8 +39,12 @@ RECORD = np.dtype(
     [("tokens", "<u4"), ("images", "<u2"), ("image_tokens", "<u4"), ("image_squares", "<u8"), ("state", "u1")]
 )
 """What is kept of a row: its tokens, number of images, their tokens, the sum of the squares of these, state."""
-CODE = ".code"
-"""Ending of the file beside a file of lengths that says which code began it."""
+LENGTHS = "lengths"
+"""Folder of the files in the cache folder, and in a run's."""
+VERSION = 2
+"""Stands in the names of the files in the cache folder; those of the first are as runs before shared them."""
+NO_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+"""What asking for room fails with on a file system that gives none beforehand."""
 Records = NDArray[Any]
 """Array of RECORD."""
 
@@ -59,8 +68,47 @@ class KnownMeasures:
         return self.records[rows]
 
 
+class LengthFiles:
+    """Records of the rows of several sources under one numbering, a file for each. State: the memory-mapped files."""
+
+    def __init__(self, paths: Sequence[Path], corpora: Corpora) -> None:
+        """Open the file of each source, or begin it."""
+        self._starts = np.array(corpora.starts)
+        self._files = [_opened(path, len(corpus)) for path, corpus in zip(paths, corpora.sources, strict=True)]
+
+    def look(self, rows: Numbers) -> Records:
+        """Return the record of each row, ``UNKNOWN`` where there is none."""
+        found = np.zeros(len(rows), dtype=RECORD)
+        for file, here, inside in self._places(rows):
+            found[here] = file[inside]
+        return found
+
+    def keep(self, rows: Numbers, records: Records) -> None:
+        """Write down the record of each row."""
+        for file, here, inside in self._places(rows):
+            file[inside] = records[here]
+
+    def forget_refused(self) -> None:
+        """Forget the records of refused rows."""
+        for file in self._files:
+            file[np.flatnonzero(file["state"] == REFUSED)] = np.zeros((), dtype=RECORD)
+
+    def flush(self) -> None:
+        """Wait until the records are on the disk."""
+        for file in self._files:
+            if isinstance(file, np.memmap):
+                file.flush()
+
+    def _places(self, rows: Numbers) -> Iterator[tuple[Records, Numbers, Numbers]]:
+        """Yield of each file which of the rows are in it, and where they are."""
+        sources = np.searchsorted(self._starts, rows, side="right") - 1
+        for source, file in enumerate(self._files):
+            here = np.flatnonzero(sources == source)
+            yield file, here, rows[here] - self._starts[source]
+
+
 class CachedMeasures:
-    """Measures that are taken when first asked for and cached in files. State: the memory-mapped files."""
+    """Measures that are taken when first asked for and cached in files. State: the files."""
 
     def __init__(self, reader: Reader, *, folder: Path | None = None) -> None:
         """Open the files, or begin them.
@@ -69,55 +117,48 @@ class CachedMeasures:
             reader: reads and renders a row.
             folder: where the files are; None: in the cache folder.
         """
-        self._reader = reader
-        folder = cache_folder() / "lengths" if folder is None else folder
-        self._paths = [folder / _name(corpus, reader.digest) for corpus in reader.corpora.sources]
-        self._files = self._open()
+        self.reader = reader
+        folder = cache_folder() / LENGTHS if folder is None else folder
+        paths = [_path(folder, corpus, reader) for corpus in reader.corpora.sources]
+        begun = not all(path.exists() for path in paths)
+        self._files = LengthFiles(paths, reader.corpora)
+        for path in paths:
+            mark_used(path)
+        if begun:
+            sweep(folder, rf"{VERSION}-{DIGITS}\.lengths")  # who has one open keeps it
 
     def measure(self, rows: Numbers) -> Records:
         """Return the record of each row; rows that nobody has measured are read and rendered."""
-        found = self.look(rows)
-        missing = np.unique(rows[found["state"] == UNKNOWN])
-        if len(missing):
-            measured = records_of(self._reader.read_many(missing.tolist()))
-            for row, record in zip(missing.tolist(), measured, strict=True):
-                source, inside = self._reader.corpora.place(row)
-                self._files[source][inside] = record
-            again = found["state"] == UNKNOWN
-            found[again] = measured[np.searchsorted(missing, rows[again])]
-        return found
+
+        def read(missing: Numbers) -> Records:
+            return records_of(self.reader.read_many(missing.tolist()))
+
+        return completed(rows, self._files, measure=read)
 
     def look(self, rows: Numbers) -> Records:
         """Return the cached record of each row, ``UNKNOWN`` where there is none; no row is read."""
-        found = np.zeros(len(rows), dtype=RECORD)
-        starts = np.array(self._reader.corpora.starts)
-        sources = np.searchsorted(starts, rows, side="right") - 1
-        for source, file in enumerate(self._files):
-            here = np.flatnonzero(sources == source)
-            found[here] = file[rows[here] - starts[source]]
-        return found
+        return self._files.look(rows)
 
     def forget_refused(self) -> None:
-        """Forget what a new run should not take from another: refused rows, as somebody may have mended them; and all
-        rows of a source where other code measured them, or some were found to have other lengths since."""
-        self._files = self._open(new=True)
-        for file in self._files:
-            file[np.flatnonzero(file["state"] == REFUSED)] = np.zeros((), dtype=RECORD)
+        """Forget what a new run should not take from another: refused rows, as somebody may have mended them."""
+        self._files.forget_refused()
 
-    def _open(self, *, new: bool = False) -> list[Records]:
-        found = []
-        for path, corpus in zip(self._paths, self._reader.corpora.sources, strict=True):
-            code = code_digest(corpus.plugins)
-            if new and _is_outdated(path, corpus, code):
-                path.unlink(missing_ok=True)  # who has it open keeps it
-            found.append(_opened(path, len(corpus), code=code))
-        return found
+
+def completed(rows: Numbers, files: LengthFiles, *, measure: Callable[[Numbers], Records]) -> Records:
+    """Return the record of each row; those that the files have not are measured, and kept there."""
+    found = files.look(rows)
+    unknown = found["state"] == UNKNOWN
+    if len(missing := np.unique(rows[unknown])):
+        measured = measure(missing)
+        files.keep(missing, measured)
+        found[unknown] = measured[np.searchsorted(missing, rows[unknown])]
+    return found
 
 
 def doubt_lengths(corpora: Corpora, rows: Iterable[int]) -> None:
-    """Note that rows have other lengths than were measured, so that a new run measures their sources anew."""
+    """Note that rows have other lengths than were measured, so that who comes next measures their sources anew."""
     for source in sorted({corpora.place(row)[0] for row in rows}):
-        write_atomically(_doubts(cache_folder() / "lengths", corpora.sources[source]), "")
+        write_atomically(_doubts(cache_folder() / LENGTHS, corpora.sources[source]), "")
 
 
 def records_of(reads: Sequence[Read]) -> Records:
@@ -136,6 +177,18 @@ def records_of(reads: Sequence[Read]) -> Records:
     return records
 
 
+def path_of_before(corpus: Corpus, reader: Reader) -> Path:
+    """Return the file that all runs shared before each had lengths of its own; nothing is written there any more."""
+    return cache_folder() / LENGTHS / _name(corpus, reader.digest)
+
+
+def _path(folder: Path, corpus: Corpus, reader: Reader) -> Path:
+    """Return the file of a source, as this code measures it, since lengths were last found to be others."""
+    doubts = _doubts(folder, corpus)
+    doubted = doubts.stat().st_mtime_ns if doubts.exists() else 0
+    return folder / f"{VERSION}-{_name(corpus, reader.digest, code_digest(corpus.plugins), str(doubted))}"
+
+
 def _name(corpus: Corpus, *reading: str) -> str:
     # The path counts: two data sets of the same text may have other images beside them.
     path = split_source(corpus.source)[1].absolute()
@@ -147,24 +200,33 @@ def _doubts(folder: Path, corpus: Corpus) -> Path:
     return (folder / _name(corpus)).with_suffix(".doubt")
 
 
-def _is_outdated(path: Path, corpus: Corpus, code: str) -> bool:
-    """Return whether lengths were measured by other code, or before some were found to be others."""
-    known, doubts = path.with_suffix(CODE), _doubts(path.parent, corpus)
-    if not known.exists() or known.read_text(encoding="utf-8") != code:
-        return True
-    return doubts.exists() and doubts.stat().st_mtime_ns >= known.stat().st_mtime_ns
+def is_whole(path: Path, rows: int) -> bool:
+    """Return whether a file of lengths is there and has room for so many rows."""
+    return path.is_file() and path.stat().st_size == rows * RECORD.itemsize
 
 
-def _opened(path: Path, rows: int, *, code: str) -> Records:
-    """Return the file as an array that writes through; it is begun as one hole, so it costs nothing at first."""
+def _opened(path: Path, rows: int) -> Records:
+    """Return the file as an array that writes through; it is begun as zeros. Raises OSError: there is no room."""
     if not rows:
         return np.zeros(0, dtype=RECORD)
-    wanted = rows * RECORD.itemsize
-    if not path.exists() or path.stat().st_size != wanted:
+    if not is_whole(path, rows):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = part_file(path)
-        with part.open("wb") as file:
-            file.truncate(wanted)
-        part.replace(path)
-        write_atomically(path.with_suffix(CODE), code)
+        try:
+            with naming(path), part.open("wb") as file:
+                _reserve(file.fileno(), rows * RECORD.itemsize)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return np.memmap(path, dtype=RECORD, mode="r+", shape=(rows,))
+
+
+def _reserve(file: int, size_bytes: int) -> None:
+    """Take the room of a new file, which reads as zeros; where the system cannot do that, it becomes one hole."""
+    try:
+        if hasattr(os, "posix_fallocate"):  # not on a Mac
+            os.posix_fallocate(file, 0, size_bytes)
+    except OSError as error:
+        if error.errno not in NO_RESERVE:
+            raise
+    os.ftruncate(file, size_bytes)

@@ -93,6 +93,7 @@ class Reader:
             cost=self.rendering.cost,
             count_text=self._count_text,
             numbered=self.rendering.numbers_images,
+            keeps_words=self.rendering.keeps_words,
         )
         if isinstance(fitted, Refused):
             return Read(fitted)

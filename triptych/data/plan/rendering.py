@@ -50,6 +50,11 @@ class Rendering:
         around = (self.template.image_before, self.template.image_between, self.template.image_after)
         return any("{k}" in (text or "") for text in around)
 
+    @property
+    def keeps_words(self) -> bool:
+        """Whether the words that are written of a conversation are written of a longer one with the same end, too."""
+        return not self.template.first_reply_only
+
     def image_ids(self, size: Size, cost: Cost) -> list[int]:
         """Return the ids that stand in the slot of an image: image tokens, and the family's marks between them.
 

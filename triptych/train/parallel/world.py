@@ -22,6 +22,7 @@ from triptych.core.errors import ConfigError, RunError, TriptychError
 from triptych.core.log import mute
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 WORK = timedelta(minutes=30)
 """Longest wait for another's share of a gradient."""
@@ -95,20 +96,26 @@ class World:
         results = self.gather(self.together(work) if self.leads else self.together(_nothing))
         return results[0]  # type: ignore[return-value]
 
-    def after_lead(self, work: Callable[[], T]) -> T:
+    def after_lead(self, work: Callable[[U | None], T], *, tell: Callable[[T], U]) -> T:
         """Do ``work`` in the leading process, then in the others, which find what it left on the disk.
+
+        Args:
+            work: is given what the leading process tells of its result; in that one itself None.
+            tell: returns that; it is picklable.
 
         Raises:
             TriptychError, SystemExit: as ``together``.
         """
         if self.ranks == 1:
-            return work()
+            return work(None)
         if self.leads:
-            result = self.together(work)
+            result = self.together(lambda: work(None))
+            self.gather(tell(result))
             self.together(_nothing)
             return result
         self.together(_nothing)
-        return self.together(work)
+        told = self.gather(None)[0]
+        return self.together(lambda: work(told))
 
     def _end(self, errors: list[str | None], *, own: Exception | None) -> None:
         failed = [rank for rank, error in enumerate(errors) if error is not None]
