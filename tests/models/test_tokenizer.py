@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, LlamaTokenizer, Qwen2Tokenizer
+from transformers import AutoTokenizer, LlamaTokenizer, Qwen2Tokenizer, TokenizersBackend
 
 from tests.released.idefics2s import write_tokenizer
 from tests.released.llava_shared import save_llama_tokenizer, save_qwen_tokenizer
 from tests.released.make_llava_v1_5 import SYSTEM, TEXTS, trained_words
+from tests.released.sentencepiece_file import SPACE, with_pieces
+from tests.released.toy_tokenizers import BYTES
 from triptych.core.errors import ModelError
-from triptych.models.disk.tokenizer import open_tokenizer
+from triptych.models.disk.tokenizer import PROBES, open_tokenizer
 from triptych.models.families.llava import LlavaModel
 from triptych.models.families.tiny import tiny
 
@@ -65,8 +68,10 @@ def test_words_and_merges_alone_are_read_by_the_class_that_a_folder_names(model_
     assert tokenizer.convert_ids_to_tokens(tokenizer(" a dog")["input_ids"]) == ["Ġa", "Ġdog"]
 
 
-@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="sentencepiece is installed")
-def test_a_sentencepiece_model_alone_is_refused_with_the_package_that_reads_it(tmp_path: Path) -> None:
+def test_a_sentencepiece_model_alone_is_refused_with_the_package_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
     (tmp_path / "config.json").write_text('{"model_type": "llava"}')
     save_llama_tokenizer(tmp_path, b"words", legacy=False)
     with pytest.raises(ModelError, match=r"tokenizer.model alone, .* pip install sentencepiece") as refusal:
@@ -80,6 +85,65 @@ def test_a_sentencepiece_model_alone_puts_a_space_before_words(legacy: bool, tmp
     (tmp_path / "config.json").write_text('{"model_type": "llava"}')
     save_llama_tokenizer(tmp_path, trained_words([*TEXTS, SYSTEM]), legacy=legacy)
     tokenizer = open_tokenizer(tmp_path)
-    assert type(tokenizer) is LlamaTokenizer
+    # Changed, its own class would make it anew when it is saved.
+    assert type(tokenizer) is (TokenizersBackend if legacy else LlamaTokenizer)
+    tokenizer.save_pretrained(tmp_path / "saved")
+    assert AutoTokenizer.from_pretrained(tmp_path / "saved").tokenize(TEXT) == tokenizer.tokenize(TEXT)
     assert tokenizer.tokenize("a dog") == ["▁a", "▁dog"]
     assert (tokenizer.tokenize("a</s>dog")[-1] == "▁dog") is legacy
+
+
+@pytest.mark.parametrize("said", [{"legacy": True}, {"legacy": None}, {}], ids=["legacy", "null", "absent"])
+def test_a_sentencepiece_model_alone_is_read_by_its_scores_and_as_legacy_unless_the_folder_says_no(
+    said: dict[str, object], tmp_path: Path
+) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    pieces = ["<unk>", "<s>", "</s>", *BYTES, f"{SPACE}{SPACE}", f"{SPACE}a", f"{SPACE}b", SPACE, "a", "b"]
+    words = trained_words([*TEXTS, SYSTEM])
+    save_llama_tokenizer(tmp_path, with_pieces(words, pieces), legacy=True)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    del config["legacy"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | said))
+    model = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    open_tokenizer(tmp_path).save_pretrained(tmp_path / "saved")
+    saved = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    for text in ("a  b   a", " a", "  b", "a    b", "\n  a"):
+        assert open_tokenizer(tmp_path)(text, add_special_tokens=False)["input_ids"] == model.encode(text), text
+        assert saved(text, add_special_tokens=False)["input_ids"] == model.encode(text), text
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"),
+    [
+        ({"add_dummy_prefix": False}, {}),
+        ({"user_defined_symbols": ["fe"]}, {}),
+        ({"model_type": "unigram"}, {}),
+        ({}, {"add_prefix_space": False}),
+    ],
+    ids=["no space", "own pieces", "unigram", "the folder says no"],
+)
+def test_a_model_of_another_kind_is_left_as_transformers_has_it(
+    trained: dict[str, object], said: dict[str, object], tmp_path: Path
+) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    model = io.BytesIO()
+    settings = {"model_type": "bpe", "vocab_size": 320, "byte_fallback": True, "minloglevel": 2, **trained}
+    settings |= {"remove_extra_whitespaces": False, "hard_vocab_limit": False, "num_threads": 1}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([*TEXTS, SYSTEM]), model_writer=model, normalization_rule_name="identity", **settings
+    )
+    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer"} | said))
+    tokenizer, plain = open_tokenizer(tmp_path), LlamaTokenizer.from_pretrained(tmp_path)
+    assert type(tokenizer) is LlamaTokenizer
+    for text in (*PROBES, "a safe cat", TEXT):
+        assert tokenizer(text)["input_ids"] == plain(text)["input_ids"], text
+
+
+def test_a_file_of_that_name_that_sentencepiece_does_not_know_is_none_of_its(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
+    save_qwen_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")  # as tiktoken's are
+    assert open_tokenizer(tmp_path)(TEXT)["input_ids"] == Qwen2Tokenizer.from_pretrained(tmp_path)(TEXT)["input_ids"]

@@ -24,7 +24,7 @@ from triptych.infer.local import LocalResponder
 from triptych.models.vision.features import FeatureStore
 
 MADE = made_of("llava_tiles")
-KINDS = {"llama": "vicuna_v1", "mistral": "llama_2", "llama_max": "vicuna_v1"}
+KINDS = {"llama": "vicuna_v1", "mistral": "mistral_instruct", "llama_max": "vicuna_v1"}
 """Templates. The first turn of Llama 2's without a system turn is that of Mistral's."""
 
 

@@ -57,7 +57,9 @@ def holding(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
 @lru_cache(maxsize=64)
 def _spelling(template: Template, tokenizer: PreTrainedTokenizerBase, _size: int) -> Spelling:
     """Cut the template's strings at added tokens. A tokenizer that has grown since is asked again."""
-    added = tokenizer.get_added_vocab()
+    tokens = tokenizer.added_tokens_decoder
+    # Gemma 3 adds its runs of line ends as tokens that are not special: those are words, as they stand among words.
+    added = {each.content: number for number, each in tokens.items() if each.special or not each.content.isspace()}
     cut = re.compile("(" + "|".join(re.escape(token) for token in sorted(added, key=len, reverse=True)) + ")")
     named = {"{bos}": tokenizer.bos_token or "", "{eos}": tokenizer.eos_token or ""}
 

@@ -5,13 +5,17 @@ space behind an image is then one token less than in what the model learnt: "<im
 
 Where there is no such file, the class that tokenizer_config.json names makes it of the older ones (tokenizer.model;
 vocab.json and merges.txt). ``AutoTokenizer`` takes another, by the model's type, which puts no space before words, or
-cannot read them.
+cannot read them. Of a SentencePiece model, transformers 5 joins pieces in the order of the vocabulary instead of by
+their scores, which tells runs of spaces otherwise, and takes it as not "legacy" where nothing says so: what the model
+learnt is as its scores say, and a LlamaTokenizer is "legacy" unless the folder says no.
 """
 
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,13 +24,16 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 
 from triptych.core.errors import ModelError
-from triptych.data.text.tokenise import state_of
+from triptych.data.text.tokenise import state_of, with_components
 
 T = TypeVar("T", bound=PreTrainedTokenizerBase)
 
 FILE = "tokenizer.json"
 WORDS = "tokenizer.model"
 """A SentencePiece model, all that older folders of Llama's kin hold."""
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+PROBES = ("a  b   a", " a", "  b", "a    b", "\n  a", "What is  in the picture?\n    return", "if a:\n        b = 1")
+"""Texts by which a tokenizer is held against its SentencePiece model: runs of spaces, and spaces in front."""
 COMPONENTS = ("normalizer", "pre_tokenizer", "decoder")
 """What of the file is compared. Nothing is added around a text here (its post-processor)."""
 
@@ -67,7 +74,53 @@ def _made_of_older(folder: Path, named: type[PreTrainedTokenizerBase]) -> PreTra
             f"{folder}: its tokenizer is {WORDS} alone, which the package sentencepiece reads: "
             "pip install sentencepiece protobuf"
         ) from error
+    if (folder / WORDS).is_file():
+        _as_scored(tokenizer, folder)
     return tokenizer
+
+
+def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Let a tokenizer join the pieces of a folder's SentencePiece model by their scores, and put spaces as it does.
+
+    Only where that makes ``PROBES`` what the model makes of them, and the tokenizer as it is does not.
+    """
+    backend, model = getattr(tokenizer, "backend_tokenizer", None), _sentencepiece(folder / WORDS)
+    if model is None or backend is None or state_of(backend.model)["type"] != "BPE":
+        return
+    said = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    spaced = type(tokenizer).__name__ == "LlamaTokenizer" and said.get("legacy") is not False
+    spaced = spaced and said.get("add_prefix_space") is not False
+    cut = [token.content for token in tokenizer.added_tokens_decoder.values() if not token.special]
+    probes = [probe for probe in (*PROBES, *(f"a {piece}a" for piece in cut[:100])) if spaced or probe[0] != " "]
+    wanted = [model.encode(probe) for probe in probes]
+
+    def right(each: Tokenizer) -> bool:
+        return all(
+            each.encode(text, add_special_tokens=False).ids == ids for text, ids in zip(probes, wanted, strict=True)
+        )
+
+    if right(backend):
+        return
+    scores = {model.id_to_piece(number): model.get_score(number) for number in range(len(model))}
+    state = state_of(backend.model)
+    state["merges"] = sorted(state["merges"], key=lambda pair: -scores.get("".join(pair), -inf))
+    states: dict[str, Any] = {"model": state}
+    if spaced:
+        space = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+        states["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": SPACE}, space]}
+        states["pre_tokenizer"] = None
+    found = with_components(backend, states)
+    if right(found):
+        backend.model, backend.normalizer, backend.pre_tokenizer = found.model, found.normalizer, found.pre_tokenizer
+        tokenizer.__class__ = TokenizersBackend  # its own class would be made anew, in its own way, once saved
+
+
+def _sentencepiece(file: Path) -> Any:
+    """Return the SentencePiece model in a file; None: it is of another kind, or nothing here reads it."""
+    try:
+        return import_module("sentencepiece").SentencePieceProcessor(model_file=str(file))
+    except (ImportError, RuntimeError, OSError):
+        return None
 
 
 def as_filed(tokenizer: T, folder: Path) -> T:
