@@ -66,6 +66,21 @@ def groups_of(network: PreTrainedModel) -> Iterator[dict[str, Any]]:
             yield {"params": own, "lr": rate, "weight_decay": DECAY if decays else 0.0}
 
 
+def learn_alone(network: nn.Module, state: StageState, number: int) -> float:
+    """Add up the gradients of a step, a conversation at a time, by transformers' own logits; return the loss."""
+    rows = [state.encoded[index] for pack in state.plan.step(number).packs for index in pack]
+    batches = [collate([[row]], pad_id=0) for row in rows]
+    tokens, total = sum(batch.trained_tokens for batch in batches), 0.0
+    for batch in batches:
+        pictures = [state.model.pixels(load_image(image)) for image in batch.images]
+        logits_BTV = network(**state.model.inputs(batch, pictures)).logits
+        wanted = batch.labels_BT[:, 1:].flatten()
+        nats = cross_entropy(logits_BTV[:, :-1].flatten(0, 1), wanted, ignore_index=IGNORE, reduction="sum")
+        (nats / tokens).backward()
+        total += nats.item() / tokens
+    return total
+
+
 def plain_losses(network: PreTrainedModel, state: StageState) -> Iterator[tuple[float, float]]:
     """Yield the loss and the gradient's norm of each step, a conversation at a time."""
     for name, weight in network.named_parameters():
@@ -76,16 +91,7 @@ def plain_losses(network: PreTrainedModel, state: StageState) -> Iterator[tuple[
     schedule = get_cosine_schedule_with_warmup(optimizer, WARMUP + 1, STEPS + 1)
     schedule.step()
     for number in range(STEPS):
-        rows = [state.encoded[index] for pack in state.plan.step(number).packs for index in pack]
-        batches = [collate([[row]], pad_id=0) for row in rows]
-        tokens, total = sum(batch.trained_tokens for batch in batches), 0.0
-        for batch in batches:
-            pictures = [state.model.pixels(load_image(image)) for image in batch.images]
-            logits_BTV = network(**state.model.inputs(batch, pictures)).logits
-            wanted = batch.labels_BT[:, 1:].flatten()
-            nats = cross_entropy(logits_BTV[:, :-1].flatten(0, 1), wanted, ignore_index=IGNORE, reduction="sum")
-            (nats / tokens).backward()
-            total += nats.item() / tokens
+        total = learn_alone(network, state, number)
         norm = nn.utils.clip_grad_norm_([w for w in network.parameters() if w.requires_grad], CLIP)
         optimizer.step()
         schedule.step()

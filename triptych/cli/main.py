@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import os
 import pkgutil
 import re
@@ -53,6 +54,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")  # refused in our own words
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # peft still uses old names
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # peft loads it; a kernel not used here
     try:
         build_app()()
     except TriptychError as error:

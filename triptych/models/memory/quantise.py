@@ -7,6 +7,7 @@ an adapter that was learnt over 4 bits is merged into that, never into the weigh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -18,12 +19,16 @@ from triptych.core.errors import ModelError
 
 QUANTISED = "Linear4bit"
 """Class of bitsandbytes. By name, so that nothing is imported where nothing is quantised."""
+WHOLE_BIAS = "whole_bias"
+"""Buffer of a 4-bit layer: its bias as it was saved, which stays frozen. What is written into the bias is lost."""
+TOGETHER = 8
+"""Weights of 4 bits in a float32 word, in which they lie. A layer whose weights fill no whole words stays as it is."""
 
 
 def quantise(
     network: nn.Module, module: nn.Module, *, skip: nn.Module | None = None, device: torch.device | None = None
 ) -> int:
-    """Put every linear layer of ``module`` into 4 bits, in place; return how many there are.
+    """Put the linear layers of ``module`` into 4 bits, in place; return how many there are.
 
     Args:
         network: all of the model; the layers are replaced in it.
@@ -38,7 +43,7 @@ def quantise(
     chosen = [
         (name, each)
         for name, each in network.named_modules()
-        if id(each) in inside and type(each) is nn.Linear and each is not skip
+        if id(each) in inside and type(each) is nn.Linear and each is not skip and not each.weight.numel() % TOGETHER
     ]
     kind = _kind()
     for name, linear in chosen:
@@ -52,6 +57,8 @@ def quantise(
             quant_storage=torch.float32,
         )
         small.load_state_dict(linear.state_dict())
+        whole = None if linear.bias is None else linear.bias.detach().float()
+        small.register_buffer(WHOLE_BIAS, whole, persistent=False)
         # A CPU with AVX-512 would repack the weights at the first answer, for some shapes only and in bfloat16: other
         # numbers than in training.
         small.support_avx512bf16_for_cpu = False
@@ -62,12 +69,17 @@ def quantise(
 
 
 def _in_autocast(layer: Any, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-    """Give a layer what autocast computes in: its own kind knows none, and would keep and return all in float32."""
+    """Give a layer what autocast computes in: its own kind knows none, and would keep and return all in float32.
+
+    That kind rounds its bias in place, for good: each time it is given the whole one.
+    """
     values, *rest = given
     kind = values.device.type
     if torch.is_autocast_enabled(kind):
         values = values.to(torch.get_autocast_dtype(kind))
     layer.compute_dtype, layer.compute_type_is_set = values.dtype, True  # else the first input's, for good
+    if layer.bias is not None:
+        layer.bias.data = getattr(layer, WHOLE_BIAS).to(values.dtype)
     return (values, *rest)
 
 
@@ -90,13 +102,20 @@ def weight_of(layer: Any) -> Tensor:
     return weight.float()
 
 
+def count_weights(tensor: Tensor) -> int:
+    """Return how many weights a parameter stands for: one kept in 4 bits has fewer numbers than that."""
+    state = getattr(tensor, "quant_state", None)
+    return tensor.numel() if state is None else math.prod(state.shape)
+
+
 def plain(layer: Any, weight: Tensor) -> nn.Linear:
     """Return an ordinary layer with this weight, the 4-bit layer's bias and its device; frozen."""
     outputs, inputs = weight.shape
     linear = nn.Linear(inputs, outputs, bias=layer.bias is not None, device="meta")
     linear.weight = nn.Parameter(weight, requires_grad=False)
     if layer.bias is not None:
-        linear.bias = nn.Parameter(layer.bias.detach().float(), requires_grad=False)
+        whole = getattr(layer, WHOLE_BIAS, layer.bias)  # a layer that was opened in 4 bits has none
+        linear.bias = nn.Parameter(whole.detach().float().clone(), requires_grad=False)
     return linear.train(layer.training)
 
 

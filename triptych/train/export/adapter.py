@@ -157,8 +157,9 @@ def _learnt(model: Model, stage: Tune, last: Checkpoint, *, seed: int, opened: s
     kinds = {plan.decomposed for plan in plans.values() if isinstance(plan, Lora)}
     if len(kinds) > 1:
         raise ModelError(f"{stage.name}: peft's adapter is LoRA or DoRA in all parts, not both: leave adapter out.")
-    if any(isinstance(plan, Lora) and plan.quantised for plan in plans.values()):
-        say(f"{stage.name}: learnt over 4 bits; over a base that is not in these, replies differ a little")
+    # A base that is written besides is what the 4 bits stand for.
+    if opened is not None and any(isinstance(plan, Lora) and plan.quantised for plan in plans.values()):
+        say(f"{stage.name}: learnt over 4 bits; over a base that is not in these, replies differ")
     moved = release_stage(model, stage, seed=seed)
     network = model.network
     names = {id(weight): name for name, weight in network.named_parameters()}

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.data.batch import PADDING, Batch
 from triptych.models.family import Model
+from triptych.models.memory.quantise import count_weights
 from triptych.train.measuring.arithmetic import attention_operations, matrix_operations
 from triptych.train.parallel.shards import blocks_of
 
@@ -134,10 +135,7 @@ def weights_in(module: nn.Module) -> tuple[int, int]:
     weights = dict.fromkeys(module.parameters())
     moved = sum(weight.numel() for weight in weights if weight.requires_grad)
     adapters = {weight for name, weight in module.named_parameters() if "lora_" in name}
-    # Two of 4 bits lie in a byte.
-    return sum(
-        each.numel() * (2 if each.dtype == torch.uint8 else 1) for each in weights if each not in adapters
-    ), moved
+    return sum(count_weights(each) for each in weights if each not in adapters), moved
 
 
 def _linear(layer: nn.Linear, *, passing: bool) -> float:
@@ -150,7 +148,7 @@ def _moves(module: nn.Module) -> bool:
 
 def _share(module: nn.Module) -> float:
     """Return the share of a module's weights that move."""
-    every = sum(weight.numel() for weight in module.parameters())
+    every = sum(map(count_weights, module.parameters()))
     return sum(weight.numel() for weight in module.parameters() if weight.requires_grad) / every if every else 0.0
 
 

@@ -55,9 +55,7 @@ class Shards:
         for part, module in model.parts_and_head().items():
             for name, weight in module.named_parameters():
                 if not weight.is_floating_point() or type(weight).__name__ == "Params4bit":
-                    raise ModelError(
-                        f"weight {part}.{name} is kept in {weight.dtype}, which fsdp cannot share: use ddp."
-                    )
+                    raise ModelError(f"weight {part}.{name} is quantised, which fsdp cannot share: use ddp.")
         mesh = init_device_mesh(world.device.type, (world.ranks,))
         # What goes from layer to layer stays float32, as in one process; autocast lowers what is multiplied.
         lowered = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
