@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Triptych
+from tests.samples.golden import SAMPLES
+from triptych.core.plugins import find
+from triptych.core.records import Example
+from triptych.evaluate.benchmark import Benchmark
 
 KEY = {"val_Jigsaw_1": "(A)", "val_Jigsaw_2": "(B)", "val_Counting_1": "(D)"}
 REPLIES = {"val_Jigsaw_1": "the second image", "val_Jigsaw_2": "(A) or (B)", "val_Counting_9": "C"}
@@ -64,3 +68,14 @@ def test_what_is_right_must_be_said(triptych: Triptych, files: Path, command: st
     refused = triptych(command, "blink", "replies.jsonl")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: replies.jsonl: what is right? Give a key with --answers")
+
+
+def test_mark_unpacks_no_picture(triptych: Triptych, tmp_path: Path) -> None:
+    data = SAMPLES / "blink"
+    questions = list(find("benchmark", "blink", expected=Benchmark).questions(data))
+    lines = [json.dumps({"id": row.id, "reply": "A"}) + "\n" for row in questions if isinstance(row, Example)]
+    (tmp_path / "answers.jsonl").write_text("".join(lines), encoding="utf-8")
+    cache = tmp_path / "marked"
+    done = triptych("mark", "blink", "answers.jsonl", "--data", str(data), TRIPTYCH_CACHE=str(cache))
+    assert done.returncode == 0
+    assert not list(cache.rglob("*.png"))

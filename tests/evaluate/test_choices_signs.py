@@ -167,3 +167,52 @@ def test_conditions_and_chinese_options_are_read_as_they_are_meant(
 
 def test_what_follows_from_a_condition_is_worth_a_look() -> None:
     assert not choose(PETS, "If somebody rings, the dog barks.").sure
+
+
+@pytest.mark.parametrize(
+    ("reply", "option"),
+    [
+        ("The fence is 10 m + 10 m + 4 m = 24 m long.", None),
+        ("The fence is 10 m + 4 m = 14 m long.", 0),
+        ("The answer is 10 m + 4 m = 14 m.", 0),
+        ("10 m + 4 m = 14 m", 0),
+        ("The gate: 28 m - 14 m = 14 m", 0),
+        ("It is 10 m, and a wall is there.", 1),
+        ("Length - 14 m", 0),
+        ("The length of the fence - 14 m.", 0),
+        ("10 m - 33 feet", 1),
+        ("About 10 m - (33 feet)", 1),
+        ("14 m - (A)", 0),
+        ("28 m + 2 trees", 2),
+    ],
+)
+def test_a_number_that_is_worked_with_is_no_option(reply: str, option: int | None) -> None:
+    assert choose(("14 m", "10 m", "28 m"), reply).option == option
+
+
+@pytest.mark.parametrize(
+    ("options", "reply", "option"),
+    [
+        (("3", "4", "5", "6"), "Answer - 5", 2),
+        (("3", "4", "5", "6"), "**Answer** - 6", 3),
+        (("3", "4", "5", "6"), "Number of dogs in the picture - 4", 1),
+        (("3", "4", "5", "6"), "The answer is 5 - 3 on the left and 2 on the right.", 2),
+        (("3", "4", "5", "6"), "There are 5 dogs - 2 black ones.", 2),
+        (("10%", "20%", "30%", "40%"), "Asia - 30%", 2),
+        (("2010", "2011", "2012", "2013"), "2012 - (the highest)", 2),
+        (("2010", "2011", "2012", "2013"), "The answer is 2012 - 45.", 2),
+        (("Image 1", "Image 2", "Image 3"), "The odd one out - Image 3", 2),
+        (("Image 1", "Image 2", "Image 3"), "Image 2 - 3 dogs are in it.", 1),
+        (("10:30", "11:00"), "Time - 10:30", 0),
+        (("3/4", "1/2", "1/4", "2/3"), "The probability - 3/4", 0),
+        (("3/4", "1/2", "1/4", "2/3"), "1/4 + 1/2 = 3/4", 0),
+        (("3/4", "1/2", "1/4", "2/3"), "It is 3/4 = 75%", 0),
+        (("30°", "45°", "60°"), "Angle ABC - 60°", 2),
+        (("65+", "25-44", "45-64"), "Age group - 25-44", 1),
+        (("65+", "25-44", "45-64"), "25-44 = 30%", 1),
+        (("65+", "25-44", "45-64"), "The age group 65+ (12%)", 0),
+        (("Room 4", "Room 5"), "Room 5 + 2 chairs", 1),
+    ],
+)
+def test_a_dash_beside_a_number_is_no_arithmetic(options: tuple[str, ...], reply: str, option: int) -> None:
+    assert choose(options, reply).option == option

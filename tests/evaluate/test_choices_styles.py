@@ -228,3 +228,66 @@ def test_words_that_are_said_to_be_wrong_are_not_chosen(option: str, wrong: str,
 )  # fmt: skip
 def test_what_is_denied_in_other_words_is_not_spoken_for(reply: str, position: int | None) -> None:
     assert choose(PETS, reply).option == position
+
+
+@pytest.mark.parametrize(
+    ("reply", "option"),
+    [
+        ("Is the bridge longer than the road?\n(A) yes\n(B) no", None),
+        ("(A) yes\n(B) no\nQuestion: Is it a bridge?", None),
+        ("(A) yes: wrong\n(B) no: correct", 1),
+        ("(A) yes\n(B) no\nAnswer: B", 1),
+        ("长度是7，对应选项是（B）。", 1),
+        ("所以答案选项为(A)", 0),
+    ],
+)
+def test_the_options_yes_and_no_are_no_verdicts_in_their_own_list(reply: str, option: int | None) -> None:
+    assert choose(("yes", "no"), reply).option == option
+
+
+@pytest.mark.parametrize(
+    ("reply", "option"),
+    [
+        ("It rains less. The cows do not have enough to eat.", 0),
+        ("It rains less. There is not enough to eat for the cows.", 0),
+        ("It rains less. The cows do not have enough food.", 0),
+        ("It rains less, or more. I do not have enough to go on.", None),
+    ],
+)
+def test_hunger_hides_no_answer(reply: str, option: int | None) -> None:
+    assert choose(("rains less", "rains more", "snows"), reply).option == option
+
+
+@pytest.mark.parametrize(
+    ("reply", "option"),
+    [
+        ("C) can't be told. It depends on the wind, which cannot be told from it.", 2),
+        ("B) falls is wrong", None),
+    ],
+)
+def test_an_option_that_says_that_it_cannot_be_told_is_one(reply: str, option: int | None) -> None:
+    assert choose(("rises", "falls", "can't be told"), reply).option == option
+
+
+@pytest.mark.parametrize(
+    ("options", "reply", "option"),
+    [
+        (("Yes", "No"), "A: Correct\nB: Incorrect", 0),
+        (("Yes", "No"), "(A) Correct.\n(B) Incorrect.", 0),
+        (("Yes", "No"), "A: Yes\nB: No", None),
+        (("True", "False"), "A: right\nB: wrong", 0),
+        (("True", "False"), "A: correct. B: incorrect.", 0),
+        (("No", "Yes"), "(A) Incorrect\n(B) Correct", 1),
+        (("Yes", "No", "Not sure"), "A: correct\nB: wrong\nC: wrong", 0),
+        (("cat", "dog", "bird"), "A: cat, wrong\nB: dog, correct\nC: bird", 1),
+        (("cat", "dog", "bird"), "If it is the left one, the answer is B. The other animal cannot be found in it.", 1),
+        (("30°", "45°", "60°"), "The angle is represented by B. Its measure is 60°.", 2),
+        (("red", "blue", "green"), 'The letter on it reads "B." The shirt is red.', 0),
+        (("red", "blue", "green"), "没有对应选项是A", None),
+        (("red", "blue", "green"), "没有答案选项是A", None),
+    ],
+)
+def test_what_calls_options_right_or_names_other_things_is_read_as_it_was(
+    options: tuple[str, ...], reply: str, option: int | None
+) -> None:
+    assert choose(options, reply).option == option

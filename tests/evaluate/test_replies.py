@@ -27,6 +27,10 @@ from triptych.evaluate.saved.marking import mark
         ({"question_id": 7, "prompt": "?", "text": "A", "answer_id": "x", "model_id": "m"}, "7"),
         ({"id": "a", "index": 7, "question_id": 8, "reply": "A"}, "a"),
         ({"id": 7.0, "reply": "A", "text": "?"}, "7"),
+        ({"id": "7", "all_choices": ["A", "B"], "response": "A"}, "7"),
+        ({"index": 7, "pid": "9", "question": "?", "prediction": "A"}, "7"),
+        ({"question_id": 7, "pid": "9", "text": "A"}, "7"),
+        ({"question_id": 7, "text": "?", "image": "a.png", "response": "A"}, "7"),
     ],
 )
 def test_the_id_and_the_reply_of_kits_are_known(row: dict[str, object], name: str, tmp_path: Path) -> None:
@@ -105,3 +109,98 @@ def test_a_key_with_an_id_twice_is_refused_by_that_id(tmp_path: Path) -> None:
         mark(BLINK, answers, key=tmp_path / "key.json")
     (tmp_path / "key.json").write_text(json.dumps({"val_Jigsaw_2": "A", "val_Jigsaw_1": "A"}))
     assert mark(BLINK, answers, key=tmp_path / "key.json").result.total.n == 2
+
+
+BY_PID = {
+    "7": {
+        "pid": "7",
+        "question": "How many?",
+        "answer": "4",
+        "response": "I see 4.",
+        "extraction": "4",
+        "prediction": "4",
+    },
+    "8": {
+        "pid": "8",
+        "question": "Which?",
+        "response": None,
+        "extraction": "",
+        "prediction": None,
+        "true_false": False,
+    },
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_object_of_rows_by_id_is_read_as_mathvista_has_it(indent: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "output.json"
+    path.write_text(json.dumps(BY_PID, indent=indent))
+    found = read_replies(path)
+    assert {name: (reply.text, reply.asked) for name, reply in found.by_id.items()} == {
+        "7": ("I see 4.", "How many?"),
+        "8": ("", "Which?"),
+    }
+    assert (found.repeated, found.own) == (0, False)
+    lines = write_lines(tmp_path / "output.jsonl", list(BY_PID.values()))
+    assert read_replies(lines).by_id == found.by_id
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"7": {"pid": "8", "response": "A"}}', "the row of '7' says that its 'pid' is '8'"),
+        ('{"7": {"response": "A"}, "7": {"response": "B"}}', "'7' is there 2 times"),
+        ('{"7": {"response": "A"},\n "8": {"words": "B"}}', r"output.json \(id '8'\): no reply"),
+        ('{"7": {"response": ["A"]}}', r"\(id '7'\): the reply is .* neither a text nor a number"),
+        ('{\n"7": "A",\n"8": "B"}', "one object, but not of rows by id"),
+        ('{"7": "A", "8": "B"}', "row 0: no id"),
+        ('{"7": {"prediction": "A", "response": "B"}}', "'prediction' or 'response' may be the reply"),
+        ('{"id": 7, "reply": \n{"id": 8, "reply": "A"}', "row 0: not JSON"),
+        ('{\n"id": "7",\n"reply": "B"}', "or JSON Lines: each row on a line of its own"),
+        ('[{"a": {"reply": "A"}}]', "row 0: no id"),
+        ('{"7": {"pid": "7", "prediction": "A"}}', "no 'response'. MathVista's 'prediction' is what was read in it"),
+        ('{"pid": "7", "prediction": "A"}', "no 'response'"),
+        ('{"question_id": 7, "text": "A", "response": "B"}', "'text' or 'response' may be the reply"),
+        ('{"id": 7, "prediction": "A", "response": "B"}', "'prediction' or 'response' may be the reply"),
+    ],
+)
+def test_an_object_that_is_odd_is_refused_with_its_place(text: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "output.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=why):
+        read_replies(path)
+
+
+def test_a_pid_beside_another_id_changes_nothing(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "pid": "7", "question": "How many?", "reply": "B"},
+        {"id": "b", "prediction": None, "response": "A"},
+    ]
+    found = read_replies(write_lines(tmp_path / "lines.jsonl", rows)).by_id
+    assert {name: (reply.text, reply.asked) for name, reply in found.items()} == {"a": ("B", ""), "b": ("", "")}
+
+
+def test_in_an_object_by_id_a_row_may_have_no_id_or_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "output.json"
+    path.write_text('{"7": {"id": 7.0, "reply": "A"}, "8": {"id": null, "reply": "B"}}')
+    assert {name: reply.text for name, reply in read_replies(path).by_id.items()} == {"7": "A", "8": "B"}
+
+
+def test_a_folder_with_a_file_for_each_subject_is_read_as_mmmu_has_it(tmp_path: Path) -> None:
+    for subject, row in (
+        ("Art", {"id": "validation_Art_1", "all_choices": ["A", "B"], "response": "B"}),
+        ("Math", None),
+    ):
+        (tmp_path / subject).mkdir()
+        (tmp_path / subject / "output.json").write_text(
+            json.dumps(
+                [row or {"id": "validation_Math_1", "question_type": "short-answer", "response": "12"}], indent=4
+            )
+        )
+    found = read_replies(tmp_path)
+    assert {name: reply.text for name, reply in found.by_id.items()} == {
+        "validation_Art_1": "B",
+        "validation_Math_1": "12",
+    }
+    with pytest.raises(DataError, match=r"a folder without \*/output.json"):
+        read_replies(tmp_path / "Art")

@@ -15,7 +15,11 @@ from triptych.core.log import say
 def run(
     benchmark: BenchmarkName,
     answers: Annotated[
-        Path, typer.Argument(metavar="ANSWERS", help='Lines {"id", "reply"}, or as BLINK, VLMEvalKit, LLaVA have them.')
+        Path,
+        typer.Argument(
+            metavar="ANSWERS",
+            help='Lines {"id", "reply"}, or as BLINK, VLMEvalKit, LLaVA, MathVista, MMMU have them (MMMU: a folder).',
+        ),
     ],
     *,
     key: AnswersKey = None,
@@ -30,10 +34,12 @@ def run(
     Exit code 1 where no question has a score.
     """
     from triptych.core.plugins import find
+    from triptych.data.media.kept import keeping_only
     from triptych.evaluate.benchmark import Benchmark
     from triptych.evaluate.saved.marking import lines_of, mark, marked_to_json, warnings_of, write_items
 
-    marked = mark(find("benchmark", benchmark, expected=Benchmark), answers, data=data, key=key, name=benchmark)
+    with keeping_only(()):  # of images it needs no more than their names
+        marked = mark(find("benchmark", benchmark, expected=Benchmark), answers, data=data, key=key, name=benchmark)
     if out is not None:
         write_items(out, marked)
     if as_json:

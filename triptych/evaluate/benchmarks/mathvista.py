@@ -5,8 +5,9 @@ the form of the answer, the question, and the choices. The authors let GPT pull 
 choice that is nearest to it in letters, whatever it is; here a rule does: of a choice, the option that the reply names;
 else the number in a box or behind the last "the answer is" and its like; else the last number, or the last list in
 brackets, as the hint asks for it at the end. Exponents and the whole of "5 out of 8" are no number, nor is the digit of
-a unit ("m2"); a plain number in words is read where the reply has no digits. Numbers are compared after rounding to the
-row's precision, as published.
+a unit ("m2"), nor what a count is held against ("3 bars higher than 9"), nor what a clause holds that refuses. A plain
+number in words is read where the reply has no digits. Numbers are compared after rounding to the row's precision, as
+published.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ from triptych.evaluate.reading.phrases import DECLINES, NUMBERS, RETRACTS
 _NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,2}(?!\d))?")
 """A minus is one where nothing stands before it: "12-15" holds 15."""
 _RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹]+")
+_POWER_OF_TEN = re.compile(
+    r"(?<=\d) ?(?:[×*·x]|\\times\b|\\cdot\b) ?10 ?"
+    r"(?:\^ ?\{? ?(?P<power>[-+]?\d{1,2})(?!\d) ?\}?|(?P<raised>[⁺⁻]?[⁰¹²³⁴-⁹]{1,2}))"
+)
+"""What stands in "1.5 × 10^3" behind the 1.5."""
+_PLAIN_POWER = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 _NO_ANSWER = re.compile(
     r"\^ ?(?:\{[^{}\n]*\}|\([^()\n]*\)|[-+]?\d+(?:\.\d+)?)"
     r"|(?<![A-Za-z])([kdcmµμ]?m|in|ft|yd|mi|s)[23](?!\w|[.,]\d)"
@@ -35,8 +42,15 @@ _NO_ANSWER = re.compile(
 )
 """Digits that are passed over: an exponent, a unit's ("m2", "m/s2"), what a share is of ("5 out of 8")."""
 _STATED = re.compile(r"\banswer(?: to (?:this|the) question)?(?: is|\s*:)", re.I)
-_CLAUSE_ENDS = re.compile(r",\s|[;(\n]|\.\s|\b(?:because|since|as|so|which|where|when|if)\b")
+_STATED_ENDS = re.compile(r",\s|[;(\n]|\.\s|\b(?:because|since|as|so|which|where|when|if|with)\b")
 """What a stated number stands before: the next clause may hold others."""
+_BOUND = re.compile(
+    rf"(\b(?:is|are|was|were) (?:{_NUMBER.pattern}|(?:{'|'.join(NUMBERS)})\b)"
+    r"(?: (?!(?:and|or|but|is|are|was|were|has|have|no|not)\b)[a-z]+){1,6} than) (?:or equal to )?\W{0,3}"
+    rf"{_NUMBER.pattern}",
+    re.IGNORECASE,
+)
+"""A number against which those that are counted are held: the 9 of "there are 3 bars higher than 9"."""
 _IN_WORDS = re.compile(
     r"(?<!\bthe )(?<!\bof )(?<!\ball )(?<!\bthese )(?<!\bthose )(?<!\bother )(?<![\w-])"
     rf"(?:{'|'.join(word for word in NUMBERS if word != 'one')}"
@@ -51,6 +65,33 @@ _NOT_PLAIN = re.compile(
     re.IGNORECASE,
 )
 """What makes another number of a number in words."""
+_ANY_IN_WORDS = re.compile(rf"\b(?:{'|'.join(NUMBERS)})\b", re.IGNORECASE)
+_THERE_ARE = re.compile(
+    r"\bthere(?:'s| (?:is|are|was|were|will be|would be))(?: (?:only|just|exactly|still))?(?: a total of)?"
+    rf" ({'|'.join(word for word in NUMBERS if word != 'one')}|(?:(?<=only )|(?<=just )|(?<=exactly ))one)"
+    r"(?! of\b)\b(?!-)",
+    re.IGNORECASE,
+)
+"""What says how many there are, in words; "one" may stand for a thing."""
+_REFUSES = re.compile(
+    r"\b(?:can ?not|can't|could not|couldn't|unable to|not able to|(?:not possible|impossible|difficult|hard) to)"
+    r"(?: \w+ly)? (?:be (?:\w+ly )?(?:told|said|certain|determined|answered|calculated|computed|solved|found|known)"
+    r"|tell|say|determine|answer|know|calculate|compute|solve|provide|give)\b"
+    r"|\b(?:not (?:sure|certain)|no idea|no clue|do not know|don't know|please provide)\b"
+    r"|(?:\bnot|n't) (?:provide|contain|include|give|have|offer)(?: \w+)? (?:information|details)\b"
+    r"|\b(?:more|further|additional) (?:information|details) (?:is|are|would be) (?:needed|required|necessary)\b",
+    re.IGNORECASE,
+)
+"""A clause that does not answer: a number in it is the question's."""
+_CLAUSE = re.compile(
+    r",\s|[;:(—–\n]| - |(?=\b(?:I|we|but|because|since|as|so|although|though|while|whereas|if|approximately|roughly"
+    r"|maybe|perhaps|probably)\b)|(?=\babout \W{0,2}\d)|(?=\band (?:I|we|it|the|there|they|he|she|its)\b)",
+    re.IGNORECASE,
+)
+"""Where a sentence may go on to an answer, or from one to a refusal."""
+_REASON = re.compile(r"\W*(?:since|as|because|although|though|while)\b", re.IGNORECASE)
+"""A clause that says why may hold the answer too."""
+_SUPPOSED = re.compile(r"\W*(?:if|say (?:that|an?|the|we|there)|suppose|assume|assuming|supposing)\b", re.IGNORECASE)
 _SHORT = 6
 """Words of a reply that is itself the answer."""
 _LIST = re.compile(r"\[([^\[\]]*)\]")
@@ -68,7 +109,10 @@ def questions(path: Path) -> Iterator[Example | Refused]:
 def score(question: Example, reply: str) -> float:
     """Return whether the option, the number or the list is right."""
     if scorers.is_choice(question):
-        return scorers.correct(question, reply)
+        chosen, right = scorers.choice_of(question, reply).option, scorers.reference_position(question)
+        options = scorers.options_of(question)
+        same = chosen is not None and right is not None and options[chosen] == options[right]
+        return 1.0 if same else scorers.correct(question, reply)
     return float(_value(question, reply) == _value(question, scorers.reference_of(question)) is not None)
 
 
@@ -98,7 +142,9 @@ def _build(source: Source) -> Iterator[Example]:
     prompt = (shown, Text(source.text("query")))
     if source.row.get("question_type") == "multi_choice":
         options = source.texts("choices")
-        question = choice(source, prompt, name=name, options=options, right=option_at(answer, options))
+        # One question has the same option twice.
+        right = options.index(answer) if answer in options else option_at(answer, options)
+        question = choice(source, prompt, name=name, options=options, right=right)
         yield replace(question, facts={**question.facts, **facts})
         return
     question = free(source, prompt, name=name, reply=answer, **facts)
@@ -116,10 +162,12 @@ def _value(question: Example, text: str) -> tuple[float, ...] | str | None:
     form, places = fact(question, "form"), int(fact(question, "precision") or 0)
     if form == "text":
         return scorers.normalise(choices.spoken(text)) or None
+    text = _POWER_OF_TEN.sub(lambda found: f"e{found['power'] or found['raised'].translate(_PLAIN_POWER)}", text)
     text = _NO_ANSWER.sub(r"\1_", choices.spoken(_RAISED.sub("", text)))
     if form == "list":
         lists = _LIST.findall(text)
         return tuple(map(_number, _NUMBER.findall(lists[-1]))) or None if lists else None
+    text = _BOUND.sub(r"\1 _", text)
     after = RETRACTS.split(text)[-1]
     found = _said(after) or _said(text) or _in_words(after)
     if not found:
@@ -129,22 +177,45 @@ def _value(question: Example, text: str) -> tuple[float, ...] | str | None:
 
 def _said(text: str) -> str:
     """Return the last number behind the last words that announce an answer, else the last one; empty: there is none."""
-    found = (numbers for said in (*reversed(_clauses(text)), text) if (numbers := _NUMBER.findall(said)))
-    return next(found, [""])[-1]
+    tried = (*reversed(_clauses(text)), _without_refusals(text))
+    return next((numbers[-1] for said in tried if (numbers := _NUMBER.findall(said))), "")
+
+
+def _without_refusals(text: str) -> str:
+    """Return a text without the clauses that refuse, and without what was supposed before them."""
+    if not _REFUSES.search(text):
+        return text
+    kept: list[str] = []
+    refused = False
+    for sentence in reversed(choices.sentences_of(text)):
+        clauses = _CLAUSE.split(sentence)
+        answering = [said for said in clauses if _REASON.match(said) or not _REFUSES.search(said)]
+        if not (refused and _SUPPOSED.match(sentence)):
+            kept.append(" , ".join(answering))
+        refused = refused or len(answering) < len(clauses)
+    return "\n".join(reversed(kept))
 
 
 def _clauses(text: str) -> list[str]:
     """Return what stands behind each announcement of an answer, up to the clause's end."""
-    return [_CLAUSE_ENDS.split(said.lstrip(" :*"), maxsplit=1)[0] for said in _STATED.split(text)[1:]]
+    return [_STATED_ENDS.split(said.lstrip(" :*"), maxsplit=1)[0] for said in _STATED.split(text)[1:]]
 
 
 def _in_words(text: str) -> str:
-    """Return the number that a reply without digits gives in words, behind an announcement or in a few words at all."""
+    """Return the number that a reply without digits gives in words.
+
+    It stands behind an announcement, in a few words at all, or behind "there are" in a sentence without another.
+    """
     clauses = _clauses(text)
     said = clauses[-1] if clauses else text
-    if (not clauses and len(said.split()) > _SHORT) or _NOT_PLAIN.search(said) or DECLINES.search(said):
+    if _NOT_PLAIN.search(said) or DECLINES.search(said):
         return ""
-    found = {word.lower() for word in _IN_WORDS.findall(said)}  # In any case "ı" is an "i", and "fıve" no number.
+    if not clauses and len(said.split()) > _SHORT:
+        there = {word.lower() for word in _THERE_ARE.findall(said)}
+        alone = len(choices.sentences_of(said)) == 1 and there == {each.lower() for each in _ANY_IN_WORDS.findall(said)}
+        found = there if alone else set()
+    else:
+        found = {word.lower() for word in _IN_WORDS.findall(said)}  # In any case "ı" is an "i", and "fıve" no number.
     return str(NUMBERS.index(word)) if len(found) == 1 and (word := found.pop()) in NUMBERS else ""
 
 

@@ -7,18 +7,29 @@ its own: after a kill nothing is asked twice.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.files import read_json_lines
 from triptych.core.log import counted, say
-from triptych.core.records import Example
+from triptych.core.records import Example, Text, parts_of
 from triptych.data.format import Refused
+from triptych.data.media.kept import keeping_only
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.diagnosis.conditions import BLIND, CONDITIONS, LEFT_OUT, OPTION_ORDER, UNCHANGED, Condition
+from triptych.evaluate.diagnosis.conditions import (
+    BLIND,
+    CONDITIONS,
+    LEFT_OUT,
+    OPTION_ORDER,
+    UNCHANGED,
+    WRONG_IMAGES,
+    Condition,
+)
 from triptych.evaluate.diagnosis.findings import Finding, ScoredReply, base_of, corrected, finding_of
 from triptych.evaluate.diagnosis.image_edits import ImageEdits
 from triptych.evaluate.diagnosis.option_bias import option_bias_of
@@ -74,10 +85,8 @@ def diagnose(
         RunError: no question got a reply that has a score as it is, so that nothing can be held against it; the
             responder broke its contract, or another process works in the folder.
     """
-    everything = [row for row in benchmark.questions(path) if isinstance(row, Example | Refused)]
-    rows = sample_questions(everything, limit, whole=benchmark.pairs is not None)
     edits = ImageEdits(folder / PICTURES)
-    context = Context.from_questions([row for row in everything if isinstance(row, Example)], edits, seed=seed)
+    everything, rows, context = _read(benchmark, path, limit=limit, conditions=conditions, edits=edits, seed=seed)
 
     def ask(rows: Sequence[Example | Refused], condition: str) -> tuple[Result, tuple[ScoredReply, ...]]:
         result = evaluate(
@@ -109,6 +118,37 @@ def diagnose(
     return concluded(
         _diagnosis(benchmark, result, replies, findings, changed, name=name, available=len(everything), seed=seed)
     )
+
+
+def _read(
+    benchmark: Benchmark,
+    path: Path,
+    *,
+    limit: int | None,
+    conditions: Sequence[Condition],
+    edits: ImageEdits,
+    seed: int,
+) -> tuple[list[Example | Refused], Sequence[Example | Refused], Context]:
+    """Return all rows, those that are to be asked, and what the changes draw on.
+
+    Under a limit, of pictures that have no file of their own only those are unpacked that will be shown or changed.
+    """
+    with nullcontext(set[str]()) if limit is None else keeping_only(()) as only_named:
+        everything = [row for row in benchmark.questions(path) if isinstance(row, Example | Refused)]
+    rows = sample_questions(everything, limit, whole=benchmark.pairs is not None)
+    context = Context.from_questions([row for row in everything if isinstance(row, Example)], edits, seed=seed)
+    if only_named:
+        questions = [row for row in rows if isinstance(row, Example)]
+        others = (_changed_questions(each, questions, context)[0] for each in conditions if each.name == WRONG_IMAGES)
+        wanted = {
+            part.source
+            for question in chain(questions, *others)
+            for part in parts_of(question)
+            if not isinstance(part, Text)
+        }
+        with keeping_only(only_named & wanted):
+            deque(benchmark.questions(path), maxlen=0)  # Once more: only now it is known whose pictures are needed.
+    return everything, rows, context
 
 
 def _ask_conditions(

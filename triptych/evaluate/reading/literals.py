@@ -32,6 +32,11 @@ _SPELT = {
 _SIGNS = set("+-*/^=<>≤≥≠×÷±√")
 """What makes a formula; where signs tell two options apart, they count in all."""
 _STARRED = re.compile(r"([^*]*\w)(\*+)")
+_QUANTITY = r"\d{1,12}(?:[.,/]\d{1,12}){0,4}(?: ?[^\W\d_]{1,12}[²³]?| ?[°%])?"
+_WORKING = re.compile(
+    rf"(?<![\w.,/$-]){_QUANTITY}(?:(?: ?[+×÷] ?| [-*/] ){_QUANTITY}){{1,12}}(?= ?= ?[$\\-]?\d)", re.IGNORECASE
+)
+"""Numbers with at most a unit each that are worked with, before what comes of it."""
 _NEAR = 300
 """Characters before a name in which marks of Markdown may open."""
 _NOT_BEFORE = r"(?<![\w+*/^√≤≥≠<>±×÷-])(?<![+*/^×÷] )(?<!\d[.,])(?<!\d\()(?<!\d \()(?<!(?-i:\b[a-z])\()"
@@ -76,6 +81,11 @@ def beside_signs(pattern: re.Pattern[str], name: str, *, letters: bool) -> re.Pa
     root = r"(?<!√)(?<!√[{( ])(?<!sqrt)(?<!sqrt[{( ])(?<!root of )"
     after = rf"(?!{_BEFORE_LETTER}\s?[-+*/^×÷√]\s?[\w√\\])"
     return re.compile(rf"{root}(?<!\^)(?<![-+*/×÷] )(?:{pattern.pattern}){after}", re.I)
+
+
+def without_operands(text: str) -> str:
+    """Return a text of the same length without numbers that are worked with, as "10 + 4" of "10 + 4 = 14"."""
+    return _WORKING.sub(lambda found: "_" * len(found[0]), text) if "=" in text else text
 
 
 def with_own_stars(reply: str, options: Sequence[str]) -> str:

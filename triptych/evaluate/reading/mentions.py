@@ -28,7 +28,7 @@ from triptych.evaluate.reading.letters import (
     letter_in,
     several_at,
 )
-from triptych.evaluate.reading.literals import beside_signs, literals_of
+from triptych.evaluate.reading.literals import beside_signs, literals_of, without_operands
 from triptych.evaluate.reading.option_words import (
     all_of,
     letter_of,
@@ -149,15 +149,17 @@ class Reader:
     def affirmed_item(self, sentences: Sequence[str]) -> int | None:
         """Return the one option that a listing calls right, as "A: wrong", "B: right" do; None: none, or several."""
         found: list[tuple[int, bool]] = []
-        for sentence in sentences:
-            text = BULLET.sub("", sentence)
-            if (item := ITEM.match(text)) is None or not self.letters:
+        for text in (BULLET.sub("", sentence) for sentence in sentences if self.letters):
+            if (item := ITEM.match(text)) is None:
                 continue
             rest = text[item.end() :]
-            words = self._words_at(rest)
-            verdict = VERDICT.match(rest) or (VERDICT.match(rest, words.stop) if words else None)
-            if verdict:
-                found.append((self._position(letter_in(item)), verdict["right"] is not None))
+            words, option, verdict = self._words_at(rest), self._position(letter_in(item)), VERDICT.match(rest)
+            after = VERDICT.match(rest, words.stop) if words else None
+            own = verdict and words and (words.option, plain_words(rest[: words.stop])) == (option, self.names[option])
+            if own and after is None:
+                return None  # "(A) yes" of the option yes is of the question's list, and calls nothing right
+            if verdict := after if own else verdict or after:
+                found.append((option, verdict["right"] is not None))
         right = [option for option, is_right in found if is_right]
         return right[0] if len(found) > 1 and len(right) == 1 and right[0] >= 0 else None
 
@@ -176,13 +178,13 @@ class Reader:
 
     def mentions(self, sentence: str) -> list[Mention]:
         """Return what names an option in a sentence, in order, denied or not; the longest where they overlap."""
-        text = sentence
-        if all(name.isdecimal() for name in self.names):
-            text = _COUNTED.sub(lambda match: " " * len(match[0]), sentence)
+        counted = _COUNTED.finditer(sentence) if all(name.isdecimal() for name in self.names) else ()
+        text = blanked(sentence, (match.span() for match in counted))
+        outside = without_operands(text)
         by_words = [
             Mention(at, *match.span(), by_words=True, as_written=self.literals[at] is not None)
             for at, pattern in enumerate(self.patterns)
-            for match in pattern.finditer(text)
+            for match in pattern.finditer(text if self.literals[at] else outside)
         ]
         taken = bytearray(len(text))
         spans: set[tuple[int, int]] = set()
@@ -235,12 +237,13 @@ class Reader:
             return self._letter_and_words(text)
         if self._goes_beyond(found, text):
             return None
-        ruled_out = IS_DENIED.match(text, found.end())
-        if ruled_out and not (said and re.search(r"\band\b", ruled_out[0])):  # "the answer is B and A can be ruled out"
-            return None
         letter = letter_in(found)
         position, rest = self._position(letter), text[found.end() :].lstrip(")].:,\"' \t")
         words, stop = self._words_at(rest), found.end()
+        own_stop = len(text) - len(rest) + words.stop if words and words.option == position else 0
+        out = IS_DENIED.match(text, found.end())
+        if out and out.end() > own_stop and not (said and re.search(r"\band\b", out[0])):
+            return None  # not where "the answer is B and A can be ruled out", nor of an option "cannot be told"
         if words is not None and words.option != position:
             if letter == "A" and text[found.end() :].startswith(":"):
                 return None  # "A:" as in "Q: ... A: ..."
@@ -278,11 +281,11 @@ class Reader:
         """Return the longest words of an option at the beginning of a text."""
         skipped = re.match(r"[^\w<>=+-]*(?:the\s+)?", text, re.I)
         start = skipped.end() if skipped else 0
-        formulas = any(self.literals)  # Then what stands before a number counts: "√3".
+        outside, formulas = without_operands(text), any(self.literals)  # Then what is before a number counts: "√3".
         found = [
             Mention(at, start, start + match.end())
             for at, pattern in enumerate(self.patterns)
-            if self.literals[at] is None and (match := pattern.match(text[start:])) and match.end()
+            if self.literals[at] is None and (match := pattern.match(outside[start:])) and match.end()
             if not formulas or not self.names[at].isdecimal() or pattern.match(text, start)
         ]
         for at, literal in enumerate(self.literals):

@@ -72,7 +72,8 @@ SAYS = re.compile(
     r"|\b(?:ich wähle|je choisis|elijo|escolho|scelgo|ik kies|wybieram|я выбираю|tôi chọn)\b:?"
     r"|\b(?:best|correct|right|final|most (?:likely|similar|accurate|suitable|appropriate))"
     r"(?: (?:one|answer|choice|option|match|image|picture|point|box))? (?:is|would be|:)"
-    r"|(?:(?<![\u4e00-\u9fff])|(?<=所以)|(?<=因此)|(?<=故)|(?<=[则則])|(?<=即)|(?<=最终)|(?<=最終))(?:选项|選項)\s*"
+    r"|(?:(?<![\u4e00-\u9fff])|(?<=所以)|(?<=因此)|(?<=故)|(?<=[则則])|(?<=即)|(?<=最终)|(?<=最終)"
+    r"|(?:(?<=答案)|(?<=[对對][应應]))(?<![没沒]有..)(?<![没沒无無不]..))(?:选项|選項)\s*"
     r"[应應]?(?:(?:为|為|是|:)\s*(?=\(?[A-Z])|(?=\(?[A-Z]\)?\s*是?正[确確]))"
     r"|(?:答案|正[确確]选项|正確選項|正确的选项|正解|答え|回答|解答)\s*(?:应该|應該|应当|应|應)?\s*(?:是|为|為|は|:)\s*:?"
     r"|(?<![不别未])(?:应选|應選|故选|故選|我选择?|我選擇?|选择|選擇|选|選)\s*:?(?=\W*[A-Z])"
@@ -191,8 +192,10 @@ STRONGLY = re.compile(
 """A sentence that says which answer is the right one, not only what follows from something."""
 
 DECLINES = re.compile(
-    r"\b(?:can ?not|can't|could not|couldn't|unable|not able|not possible|impossible|not enough|insufficient|no way"
-    r"|no idea|no clue|not (?:sure|certain)|not provide enough|not have (?:the ability|access|enough)"
+    r"\b(?:can ?not|can't|could not|couldn't|unable|not able|not possible|impossible|insufficient|no way"
+    r"|not enough(?! (?:food|water|money|to (?:eat|drink|live|survive|spend|pay|buy))\b)"
+    r"|no idea|no clue|not (?:sure|certain)|not provide enough|not have (?:the ability|access"
+    r"|enough(?! (?:food|water|money|to (?:eat|drink|live|survive|spend|pay|buy))\b))"
     r"|(?:i'?m|i am) sorry"
     r"|neither|none of the|(?:answer|option|choice)s? (?:is|are) not (?:listed|among|present|given|provided|available)"
     r"|indeterminable|undeterminable|inconclusive|do not know|don't know|(?:difficult|hard|challenging|tough) to"
