@@ -216,4 +216,7 @@ def _write(folder: Path, files: Mapping[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else cached())
+    try:
+        main(Path(sys.argv[1]) if len(sys.argv) > 1 else cached())
+    except (OSError, subprocess.CalledProcessError, ValueError) as error:  # no npm, no network, another file
+        sys.exit(f"error: {error}")
