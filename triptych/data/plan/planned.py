@@ -108,11 +108,12 @@ def forget_lengths(run: Path, stage: str) -> None:
     shutil.rmtree(run / LENGTHS / stage, ignore_errors=True)
     with suppress(OSError):  # there is none, or other stages have theirs in it
         (run / LENGTHS).rmdir()
-    if _has_begun(run, stage):
-        others = [json.dumps(line) + "\n" for line in read_json_lines(run / BEGUN) if line.get("stage") != stage]
+    if not (run / BEGUN).exists():
+        return
+    if others := [json.dumps(line) + "\n" for line in read_json_lines(run / BEGUN) if line.get("stage") != stage]:
         write_atomically(run / BEGUN, "".join(others))
-        if not others:
-            (run / BEGUN).unlink()
+    else:
+        (run / BEGUN).unlink()
 
 
 def _has_begun(run: Path, stage: str) -> bool:
