@@ -18,7 +18,7 @@ import torch
 import transformers
 from PIL import Image
 
-from triptych.core.errors import NotFoundError
+from triptych.core.errors import DataError, NotFoundError
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.format import read_source
 from triptych.data.formats import messages
@@ -51,9 +51,23 @@ def shared_rows(given: str | None) -> str | None:
 
 
 def read_rows(source: str, count: int) -> list[Example]:
-    """Return the first conversations of a source that can be used."""
-    rows = (row for row in read_source(source) if isinstance(row, Example))
-    return [row for row, _ in zip(rows, range(count), strict=False)]
+    """Return the first conversations of a source that can be used.
+
+    Raises:
+        DataError: there is none.
+    """
+    rows: list[Example] = []
+    why = "it has no rows"
+    for row in read_source(source):
+        if len(rows) == count:
+            break
+        if isinstance(row, Example):
+            rows.append(row)
+        elif not rows:
+            why = row.message
+    if not rows:
+        raise DataError(f"{source}: no conversation of it can be used. {why}")
+    return rows
 
 
 def draw_rows(folder: Path, count: int) -> list[Example]:

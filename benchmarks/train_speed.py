@@ -144,17 +144,30 @@ def parity(case: Case) -> dict[str, object]:
 
 
 def tune(case: Case, steps: int = 1) -> dict[str, object]:
-    """Try each batch size of each peer for a step after one to warm up; the best is what ``speed`` gives it."""
+    """Try each batch size of each peer for a step after one to warm up; the best is what ``speed`` gives it.
+
+    One that ends before its time (so many rows at once do not fit the memory) is written down with what it said.
+
+    Raises:
+        RuntimeError: one row at once ends before its time.
+    """
     found: dict[str, object] = {}
     best: dict[str, int] = {}
     for way in [way for way in PEERS if way in case.pythons]:
         rates: dict[int, float] = {}
         for batch in [batch for batch in BATCHES if batch <= case.step_rows]:
-            with ExitStack() as stack:
-                run = case.start(way, stack, batch=batch, order=order_of(batch))
-                run.turn()
-                step(run)
-                records = [step(run) for _ in range(steps)]
+            try:
+                with ExitStack() as stack:
+                    run = case.start(way, stack, batch=batch, order=order_of(batch))
+                    run.turn()
+                    step(run)
+                    records = [step(run) for _ in range(steps)]
+            except RuntimeError as error:
+                if not rates:
+                    raise
+                sys.stderr.write(f"  {way}, {batch} rows at once: {error}\n")
+                found[f"{way}_batch_{batch}_ended"] = str(error)
+                break
             rates[batch] = rate_of(records)
             sys.stderr.write(f"  {way}, {batch} rows at once: {rates[batch]:.1f} supervised tokens/s\n")
             found[f"{way}_batch_{batch}_supervised_tokens_per_s"] = round(rates[batch], 2)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from random import Random
 
 from PIL import Image
 
 from triptych.core.config import parse_config
+from triptych.train.measuring.meters import StepReport
 from triptych.train.recipe import Recipe, resolve
+from triptych.train.trainer import Hooks
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 40), "blue": (20, 40, 230), "white": (250, 250, 250)}
 
@@ -107,3 +111,13 @@ def toy_recipe(folder: Path, *changes: tuple[str, str], align: bool = False) -> 
         assert old in text, f"{old!r} is not in the recipe"
         text = text.replace(old, new)
     return resolve(parse_config(text, model=Recipe, file="toy"))
+
+
+def stop_at(step: int) -> Hooks:
+    """Return what asks a run to stop after a step."""
+
+    def ask(report: StepReport) -> None:
+        if report.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return Hooks(after_step=ask)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.train.runs import toy_recipe, write_tune
+from tests.train.runs import stop_at, toy_recipe, write_tune
 from triptych.core.errors import RunError
 from triptych.data.format import split_source
 from triptych.data.plan import corpus as corpus_file
@@ -147,6 +147,24 @@ def test_a_run_that_began_with_its_own_lengths_never_takes_those_of_an_earlier_v
     shutil.rmtree(tmp_path / "run" / "lengths")
     assert steps(recipe, tmp_path / "run", anew=False) == before
     assert "are gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_data_that_changed_are_refused_before_lengths_are_missed(
+    recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str], begun: bool
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(RunError):
+        train(recipe, run=run, hooks=stop_at(2))
+    shutil.rmtree(run / "lengths")
+    if not begun:
+        (run / ".planned").unlink()
+    rows = tmp_path / "tune.jsonl"
+    rows.write_text(rows.read_text().replace("How many?", "How many are there?"))
+    with pytest.raises(RunError, match="changed since"):
+        train(recipe, run=run)
+    assert "lengths" not in capsys.readouterr().err
+    assert not (run / "lengths").exists()
 
 
 @pytest.mark.parametrize("begun", [True, False])

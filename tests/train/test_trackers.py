@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.train.runs import toy_recipe
+from tests.train.runs import stop_at, toy_recipe
 from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.records import Json
-from triptych.train.measuring.meters import METRICS, StepReport
+from triptych.train.measuring.meters import METRICS
 from triptych.train.measuring.trackers import FOLDER, TRACKERS, Trackers, check_trackers, note_plan
 from triptych.train.setting import LogPlan
-from triptych.train.trainer import Hooks, train
+from triptych.train.trainer import train
 
 SEED = "seed: 3"
 
@@ -27,14 +25,6 @@ def needs(package: str) -> None:
     """Skip where an optional package is not there."""
     if find_spec(package) is None:
         pytest.skip(f"the optional package {package} is not installed")
-
-
-def stop_at(step: int) -> Hooks:
-    def ask(report: StepReport) -> None:
-        if report.step == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    return Hooks(after_step=ask)
 
 
 def scalars(run: Path, folder: str = FOLDER) -> dict[str, list[tuple[int, float]]]:

@@ -39,6 +39,9 @@ from triptych.train.signals import Stop
 from triptych.train.sources import Limits
 from triptych.train.torn_images import enter
 
+Check = Callable[[str], None]
+"""Is told the digest of a stage's data. Raises RunError where the run cannot go on with them."""
+
 
 @dataclass(frozen=True, eq=False)
 class StageData:
@@ -101,6 +104,7 @@ def open_stage_data(
     seed: int,
     anew: bool,
     lengths: Path | None = None,
+    check: Check | None = None,
     kept_rows: Sequence[KeptRows | None] = (),
     stop: Stop | None = None,
 ) -> StageData:
@@ -114,20 +118,21 @@ def open_stage_data(
         anew: whether the stage begins now.
         lengths: folder of the run, which all its processes share, for the lengths that it plans with; None: it keeps
             none of its own.
+        check: is told the digest of the data before the run's own lengths are opened, and may refuse it.
         kept_rows: as ``open_sources``.
         stop: is asked while rows are read; None: nobody may stop it.
 
     Raises:
         DataError: the data cannot be used.
-        RunError: a stop was asked for.
+        RunError: a stop was asked for, or ``check`` refuses the data.
     """
     corpora = open_sources(stage, seed=seed, kept_rows=kept_rows)
     few = len(corpora) <= stage.in_memory_rows
     reader = reader_of(stage, corpora, rendering=rendering, look=few)
     if few:
-        data = _in_memory(stage, reader, run=run, seed=seed, stop=stop)
+        data = _in_memory(stage, reader, run=run, seed=seed, check=check, stop=stop)
     else:
-        data = _as_they_come(stage, reader, run=run, seed=seed, anew=anew, lengths=lengths)
+        data = _as_they_come(stage, reader, run=run, seed=seed, anew=anew, lengths=lengths, check=check)
     return replace(data, kept_rows=[corpus.kept_rows for corpus in corpora.sources])
 
 
@@ -168,8 +173,13 @@ def settings_of(stage: Tune, *, seed: int, in_memory: bool) -> PlanSettings:
     )
 
 
-def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop | None) -> StageData:
+def _in_memory(
+    stage: Tune, reader: Reader, *, run: Path, seed: int, check: Check | None, stop: Stop | None
+) -> StageData:
     gathered = prepare_encoded(stage, reader, pack_tokens=stage.pack_tokens, run=run, seed=seed, stop=stop)
+    digest = digest_of(gathered.rows)
+    if check is not None:
+        check(digest)
     records = records_of([Read(row) for row in gathered.rows])
     plan = StepPlan(KnownMeasures(records), gathered.mixture, settings_of(stage, seed=seed, in_memory=True))
 
@@ -180,7 +190,7 @@ def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop 
     held = _Held(gathered.rows)
     return StageData(
         plan=plan,
-        digest=digest_of(gathered.rows),
+        digest=digest,
         encoded=gathered.rows,
         source=gathered.sources.__getitem__,
         read=held,
@@ -192,8 +202,23 @@ def _in_memory(stage: Tune, reader: Reader, *, run: Path, seed: int, stop: Stop 
     )
 
 
-def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bool, lengths: Path | None) -> StageData:
+def _as_they_come(
+    stage: Tune,
+    reader: Reader,
+    *,
+    run: Path,
+    seed: int,
+    anew: bool,
+    lengths: Path | None,
+    check: Check | None,
+) -> StageData:
     corpora = reader.corpora
+    mixture = mixture_of(stage, [len(corpus) for corpus in corpora.sources], seed=seed)
+    settings = settings_of(stage, seed=seed, in_memory=False)
+    told = (*(corpus.digest for corpus in corpora.sources), reader.digest, mixture, settings)
+    digest = hashlib.sha256(repr(told).encode("utf-8")).hexdigest()
+    if check is not None:
+        check(digest)
     cached = CachedMeasures(reader)
     if anew:
         cached.forget_refused()
@@ -208,12 +233,9 @@ def _as_they_come(stage: Tune, reader: Reader, *, run: Path, seed: int, anew: bo
     def watch(rows: Numbers, records: Records) -> None:
         ledger.watch(rows, np.where(records["tokens"] > stage.pack_tokens, np.uint8(REFUSED), records["state"]))
 
-    mixture = mixture_of(stage, [len(corpus) for corpus in corpora.sources], seed=seed)
-    settings = settings_of(stage, seed=seed, in_memory=False)
-    told = (*(corpus.digest for corpus in corpora.sources), reader.digest, mixture, settings)
     return StageData(
         plan=StepPlan(planned or cached, mixture, settings, watch=watch),
-        digest=hashlib.sha256(repr(told).encode("utf-8")).hexdigest(),
+        digest=digest,
         encoded=(),
         source=lambda row: corpora.place(row)[0],
         read=reader.read,

@@ -36,7 +36,7 @@ from triptych.train.recipe import Frozen, Full, Lora, Tune
 from triptych.train.release import load_weights, moving_weights
 from triptych.train.scores import release_stage, tell_constant
 from triptych.train.signals import Stop
-from triptych.train.stage_data import StageData, open_stage_data
+from triptych.train.stage_data import Check, StageData, open_stage_data
 from triptych.train.torn_images import TornImages
 
 
@@ -106,6 +106,7 @@ def begin_stage(
     run: Path,
     seed: int,
     anew: bool = True,
+    check: Check | None = None,
     world: World | None = None,
     peak: float | None = None,
     stop: Stop | None = None,
@@ -118,13 +119,14 @@ def begin_stage(
         run: the run's folder.
         seed: of this stage.
         anew: whether nothing is done of the stage yet.
+        check: is told the digest of the data, and may refuse them.
         world: the processes of the run, which all come here; None: this one is alone.
         peak: operations a second of one device; None: not known, and no operations are counted.
         stop: is asked while rows are read.
 
     Raises:
         DataError: the data cannot be used.
-        RunError: a stop was asked for.
+        RunError: a stop was asked for, or ``check`` refuses the data.
     """
     world = World() if world is None else world
 
@@ -137,6 +139,7 @@ def begin_stage(
             seed=seed,
             anew=anew and leads,
             lengths=run,
+            check=check,
             kept_rows=kept_rows or (),
             stop=stop,
         )
@@ -210,21 +213,26 @@ def _share(model: Model, stage: Tune, *, world: World, seed: int) -> Sharing:
     return Replicas(moving_weights(model))
 
 
+def check_data(last: Checkpoint, digest: str) -> None:
+    """Refuse data, by their digest, that are not those of a stage's latest checkpoint.
+
+    Raises:
+        RunError: they changed since.
+    """
+    if last.position.plan != digest:
+        raise RunError(
+            f"the data of stage {last.position.stage!r}, or the code that reads them, changed since {last.folder} was"
+            f" written. Put it back as it was, use another name for the run, or delete {last.folder.parent} to begin"
+            " anew."
+        )
+
+
 def resume_stage(state: StageState, last: Checkpoint) -> int:
     """Restore weights and optimizer from the latest checkpoint; return the steps that are done.
 
     Raises:
-        RunError: the data changed since.
         ModelError: it is of another model.
     """
-    if state.world.leads:
-        note_plan(state.run, state.stage.name, plan=last.position.plan)
-    if last.position.plan != state.data.digest:
-        raise RunError(
-            f"the data of stage {state.stage.name!r}, or the code that reads them, changed since {last.folder} was"
-            f" written. Put it back as it was, use another name for the run, or delete {last.folder.parent} to begin"
-            " anew."
-        )
     load_weights(state.weights, last.weights(state.weights))
     restore_optimizer(state.optimizer, state.weights, tensors=last.optimizer(state.weights))
     step, total = last.position.step, state.pace.total(last.position.step)

@@ -32,12 +32,13 @@ from triptych.train.feature_cache import FEATURES
 from triptych.train.ledger import LEDGER
 from triptych.train.measuring.meters import METRICS, StepReport, rewind_records
 from triptych.train.measuring.sessions import note_stage
+from triptych.train.measuring.trackers import note_plan
 from triptych.train.parallel.world import World
 from triptych.train.prefetch import make_prefetcher, workers_of
 from triptych.train.reach import Reach
 from triptych.train.recipe import Tune
 from triptych.train.signals import CutOff, Stop, next_or_cut_off
-from triptych.train.stage_state import StageState, begin_stage, resume_stage, stage_outcome
+from triptych.train.stage_state import StageState, begin_stage, check_data, resume_stage, stage_outcome
 from triptych.train.step import train_step
 from triptych.train.torn_images import TornImages, read_ahead
 
@@ -81,7 +82,13 @@ def tune(
     """
     world = World() if world is None else world
     last = world.lead(lambda: latest_checkpoint(run, stage.name))
-    state = begin_stage(model, stage, run=run, seed=seed, anew=last is None, world=world, peak=peak, stop=stop)
+    check = None
+    if last is not None:
+        world.lead(partial(note_plan, run, stage.name, plan=last.position.plan))
+        check = partial(check_data, last)
+    state = begin_stage(
+        model, stage, run=run, seed=seed, anew=last is None, check=check, world=world, peak=peak, stop=stop
+    )
     done = 0 if last is None else world.together(lambda: resume_stage(state, last))
     rewind_records(state.book / METRICS, stage.name, step=done, later=later)
     note_stage(state.book, stage.name, after_step=done, parts=model.parts_and_head())

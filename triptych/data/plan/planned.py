@@ -43,7 +43,8 @@ class PlannedMeasures:
             measures: where a row's length is taken from when it is asked for first.
             run: the run's folder.
             stage: whose steps are planned.
-            anew: whether the stage begins now: what the folder holds of it is forgotten.
+            anew: whether the stage begins now: what the folder holds of it is forgotten. Otherwise its data are those
+                that it began with.
 
         Raises:
             OSError: the disk has no room for them.
@@ -60,9 +61,9 @@ class PlannedMeasures:
         self._folder.mkdir(parents=True, exist_ok=True)
         if not anew:
             before = not _has_begun(run, stage)
-            for number, (path, corpus) in enumerate(zip(paths, corpora.sources, strict=True)):
+            for path, corpus in zip(paths, corpora.sources, strict=True):
                 if len(corpus) and not is_whole(path, len(corpus)):
-                    self._find(number, path, corpus, before=before)
+                    self._find(path, corpus, before=before)
         self._files = LengthFiles(paths, corpora)
         flush(self._folder)
         flush(self._folder.parent)
@@ -86,7 +87,7 @@ class PlannedMeasures:
             told = hashlib.sha256(repr((corpus.digest, reader.digest)).encode()).hexdigest()
             yield f"{number}-{told[:16]}.lengths"
 
-    def _find(self, number: int, path: Path, corpus: Corpus, *, before: bool) -> None:
+    def _find(self, path: Path, corpus: Corpus, *, before: bool) -> None:
         """Take a source's lengths over from where all runs shared them, if it began so; say what became of them."""
         shared = path_of_before(corpus, self._measures.reader)
         if before and is_whole(shared, len(corpus)):
@@ -95,7 +96,7 @@ class PlannedMeasures:
                 f"{self._stage}: begun by an earlier version, it goes on with the lengths of {corpus.source} that all"
                 f" runs shared then ({shared}); from now on they are its own, in {path}"
             )
-        elif path.exists() or not any(self._folder.glob(f"{number}-*.lengths")):  # else the data are others: refused
+        else:
             say(
                 f"{self._stage}: the lengths of {corpus.source} that its steps were planned with are gone from"
                 f" {self._folder}. They are measured again; where the code or the pictures changed since, its further"
