@@ -76,6 +76,16 @@ def rows() -> list[dict[str, Any]]:
     return made
 
 
+def scored(more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows as VideoScore's training has them: each first question with an image more than it has marks; more."""
+    asked = {name: (said[0], said[0].count("<image>") + 1) for name, said in SAID.items()}
+    asked |= {row["id"]: (row["prompt"], len(row["images"])) for row in more}
+    return [
+        {"id": name, "images": ["one.png"] * images, "prompt": text, "labels": {"quality": 1.5}}
+        for name, (text, images) in asked.items()
+    ]
+
+
 def chats() -> list[dict[str, Any]]:
     """Return rows as Mantis' data have them."""
     made = []

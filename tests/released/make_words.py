@@ -8,6 +8,8 @@
 - ``mantis``: TIGER-AI-Lab/Mantis at f3a3192, with transformers 4.40.0, datasets 2.18.0. Called: ``ChatDataset``,
   ``MLlavaProcessor``, its conversations;
 - ``idefics``: the same with transformers 4.45.2, its Idefics2 and Idefics3;
+- ``videoscore``: the same as ``idefics``. Called: ``ClassificationDataset``, with VideoScore's prompts, too, as
+  ``videoscore.json`` has them;
 - ``otter``: Luodian/Otter at 1e7eb9a6, with what ``make_otter.py`` names. Called: ``MimicitDataset`` and, up to its
   forward pass, ``train_one_epoch``. A row has one picture in front, the first question and its answer.
 
@@ -28,8 +30,8 @@ from unittest.mock import MagicMock
 
 from tests.released.drawn import picture
 from tests.released.get_tokenizers import cached
-from tests.released.hard_words import SAID, chats, rows
-from tests.released.making import HERE, stub
+from tests.released.hard_words import SAID, chats, rows, scored
+from tests.released.making import HERE, made_of, stub
 
 SEQUENCE = 3
 """Image tokens of a picture or tile."""
@@ -149,6 +151,28 @@ def idefics(tokenizers: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any
         yield f"mantis_{name}", _mantis(processor, folder, conv_templates[name.replace("s", "s_")], plain=False)
 
 
+def videoscore(tokenizers: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what VideoScore's training makes of each prompt."""
+    from mantis.train import data
+    from transformers import AutoTokenizer, Idefics2ImageProcessor, Idefics2Processor
+
+    images = Idefics2ImageProcessor(size={"longest_edge": 40, "shortest_edge": 28}, do_image_splitting=False)
+    processor = Idefics2Processor(
+        images, AutoTokenizer.from_pretrained(tokenizers / "idefics2"), image_seq_len=SEQUENCE
+    )
+    image = processor.tokenizer.convert_tokens_to_ids("<image>")
+    data.set_default_image_token("<image>")
+    picture(1, 45, 30).save(folder / "one.png")
+    told = scored(made_of("videoscore")["train_regression"])
+    (folder / "rows.json").write_text(json.dumps(told))
+    dataset = data.ClassificationDataset(processor, str(folder / "rows.json"), "json", "score", "train", 4096)
+    made = {}
+    for number, row in enumerate(told):
+        ids = dataset[number]["input_ids"][0].tolist()
+        made[row["id"]] = laid(ids, [-100] * len(ids), image=image)["ids"]
+    yield "videoscore", {"prompts": made}
+
+
 def _mantis(processor: Any, folder: Path, conversation: Any, *, plain: bool) -> dict[str, Any]:
     from mantis.train import data
 
@@ -230,7 +254,7 @@ def laid(ids: list[int], labels: list[int], *, image: int | None = None) -> dict
     return {"ids": [ids[at] for at in kept], "trained": runs}
 
 
-PARTS = {"llava": llava, "mantis": mantis, "idefics": idefics, "otter": otter}
+PARTS = {"llava": llava, "mantis": mantis, "idefics": idefics, "videoscore": videoscore, "otter": otter}
 
 
 def main(part: str, checkout: Path, tokenizers: Path) -> None:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from tests.released.get_tokenizers import LLAMA
-from tests.released.hard_words import SAID
+from tests.released.hard_words import SAID, scored
 from tests.released.making import made_of
 from tests.released.real_tokenizers import folder_of, hard_example, opened
 from triptych.core.records import Example, ImageRef, Text, Turn, text_of
+from triptych.data.format import load_examples
+from triptych.data.plan.scoring import Scoring
 from triptych.data.template import Encoded, find_template, render
 from triptych.models.disk.tokenizer import open_tokenizer
 
@@ -85,6 +88,25 @@ def check(tokenizer: PreTrainedTokenizerBase, template: str, case: str, name: st
 def test_ids_masks_and_prompts_are_those_of_the_released_code(case: str, name: str) -> None:
     tokenizer, template = CASES[case]
     check(opened(tokenizer), template, case, name)
+
+
+@pytest.mark.parametrize("name", MADE["videoscore"]["prompts"])
+def test_what_a_score_head_reads_is_what_the_released_code_gave_it(name: str, tmp_path: Path) -> None:
+    told = [row for row in scored(made_of("videoscore")["train_regression"]) if row["id"] == name]
+    (tmp_path / "rows.json").write_text(json.dumps(told))
+    Image.new("RGB", (45, 30)).save(tmp_path / "one.png")
+    (example,) = load_examples(f"mantis_classification:{tmp_path / 'rows.json'}", on_bad="raise").examples
+    tokenizer = opened("idefics2")
+    number = tokenizer.convert_tokens_to_ids("<image>")
+    assert isinstance(number, int)
+    found = render(
+        example,
+        Scoring(targets=("quality",), asked="plain").template(find_template("mantis_idefics_2")),
+        tokenizer=tokenizer,
+        image_token_id=number,
+        image_ids=lambda _: [number],
+    )
+    assert list(found.ids) == MADE["videoscore"]["prompts"][name]
 
 
 @pytest.mark.parametrize("case", ALONE)
