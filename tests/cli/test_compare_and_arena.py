@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.cli.conftest import Triptych
+from tests.infer.endpoint import Said, completion, serving, trouble, words_of
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
@@ -146,3 +148,30 @@ def test_answers_without_a_line_are_one_line_of_trouble(runs: Path, triptych_her
     refused = triptych_here(runs, "rescore", "empty", "--benchmark", "storyboard")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("error: empty/answers.jsonl: no reply is in it yet")
+
+
+def test_the_arenas_judge_is_set_and_where_it_gave_no_verdict_the_exit_code_is_1(
+    runs: Path, triptych_here: Triptych, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    asked: list[int] = []
+    most = 9
+
+    def judge(request: dict[str, Any], before: int) -> Said:
+        asked.append(request["max_tokens"])
+        return trouble(400) if len(asked) > most else completion("A" if "Reply A:\nyes" in words_of(request) else "B")
+
+    told = ["arena", *(f"{name}/evals/storyboard" for name in ("right", "wrong")), "judge.max_tokens=1024"]
+    with serving(judge) as endpoint:
+        told += ["judge.concurrency=1", "--judge", str(endpoint.address)]
+        found = triptych_here(runs, *told)
+        assert found.returncode == 1, found.stderr
+        assert "4 pairs got no verdict: " in found.stdout
+        assert "The same command asks again." in found.stdout
+        before, most = len(asked), 100
+        again = triptych_here(runs, *told)
+    assert again.returncode == 0, again.stderr
+    assert (len(asked) - before, set(asked)) == (7, {1024})
+    refused = triptych_here(runs, *told[:4], "--votes", "votes.jsonl")
+    assert refused.returncode == 2
+    assert "judge.max_tokens=1024: no judge was named" in refused.stderr

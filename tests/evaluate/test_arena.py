@@ -18,14 +18,8 @@ from triptych.evaluate.benchmarks.storyboard import BENCHMARK
 from triptych.evaluate.certainty.ratings import Vote, duels, rate
 from triptych.evaluate.reading.judge import read_preference
 from triptych.evaluate.running.run import evaluate
-from triptych.evaluate.saved.arena import (
-    Contestant,
-    arena_to_json,
-    hold_arena,
-    judge_pairs,
-    lines_of,
-    read_contestants,
-)
+from triptych.evaluate.saved.arena import arena_to_json, hold_arena, judge_pairs, lines_of, read_contestants
+from triptych.evaluate.saved.meetings import Contestant
 from triptych.infer.canned import CannedResponder
 from triptych.infer.responder import Failed
 
@@ -144,7 +138,7 @@ def test_a_verdict_that_cannot_be_read_is_no_vote(answers: list[Path], tmp_path:
         return "hard to say" if prompt.id.startswith("held_in-5 ") else fair(prompt)
 
     judging = judge_pairs(read_contestants(answers), CannedResponder(mumble), path=tmp_path / "arena.jsonl")
-    assert (len(judging.votes), judging.unread) == (14, 2)
+    assert (len(judging.votes), judging.unread, judging.failed, judging.failure) == (14, 1, 1, "too long")
 
 
 def test_a_judge_that_answers_what_was_not_asked_stops_the_arena(answers: list[Path], tmp_path: Path) -> None:

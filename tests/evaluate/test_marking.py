@@ -59,6 +59,17 @@ def test_the_options_of_a_task_are_known_from_an_id(tmp_path: Path) -> None:
     }
 
 
+def test_an_evaluation_is_marked_by_its_folder_as_by_its_file(tmp_path: Path) -> None:
+    asked = questions_of("blink")
+    folder = tmp_path / "blink-val"
+    evaluate(BLINK, SAMPLES / "blink", responder=CannedResponder(lambda _: "A"), folder=folder)
+    by_folder, by_file = (mark(BLINK, path, name="blink") for path in (folder, folder / "answers.jsonl"))
+    assert by_folder == by_file
+    assert by_folder.result.total.n == len(asked)
+    with pytest.raises(DataError, match=r"a folder without .* and without answers\.jsonl \(an evaluation of ours\)"):
+        mark(BLINK, tmp_path, name="blink")
+
+
 def test_an_id_without_a_reply_scores_nothing_and_is_counted(tmp_path: Path) -> None:
     found = marked(tmp_path, {"val_Jigsaw_1": "A", "val_Counting_1": "I cannot tell."})
     assert (found.missing, found.result.unanswered, found.result.total.n) == (2, 3, 4)

@@ -113,6 +113,7 @@ def test_options_of_milebench_beyond_z_have_two_letters() -> None:
     many = [f"class {number}" for number in range(60)]
     assert option_read(many, "It is class 7.") == "H"
     assert option_read(["3.5 cm", "2"], "2") == "B"
+    assert option_read(["x"] * 19, "Weiß") == "EI"  # two letters S are no sign of the reply
 
 
 def test_a_conclusion_that_begins_with_answer_once_more_is_read_behind_it() -> None:

@@ -46,6 +46,19 @@ def test_rescoring_needs_no_model_no_pictures_and_changes_nothing(run: Path) -> 
     assert all(line.endswith("as it was") for line in lines_of(found))
 
 
+@pytest.mark.parametrize("total", [1.0, 0.5])
+def test_without_the_scores_so_far_it_does_not_say_that_none_changed(run: Path, total: float) -> None:
+    folder = run / "evals" / "storyboard-held_out-tuned"
+    (folder / "items.jsonl").unlink()
+    told = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**told, "score": total}))
+    (one,) = rescore_run(folder)
+    assert one.compared == 0
+    said = f"was {100 * total:.1f}; which scores changed is not known, as the former ones are not there"
+    assert lines_of([one])[0].endswith(said)
+    assert rescore_run(folder)[0].compared == 16
+
+
 def test_a_score_that_changed_is_told_and_written(run: Path) -> None:
     folder = run / "evals" / "storyboard-held_out-tuned"
     answers = (folder / "answers.jsonl").read_text()

@@ -38,6 +38,14 @@ def question(reference: str, options: list[str] | None = None) -> Example:
         ("-10.00", "minus ten"),
         ("ＤＯＧ", "dog"),
         ("CAFÉ", "café"),
+        ("cafe\u0301", "café"),
+        ("\u1112\u1161\u11ab", "한"),
+        ("İZMİR", "izmir"),
+        ("पानी।", "पानी"),
+        ("क्\u200dष", "क्ष"),
+        ("كِتاب", "كتاب"),
+        ("שָׁלוֹם", "שלום"),
+        ("☀\ufe0f sun", "sun"),
     ],
 )
 def test_a_reply_that_says_the_same_is_right(reply: str, reference: str) -> None:
@@ -63,6 +71,13 @@ def test_a_reply_that_says_the_same_is_right(reply: str, reference: str) -> None
         ("owl, cat, dog", "dog, cat, owl"),
         ("", "the dog"),
         ("...", "the dog"),
+        ("दान", "दिन"),
+        ("हूँ", "हाँ"),
+        ("ไม่", "ไม้"),
+        ("நெய்", "நாய்"),
+        ("কোক", "কাক"),
+        ("ọkọ", "ọkọ\u0300"),
+        ("قلم", "كتاب"),
     ],
 )
 def test_a_reply_that_says_something_else_is_wrong(reply: str, reference: str) -> None:
@@ -144,6 +159,17 @@ def known(reference: str, *answers: str) -> Example:
 def test_the_number_of_an_image_is_no_count(reply: str, right: bool, answered: bool) -> None:
     asked = known("2", "1", "2", "3")
     assert (correct(asked, reply) == 1.0, is_answered(asked, reply)) == (right, answered)
+
+
+@pytest.mark.parametrize(("reply", "right"), [("दिन", 1.0), ("उत्तर दिन है", 1.0), ("दान", 0.0), ("वह दान है", 0.0)])
+def test_a_vowel_sign_tells_known_answers_apart(reply: str, right: float) -> None:
+    assert correct(known("दिन", "दिन", "दान"), reply) == right
+    assert is_answered(known("दिन", "दिन", "दान"), reply)
+
+
+@pytest.mark.parametrize("reply", ["छवि-5", "छवि–5"])
+def test_a_dash_behind_a_vowel_sign_is_no_minus(reply: str) -> None:
+    assert normalise(reply) == "छवि 5"
 
 
 def test_the_number_of_an_image_is_an_answer_where_images_are_asked_for() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from triptych.core.errors import DataError
 from triptych.evaluate.certainty.ratings import duels
-from triptych.evaluate.saved.arena import Contestant, read_contestants
+from triptych.evaluate.saved.arena import read_contestants
+from triptych.evaluate.saved.meetings import Contestant
 from triptych.evaluate.saved.votes import read_votes
 
 
@@ -34,6 +35,25 @@ def test_people_vote_by_name_or_by_letter(tmp_path: Path) -> None:
     path.write_text(json.dumps({"a": "x", "b": "z", "winner": "x"}) + "\n")
     with pytest.raises(DataError, match=r"line 1.*'z'"):
         read_votes(path, answering("x", "y"))
+
+
+@pytest.mark.parametrize("winner", ["tie", "Tie", "TIE"])
+def test_a_tie_is_one_in_capitals_too(winner: str, tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    path.write_text(json.dumps({"a": "x", "b": "y", "winner": winner}) + "\n")
+    assert [vote.won for vote in read_votes(path, answering("x", "y"))] == [0.5]
+
+
+def test_a_winner_that_is_one_by_name_and_the_other_by_letter_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    path.write_text(json.dumps({"a": "a", "b": "b", "winner": "a"}) + "\n")
+    assert [vote.won for vote in read_votes(path, answering("a", "b"))] == [1.0]
+    path.write_text(json.dumps({"a": "b", "b": "a", "winner": "a"}) + "\n")
+    with pytest.raises(DataError, match=r"line 1: the winner 'a' is \"a\" or the contestant of that name\. Rename"):
+        read_votes(path, answering("a", "b"))
+    path.write_text(json.dumps({"a": "tie", "b": "a", "winner": "tie"}) + "\n")
+    with pytest.raises(DataError, match=r"the winner 'tie' is a tie or the contestant of that name"):
+        read_votes(path, answering("tie", "a"))
 
 
 def test_files_of_people_lose_no_last_line_without_a_newline(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from tests.generate.runs import refused, rows
 from tests.generate.test_syphus import source_of
 from triptych.core.config import parse_config
 from triptych.core.records import Example
+from triptych.core.thinking import spoken
 from triptych.generate import recipe
 from triptych.generate.pipeline import Outcome, generate
 from triptych.generate.recipe import Recipe
-from triptych.generate.thinking import spoken
 
 DRAFT = '{"pairs": [{"question": "How many horses are there?", "answer": "There are five horses."}]}'
 FINAL = '{"pairs": [{"question": "How many horses are seen?", "answer": "There is one horse."}]}'
@@ -33,6 +33,9 @@ FINAL = '{"pairs": [{"question": "How many horses are seen?", "answer": "There i
         ("◁think▷one◁/think▷two", "two"),
         ("<Thinking>one</Thinking>two", "two"),
         ("<|channel|>analysis<|message|>one<|end|><|start|>assistant<|channel|>final<|message|>two", "two"),
+        ("<thinking>one</thinking><reflection>no</reflection>two", "two"),
+        ("<unused94>thought\none<unused95>two", "two"),
+        ("<scratchpad>one", None),
         ("<think>one", None),
         ("<think>one</think>two<think>no", None),
         ("<think>one</think> \n", None),

@@ -14,7 +14,12 @@ from triptych.core.log import say
 
 def run(
     answers: Annotated[
-        list[Path], typer.Argument(metavar="ANSWERS", help="Two or more: answers.jsonl, or folders with one.")
+        list[str],
+        typer.Argument(
+            metavar="ANSWERS",
+            help="Two or more: answers.jsonl, or folders with one; judge.KEY=VALUE, e.g. judge.max_tokens=1024, sets "
+            "how the judge is asked.",
+        ),
     ],
     *,
     judge: Annotated[
@@ -31,8 +36,13 @@ def run(
     ] = Path("arena.jsonl"),
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Rate responders by who is preferred to whom on the questions that they share."""
+    """Rate responders by who is preferred to whom on the questions that they share.
+
+    Exit code 1 where the judge gave no verdict on a pair.
+    """
+    from triptych.cli.groups.evaluation import JUDGE
     from triptych.evaluate.saved.arena import (
+        VERDICT_TOKENS,
         arena_to_json,
         hold_arena,
         judge_pairs,
@@ -43,18 +53,25 @@ def run(
 
     if (judge is None) == (votes is None):
         raise ConfigError("who says which reply is better: --judge MODEL, or --votes FILE? Give one of them.")
-    contestants = read_contestants(answers)
+    settings = [each.removeprefix(JUDGE) for each in answers if each.startswith(JUDGE) and "=" in each]
+    if settings and not judge:
+        raise ConfigError(f"{JUDGE}{settings[0]}: no judge was named. Add --judge MODEL, or leave it out.")
+    contestants = read_contestants([Path(each) for each in answers if not (each.startswith(JUDGE) and "=" in each)])
     names = [contestant.name for contestant in contestants]
     if votes is not None:
         arena = hold_arena(read_votes(votes, contestants), names=names)
     else:
         from triptych.infer.opening import open_responder
 
-        judging = judge_pairs(contestants, open_responder(str(judge)).responder, path=out, limit=limit)
+        opened = open_responder(str(judge), settings)
+        most = opened.asking.max_tokens or VERDICT_TOKENS
+        judging = judge_pairs(contestants, opened.responder, path=out, limit=limit, max_tokens=most)
         say(f"judgements: {out}")
         arena = hold_arena(judging.votes, names=names, judging=judging)
     if as_json:
         typer.echo(json.dumps(arena_to_json(arena), indent=1, ensure_ascii=False))
-        return
-    for line in lines_of(arena):
-        typer.echo(line)
+    else:
+        for line in lines_of(arena):
+            typer.echo(line)
+    if arena.judging is not None and arena.judging.failed:
+        raise typer.Exit(1)

@@ -18,7 +18,8 @@ def run(
         Path,
         typer.Argument(
             metavar="ANSWERS",
-            help='Lines {"id", "reply"}, or as BLINK, VLMEvalKit, LLaVA, MathVista, MMMU have them (MMMU: a folder).',
+            help='Lines {"id", "reply"}, or as BLINK, VLMEvalKit, LLaVA, MathVista, MMMU have them (MMMU: a folder), or'
+            " the folder of an evaluation.",
         ),
     ],
     *,

@@ -22,6 +22,7 @@ import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 from triptych.core.errors import DataError
@@ -116,6 +117,8 @@ class Benchmark:
     statistic: Callable[[Sequence[tuple[Example, float]]], float] | None = None
     """What a group of (question, score) is worth, -1 to 1, where that is not the mean of the scores (Spearman). NaN:
     they make no total, as of pairs that are compared none is whole."""
+    mean_of_means: bool = False
+    """Whether ``statistic`` is one of the scores: then chance and majority are added up by it too."""
     pairs: Callable[[Sequence[Example]], Sequence[tuple[int, int]]] | None = None
     """(questions) -> the positions of every two that ``statistic`` compares with each other; None: it compares none."""
 
@@ -124,6 +127,18 @@ class Benchmark:
         if self.pairs is None:
             return range(len(questions))
         return sorted({at for pair in self.pairs(questions) for at in pair})
+
+    def guessed(self, questions: Sequence[Example], values: Iterable[float]) -> float:
+        """Return what the scores of a guesser come to: added up as the total is, where that is a mean."""
+        marked = [(question, float(value)) for question, value in zip(questions, values, strict=True)]
+        if not marked:
+            return 0.0
+        if self.statistic is not None and self.mean_of_means:
+            return self.statistic(marked)
+        groups: dict[str, list[float]] = {}
+        for question, value in marked:
+            groups.setdefault("" if self.aggregate == "micro" else fact(question, self.group), []).append(value)
+        return fmean(map(fmean, groups.values()))
 
     @property
     def least(self) -> float:

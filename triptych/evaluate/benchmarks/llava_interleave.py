@@ -159,5 +159,6 @@ BENCHMARK = Benchmark(
     metric="rouge_l",
     tasks="category",
     statistic=suite_score,
+    mean_of_means=True,
     max_tokens=1024,
 )

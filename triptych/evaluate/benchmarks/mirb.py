@@ -128,6 +128,7 @@ BENCHMARK = Benchmark(
     source="hub: VLLMs/MIRB",
     licence="MIT",
     statistic=suite_score,
+    mean_of_means=True,
     items=925,
     max_tokens=15,
 )

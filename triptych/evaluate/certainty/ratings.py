@@ -4,13 +4,15 @@ Not where votes come from (``arena.py``). The model is Bradley & Terry's (1952),
 it does not depend on the order of the games, as running Elo updates do. A tie is half a win each way. Between any two
 that met there is one more drawn game, so that who never lost stays finite. Votes on one question are drawn together;
 with them, for every two that met, a win of either, as nobody who won ten times of ten is sure to win (compare Agresti
-& Coull 1998 for one share).
+& Coull 1998 for one share). Whoever never lost, or never won, has an interval with an open end. Of two contestants
+alone the interval is that of their share of wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +56,7 @@ class Rating:
     """The mean of all contestants is 1000."""
     low: float | None
     high: float | None
-    """The 95% interval; None: all votes are on one question."""
+    """The 95% interval; None: that end is open, both where all votes are on one question."""
     games: int
 
 
@@ -102,7 +104,9 @@ def rate(votes: Sequence[Vote], *, seed: int = 0) -> list[Rating]:
     elo = _elo(total[None] + drawn)[0]
     low: list[float | None] = [None] * count
     high: list[float | None] = [None] * count
-    if units > 1:
+    if count == 2 and units > 1:
+        low, high = _of_two(votes, names[0], elo, seed)
+    elif units > 1:
         pool = np.concatenate([wins, _imagined(games)])
         flat = pool.reshape(len(pool), count * count)
         blocks = np.zeros(len(pool), dtype=np.intp)
@@ -113,8 +117,8 @@ def rate(votes: Sequence[Vote], *, seed: int = 0) -> list[Rating]:
             ]
         )
         found = [_interval(samples[:, position], units) for position in range(count)]
-        low = [min(one.low, float(at)) for one, at in zip(found, elo, strict=True)]
-        high = [max(one.high, float(at)) for one, at in zip(found, elo, strict=True)]
+        low = [min(found[at].low, float(elo[at])) if total[at].any() else None for at in range(count)]
+        high = [max(found[at].high, float(elo[at])) if total[:, at].any() else None for at in range(count)]
     ratings = [
         Rating(name, float(elo[at]), low[at], high[at], games=round(float(games[at].sum())))
         for at, name in enumerate(names)
@@ -168,6 +172,23 @@ def _elo(wins: NDArray[np.float64]) -> Floats:
         if moved < _CLOSE:
             break
     return np.asarray(MEAN_ELO + ELO_PER_TENFOLD * np.log10(strength), dtype=np.float64)
+
+
+def _of_two(votes: Sequence[Vote], name: str, elo: Floats, seed: int) -> tuple[list[float | None], list[float | None]]:
+    """Return the lower and the upper ends of the two: the points that belong to the interval of the share of wins."""
+    won = [vote.won if vote.first == name else 1 - vote.won for vote in votes]
+    least, most = interval(won, clusters=[vote.question for vote in votes], seed=seed)
+    low = min(_above_mean(least), float(elo[0]) - MEAN_ELO) if least > 0 else None
+    high = max(_above_mean(most), float(elo[0]) - MEAN_ELO) if most < 1 else None
+    return (
+        [None if low is None else MEAN_ELO + low, None if high is None else MEAN_ELO - high],
+        [None if high is None else MEAN_ELO + high, None if low is None else MEAN_ELO - low],
+    )
+
+
+def _above_mean(share: float) -> float:
+    """Return by how many points one of two who wins so often is above the mean."""
+    return ELO_PER_TENFOLD / 2 * log10(share / (1 - share))
 
 
 def _imagined(games: NDArray[np.float64]) -> NDArray[np.float64]:

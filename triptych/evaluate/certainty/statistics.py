@@ -120,7 +120,7 @@ def summarise(
         high=max(high, mean),
         n=len(scores),
         chance=design.mean(np.asarray(chances, dtype=np.float64)),
-        majority=None if labels is None else majority(labels, strata=strata),
+        majority=None if labels is None else majority(labels, total=design.mean),
         detects=unpaired,
         detects_paired=paired,
     )
@@ -303,13 +303,13 @@ def percentiles(values: Floats, *, error: float, freedom: float, alpha: float = 
     return Interval(float(low), float(high))
 
 
-def majority(labelled: Iterable[tuple[Hashable, Hashable]], *, strata: Sequence[Hashable] | None = None) -> float:
+def majority(labelled: Iterable[tuple[Hashable, Hashable]], *, total: Callable[[Floats], float] | None = None) -> float:
     """Return the score of always giving the most frequent reference of a question's group.
 
     Args:
         labelled: (group, reference) of each question; the group is what a guesser can see without images, such as
             the kind of question. With few questions a group this baseline is a little too strong, never too weak.
-        strata: the group of each question that a macro score weighs alike.
+        total: how scores are added up; None: every question weighs the same.
     """
     pairs = list(labelled)
     if not pairs:
@@ -319,7 +319,7 @@ def majority(labelled: Iterable[tuple[Hashable, Hashable]], *, strata: Sequence[
         groups[group][reference] += 1
     best = {group: counts.most_common(1)[0][0] for group, counts in groups.items()}
     right = np.array([best[group] == reference for group, reference in pairs], dtype=np.float64)
-    return design_of(len(pairs), strata=strata).mean(right)
+    return total(right) if total else float(right.mean())
 
 
 def _interval(values: Floats, design: Design, seed: int) -> Interval:

@@ -13,6 +13,7 @@ import numpy as np
 
 from triptych.core.log import counted
 from triptych.core.records import Example, text_of
+from triptych.core.thinking import spoken
 from triptych.evaluate.benchmark import Benchmark, fact, story_of
 from triptych.evaluate.certainty.formatting import format_p, percent, points
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
@@ -254,7 +255,7 @@ def same_reply(one: ScoredReply, other: ScoredReply) -> bool:
         chosen = [chosen_words(each) for each in (one, other)]
         if any(chosen):
             return chosen[0] == chosen[1]
-    return scorers.normalise(one.reply) == scorers.normalise(other.reply)
+    return scorers.normalise(spoken(one.reply) or "") == scorers.normalise(spoken(other.reply) or "")
 
 
 def chosen_words(each: ScoredReply) -> str | None:

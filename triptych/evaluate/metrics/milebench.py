@@ -49,7 +49,7 @@ def option_read(options: Sequence[str], reply: str) -> str:
             return letter
     if said.upper() in named and len(said) <= 2:
         return said.upper()
-    return "".join(letter for letter in said.upper() if letter in named)
+    return "".join(sign.upper() for sign in said if sign.upper() in named)
 
 
 def letters_at(position: int) -> str:

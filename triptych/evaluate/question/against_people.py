@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from itertools import combinations, permutations
-from math import nan
+from math import inf, isfinite, nan
 from statistics import fmean
+from sys import float_info
 
 import numpy as np
 
@@ -26,7 +27,9 @@ Marked = Sequence[tuple[Example, float]]
 Preferred = Callable[[Example, Example], float | None]
 """(one, other) -> 1: people prefer the one; 0: the other; 0.5: neither; None: nobody was asked."""
 STEP = 8.0
-"""A score is the mean rating over this: a power of two, so that nothing is lost."""
+"""A score is the mean rating over this: a power of two, so that nothing is lost. It is so of the scale that is asked
+for, and beside it; of ratings below ``_LOWEST`` and above ``_HIGHEST`` scores near ever more slowly to 0 and 1."""
+_LOWEST, _HIGHEST = STEP / 1024, STEP - 1.0
 
 
 def aspect_score(question: Example, reply: str) -> float:
@@ -42,7 +45,7 @@ def aspect_answered(question: Example, reply: str) -> bool:
 
 def aspect_ranks(replies: Sequence[tuple[Example, str]]) -> list[float]:
     """Return the rank of each reply's rating among those of its aspect, over their number: above 0, to 1."""
-    said = [ratings_said(reply).get(fact(question, "kind"), 0.0) for question, reply in replies]
+    said = [ratings_said(reply).get(fact(question, "kind"), -inf) for question, reply in replies]
     scores = [0.0] * len(replies)
     for where in _by_kind([question for question, _ in replies]).values():
         for at, rank in zip(where, ranks([said[at] for at in where]).tolist(), strict=True):
@@ -60,13 +63,13 @@ def mean_correlation(marked: Marked) -> float:
 
 
 def mean_rating(reply: str) -> float | None:
-    """Return the mean of the five aspects, rounded as NumPy rounds it, as published; None: one is missing.
+    """Return the mean of the five aspects, rounded as NumPy rounds it, as published; None: one is missing or infinite.
 
     Two means that are equal, or one half apart, to all digits that were said may differ in the last bit: the published
     numbers have it so.
     """
     said = ratings_said(reply)
-    return float(np.mean([*said.values()])) if len(said) == len(ASPECTS) else None
+    return float(np.mean([*said.values()])) if len(said) == len(ASPECTS) and all(map(isfinite, said.values())) else None
 
 
 def pair_score(question: Example, reply: str) -> float:
@@ -81,9 +84,9 @@ def pair_answered(question: Example, reply: str) -> bool:
 
 
 def pair_points(replies: Sequence[tuple[Example, str]]) -> list[float]:
-    """Return each reply's mean rating as a score from 0 to 1, never 0."""
-    means = [mean_rating(reply) or 0.0 for _, reply in replies]
-    return [min(1.0, max(1e-9, mean / STEP)) for mean in means]
+    """Return each reply's mean rating as a score above 0, to 1, which rises with it on any scale; without one, 0."""
+    means = [mean_rating(reply) for _, reply in replies]
+    return [0.0 if mean is None else _points(mean) for mean in means]
 
 
 def pairwise(marked: Marked, preferred: Preferred) -> float:
@@ -129,7 +132,21 @@ def compared(questions: Sequence[Example], preferred: Preferred) -> list[tuple[i
 
 
 def _in_order(one: float, other: float, preferred: float) -> bool:
-    return one > 0 < other and pair_is_right(one * STEP, other * STEP, preferred=preferred)
+    return one > 0 < other and pair_is_right(_mean_of(one), _mean_of(other), preferred=preferred)
+
+
+def _points(mean: float) -> float:
+    if mean < _LOWEST:
+        return _LOWEST / (STEP + _LOWEST - mean)
+    return mean / STEP if mean <= _HIGHEST else 1 - (STEP - _HIGHEST) / (STEP + mean - _HIGHEST)
+
+
+def _mean_of(points: float) -> float:
+    """Return the mean rating that has these points, off the scale to nine places."""
+    if points < _LOWEST / STEP:
+        return round(_LOWEST + STEP - _LOWEST / points, 9)
+    left = max(1 - points, float_info.epsilon)
+    return points * STEP if points <= _HIGHEST / STEP else round(_HIGHEST - STEP + (STEP - _HIGHEST) / left, 9)
 
 
 def _by_kind(questions: Sequence[Example]) -> dict[str, list[int]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,10 @@ from triptych.data.media.locate import ImageError
 
 _LETTER = re.compile(r"\(?([A-Za-z])(?:[).:].*)?", re.DOTALL)
 """An answer that begins with its letter: ``B``, ``(B)``, ``B. a dog``."""
+_PART = re.compile(r"(?P<set>.*-)(?P<number>\d+)-of-(?P<count>\d{1,6})(?P<digest>-[0-9a-f]+)?(?P<suffix>\.\w+)")
+"""How a part of a set is called: ``test-00001-of-00003.parquet``."""
+_NAMED = 3
+"""Missing parts that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,18 @@ class Source:
     number: int
     """Counted from 0."""
     media: Media
+    before: int = 0
+    """Rows in the files of the set before this one."""
 
     @property
     def origin(self) -> str:
         """Where it was read, for messages."""
         return f"{self.file}: row {self.number}"
+
+    @property
+    def place(self) -> int:
+        """The row's number over all files of the set."""
+        return self.before + self.number
 
     def text(self, key: str) -> str:
         """Return a text of the row. Raises RowError."""
@@ -95,19 +106,22 @@ def read_questions(
     Raises:
         DataError: no such file, or one cannot be read.
     """
-    media = media_under(root or path)
+    media, before = media_under(root or path), 0
     for file in files_of(path, files):
+        count = 0
         for row in rows_of(file):
-            yield from built(row, build, file=file, media=media)
+            yield from built(row, build, file=file, media=media, before=before)
+            count = row.number + 1
+        before += count
 
 
-def built(row: Row, build: Build, *, file: Path, media: Media) -> Iterator[Example | Refused]:
-    """Yield what a row makes: all of its questions, or its refusal."""
+def built(row: Row, build: Build, *, file: Path, media: Media, before: int = 0) -> Iterator[Example | Refused]:
+    """Yield what a row makes: all of its questions, or its refusal. ``before``: rows of the files before this one."""
     where = f"{file}: row {row.number}"
     try:
         if isinstance(row.value, RowError):
             raise row.value
-        questions = list(build(Source(keyed(row.value, "the row"), file, row.number, media)))
+        questions = list(build(Source(keyed(row.value, "the row"), file, row.number, media, before)))
     except (RowError, ImageError) as error:
         yield Refused(where, error.reason, f"{where}: {error}")
         return
@@ -120,13 +134,36 @@ def _entry(value: object) -> object:
 
 
 def files_of(path: Path, patterns: Sequence[str]) -> list[Path]:
-    """Return the file itself, or the files of a folder that the first fitting pattern fits. Raises DataError."""
+    """Return the file itself, or the files of a folder that the first fitting pattern fits.
+
+    Raises:
+        DataError: there are none, or of files that are parts of a set some are missing.
+    """
     if path.is_file():
         return [path]
     for pattern in patterns:
         if found := sorted(file for file in path.glob(pattern) if file.is_file()):
+            _check_whole(found)
             return found
     raise DataError(f"{path}: no such file, and no folder with {' or '.join(patterns)} in it. Say where the data is.")
+
+
+def _check_whole(files: Sequence[Path]) -> None:
+    """Refuse files that are called parts of a set, ``-K-of-N``, of which one is not among them. Raises DataError."""
+    sets: defaultdict[tuple[Path, str, str, str], list[re.Match[str]]] = defaultdict(list)
+    for file in files:
+        if part := _PART.fullmatch(file.name):
+            sets[file.parent, part["set"], part["count"], part["suffix"]].append(part)
+    for (folder, name, count, suffix), parts in sets.items():
+        there, total = {int(part["number"]) for part in parts}, int(count)
+        first = int(total in there)  # some count from 1
+        if missing := [number for number in range(first, total + first) if number not in there]:
+            width, digest = len(parts[0]["number"]), "-*" if parts[0]["digest"] else ""
+            named = [f"{name}{number:0{width}}-of-{count}{digest}{suffix}" for number in missing[:_NAMED]]
+            named += [f"{len(missing) - _NAMED} more"] if len(missing) > _NAMED else []
+            said = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+            verb = "is" if len(missing) == 1 else "are"
+            raise DataError(f"{folder}: {said} {verb} not there. Get all parts of the set.")
 
 
 def media_under(path: Path) -> Media:

@@ -2,8 +2,8 @@
 
 Not the rules (``scorers``). A benchmark says what its judge is asked and how a verdict is read; who judges is the
 user's choice and is told with the result. A verdict that cannot be read is counted and gives no score: it is never
-taken for a wrong answer, and is asked for again on the next start. Which of two replies a judge prefers is read here
-too (``read_preference``); ``saved/arena`` asks.
+taken for a wrong answer, and is asked for again on the next start. A judge's thinking is no part of its verdict
+(``reading_of``). Which of two replies a judge prefers is read here too (``read_preference``); ``saved/arena`` asks.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.log import progress
 from triptych.core.records import Example, Json, text_of
+from triptych.core.thinking import spoken
 from triptych.evaluate.reading.answers import Keys
 from triptych.infer.responder import Failed, Responder
 
@@ -29,7 +32,26 @@ _FIRST = re.compile(
     rf"^\W*(?:(?:the\s+)?(?:answer|verdict|winner)\s*(?:is|:)\s*\W*)?(?:reply\s+)?{_SAID}(?=\W*$|\W*\n|[.,:;)*\]])",
     re.IGNORECASE,
 )
-_NAMED = re.compile(r"\b(?:(?i:reply)\s+)?(?P<said>[AB])\s+(?:is\s+(?:clearly\s+|the\s+)?better|wins)\b")
+_BETTER = r"(?:is\s+(?:clearly\s+|the\s+)?better|wins)\b"
+_NAMED = re.compile(rf"\b(?:(?i:reply)\s+)?(?P<said>[AB])\s+{_BETTER}")
+_NEITHER = re.compile(
+    r"\b(?i:neither)(?:\s+(?:of\s+)?(?:(?:the|these|two|both)\s+)*(?:one|reply|replies|answers?|responses?|them))?"
+    rf"(?:\s+(?:(?i:reply)\s+)?[AB]\s+nor\s+(?:(?i:reply)\s+)?[AB])?\s+{_BETTER}"
+)
+_YET = re.compile(r"\b(?:but|though|although|however|yet|still|except|prefer)\b", re.IGNORECASE)
+_WEIGHED = re.compile(
+    r"\b(?:whether|if|unless)\s+(?:or\s+not\s+)?(?:the\s+)?$"
+    r"|(?<!\bno )(?<!\bnot )(?<!n't )(?<!\bwithout )\bdoubt\s+(?:that\s+)?(?:the\s+)?$"
+    r"|(?:\bcan\s?not|n't|\bnot|\bnever|\bunable|\bunclear|\bno\s+(?:way|reason|evidence|basis|grounds?)"
+    r"|(?<!\bnot )(?<!n't )\b(?:impossible|hard|difficult|wrong|false))"
+    r"(?:\s+(?!(?:doubt|deny|dispute|question|disagree|hard|difficult|wrong|false|just|only|merely|simply|help|and|but|so)\b)"
+    r"[\w']+){0,5}?\s+(?:that|say|think|believe|claim|agree|judge|conclude|tell|decide|determine|see|find|know|feel|sure"
+    r"|certain|convinced|clear|assume|suppose)\s+(?:the\s+)?$",
+    re.IGNORECASE,
+)
+"""What stands before "A is better" where that is not said: "whether", "I don't think that"; not "there is no doubt"."""
+_NEAR = 120
+_ASKED_BACK = re.compile(rf"[^.!?;,\n]{{0,{_NEAR}}}\?")
 _LINE_ENDS = re.compile(r"[^\w\n]*(?:\n|\Z)")
 _ITEM = {letter: re.compile(rf"(?<![\w'])(?i:{letter})\s*[.:)]") for letter in "ab"}
 """A reply's letter as a label: "B: right colour"."""
@@ -42,6 +64,9 @@ _MENTION = {
     ),
     "b": re.compile(rf"(?<![\w'])B\b|(?i:\breply\s+b\b|\b(?:second|latter)\s+{_REPLY}\b)"),
 }
+_GOES_ON = ("9", " 99", " of 99")
+"""How a number or word that was cut might have gone on."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +126,37 @@ def judge_replies(
     key_of = {name: keys.of(prompt) for name, prompt in prompts.items()}
     questions = {question.id: question for question, _ in replies}
     path = folder / VERDICTS
-    said = {str(record["key"]): record for record in read_json_lines(path)} if path.exists() else {}
+    said: defaultdict[str, list[Mapping[str, Json]]] = defaultdict(list)
+    for record in read_json_lines(path) if path.exists() else ():
+        said[str(record["key"])].append(record)
 
     def verdict(name: str) -> Verdict:
         if name not in prompts:
             return Verdict({}, "the question that is judged with it has no reply")
-        record = said.get(key_of[name], {"failed": f"{responder.name} gave no verdict on {name!r}."})
-        if "failed" in record:
-            return Verdict({}, str(record["failed"]))
-        words = str(record["reply"])
-        measures = judge.read(questions[name], words)
-        return Verdict({}, f"the verdict cannot be read: {words[:80]!r}") if measures is None else Verdict(measures)
+        found = Verdict({}, f"{responder.name} gave no verdict on {name!r}. Evaluate with --judge again.")
+        for record in said[key_of[name]]:  # the last that can be read counts
+            last = _verdict(judge, questions[name], record)
+            found = last if last.measures or not found.measures else found
+        return found
 
     missing = [prompt for name, prompt in prompts.items() if not verdict(name).measures]
     if missing:
         for record in _ask(missing, responder, key_of=key_of, max_tokens=judge.max_tokens):
             append_json_line(path, record)
-            said[str(record["key"])] = record
+            said[str(record["key"])].append(record)
     return {name: verdict(name) for name in questions}
+
+
+def _verdict(judge: Judge, question: Example, record: Mapping[str, Json]) -> Verdict:
+    """Return what a line of ``verdicts.jsonl`` says; lines of an older version are taken for whole."""
+    if "failed" in record:
+        return Verdict({}, str(record["failed"]))
+    words, cut = str(record["reply"]), record.get("cut") is True
+    measures = reading_of(partial(judge.read, question), words, cut=cut)
+    if measures is not None:
+        return Verdict(measures)
+    why = " as it was cut (raise judge.max_tokens)" if cut else ""
+    return Verdict({}, f"the verdict cannot be read{why}: {words[:80]!r}")
 
 
 def _with_others(replies: Sequence[tuple[Example, str]], together: str) -> Iterator[tuple[Example, str]]:
@@ -153,8 +191,24 @@ def _ask(
             if isinstance(said, Failed):
                 yield {**record, "failed": said.reason}
             else:
-                yield {**record, "reply": said.text, "tokens_in": said.tokens_in, "tokens_out": said.tokens_out}
+                record |= {"reply": said.text, "tokens_in": said.tokens_in, "tokens_out": said.tokens_out}
+                yield record | ({"cut": True} if said.cut else {})
             advance(1)
+
+
+def reading_of(read: Callable[[str], T | None], said: str, *, cut: bool = False) -> T | None:
+    """Return what a judge says behind its thinking; None where that cannot be read.
+
+    Args:
+        read: (words) -> what they mean, or None.
+        said: all that the judge said.
+        cut: whether it ended at the most tokens. Then a verdict at the very end is none: "score: 0." may have been 0.9.
+    """
+    words = spoken(said)
+    found = None if words is None else read(words)
+    if cut and words is not None and any(read(words.rstrip() + more) != found for more in _GOES_ON):
+        return None
+    return found
 
 
 def read_preference(said: str) -> float | None:
@@ -162,22 +216,43 @@ def read_preference(said: str) -> float | None:
 
     A verdict in double brackets counts wherever it stands; else one that the words begin with, which "Reply B is
     better" does not contradict; else "Reply A is better". A letter that begins a sentence on both replies ("A: ... B:
-    ...") is no verdict, unless a line is nothing else.
+    ...") is no verdict, unless a line is nothing else. What is asked, doubted or denied is no verdict ("I can't say
+    that A is better"), and where neither is better it is a tie.
     """
-    found = {match["said"].casefold() for match in _MARKED.finditer(said)}
-    named = {match["said"].casefold() for match in _NAMED.finditer(said)}
+    text = (spoken(said) or "").strip().replace("’", "'")
+    found = {_who(match) for match in _MARKED.finditer(text)}
     if not found:
-        text = said.strip()
-        first = _FIRST.match(text)
-        found = named if first is None else _with_first(first["said"].casefold(), text[first.end() :], named)
-    if len(found) != 1:
-        return None
-    return {"a": 1.0, "b": 0.0}.get(found.pop(), 0.5)
+        named, weighed = _named(text)
+        if first := _FIRST.match(text):
+            found = _with_first(_who(first), text[first.end() :], named)
+        elif weighed <= named:
+            found = named
+    return {"a": 1.0, "b": 0.0, "tie": 0.5}[found.pop()] if len(found) == 1 else None
+
+
+def _who(match: re.Match[str]) -> str:
+    said = match["said"].casefold()
+    return said if said in ("a", "b") else "tie"
+
+
+def _named(text: str) -> tuple[set[str], set[str]]:
+    """Return who is said to be better, and of whom that is asked, doubted or denied."""
+    named: set[str] = set()
+    weighed: set[str] = set()
+    neither = [match.span() for match in _NEITHER.finditer(text)]
+    if neither:
+        (weighed if _YET.search(text, neither[-1][1]) else named).add("tie")
+    for match in _NAMED.finditer(text):
+        if any(start <= match.start() < end for start, end in neither):
+            continue
+        doubted = _WEIGHED.search(text, max(0, match.start() - _NEAR), match.start())
+        (weighed if doubted or _ASKED_BACK.match(text, match.end()) else named).add(_who(match))
+    return named, weighed
 
 
 def _with_first(first: str, rest: str, named: set[str]) -> set[str]:
     """Return who is preferred in words that begin with a verdict, or a label; ``named``: who is said to be better."""
-    if first not in ("a", "b"):
+    if first == "tie":
         return {first} | (named if len(named) == 1 else set())
     other = "b" if first == "a" else "a"
     if _LINE_ENDS.match(rest):

@@ -22,6 +22,7 @@ from triptych.core.records import Json
 from triptych.data.disk.json_rows import TABLES, read_rows
 from triptych.data.disk.rows import words_or_number
 from triptych.data.format import RowError
+from triptych.evaluate.reading.answers import ANSWERS
 
 IDS = ("id", "idx")
 OTHER_IDS = ("index", "question_id")
@@ -65,7 +66,10 @@ def read_replies(path: Path) -> Replies:
         raise DataError(f'{path}: a table. Save it as JSON Lines, a line each: {{"id": ..., "reply": ...}}.')
     files = sorted(path.glob(BY_SUBJECT)) if path.is_dir() else [path]
     if not files:
-        raise DataError(f"{path}: a folder without {BY_SUBJECT} (MMMU's layout). Name the file of replies.")
+        raise DataError(
+            f"{path}: a folder without {BY_SUBJECT} (MMMU's layout) and without {ANSWERS} (an evaluation of ours). Name"
+            " the file of replies."
+        )
     by_id: dict[str, Reply] = {}
     lines, own = 0, True
     for where, record in (each for file in files for each in _records(file)):

@@ -19,7 +19,7 @@ from triptych.core.errors import DataError
 from triptych.core.records import Example, text_of
 from triptych.evaluate.reading import choices
 from triptych.evaluate.reading.existence import only_sight_declines, says_there_is
-from triptych.evaluate.reading.signs import NO_MINUS, with_minus
+from triptych.evaluate.reading.signs import MARKS, NO_MINUS, with_minus, without_points
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
@@ -30,9 +30,10 @@ _OUTER = {"answer", "are", "at", "in", "is", "it", "its", "on", "that", "theres"
 
 _WORD = re.compile(
     r"(?P<sign>(?<![-=<>\u2010-\u2015\u2212])[<>]=? ?)?"
-    rf"(?P<word>(?:(?:{NO_MINUS}-)?(?:\d+(?:[.,]\d+)*|(?<![\w.])\.\d+)|[^\W_\d]+)(?:\++(?![\w+]))?)"
+    rf"(?P<word>(?:(?:{NO_MINUS}-)?(?:\d+(?:[.,]\d+)*|(?<![\w.])\.\d+)|(?:[^\W_\d][{MARKS}]*)+)(?:\++(?![\w+]))?)"
 )
-"""A word or number with the signs that count: less and more before it, a minus before digits, a plus behind it."""
+"""A word or number with the signs that count: marks on letters, less and more before it, a minus before digits, a plus
+behind it."""
 _SPELT = re.compile(r"(?P<whole>-?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+))(?:\.(?P<places>\d+))?(?P<plus>\+*)")
 """A number with commas between thousands, or without; of zeros behind the point none counts."""
 _TAG = re.compile(r"</?[a-z]\w*>")
@@ -118,8 +119,8 @@ def normalise(text: str) -> str:
     >>> normalise("1,000 or 2.50")
     '1000 or 2.5'
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    plain = unicodedata.normalize("NFKC", folded).replace("’", "").replace("'", "")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFKC", without_points(folded.replace("’", "").replace("'", "")))
     plain = with_minus(" ".join(_TAG.sub(" ", plain).replace("≤", "<=").replace("≥", ">=").split()))
     words = [(match["sign"] or "").rstrip() + _number(match["word"]) for match in _WORD.finditer(plain)]
     kept = [word for word in words if word not in _NOWHERE]

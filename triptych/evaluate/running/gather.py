@@ -64,6 +64,8 @@ class Evaluation:
     """``skill`` -> name -> score, and so on for each of GROUPS."""
     judge: str = ""
     """Who marked the replies; empty where rules did."""
+    judge_asking: tuple[str, int] | None = None
+    """The judge's fingerprint and most tokens; None in a result of an older version."""
     blind: bool = False
     """Whether it was asked without images."""
     secondary: SecondaryScores = field(default_factory=SecondaryScores)
@@ -194,6 +196,7 @@ def _evaluation(path: Path) -> Evaluation:
             cut=int(result.get("cut", 0)),
             groups=_grouped(result),
             judge=str(result.get("judge", "")),
+            judge_asking=_judge_asking(result.get("judge_asking")),
             blind=blind,
             secondary=_secondary(result),
         )
@@ -237,6 +240,13 @@ def _pairs(record: Json) -> Pairs | None:
         case {"n": int(n), "alone": int(alone)}:
             return Pairs(n, alone)
     return None  # or the result is of an older version
+
+
+def _judge_asking(record: Json) -> tuple[str, int] | None:
+    match record:
+        case [str(fingerprint), int(max_tokens)]:
+            return fingerprint, max_tokens
+    return None
 
 
 def _score(record: Mapping[str, Json]) -> Score:

@@ -2,7 +2,7 @@
 
 Nothing is asked here. Parts belong together when they asked the same questions of the same responder in the same way;
 what does not is refused, in the folder of the whole too. A reply wins over a failure; two replies to one question are
-the same question asked twice, and the first is kept. What is right is as the parts say.
+the same question asked twice, and the first is kept. Of verdicts every one is. What is right is as the parts say.
 """
 
 from __future__ import annotations
@@ -142,13 +142,13 @@ def _first_replies(folders: Iterable[Path]) -> dict[str, Line]:
 
 
 def _verdicts(folders: Sequence[Path]) -> list[dict[str, Json]]:
-    """Return what a judge said in all parts, of each reply the first verdict."""
+    """Return all that a judge said in the parts, in order, each once: only a benchmark knows which can be read."""
     found: dict[str, dict[str, Json]] = {}
     for folder in folders:
         for record in read_json_lines(folder / VERDICTS) if (folder / VERDICTS).is_file() else ():
-            key = str(record.get("key"))
-            if key not in found or ("failed" in found[key] and "failed" not in record):
-                found[key] = record
+            line = json.dumps(record, sort_keys=True)
+            found.pop(line, None)  # of two that can be read the last counts, as it stands in its folder
+            found[line] = record
     return list(found.values())
 
 

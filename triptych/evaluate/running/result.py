@@ -1,20 +1,22 @@
 """Replies to a result: every question's score, and what they come to, in all and by group, with 95% intervals.
 
-Not the asking (``run``), not the rules (a benchmark's ``score``), not the files (``writing``). All questions = scored +
-failed; unanswered ones are scored 0 and counted apart; failed ones (no reply, or no verdict of a judge that can be
-read) are never scored.
+Not the asking (``run``), the rules (a benchmark's ``score``) or the files (``writing``). Thinking is no part of a reply
+(``core/thinking``), but for the authors' own reading. All questions = scored + failed; unanswered ones are scored 0 and
+counted apart; failed ones (no reply, or no verdict of a judge that can be read) are never scored.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isnan
 from pathlib import Path
 
 from triptych.core.errors import ConfigError, DataError
 from triptych.core.records import Example
+from triptych.core.thinking import spoken
 from triptych.evaluate.benchmark import Benchmark, MarkedReply, fact, story_of
 from triptych.evaluate.certainty.statistics import Score, interval_of, majority, summarise
 from triptych.evaluate.reading.answers import Line
@@ -70,6 +72,8 @@ class Result:
     """The same of ``together``."""
     judge: str
     """Who judged; empty where rules did."""
+    judge_asking: tuple[str, int] | None
+    """The judge's fingerprint and most tokens, which tell its verdicts from others of the folder."""
     agreement: float | None
     """Share of judged replies whose score the benchmark's rule gives too; None where it has no rule."""
     responder: str
@@ -89,6 +93,11 @@ class Scored:
     failed: str = ""
     """Why it has no score."""
     measures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """The reply without thinking; empty where it is nothing else."""
+        return spoken(self.line.reply) or ""
 
 
 def check_judge(benchmark: Benchmark, judge: Responder | None) -> None:
@@ -119,14 +128,14 @@ def score_all(
     """
     found = [_read(benchmark, question, line) for question, line in asked]
     heard = [item for item in found if not item.failed and item.answered]
-    replies = [(item.question, item.line.reply) for item in heard]
+    replies = [(item.question, item.said) for item in heard]
     if judge is not None and benchmark.judge is not None:
         verdicts = judge_replies(benchmark.judge, replies, responder=judge, folder=folder)
         marked = [_judged(item, verdicts[item.question.id]) for item in heard]
     elif benchmark.corpus is not None:
         marked = [item for item in _scored_as_corpus(benchmark, found) if item.answered]
     else:
-        marked = [replace(item, score=benchmark.score(item.question, item.line.reply)) for item in heard]
+        marked = [replace(item, score=benchmark.score(item.question, item.said)) for item in heard]
     by_id = {item.question.id: _checked(item) for item in marked}
     return [by_id.get(item.question.id, item) for item in found]
 
@@ -167,8 +176,8 @@ def result_of(
     return Result(
         total=_total(counted, benchmark, seed),
         majority=majority(
-            [(fact(item.question, "kind"), benchmark.label(item.question)) for item in scored],
-            strata=_strata(scored, benchmark),
+            _labels(scored, benchmark),
+            total=partial(benchmark.guessed, [item.question for item in scored]),
         ),
         unanswered=sum(not item.answered for item in counted),
         failed=len(scored) - len(counted) + refused,
@@ -185,6 +194,7 @@ def result_of(
         published=_total(published, benchmark, seed) if benchmark.published else None,
         published_together=together(published) if benchmark.published else {},
         judge="" if judge is None else judge.name,
+        judge_asking=(judge.fingerprint, benchmark.judge.max_tokens) if judge and benchmark.judge else None,
         agreement=None if judge is None else _agreement(counted, benchmark),
         responder=responder,
         blind=blind,
@@ -195,13 +205,15 @@ def _read(benchmark: Benchmark, question: Example, line: Line) -> Scored:
     """Return a question before it has a score."""
     if line.failed:
         return Scored(line, question, benchmark.chance(question), failed=line.failed)
-    return Scored(line, question, benchmark.chance(question), answered=benchmark.answered(question, line.reply))
+    said = spoken(line.reply)
+    answered = said is not None and benchmark.answered(question, said)
+    return Scored(line, question, benchmark.chance(question), answered=answered)
 
 
 def _scored_as_corpus(benchmark: Benchmark, found: Sequence[Scored]) -> list[Scored]:
     """Score replies all at once. Those that say nothing are among them: a score shall not hang on what others say."""
     heard = [item for item in found if not item.failed]
-    scores = benchmark.corpus([(item.question, item.line.reply) for item in heard]) if benchmark.corpus else ()
+    scores = benchmark.corpus([(item.question, item.said) for item in heard]) if benchmark.corpus else ()
     return [replace(item, score=score) for item, score in zip(heard, scores, strict=True)]
 
 
@@ -258,25 +270,28 @@ def _summary(items: Sequence[Scored], benchmark: Benchmark, seed: int) -> Score:
         seed=seed,
         least=benchmark.least,
     )
-    chance = sum(item.chance for item in items) / len(items)
-    return Score(score=value, low=min(low, value), high=max(high, value), n=len(items), chance=chance)
+    add_up = partial(benchmark.guessed, [item.question for item in items])
+    chance = add_up([item.chance for item in items])
+    best = majority(_labels(items, benchmark), total=add_up) if benchmark.mean_of_means else None
+    return Score(value, min(low, value), max(high, value), n=len(items), chance=chance, majority=best)
 
 
 def _mean(
     items: Sequence[Scored], seed: int, benchmark: Benchmark | None = None, *, strata: Sequence[str] | None = None
 ) -> Score:
     """Return the mean; with the majority's score where a benchmark is given, whose questions they are."""
-    labels = None
-    if benchmark is not None:
-        labels = [(fact(item.question, "kind"), benchmark.label(item.question)) for item in items]
     return summarise(
         [item.score for item in items],
         chances=[item.chance for item in items],
         clusters=[story_of(item.question) for item in items],
         strata=strata,
-        labels=labels,
+        labels=None if benchmark is None else _labels(items, benchmark),
         seed=seed,
     )
+
+
+def _labels(items: Sequence[Scored], benchmark: Benchmark) -> list[tuple[str, Hashable]]:
+    return [(fact(item.question, "kind"), benchmark.label(item.question)) for item in items]
 
 
 def _together(items: Sequence[Scored], key: str, sizes: Mapping[str, int], seed: int) -> Score:
@@ -331,4 +346,4 @@ def _agreement(items: Sequence[Scored], benchmark: Benchmark) -> float | None:
     judged = [item for item in items if item.measures]
     if benchmark.score is needs_judge or not judged:
         return None
-    return sum(benchmark.score(item.question, item.line.reply) == item.score for item in judged) / len(judged)
+    return sum(benchmark.score(item.question, item.said) == item.score for item in judged) / len(judged)

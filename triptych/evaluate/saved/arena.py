@@ -2,49 +2,34 @@
 
 Not the ratings (``ratings.py``), nor marks against a reference (``result.py``). A judge is any Responder. It sees each
 pair twice, either reply first: only what it says both times is a win, and what changes with the order is a tie. How
-often the order decided is told. Judgements are kept in a file, by key, and never asked for twice.
+often the order decided is told. Judgements are kept in a file, by key, and never asked for twice, whoever of two is
+named first; those that failed are asked for again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from triptych.core.errors import DataError, NotFoundError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.log import printable, progress, say
-from triptych.core.records import Answer, Example, Json, Part, Text, Turn, images_of
+from triptych.core.records import Answer, Example, Json
 from triptych.evaluate.benchmark import story_of
 from triptych.evaluate.certainty.formatting import format_p
 from triptych.evaluate.certainty.power import ALPHA
 from triptych.evaluate.certainty.ratings import Duel, Rating, Vote, duels, rate
 from triptych.evaluate.certainty.statistics import Score, summarise
 from triptych.evaluate.reading.answers import ANSWERS, Keys
-from triptych.evaluate.reading.judge import read_preference
-from triptych.evaluate.running.sample import sample_questions
+from triptych.evaluate.reading.judge import read_preference, reading_of
+from triptych.evaluate.saved.meetings import Contestant, Meeting, meetings_of
 from triptych.evaluate.saved.one_asking import is_ours, lines_of_one_asking
 from triptych.infer.responder import Failed, Responder
 
 VERDICT_TOKENS = 64
 _SHOWN = 80
 """Most characters that are shown of a verdict that cannot be read."""
-_ASKED = (
-    "Two assistants were asked the question above.\n\nReply A:\n{a}\n\nReply B:\n{b}\n\nWhich reply answers the "
-    "question better? Judge what is said, not how long it is or which comes first. Say A, B or tie, and nothing else."
-)
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One responder's replies."""
-
-    name: str
-    replies: Mapping[str, str]
-    """By the question's id."""
-    questions: Mapping[str, Example]
-    """With their references, by id; empty where the file holds replies only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +43,10 @@ class Judging:
     """How often it preferred the reply that came first, of the times that it preferred one; 0.5 is no bias."""
     unread: int
     """Pairs without a verdict that can be read in both orders; they are no votes."""
+    failed: int = 0
+    """Pairs of which the judge gave no verdict in both orders; they are no votes either."""
+    failure: str = ""
+    """Why, of the first one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,30 +96,39 @@ def judge_pairs(
         max_tokens: most tokens of a verdict.
 
     Raises:
-        DataError: two contestants share no question, nobody's file holds the questions, or no verdict can be read.
+        DataError: two contestants share no question, or have different ones of one id, nobody's file holds the
+            questions, or no verdict can be read.
         RunError: the judge broke its contract.
     """
     keys = Keys(judge.name, judge.fingerprint, max_tokens)
-    meetings = [meeting for pair in combinations(contestants, 2) for meeting in _meetings(*pair, contestants, limit)]
-    key_of = {prompt.id: keys.of(prompt) for meeting in meetings for prompt in meeting.prompts}
-    said, failed = _kept(path), ""
+    meetings = meetings_of(contestants, limit)
+    said = _kept(path)
+    key_of: dict[str, str] = {}
+    for prompt, turned in (each for it in meetings for each in zip(it.prompts, it.turned, strict=True)):
+        key_of[prompt.id] = key = keys.of(prompt)
+        if key not in said and (other := keys.of(replace(prompt, id=turned))) in said:
+            key_of[prompt.id] = other
     missing = [prompt for it in meetings for prompt in it.prompts if key_of[prompt.id] not in said]
+    failed: dict[str, str] = {}
     for answer in _asked(missing, judge, max_tokens) if missing else ():
         record: dict[str, Json] = {"key": key_of[answer.id], "id": answer.id, "judge": judge.name}
         if isinstance(answer, Failed):
-            append_json_line(path, {**record, "failed": answer.reason})
-            failed = failed or answer.reason
+            record["failed"] = failed[answer.id] = answer.reason
         else:
-            append_json_line(path, {**record, "said": answer.text})
-            said[key_of[answer.id]] = answer.text
-    judging = _judging(meetings, lambda prompt: read_preference(said.get(key_of[prompt.id], "")))
+            record |= {"said": answer.text} | ({"cut": True} if answer.cut else {})
+            said[key_of[answer.id]] = record
+        append_json_line(path, record)
+    verdicts = {name: said[key] for name, key in key_of.items() if key in said}
+    judging = _judging(
+        meetings, {name: _preference(record) for name, record in verdicts.items()}, failed=failed, judge=judge.name
+    )
     if not judging.votes:
-        verdicts = (said[key] for key in key_of.values() if key in said)
-        unread = next((words for words in verdicts if read_preference(words) is None), None)
+        unread = next((str(it["said"]) for it in verdicts.values() if _preference(it) is None), None)
         why = f"the first that cannot: {printable(unread or '')[:_SHOWN]!r}. Ask a judge that follows instructions"
+        why += ", or give one that thinks more tokens (judge.max_tokens)"
         if unread is None:
-            why = f"the judge gave none ({failed or 'it was not asked'}). The same command asks again"
-        raise DataError(f"{path}: of {judging.unread} pairs none has verdicts that can be read in both orders; {why}.")
+            why = f"the judge gave none ({judging.failure}). The same command asks again"
+        raise DataError(f"{path}: of {len(meetings)} pairs none has verdicts that can be read in both orders; {why}.")
     return judging
 
 
@@ -163,9 +161,7 @@ def lines_of(arena: Arena) -> list[str]:
     """Return what `triptych arena` says."""
     width = max(len(rating.name) for rating in arena.ratings)
     lines = [f"{'':<{width}}   Elo   95% interval   games"]
-    for rating in arena.ratings:
-        within = "unknown" if rating.low is None or rating.high is None else f"{rating.low:.0f} to {rating.high:.0f}"
-        lines.append(f"{rating.name:<{width}}  {rating.elo:4.0f}   {within:<13}  {rating.games:5}")
+    lines += [f"{it.name:<{width}}  {it.elo:4.0f}   {_within(it):<13}  {it.games:5}" for it in arena.ratings]
     lines += [f"{name}: no votes, so no rating" for name in arena.unrated]
     for duel in arena.duels:
         better, worse = (duel.first, duel.second) if duel.rate > 0.5 else (duel.second, duel.first)
@@ -185,7 +181,17 @@ def lines_of(arena: Arena) -> list[str]:
             f"{100 * bias.score:.0f}% of the time ({100 * bias.low:.0f} to {100 * bias.high:.0f}; no bias is 50); "
             f"{judging.unread} pairs could not be read."
         )
+        if judging.failed:
+            lines.append(
+                f"{judging.failed} pairs got no verdict: {judging.failure.rstrip('.')}. The same command asks again."
+            )
     return lines
+
+
+def _within(rating: Rating) -> str:
+    if rating.low is None:
+        return "unknown" if rating.high is None else f"{rating.high:.0f} or less"
+    return f"{rating.low:.0f} or more" if rating.high is None else f"{rating.low:.0f} to {rating.high:.0f}"
 
 
 def arena_to_json(arena: Arena) -> dict[str, Json]:
@@ -198,6 +204,8 @@ def arena_to_json(arena: Arena) -> dict[str, Json]:
             "consistent": judging.consistent,
             "first_preferred": {"share": bias.score, "low": bias.low, "high": bias.high, "n": bias.n},
             "unread": judging.unread,
+            "failed": judging.failed,
+            "failure": judging.failure,
         }
     return {
         "ratings": [asdict(rating) for rating in arena.ratings],
@@ -206,16 +214,6 @@ def arena_to_json(arena: Arena) -> dict[str, Json]:
         "unrated": list(arena.unrated),
         "judge": judged,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Meeting:
-    """Two replies to one question, and what the judge is asked, in both orders."""
-
-    first: str
-    second: str
-    question: Example
-    prompts: tuple[Example, Example]
 
 
 def _contestant(path: Path, name: str) -> Contestant:
@@ -238,54 +236,27 @@ def _contestant(path: Path, name: str) -> Contestant:
     return Contestant(name, replies, {})
 
 
-def _meetings(one: Contestant, other: Contestant, everybody: Sequence[Contestant], limit: int | None) -> list[_Meeting]:
-    shared = [name for name in one.replies if name in other.replies]
-    if not shared:
-        raise DataError(f"{one.name} and {other.name} answered no question in common.")
-    meetings = []
-    for question in sample_questions([_question(name, (one, other, *everybody)) for name in shared], limit):
-        replies = one.replies[question.id], other.replies[question.id]
-        prompts = tuple(
-            _prompt(question, *said, name=f"{question.id} | {one.name} | {other.name} | {order}")
-            for order, said in (("forwards", replies), ("backwards", replies[::-1]))
-        )
-        meetings.append(_Meeting(one.name, other.name, question, (prompts[0], prompts[1])))
-    return meetings
-
-
-def _question(name: str, everybody: Sequence[Contestant]) -> Example:
-    asked = [it.questions[name] for it in everybody if name in it.questions]
-    if not asked:
-        raise DataError(f"{name!r}: no file of answers holds the question. A judge needs one answers.jsonl of ours.")
-    return max(asked, key=lambda it: len(images_of(it)))  # who was asked blind has it without its images
-
-
-def _prompt(question: Example, first: str, second: str, *, name: str) -> Example:
-    """Return the question as one turn, images in place, with both replies below it; without the reference."""
-    shown = [turn for each in question.demonstrations for turn in each.turns]
-    parts: list[Part] = []
-    for turn in (*shown, *question.turns[:-1]):
-        parts += [Text(f"{turn.role.capitalize()}: "), *turn.parts, Text("\n\n")]
-    asked = _ASKED.format(a=first.strip() or "(nothing)", b=second.strip() or "(nothing)")
-    return Example(name, (Turn("user", (*parts, Text(asked))),), origin=question.origin)
-
-
-def _kept(path: Path) -> dict[str, str]:
+def _kept(path: Path) -> dict[str, Mapping[str, Json]]:
     """Return what a judge said, by key: what it said last; a judgement that failed is asked for again."""
-    kept: dict[str, str] = {}
+    kept: dict[str, Mapping[str, Json]] = {}
     changed: list[str] = []
     for record in read_json_lines(path) if path.exists() else ():
         if "said" in record:
-            key, said = str(record.get("key")), str(record["said"])
-            if kept.get(key, said) != said:
+            key = str(record.get("key"))
+            if kept.get(key, record)["said"] != record["said"]:
                 changed.append(str(record.get("id")))
-            kept[key] = said
+            kept[key] = record
     if changed:
         say(
             f"{path}: {len(changed)} judgements differ from an earlier one on the same ({changed[0]!r}): the last "
             f"counts. Let one arena at a time write the file, or remove it to ask again."
         )
     return kept
+
+
+def _preference(record: Mapping[str, Json]) -> float | None:
+    """Return what the reply that came first won, as a line of the file says; None: it cannot be read."""
+    return reading_of(read_preference, str(record["said"]), cut=record.get("cut") is True)
 
 
 def _asked(prompts: Sequence[Example], judge: Responder, max_tokens: int) -> Iterator[Answer | Failed]:
@@ -299,23 +270,30 @@ def _asked(prompts: Sequence[Example], judge: Responder, max_tokens: int) -> Ite
             advance(1)
 
 
-def _judging(meetings: Sequence[_Meeting], verdict: Callable[[Example], float | None]) -> Judging:
+def _judging(
+    meetings: Sequence[Meeting], won: Mapping[str, float | None], *, failed: Mapping[str, str], judge: str
+) -> Judging:
+    """Return what the verdicts by prompt come to; ``failed``: why there is none of some."""
     votes, same, firsts, stories = [], 0, [], []
+    without = [prompt for it in meetings for prompt in it.prompts if prompt.id not in won]
+    silent = [it for it in meetings if any(prompt.id not in won for prompt in it.prompts)]
     for it in meetings:
-        forwards, backwards = (verdict(prompt) for prompt in it.prompts)
+        forwards, backwards = (won.get(prompt.id) for prompt in it.prompts)
         if forwards is None or backwards is None:
             continue
         story = story_of(it.question)
         agreed = forwards == 1 - backwards
         votes.append(Vote(it.first, it.second, forwards if agreed else 0.5, story))
         same += agreed
-        for won in (forwards, backwards):
-            if won != 0.5:
-                firsts.append(won)
+        for share in (forwards, backwards):
+            if share != 0.5:
+                firsts.append(share)
                 stories.append(story)
     return Judging(
         votes=tuple(votes),
         consistent=same / len(votes) if votes else None,
         first_preferred=summarise(firsts, chances=[0.5] * len(firsts), clusters=stories),
-        unread=len(meetings) - len(votes),
+        unread=len(meetings) - len(votes) - len(silent),
+        failed=len(silent),
+        failure=next((failed.get(it.id, f"{judge} gave none on {it.id!r}") for it in without), ""),
     )

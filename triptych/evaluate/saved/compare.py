@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 from pathlib import Path
 
@@ -17,13 +18,20 @@ import numpy as np
 
 from triptych.core.errors import ConfigError, DataError, NotFoundError
 from triptych.core.plugins import find
-from triptych.core.records import Example, images_of, text_of
+from triptych.core.records import Example, images_of
 from triptych.evaluate.benchmark import Benchmark, fact, story_of, total_of
 from triptych.evaluate.certainty.pairs import Paired, compare_scores, compare_values, holm
 from triptych.evaluate.certainty.power import ALPHA, design_of
 from triptych.evaluate.certainty.statistics import majority as majority_of
 from triptych.evaluate.running.gather import BLIND
-from triptych.evaluate.saved.sides import Side, names_of, pairs_of_conditions, pairs_of_folders, read_sides
+from triptych.evaluate.saved.sides import (
+    Side,
+    names_of,
+    pairs_of_conditions,
+    pairs_of_folders,
+    read_sides,
+    same_words,
+)
 
 _NAMED = 3
 """Most ids that a message names."""
@@ -176,9 +184,7 @@ def check_pair(one: Side, other: Side, *, common: bool = False) -> None:
     if not shared:
         raise DataError(f"{one.run} and {other.run}: no question of {one.benchmark} has a score on both sides.")
     for name in shared & one.questions.keys() & other.questions.keys():
-        # A blind question has the same words; a marked item has none.
-        words = [[(turn.role, text_of(turn)) for turn in side.questions[name].turns] for side in (one, other)]
-        if all(words) and words[0] != words[1]:
+        if not same_words(one.questions[name], other.questions[name]):
             raise DataError(
                 f"{one.run} and {other.run}: {name!r} is not the same question on both sides. Ask both the same "
                 "benchmark."
@@ -285,9 +291,10 @@ def _guesses(shared: _Shared, one: Side) -> tuple[float | None, float | None]:
         return one.chance, one.majority
     if shared.benchmark is None or not all(question.turns for question in shared.questions):
         return None, None
-    chance = _mean(shared, [shared.benchmark.chance(question) for question in shared.questions])
+    add_up = partial(shared.benchmark.guessed, shared.questions)
+    chance = add_up([shared.benchmark.chance(question) for question in shared.questions])
     labels = [(fact(question, "kind"), shared.benchmark.label(question)) for question in shared.questions]
-    return chance, majority_of(labels, strata=shared.strata)
+    return chance, majority_of(labels, total=add_up)
 
 
 def _mean(shared: _Shared, values: Sequence[float]) -> float:

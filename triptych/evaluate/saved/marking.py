@@ -21,7 +21,7 @@ from triptych.evaluate.benchmark import Benchmark, fact, story_of
 from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.question.keys import questions_of_key, read_key, with_answers
 from triptych.evaluate.reading import scorers
-from triptych.evaluate.reading.answers import Line
+from triptych.evaluate.reading.answers import ANSWERS, Line
 from triptych.evaluate.reading.option_words import letter_of
 from triptych.evaluate.reading.replies import Replies, Reply, read_replies
 from triptych.evaluate.running.asked import groups_of
@@ -85,8 +85,8 @@ def mark(
 
     Args:
         benchmark: whose rules, tasks and total.
-        answers: the replies, as ``replies.read_replies`` reads them; of an ``answers.jsonl`` of ours those of its
-            folder's last asking.
+        answers: the replies, as ``replies.read_replies`` reads them, or the folder of an evaluation of ours; of its
+            ``answers.jsonl`` those of the last asking.
         data: the questions with their references; None: the key alone, or the file's own questions where it is an
             ``answers.jsonl`` of ours.
         key: ``{id: answer}`` as JSON; with ``data``, it stands for the references there.
@@ -97,6 +97,7 @@ def mark(
         ConfigError: neither data nor key, and the replies are not ours; or the benchmark needs a judge.
         DataError: a file cannot be read or mixes several responders, or no reply is to a question of the key.
     """
+    answers = answers / ANSWERS if (answers / ANSWERS).is_file() else answers
     replies = read_replies(answers)
     lines = lines_of_one_asking(answers) if replies.own else {}
     if lines:
@@ -251,7 +252,7 @@ def _line(question: Example, replies: Replies) -> Line:
 
 def _item(item: Scored, rules: Benchmark) -> MarkedItem:
     question = item.question
-    choice = scorers.choice_of(question, item.line.reply) if scorers.is_choice(question) else None
+    choice = scorers.choice_of(question, item.said) if scorers.is_choice(question) else None
     return MarkedItem(
         id=question.id,
         task=fact(question, rules.tasks),

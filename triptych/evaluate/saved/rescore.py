@@ -1,32 +1,33 @@
 """Scores worked out anew from a run folder alone, without a model: after a scorer was mended, or to check a result.
 
 Reads ``answers.jsonl`` (questions with references, and replies), ``asked.json`` and ``items.jsonl`` (which of them
-count) and a judge's ``verdicts.jsonl``; asks nobody. What it tells is what changed since ``result.json`` was written.
-Where questions have not been asked yet, it tells how many and writes no result.
+count) and of ``verdicts.jsonl`` what the result's judge said, asked as it was; asks nobody. What it tells is what
+changed since ``result.json`` was written. Where questions have not been asked yet, it tells how many and writes no
+result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import read_json_lines
 from triptych.core.plugins import find
-from triptych.core.records import Example, Json, text_of
+from triptych.core.records import Answer, Example, Json, text_of
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
 from triptych.evaluate.reading.judge import VERDICTS
 from triptych.evaluate.running.asked import ASKED, Asked, groups_of, read_asked
-from triptych.evaluate.running.gather import BLIND, EVALS, parse_name, read_evaluations
+from triptych.evaluate.running.gather import BLIND, EVALS, Evaluation, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all
 from triptych.evaluate.running.writing import write_result
 from triptych.evaluate.saved.one_asking import lines_of_one_asking
-from triptych.infer.canned import CannedResponder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Rescored:
     """Ids of the questions whose score is another one."""
     unanswered: int
     failed: int
+    compared: int
+    """Questions whose score so far is known."""
     not_asked: int = 0
     """Questions that have no line yet, as the evaluation was stopped: what is scored is no result."""
 
@@ -79,11 +82,15 @@ def lines_of(found: Sequence[Rescored]) -> list[str]:
             since = f"{one.not_asked} of {total} not asked, so this is no result: evaluate again to ask them"
         elif one.before is None:
             since = "there was no result"
-        elif one.changed or one.before.score != one.after.score:
+        elif one.changed or not one.compared or one.before.score != one.after.score:
             named = ", ".join(one.changed[:3]) + (", ..." if len(one.changed) > 3 else "")
             was = f"was {100 * one.before.score:.1f}" if one.before.n else "nothing was scored before"
-            changed = f"{len(one.changed)} of {one.after.n + one.failed} scores changed: {named}"
-            since = f"{was}; {changed if one.changed else 'no score changed, but how they are added up'}"
+            changed = "no score changed, but how they are added up"
+            if one.changed:
+                changed = f"{len(one.changed)} of {one.after.n + one.failed} scores changed: {named}"
+            elif not one.compared:
+                changed = "which scores changed is not known, as the former ones are not there"
+            since = f"{was}; {changed}"
         else:
             since = "as it was"
         lines.append(f"{one.name}: {now}; {since}")
@@ -111,12 +118,16 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
     asked, refused, scores = _asked(folder, what)
     # A part was asked its own questions only: those that it was scored by.
     open_ones = len(what.keys) - len(asked) if what and not (what.shard and scores) else 0
-    judge = _recorded(folder, before[0].judge) if before and before[0].judge else None
+    judge = _Recorded.of(folder, before[0]) if before and before[0].judge else None
+    if judge is not None and judge.max_tokens and benchmark.judge is not None:
+        benchmark = replace(benchmark, judge=replace(benchmark.judge, max_tokens=judge.max_tokens))
     if what and what.judged and judge is None:
         raise DataError(
             f"{folder}: a judge marks these replies, and no result tells which. Evaluate with --judge again."
         )
     with TemporaryDirectory() as aside:  # where verdicts would be kept that are kept already
+        if judge is not None and judge.max_tokens and (folder / VERDICTS).is_file():
+            copyfile(folder / VERDICTS, Path(aside) / VERDICTS)
         scored = score_all(benchmark, asked, judge=judge, folder=Path(aside))
     result: Result = result_of(
         scored,
@@ -128,6 +139,7 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         blind=what.blind if what else before[0].blind if before else parse_name(folder.resolve().name)[2] == BLIND,
         seed=seed,
     )
+    result = replace(result, judge_asking=before[0].judge_asking if before else None)
     if write and not open_ones:
         write_result(folder, scored, refused=refused, result=result, max_tokens=what.max_tokens if what else 0)
     now = {item.question.id: None if item.failed else item.score for item in scored}
@@ -138,6 +150,7 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         changed=tuple(name for name, score in now.items() if name in scores and scores[name] != score),
         unanswered=result.unanswered,
         failed=result.failed,
+        compared=len(now.keys() & scores.keys()),
         not_asked=open_ones,
     )
 
@@ -169,17 +182,33 @@ def _items(folder: Path) -> list[dict[str, Json]]:
     return list(read_json_lines(folder / ITEMS)) if (folder / ITEMS).is_file() else []
 
 
-def _recorded(folder: Path, judge: str) -> CannedResponder:
-    """Return a judge that says again what it said to the same words; to others it says nothing, and they fail."""
-    records = read_json_lines(folder / VERDICTS) if (folder / VERDICTS).is_file() else ()
-    said = {(row["id"], row["asked"]): str(row["reply"]) for row in records if row["judge"] == judge and "reply" in row}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    """A judge that is asked no more. What it said is found by its name, fingerprint and most tokens.
 
-    def say(prompt: Example) -> str:
-        asked = "".join(text_of(turn) for turn in prompt.turns)
-        if (prompt.id, asked) not in said:
-            raise DataError(
-                f"{folder / VERDICTS}: {judge} gave no verdict on {prompt.id!r}. Evaluate with --judge again."
-            )
-        return said[prompt.id, asked]
+    Where a result of an older version does not tell these, it says again what it last said to the same words.
+    """
 
-    return CannedResponder(say, name=judge)
+    name: str
+    fingerprint: str
+    max_tokens: int
+    """0: not known."""
+    said: Mapping[tuple[Json, Json], Mapping[str, Json]]
+    """A line by its id and the words that were asked."""
+
+    @classmethod
+    def of(cls, folder: Path, result: Evaluation) -> _Recorded:
+        """Return the judge of a folder's result."""
+        fingerprint, max_tokens = result.judge_asking or ("", 0)
+        path, said = folder / VERDICTS, {}
+        for row in read_json_lines(path) if path.is_file() and not max_tokens else ():
+            if row["judge"] == result.judge and "reply" in row:
+                said[row["id"], row["asked"]] = row
+        return cls(name=result.judge, fingerprint=fingerprint, max_tokens=max_tokens, said=said)
+
+    def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer]:
+        """Yield what was said to the same words; to others nothing, and they fail."""
+        for prompt in questions:
+            row = self.said.get((prompt.id, "".join(text_of(turn) for turn in prompt.turns)))
+            if row is not None:
+                yield Answer(prompt.id, str(row["reply"]), cut=row.get("cut") is True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import read_json_lines
-from triptych.core.records import Example, Json
+from triptych.core.records import Example, Json, text_of
 from triptych.evaluate.reading.answers import ANSWERS
 from triptych.evaluate.running.gather import BLIND, EVALS, MODEL, Evaluation, parse_name, read_evaluations
 from triptych.evaluate.running.result import ITEMS, RESULT
@@ -114,6 +114,12 @@ def _mains(sides: Sequence[Side], benchmarks: Sequence[str], condition: str | No
         if name is not None and (not benchmarks or evaluated[0] in benchmarks):
             found[evaluated] = here[name]
     return found
+
+
+def same_words(one: Example, other: Example) -> bool:
+    """Return whether two questions of one id have the same words; one without any, a marked item, may be any."""
+    words = [[(turn.role, text_of(turn)) for turn in question.turns] for question in (one, other)]
+    return words[0] == words[1] or not all(words)  # a blind question has the same ones
 
 
 def names_of(one: Side, other: Side) -> tuple[str, str]:

@@ -12,19 +12,19 @@ from triptych.core.errors import DataError
 from triptych.core.files import read_json_lines
 from triptych.core.log import say
 from triptych.evaluate.certainty.ratings import Vote
-from triptych.evaluate.saved.arena import Contestant
+from triptych.evaluate.saved.meetings import Contestant
 
 
 def read_votes(path: Path, contestants: Sequence[Contestant]) -> list[Vote]:
     """Read people's votes: a line each with ``a``, ``b`` (contestants), ``winner`` (a name, or tie), and ``id``.
 
-    ``winner`` may also be ``a`` or ``b``. A line without ``id``, or with null, is a vote on a question of its own.
-    Several on one question and the same two are told, for they may be votes of several people, or one id given twice;
-    so are votes on questions that neither of the two answered.
+    ``winner`` may also be ``a`` or ``b``; one that is another by name than so is refused. A line without ``id``, or
+    with null, is a vote on a question of its own. Several on one question and the same two are told, for they may be
+    votes of several people, or one id given twice; so are votes on questions that neither of the two answered.
 
     Raises:
         NotFoundError: no such file.
-        DataError: a line is no vote, or names somebody who is not there.
+        DataError: a line is no vote, names somebody who is not there, or a winner that may be either.
     """
     replies = {contestant.name: contestant.replies for contestant in contestants}
     votes: list[Vote] = []
@@ -33,15 +33,23 @@ def read_votes(path: Path, contestants: Sequence[Contestant]) -> list[Vote]:
     unknown: list[str] = []
     for number, record in enumerate(read_json_lines(path, ours=False), start=1):
         one, other, winner = (str(record.get(key, "")) for key in ("a", "b", "winner"))
-        won = {"tie": 0.5, "a": 1.0, "b": 0.0} | {other: 0.0, one: 1.0}
-        if not {one, other} <= replies.keys() or one == other or winner not in won:
+        by_sign = {"a": 1.0, "b": 0.0}.get(winner, 0.5 if winner.casefold() == "tie" else None)
+        by_name = {other: 0.0, one: 1.0}.get(winner)
+        won = by_sign if by_name is None else by_name
+        if not {one, other} <= replies.keys() or one == other or won is None:
             raise DataError(
                 f'{path}: line {number}: expected "a" and "b" of {", ".join(replies)}, and "winner" one of them or '
                 f"tie; found {one!r}, {other!r} and {winner!r}."
             )
+        if None not in (by_sign, by_name) and by_sign != by_name:
+            sign = "a tie" if by_sign == 0.5 else f'"{winner}"'
+            raise DataError(
+                f"{path}: line {number}: the winner {winner!r} is {sign} or the contestant of that name. Rename the"
+                " contestants' files, and in the votes."
+            )
         named = record.get("id")
         question = str(("line", number)) if named is None else str(named)
-        votes.append(Vote(one, other, won[winner], question))
+        votes.append(Vote(one, other, won, question))
         if (question, frozenset((one, other))) in seen:
             again.append(question)
         seen.add((question, frozenset((one, other))))

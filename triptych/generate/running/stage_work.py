@@ -18,6 +18,7 @@ from random import Random
 from triptych.core.errors import DataError, RunError
 from triptych.core.log import Advance, progress
 from triptych.core.records import Answer, Json
+from triptych.core.thinking import spoken
 from triptych.data.transform import draw
 from triptych.generate import prompts
 from triptych.generate.item import Annotation, Item, Refusal
@@ -28,7 +29,6 @@ from triptych.generate.running.files import Placed, item_line, short_id
 from triptych.generate.running.replies import NoReply, ReplyStore
 from triptych.generate.running.teachers import Teacher
 from triptych.generate.stage import Begin, Made, Request, Stage
-from triptych.generate.thinking import spoken
 from triptych.infer.responder import Failed
 
 SHOW_EVERY = 50
