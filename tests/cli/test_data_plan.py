@@ -67,3 +67,14 @@ def test_what_the_budget_does_stands_in_the_ledger_that_is_told(
     assert told["sources"][0]["shortened"] == 1
     act, total = read_json_lines(Path(told["ledger"]))
     assert (act["id"], act["act"], total["shortened"]) == ("long", "shortened", 1)
+
+
+def test_rows_whose_lengths_are_remembered_are_said_not_to_be_read(
+    triptych_here: Triptych, recipe: Path, tmp_path: Path
+) -> None:
+    plan = ("data", "plan", str(recipe), "stages.tune.in_memory_rows=0")
+    assert "remembered" not in triptych_here(tmp_path, *plan).stderr
+    (tmp_path / "red-1.png").unlink()
+    again = triptych_here(tmp_path, *plan)
+    assert "tune: the lengths of 24 of 24 rows are remembered, and these rows are not read" in again.stderr
+    assert "24 rows: 24 used" in again.stdout

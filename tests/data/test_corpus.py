@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.core.errors import ConfigError, DataError
+from triptych.core.files import sha256_of
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
 from triptych.data.disk.json_rows import read_row_at
 from triptych.data.disk.spool import decode_row, write_spool
@@ -183,6 +184,32 @@ def test_a_file_that_changed_on_the_way_to_another_process_is_refused(tmp_path: 
     write(tmp_path / "rows.jsonl", count=21)
     with pytest.raises(DataError, match="it changed while it was used"):
         pickle.loads(sent)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["anew", "kept"])
+def test_a_file_that_changes_while_it_is_used_is_noticed_at_the_next_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(corpus_file, "IN_MEMORY_BYTES", 0 if kept else 1 << 20)
+    path = tmp_path / "rows.jsonl"
+    corpus = open_corpus(write(path))
+    first, content, changed = corpus.row(1), path.read_bytes(), path.stat().st_mtime_ns
+    path.write_bytes(content)
+    os.utime(path, ns=(changed + 1, changed + 1))
+    asked: list[Path] = []
+
+    def noted(path: Path) -> str:
+        asked.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr(corpus_file, "sha256_of", noted)
+    assert [corpus.row(1), corpus.row(1)] == [first, first], "it was only touched"
+    assert len(asked) == 1
+    path.write_bytes(content.replace(b"row-0", b"row-00", 1))
+    os.utime(path, ns=(changed + 2, changed + 2))
+    for row in (1, 19):
+        with pytest.raises(DataError, match=r"messages:.*rows\.jsonl: it changed while it was used"):
+            corpus.row(row)
 
 
 def test_a_data_set_that_moved_is_the_same(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def reader(request: pytest.FixtureRequest) -> Reader:
 def test_few_forms_of_a_long_conversation_are_counted(reader: Reader) -> None:
     counted: list[int] = []
 
-    def count(example: Example) -> int:
+    def count(example: Example) -> int | None:
         counted.append(len(example.turns))
         return reader._count_text(example)
 
@@ -66,6 +66,7 @@ def test_the_form_that_is_taken_is_the_one_that_trying_all_would_take(
     random = Random(seed)
     example, cost = long_talk(random, random.randint(2, 30), plain=seed % 2 == 0), random.choice([Merged(), Fixed(9)])
     whole = reader._count_text(example)
+    assert whole is not None
     for share in (0.2, 0.5, 0.9, 1.4):
         budget = Budget(example_tokens=int(whole * share), images_tokens=random.choice([None, 40, 400]))
         found: list[Fitted | Refused] = []
@@ -119,3 +120,28 @@ def test_of_captions_every_form_is_tried(tokenizer: PreTrainedTokenizerFast) -> 
     )
     assert isinstance(found, Fitted)
     assert (found.outcome, len(found.example.turns)) == ("shortened", 48)
+
+
+def test_a_form_that_cannot_be_rendered_is_passed_over(reader: Reader) -> None:
+    example = long_talk(Random(1), 3, plain=True)
+    silent = Example("x", example.turns[:1], origin="here")
+    assert reader._count_text(silent) is None, "it has no reply"
+    words: dict[int, int | None] = {6: 90, 4: None, 2: 10}
+
+    def left(tokens: int) -> int | Refused:
+        found = fit(
+            example,
+            Budget(example_tokens=tokens),
+            cost=Fixed(0),
+            count_text=lambda form: words[len(form.turns)],
+            keeps_words=True,
+        )
+        return len(found.example.turns) if isinstance(found, Fitted) else found
+
+    assert left(50) == 2
+    words[2] = None
+    refused = left(50)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "over the token budget"
+    words[6] = None
+    assert left(50) == 6, "of the row as it is, rendering says what is wrong"

@@ -104,6 +104,20 @@ def test_another_way_to_tokens_is_measured_anew(
     assert set(CachedMeasures(reader).look(np.arange(10))["state"].tolist()) == {UNKNOWN}
 
 
+def test_a_file_that_is_named_twice_is_measured_within_the_budget_of_each(
+    source: str, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    corpora, rendering = Corpora([open_corpus(source), open_corpus(source)]), rendering_of(tokenizer)
+    budgets = [Budget(images_tokens=150, example_tokens=120), Budget(example_tokens=4_000)]
+    reader = Reader(corpora, rendering, budgets=budgets)
+    wanted = records_of(reader.read_many(range(20))).tolist()
+    assert wanted[:10] != wanted[10:]
+    for _ in range(2):
+        assert CachedMeasures(reader).measure(np.arange(20)).tolist() == wanted
+    alone = Reader(Corpora([open_corpus(source)]), rendering, budgets=budgets[1:])
+    assert CachedMeasures(alone).look(np.arange(10)).tolist() == wanted[10:], "beside whatever else it stands"
+
+
 def test_a_row_that_was_mended_is_looked_at_again(
     source: str, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:

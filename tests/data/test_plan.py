@@ -227,3 +227,26 @@ def test_a_run_that_goes_on_with_more_ranks_loses_and_repeats_nothing() -> None:
         for row in pack
     ]
     assert sorted(seen) == list(range(500))
+
+
+@given(many_lengths, windows, pack_counts, st.integers(1, 60), st.booleans())
+def test_an_epochs_end_is_known_without_a_look_at_the_next(
+    lengths: list[int], window: int, packs_per_step: int, limit: int, balanced: bool
+) -> None:
+    lengths = [min(length, CAPACITY) for length in lengths]
+    mixture = mix([len(lengths)], weights=[1.0], limits=[limit], seed=0)
+    plans = [
+        plan_of(records_of(lengths), window=window, mixture=mixture, packs_per_step=packs_per_step, work=work)
+        for work in [Work() if balanced else None] * 2
+    ]
+    plan, measures = plans[0], Watched(records_of(lengths))
+    plan.measures = measures
+    for epochs in (1, 2):
+        end = plan.first_step(epochs)
+        found = plan.before(end)
+        taken = {row for epoch in range(epochs) for row in mixture.epoch(epoch).tolist()}
+        assert measures.asked == taken
+        step = plans[1].step(end)
+        assert found == (step.passed, step.spent)
+    for number in range(plans[1].first_step(3)):
+        assert plan.before(number) == (plans[1].step(number).passed, plans[1].step(number).spent)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.core.errors import DataError
-from triptych.data.plan.measures import RECORD, USED, KnownMeasures
+from triptych.data.plan.measures import RECORD, REFUSED, USED, KnownMeasures
 from triptych.data.plan.mixture import mix
 from triptych.data.plan.step_plan import PlanSettings, Step, StepPlan
 
@@ -111,3 +111,25 @@ def test_long_and_short_examples_are_spread_over_an_epoch() -> None:
 def test_a_plan_over_no_examples_is_refused() -> None:
     with pytest.raises(DataError, match="there are no examples to learn from"):
         plan_of([], seed=1).step(0)
+
+
+def test_an_epoch_that_weights_and_limits_leave_empty_is_told() -> None:
+    records = np.zeros(40, dtype=RECORD)
+    records["tokens"], records["state"] = 10, USED
+    mixture = mix([30, 0, 10], weights=[0.01, 1.0, 0.05], limits=[None] * 3, seed=0)
+    settings = PlanSettings(capacity=100, packs_per_step=4, seed=0)
+    message = (
+        r"^stage 'tune': epoch 1 has no row: by weights, limits and mixing, an epoch takes 0\.3 of the 30 rows of "
+        r"data\[0\], 0\.5 of the 10 rows of data\[2\]\. Raise a weight or a limit\."
+    )
+    with pytest.raises(DataError, match=message):
+        StepPlan(KnownMeasures(records), mixture, settings, stage="tune").step(0)
+
+
+def test_an_epoch_whose_rows_were_all_refused_is_told() -> None:
+    records = np.zeros(4, dtype=RECORD)
+    records["state"] = REFUSED
+    settings = PlanSettings(capacity=100, packs_per_step=4, seed=0)
+    mixture = mix([4], weights=[1.0], limits=[2], seed=0)
+    with pytest.raises(DataError, match=r"^stage 'tune': there are no .*: all 2 rows that epoch 1 takes were refused"):
+        StepPlan(KnownMeasures(records), mixture, settings, stage="tune").step(0)

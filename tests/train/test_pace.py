@@ -56,3 +56,26 @@ def test_a_warm_up_over_steps_of_different_sizes_rises_as_it_does_in_memory(warm
     assert streamed == sorted(streamed)
     assert streamed == pytest.approx(held, abs=0.05)
     assert streamed[0] == pytest.approx(held[0], rel=0.2)
+
+
+@pytest.mark.parametrize("saved", ["100 steps", "0.5 epochs", "500 tokens"])
+@pytest.mark.parametrize("warmup", ["0 steps", "0.5 epochs", "300 tokens", "1 epoch"])
+def test_a_stage_asks_for_no_row_that_it_does_not_learn(saved: str, warmup: str) -> None:
+    plan = plan_of(200, window=8)
+    plan.mixture = mix([200], weights=[1.0], limits=[24], seed=0)
+    asked: set[int] = set()
+    plan._watch = lambda rows, _records: asked.update(rows.tolist())
+    every = Length.parse(saved)
+    found = pace_of(
+        plan, length=Length.parse("1 epoch"), warmup=Length.parse(warmup), save_every=every, schedule="cosine"
+    )
+    learnt: set[int] = set()
+    done = 0
+    while not found.finished(done):
+        learnt.update(row for pack in plan.step(done).packs for row in pack)
+        assert found.factor(done) > 0
+        done += 1
+        found.saves(done)
+        assert found.total(done) >= done
+    assert len(learnt) == 24
+    assert asked == learnt

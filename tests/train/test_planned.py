@@ -187,6 +187,19 @@ def test_each_source_whose_lengths_are_gone_is_told_of(
     assert said.count("begun by an earlier version") == (not begun)
 
 
+def test_the_names_of_a_runs_lengths_are_as_they_were(tmp_path: Path) -> None:
+    """A run that earlier code began finds what its steps were planned with, and its data are the same."""
+    twice = f'[{{source: "messages:{tmp_path}/tune.jsonl", budget: {{images_tokens: 75}}}}, '
+    recipe = toy_recipe(tmp_path, ON_DISK, ("data: [", f"data: {twice}"))
+    steps(recipe, tmp_path / "run", anew=True)
+    stage, rendering = tune_of(recipe), start_model(recipe.model, seed=1).rendering
+    reader = reader_of(stage, corpora := open_sources(stage, seed=2), rendering=rendering)
+    digest = hashlib.sha256(repr((rendering.digest, reader.budgets, False)).encode()).hexdigest()
+    told = [hashlib.sha256(repr((corpus.digest, digest)).encode()).hexdigest()[:16] for corpus in corpora.sources]
+    names = [file.name for file in sorted((tmp_path / "run" / "lengths" / "tune").iterdir())]
+    assert names == [f"{number}-{each}.lengths" for number, each in enumerate(told)]
+
+
 def test_lengths_that_are_gone_are_told_of_once(
     recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

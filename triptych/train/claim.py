@@ -19,7 +19,7 @@ from triptych.train.recipe import RECIPE, Recipe, resolve
 
 LEARNT = ("checkpoints", "model", "metrics.jsonl")
 """What a run's folder holds when its recipe has learnt something."""
-RECORDS = (*LEARNT, "ledger.jsonl", "sessions.jsonl", "trackers.jsonl", "origin.json", LENGTHS)
+RECORDS = (*LEARNT, "validation.jsonl", "ledger.jsonl", "sessions.jsonl", "trackers.jsonl", "origin.json", LENGTHS)
 """What a run writes beside its recipe, and would write over."""
 
 
@@ -73,7 +73,7 @@ def refuse_foreign(run: Path) -> None:
 
 def _binding(recipe: Recipe) -> Json:
     """Return what makes a run what it is: not on how many processes it runs, in how many passes, who is told of it."""
-    free = {"workers", "checkpoint_activations", "forward_tokens", "checkpoint_every", "on_bad"}
+    free = {"workers", "checkpoint_activations", "forward_tokens", "checkpoint_every", "on_bad", "validation"}
     tree: dict[str, Json] = recipe.model_dump(
         mode="json", exclude={"parallel": True, "log": True, "stages": {"__all__": free}}
     )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.core.errors import DataError, RunError
-from triptych.core.files import append_json_line, read_json_lines, write_atomically
+from triptych.core.files import append_json_line, flush, read_json_lines, write_atomically
 from triptych.core.log import counted, say
 from triptych.core.records import Json
 from triptych.data.format import Refused
@@ -26,7 +26,7 @@ from triptych.data.plan.measures import REFUSED, STATES, UNKNOWN
 from triptych.data.plan.mixture import Numbers
 from triptych.data.plan.reader import Read
 from triptych.data.template import Encoded
-from triptych.train.recipe import Stage
+from triptych.train.recipe import VALIDATION, Stage
 
 LEDGER = "ledger.jsonl"
 PLANNED, READ = "measured", "read"
@@ -62,7 +62,8 @@ def write_ledger(path: Path, stage: str, *, records: Iterable[Mapping[str, Json]
 def raise_bad(stage: Stage, refused: Refused) -> None:
     """Raise DataError where the stage wants to hear of a bad row instead of going on without it."""
     if stage.on_bad == "raise":
-        leave = f"Or go on without such rows: stages.{stage.name}.on_bad: refuse; a run that has begun may change it."
+        name = stage.name.partition(VALIDATION)[0]
+        leave = f"Or go on without such rows: stages.{name}.on_bad: refuse; a run that has begun may change it."
         raise DataError(f"{refused.message} {leave}")
 
 
@@ -92,16 +93,24 @@ class RunningLedger:
     """The ledger of a stage whose rows are met as it goes on. State: which rows were met, and what became of them."""
 
     def __init__(
-        self, run: Path, stage: Stage, corpora: Corpora, *, why: Callable[[int], Refused | None], anew: bool
+        self,
+        run: Path,
+        stage: Stage,
+        corpora: Corpora,
+        *,
+        why: Callable[[int], Refused | None],
+        anew: bool,
+        known: Path | None = None,
     ) -> None:
         """Go on with the run's ledger, or begin the stage's part anew.
 
         Args:
-            run: the run's folder.
+            run: the folder that it is written to.
             stage: its name, and what to do with a bad row.
             corpora: its sources.
             why: reads a row that cannot be used and says why; None: it can.
             anew: forget what stands there of the stage.
+            known: folder of the run, whose ledger is gone on with; None: ``run``.
         """
         self._path = run / LEDGER
         self._stage = stage
@@ -114,9 +123,19 @@ class RunningLedger:
             write_ledger(self._path, stage.name, records=[])
         self._written = {
             corpora.starts[int(str(record["entry"]))] + int(str(record["row"])): record
-            for record in read_ledger(self._path, stage.name)
+            for record in read_ledger((known or run) / LEDGER, stage.name)
             if "row" in record
         }
+
+    @property
+    def refused(self) -> Iterable[int]:
+        """The numbers of the rows whose refusal is written down, before any step of their window is planned."""
+        return (row for row, record in self._written.items() if "reason" in record)
+
+    def flush(self) -> None:
+        """Wait until what was written so far is on the disk."""
+        if self._path.exists():
+            flush(self._path)
 
     def watch(self, rows: Numbers, states: NDArray[np.uint8]) -> None:
         """Take note of a window of the plan: count its rows, and write down those that cannot be used.

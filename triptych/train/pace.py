@@ -28,7 +28,7 @@ def steps_in(length: Length, plan: StepPlan) -> int:
         whole = int(epochs)
         rest = math.ceil((epochs - whole) * plan.steps_per_epoch(whole)) if epochs > whole else 0
         return plan.first_step(whole) + rest
-    return next(number for number in count() if plan.step(number).spent >= length.amount)
+    return next(number for number in count() if plan.before(number)[1] >= length.amount)
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Pace:
         if length.unit == "steps":
             return step, int(length.amount)
         if length.unit == "tokens":
-            return self.plan.step(step).spent, int(length.amount)
-        return self.plan.step(step).passed, math.ceil(self.plan.rows_in(_exact(length)))
+            return self.plan.before(step)[1], int(length.amount)
+        return self.plan.before(step)[0], math.ceil(self.plan.rows_in(_exact(length)))
 
 
 def _exact(length: Length) -> Fraction:

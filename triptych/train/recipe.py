@@ -22,6 +22,10 @@ Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 RECIPE = "recipe.yaml"
+VALIDATION = " validation "
+"""Between a stage's name, in which is no space, and the number of a validation source: the name of its rows in the
+ledger."""
+MOST_VALIDATION_ROWS = 20_000
 
 
 class Parts(Settings):
@@ -178,6 +182,23 @@ class ClosedForm(Stage):
         return self
 
 
+class Validation(Settings):
+    """Rows that are not learnt: their loss tells how a stage goes on what it has not seen. It changes no weight."""
+
+    data: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """Each has a loss of its own beside that of all. ``limit`` takes some rows of a source, the same each time."""
+    every: Length = Length(100, "steps")
+    """How often, beside before the first step and after the last."""
+
+    @model_validator(mode="after")
+    def _looks_at_each_row_once(self) -> Validation:
+        if any(entry.weight != 1 for entry in self.data):
+            raise ValueError("data: each row is looked at once, so its sources have no weight; take some by limit")
+        if self.every.amount == 0:
+            raise ValueError(f"every must be more than zero, found '{self.every}'")
+        return self
+
+
 class Tune(Stage):
     """Learn by gradient."""
 
@@ -222,6 +243,24 @@ class Tune(Stage):
     workers: Annotated[int, Field(ge=0)] | None = None
     """Processes that read, render and decode ahead. null: none where a CPU computes; for a GPU up to 4, as cores are
     left. A run may go on with another number: the stream is the same."""
+
+    validation: Validation | None = None
+    """Rows whose loss is measured now and then; null: none. A run that has begun may change it."""
+
+    def validating(self, number: int) -> Tune:
+        """Return a stage of the rows of a validation source, by its number, made tokens as this one's rows are."""
+        assert self.validation is not None, "the stage has no validation"
+        changes = {
+            "name": f"{self.name}{VALIDATION}{number}",
+            "data": (self.validation.data[number],),
+            "mixing": "weights",
+            "length": Length(1, "epochs"),
+            "in_memory_rows": max(self.in_memory_rows, MOST_VALIDATION_ROWS),
+            "balance": False,
+            "workers": 0,
+            "validation": None,
+        }
+        return self.model_copy(update=changes)
 
     @property
     def packs_a_pass(self) -> int:

@@ -67,7 +67,7 @@ class StageData:
     settle: Callable[[], None]
     """Is told when an epoch ends."""
     flush: Callable[[], None] = lambda: None
-    """Waits until what the steps so far were planned with is on the disk."""
+    """Waits until what the steps so far were planned with, and without, is on the disk."""
     kept_rows: Sequence[KeptRows | None] = ()
     """Of each source, where its rows are kept, for other processes of the run."""
 
@@ -181,7 +181,8 @@ def _in_memory(
     if check is not None:
         check(digest)
     records = records_of([Read(row) for row in gathered.rows])
-    plan = StepPlan(KnownMeasures(records), gathered.mixture, settings_of(stage, seed=seed, in_memory=True))
+    settings = settings_of(stage, seed=seed, in_memory=True)
+    plan = StepPlan(KnownMeasures(records), gathered.mixture, settings, stage=stage.name)
 
     def refuse(row: int, refused: Refused) -> None:
         raise_bad(stage, refused)
@@ -228,13 +229,20 @@ def _as_they_come(
         read = in_pack(reader.read(row).row, pack_tokens=stage.pack_tokens)
         return read if isinstance(read, Refused) else None
 
-    ledger = RunningLedger(run, stage, corpora, why=why, anew=anew)
+    ledger = RunningLedger(run, stage, corpora, why=why, anew=anew, known=lengths)
+    if planned is not None:
+        planned.forget_refused(but=ledger.refused)
 
     def watch(rows: Numbers, records: Records) -> None:
         ledger.watch(rows, np.where(records["tokens"] > stage.pack_tokens, np.uint8(REFUSED), records["state"]))
 
+    def flush() -> None:
+        ledger.flush()
+        if planned is not None:
+            planned.flush()
+
     return StageData(
-        plan=StepPlan(planned or cached, mixture, settings, watch=watch),
+        plan=StepPlan(planned or cached, mixture, settings, watch=watch, stage=stage.name),
         digest=digest,
         encoded=(),
         source=lambda row: corpora.place(row)[0],
@@ -244,7 +252,7 @@ def _as_they_come(
         refuse=lambda row, refused: ledger.refuse(row, refused, when=READ),
         act=ledger.act,
         settle=ledger.settle,
-        flush=(lambda: None) if planned is None else planned.flush,
+        flush=flush,
     )
 
 

@@ -95,7 +95,7 @@ def fit(
     budget: Budget,
     *,
     cost: Cost,
-    count_text: Callable[[Example], int],
+    count_text: Callable[[Example], int | None],
     numbered: bool = False,
     keeps_words: bool = False,
 ) -> Fitted | Refused:
@@ -105,8 +105,8 @@ def fit(
         example: its images' sizes are known (``measured``).
         budget: the limits.
         cost: of images, for the model.
-        count_text: tokens of an example without its images' spans: its words and all that the template writes. Called
-            only under ``example_tokens``, and again for each shorter form that is tried.
+        count_text: tokens of an example without its images' spans: its words and all that the template writes; None: it
+            cannot be rendered. Called only under ``example_tokens``, and again for each shorter form that is tried.
         numbered: whether the template writes each image's number beside it.
         keeps_words: whether a longer form has all words, as the template writes it, that a shorter one has. Of a long
             conversation few forms are counted then; else each is.
@@ -122,6 +122,10 @@ def fit(
         if reason == WORDS_REFER and unclear is not None:
             continue
         text = 0 if budget.example_tokens is None else count_text(shorter)
+        if text is None:
+            if left_out:  # perhaps one that is shorter can
+                continue
+            text = 0  # the row as it is: who renders it says why
         sizes = None
         try:
             sizes = _fit_images(shorter, budget, cost, text)
@@ -143,7 +147,9 @@ def fit(
     return refusal(example, reason, message=message)
 
 
-def _worth_trying(forms: Forms, budget: Budget, cost: Cost, count_text: Callable[[Example], int]) -> Iterator[int]:
+def _worth_trying(
+    forms: Forms, budget: Budget, cost: Cost, count_text: Callable[[Example], int | None]
+) -> Iterator[int]:
     """Yield how many units to leave out, from none to all; of many, without those that cannot do by any count."""
     yield 0
     few = forms.units <= FEW_UNITS
@@ -156,7 +162,7 @@ def _worth_trying(forms: Forms, budget: Budget, cost: Cost, count_text: Callable
         yield forms.units
 
 
-def _floors(forms: Forms, budget: Budget, cost: Cost, count_text: Callable[[Example], int]) -> dict[int, int]:
+def _floors(forms: Forms, budget: Budget, cost: Cost, count_text: Callable[[Example], int | None]) -> dict[int, int]:
     """Return for some numbers of units how many tokens the words have at least when so many, or fewer, are left out.
 
     Looked for by halves, where the budget begins to be kept. A longer form has all words of a shorter one, and the same
@@ -167,7 +173,7 @@ def _floors(forms: Forms, budget: Budget, cost: Cost, count_text: Callable[[Exam
     while kept - over > 1:
         left_out = (over + kept) // 2
         plain = forms.without(left_out)
-        floors[left_out] = count_text(plain) - forms.bytes_with_numbers(plain) - FRONT_TOKENS
+        floors[left_out] = (count_text(plain) or 0) - forms.bytes_with_numbers(plain) - FRONT_TOKENS
         if _is_over(plain, budget, cost, floors[left_out]):
             over = left_out
         else:

@@ -44,6 +44,7 @@ IN_MEMORY_BYTES = 8 << 20
 """A file that is no larger is scanned anew each time, which is fast enough."""
 THREADS, CHUNK_FILES = 16, 256
 """That ask for the sizes and times of files, and how many each asks for at a time."""
+CHANGED = "it changed while it was used, or the code that reads it did. Start again."
 VERSION = 1
 """Version of what is kept in the cache folder; it is part of the names there, so old files are not read."""
 
@@ -120,6 +121,7 @@ def open_corpus(
     found = random_rows(source) if is_lazy(steps) else None
     if found is None:
         return _streamed(source, steps, seed, how=how, known=kept_rows)
+    state = _stamped(found.path)
     places, content = _indexed(found.path)
     if found.where is not None:
         places = _chosen(found.path, places, found.where)
@@ -127,9 +129,15 @@ def open_corpus(
     path, read = found.path, found.read
 
     def fetch(number: int) -> Example | Refused:
+        nonlocal state
         keep_used()
         at, offset, length = (int(each) for each in places[number])
-        row = read(read_row_at(path, offset, length=length, number=at))
+        line = read_row_at(path, offset, length=length, number=at)
+        now = _stamped(path)  # asked afterwards: what was read until then is as it was
+        if now != state and sha256_of(path) != content:
+            raise DataError(f"{source}: {CHANGED}")
+        state = now
+        row = read(line)
         return next(apply(steps, [row], seed=seed)) if steps else row
 
     digest = _digest(*how, content)
@@ -337,5 +345,5 @@ def _reopened(
 ) -> Corpus:
     corpus = open_corpus(source, steps=steps, seed=seed, kept_rows=kept_rows)
     if corpus.digest != digest:
-        raise DataError(f"{source}: it changed while it was used, or the code that reads it did. Start again.")
+        raise DataError(f"{source}: {CHANGED}")
     return corpus

@@ -88,10 +88,12 @@ class LengthFiles:
         for file, here, inside in self._places(rows):
             file[inside] = records[here]
 
-    def forget_refused(self) -> None:
-        """Forget the records of refused rows."""
-        for file in self._files:
-            file[np.flatnonzero(file["state"] == REFUSED)] = np.zeros((), dtype=RECORD)
+    def forget_refused(self, *, but: Iterable[int] = ()) -> None:
+        """Forget the records of refused rows, but for these."""
+        kept = np.fromiter(but, dtype=np.int64)
+        for file, start in zip(self._files, self._starts, strict=False):
+            refused = np.flatnonzero(file["state"] == REFUSED)
+            file[np.setdiff1d(refused, kept - start)] = np.zeros((), dtype=RECORD)
 
     def flush(self) -> None:
         """Wait until the records are on the disk."""
@@ -119,7 +121,7 @@ class CachedMeasures:
         """
         self.reader = reader
         folder = cache_folder() / LENGTHS if folder is None else folder
-        paths = [_path(folder, corpus, reader) for corpus in reader.corpora.sources]
+        paths = [_path(folder, reader, number) for number in range(len(reader.corpora.sources))]
         begun = not all(path.exists() for path in paths)
         self._files = LengthFiles(paths, reader.corpora)
         for path in paths:
@@ -134,6 +136,12 @@ class CachedMeasures:
             return records_of(self.reader.read_many(missing.tolist()))
 
         return completed(rows, self._files, measure=read)
+
+    def measure_bad_anew(self, rows: Numbers) -> Records:
+        """Return ``measure`` of rows for the first time in a run: it looks itself at those that somebody refused."""
+        bad = rows[self._files.look(rows)["state"] == REFUSED]
+        self._files.keep(bad, np.zeros(len(bad), dtype=RECORD))
+        return self.measure(rows)
 
     def look(self, rows: Numbers) -> Records:
         """Return the cached record of each row, ``UNKNOWN`` where there is none; no row is read."""
@@ -182,11 +190,12 @@ def path_of_before(corpus: Corpus, reader: Reader) -> Path:
     return cache_folder() / LENGTHS / _name(corpus, reader.digest)
 
 
-def _path(folder: Path, corpus: Corpus, reader: Reader) -> Path:
+def _path(folder: Path, reader: Reader, source: int) -> Path:
     """Return the file of a source, as this code measures it, since lengths were last found to be others."""
+    corpus = reader.corpora.sources[source]
     doubts = _doubts(folder, corpus)
     doubted = doubts.stat().st_mtime_ns if doubts.exists() else 0
-    return folder / f"{VERSION}-{_name(corpus, reader.digest, code_digest(corpus.plugins), str(doubted))}"
+    return folder / f"{VERSION}-{_name(corpus, reader.digest_of(source), code_digest(corpus.plugins), str(doubted))}"
 
 
 def _name(corpus: Corpus, *reading: str) -> str:

@@ -1,8 +1,9 @@
 """The lengths that the steps of a run were planned with: the run's own, so that it goes on with them and no others.
 
 Not how rows are measured (``measures``), whose files all runs share: those are begun anew after an update of the code,
-and where pictures changed. A row is taken from there when its window is planned, and stays here as it was taken; 19
-bytes a row. What a plan follows from besides has a digest, and a run goes on only with the same.
+and where pictures changed. A row is taken from there when its window is planned, and stays here as it was taken; one
+that is refused there is looked at again first, as its picture may have been away for a while. 19 bytes a row. What a
+plan follows from besides has a digest, and a run goes on only with the same.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,7 +71,11 @@ class PlannedMeasures:
 
     def measure(self, rows: Numbers) -> Records:
         """Return the record of each row, as it was when it was asked for first."""
-        return completed(rows, self._files, measure=self._measures.measure)
+        return completed(rows, self._files, measure=self._measures.measure_bad_anew)
+
+    def forget_refused(self, *, but: Iterable[int]) -> None:
+        """Forget what no step was planned on: refused rows, but for those whose refusal was written down."""
+        self._files.forget_refused(but=but)
 
     def look(self, rows: Numbers) -> Records:
         """Return the record of each row that was asked for before, ``UNKNOWN`` of the others."""

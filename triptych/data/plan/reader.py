@@ -58,8 +58,16 @@ class Reader:
 
     @property
     def digest(self) -> str:
-        """Tell this way from rows to tokens from others."""
+        """Tell this way from the rows of all sources to tokens from others."""
         return hashlib.sha256(repr((self.rendering.digest, self.budgets, self.shorten)).encode()).hexdigest()
+
+    def digest_of(self, source: int) -> str:
+        """Tell this way from the rows of one source, by its number, to tokens from others, beside whatever it stands.
+
+        Whether the sizes of its images are looked up counts, as a row is refused where one is missing.
+        """
+        told = (self.rendering.digest, self.budgets[source], self.shorten, self._asks is always_needs_sizes)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def read(self, row: int) -> Read:
         """Return the row as tokens, or its refusal."""
@@ -106,11 +114,11 @@ class Reader:
             return Read(encoded)
         return Read(encoded, fitted.outcome, message)
 
-    def _count_text(self, example: Example) -> int:
-        """Return the tokens of all but the images."""
+    def _count_text(self, example: Example) -> int | None:
+        """Return the tokens of all but the images; None: it cannot be rendered."""
         cost = self.rendering.cost
         short = Fixed(1, frame=None if cost.frame is None else 1, joins=cost.joins)
         encoded = encode(example, replace(self.rendering, cost=short))
         if isinstance(encoded, Refused):
-            return 0
+            return None
         return len(encoded.ids) - sum(each.span((1, 1)) for each in costs_of(example, short))

@@ -30,7 +30,6 @@ BALANCED_STEPS = 16
 """Steps among which packs of like work are put together."""
 KEPT_STEPS = 256
 """Steps that stay in memory behind the one asked for last."""
-NOTHING = "there are no examples to learn from: every source is empty, or all its rows were refused."
 
 Watch = Callable[[Numbers, Records], None]
 
@@ -96,7 +95,13 @@ class StepPlan:
     """The steps of all epochs. State: where epochs begin, and the steps of the windows that were asked for last."""
 
     def __init__(
-        self, measures: Measures, mixture: Mixture, settings: PlanSettings, *, watch: Watch | None = None
+        self,
+        measures: Measures,
+        mixture: Mixture,
+        settings: PlanSettings,
+        *,
+        watch: Watch | None = None,
+        stage: str | None = None,
     ) -> None:
         """Begin a plan; nothing is measured yet.
 
@@ -106,11 +111,13 @@ class StepPlan:
             settings: capacity, seed and the like.
             watch: is told the rows and records of each window that is passed, in order and from the first epoch on;
                 again when the plan goes back.
+            stage: whose steps these are, for messages.
         """
         self.settings = settings
         self.mixture = mixture
         self.measures = measures
         self._watch = watch
+        self._stage = stage
         self._marks = [_Mark(0, 0, 0)]
         self._kept: list[tuple[Step, ...]] = []
         self._windows = self._from(0)
@@ -131,19 +138,41 @@ class StepPlan:
 
     def step(self, number: int) -> Step:
         """Return step ``number``, from 0. Measures the rows of all windows up to it that were not measured yet."""
+        while (step := self._found(number)) is None:
+            self._go_on(number)
+        return step
+
+    def before(self, number: int) -> tuple[int, int]:
+        """Return the rows and the tokens before step ``number`` (``Step.passed``, ``Step.spent``).
+
+        Where an epoch ends there, no row of the next is measured.
+        """
         while True:
-            for steps in self._kept:
-                if steps and steps[0].number <= number <= steps[-1].number:
-                    return steps[number - steps[0].number]
-            if number < self._next:
-                self._go_to(number)
-            self._advance()
+            for mark in self._marks:
+                if mark.number == number:
+                    return mark.passed, mark.spent
+            if (step := self._found(number)) is not None:
+                return step.passed, step.spent
+            self._go_on(number)
 
     def rows_in(self, epochs: Fraction) -> Fraction:
         """Return how many rows so many epochs have."""
         whole = int(epochs)
         part = (epochs - whole) * self.mixture.size(whole) if epochs > whole else Fraction(0)
         return Fraction(sum(map(self.mixture.size, range(whole)))) + part
+
+    def _found(self, number: int) -> Step | None:
+        """Return a step that is in memory."""
+        for steps in self._kept:
+            if steps[0].number <= number <= steps[-1].number:
+                return steps[number - steps[0].number]
+        return None
+
+    def _go_on(self, number: int) -> None:
+        """Plan the next window, from the beginning of the step's epoch where that is past."""
+        if number < self._next:
+            self._go_to(number)
+        self._advance()
 
     def _go_to(self, number: int) -> None:
         """Go back to the beginning of the epoch of a step."""
@@ -161,7 +190,7 @@ class StepPlan:
             self._next = steps[-1].number + 1
 
     def _from(self, epoch: int) -> Iterator[tuple[Step, ...]]:
-        """Yield the steps of each window, epoch after epoch, without end."""
+        """Yield the steps of each window, and none where an epoch ends, epoch after epoch, without end."""
         while True:
             mark = self._marks[epoch]
             number, passed, spent, unused = mark.number, mark.passed, mark.spent, 0
@@ -181,10 +210,27 @@ class StepPlan:
                 passed, unused = passed + learnt + counted, unused - counted
                 yield tuple(steps)
             if number == mark.number:
-                raise DataError(NOTHING)
+                raise DataError(self._nothing(epoch))
             if len(self._marks) == epoch + 1:
                 self._marks.append(_Mark(number, passed + unused, spent))
+            yield ()
             epoch += 1
+
+    def _nothing(self, epoch: int) -> str:
+        """Return why an epoch has nothing to learn from."""
+        where = "" if self._stage is None else f"stage {self._stage!r}: "
+        portions = [(number, each) for number, each in enumerate(self.mixture.portions) if each.rows]
+        if taken := self.mixture.size(epoch):
+            why = f"all {taken:,} rows that epoch {epoch + 1} takes were refused."
+        elif portions:
+            shares = (f"{float(each.an_epoch):g} of the {each.rows:,} rows of data[{at}]" for at, each in portions)
+            return (
+                f"{where}epoch {epoch + 1} has no row: by weights, limits and mixing, an epoch takes"
+                f" {', '.join(shares)}. Raise a weight or a limit."
+            )
+        else:
+            why = "every source is empty."
+        return f"{where}there are no examples to learn from: {why}"
 
     def _epoch(self, epoch: int) -> Iterator[_Window]:
         """Yield each window of an epoch."""

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from triptych.core.files import cache_folder
+from triptych.core.log import counted, say
 from triptych.core.records import Json
 from triptych.data.plan.balance import Work, balance
-from triptych.data.plan.measures import SHORTENED, SHRUNK
+from triptych.data.plan.measures import SHORTENED, SHRUNK, UNKNOWN, CachedMeasures
 from triptych.data.plan.rendering import Rendering
+from triptych.data.plan.step_plan import StepPlan
 from triptych.data.template import Encoded
 from triptych.train.determinism import derive_seed
 from triptych.train.ledger import LEDGER, read_ledger
@@ -104,6 +106,7 @@ def _planned(
     lenient = stage.model_copy(update={"on_bad": "refuse"})
     data = open_stage_data(lenient, rendering, run=folder, seed=seed, anew=True)
     plan = data.plan
+    _say_remembered(stage, plan)
     pace = pace_of(
         plan, length=stage.length, warmup=stage.warmup, save_every=stage.checkpoint_every, schedule=stage.schedule
     )
@@ -136,6 +139,18 @@ def _planned(
         first_steps=tuple(_ids_of(data, plan.step(number).packs) for number in range(min(steps, len(epoch)))),
         ledger=folder / LEDGER,
     )
+
+
+def _say_remembered(stage: Tune, plan: StepPlan) -> None:
+    """Say how many rows of the first epoch are not read, as their lengths are known."""
+    if not isinstance(plan.measures, CachedMeasures):
+        return
+    states = plan.measures.look(np.unique(plan.mixture.epoch(0)))["state"]
+    if known := int(np.count_nonzero(states != UNKNOWN)):
+        say(
+            f"{stage.name}: the lengths of {known:,} of {counted(len(states), 'row')} are remembered, and these rows"
+            " are not read: whether their pictures are still there is seen when they are learnt"
+        )
 
 
 def _ids_of(data: StageData, packs: Sequence[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
