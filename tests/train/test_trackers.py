@@ -13,7 +13,7 @@ from tests.train.runs import stop_at, toy_recipe
 from triptych.core.errors import ConfigError, RunError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.records import Json
-from triptych.train.measuring.meters import METRICS
+from triptych.train.measuring.meters import METRICS, VALIDATIONS
 from triptych.train.measuring.trackers import FOLDER, TRACKERS, Trackers, check_trackers, note_plan
 from triptych.train.setting import LogPlan
 from triptych.train.trainer import train
@@ -61,6 +61,21 @@ def test_tensorboard_holds_what_metrics_hold_also_of_a_run_that_was_stopped(tmp_
     for tag, points in wanted.items():
         assert [step for step, _ in seen[tag]] == [step for step, _ in points]
         assert [value for _, value in seen[tag]] == pytest.approx([value for _, value in points], rel=1e-6)
+
+
+def test_tensorboard_holds_each_validation_once_also_of_a_run_that_was_stopped(tmp_path: Path) -> None:
+    needs("tensorboard")
+    run, every = tmp_path / "run", "checkpoint_every: 2 steps"
+    plan = f'validation: {{every: 2 steps, data: [{{source: "messages:{tmp_path / "tune.jsonl"}", limit: 5}}]}}'
+    recipe = toy_recipe(tmp_path, (SEED, f"{SEED}\nlog: {{tensorboard: true}}"), (every, f"{every}\n    {plan}"))
+    with pytest.raises(RunError):
+        train(recipe, run=run, hooks=stop_at(3))
+    train(recipe, run=run)
+    seen = scalars(run)
+    wanted = {record["step"]: record["loss_nats"] for record in read_json_lines(run / VALIDATIONS)}
+    assert [step for step, _ in seen["tune/validation/loss_nats"]] == list(wanted) == [0, 2, 4, 6]
+    assert [value for _, value in seen["tune/validation/loss_nats"]] == pytest.approx(list(wanted.values()), rel=1e-6)
+    assert [step for step, _ in seen["tune/loss_nats"]] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_tracker_that_is_asked_for_later_hears_the_steps_before(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from triptych.models.vision.features import FeatureStore
 from triptych.train.checkpoint import Outcome, Position
 from triptych.train.feature_cache import FEATURES
 from triptych.train.ledger import LEDGER
-from triptych.train.measuring.meters import METRICS, rewind_records
+from triptych.train.measuring.meters import METRICS, VALIDATIONS, rewind_records
 from triptych.train.prepare import image_key, prepare
 from triptych.train.recipe import ClosedForm
 from triptych.train.signals import Stop
@@ -71,7 +71,8 @@ def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Seque
         ModelError: the projector is not linear.
         RunError: a stop was asked for.
     """
-    rewind_records(run / METRICS, stage.name, step=0, later=later)
+    for records in (METRICS, VALIDATIONS):
+        rewind_records(run / records, stage.name, step=0, later=later)
     model.network.requires_grad_(False)
     numbered = prepare(stage, caption_of, run=run, seed=seed, stop=stop)
     store = FeatureStore(model, run / FEATURES, most_bytes=WHATEVER_IS_FREE)

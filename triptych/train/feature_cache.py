@@ -20,8 +20,9 @@ from triptych.models.family import Model
 from triptych.models.vision.feature_limit import room_on
 from triptych.models.vision.features import FeatureStore
 
-FEATURES = "features"
-"""Folder of a run."""
+FEATURES, VALIDATION_FEATURES = "features", "features-validation"
+"""Folders of a run. Those of rows that are not learnt lie apart: the bits of an image's features may depend on which
+others the tower saw beside it."""
 SHARE = 0.5
 """Share of the disk's room that features may take; the rest is for checkpoints."""
 MEASURED = 4
@@ -30,7 +31,9 @@ LARGEST_BYTES = 64 * 2**20
 """unless there is room for so much of each, more than any released tower makes of an image."""
 
 
-def keeps_features(model: Model, rows: Sequence[Encoded], *, run: Path, stage: str, anew: bool) -> bool:
+def keeps_features(
+    model: Model, rows: Sequence[Encoded], *, run: Path, stage: str, anew: bool, name: str = FEATURES
+) -> bool:
     """Decide for a stage whose tower is frozen; where there is no room, say so.
 
     Args:
@@ -39,8 +42,9 @@ def keeps_features(model: Model, rows: Sequence[Encoded], *, run: Path, stage: s
         run: the run's folder.
         stage: its name.
         anew: whether nothing is done of it yet.
+        name: of their folder in the run's.
     """
-    folder = run / FEATURES
+    folder = run / name
     refused = folder / f"{stage}.not-kept"
     if not anew and refused.is_file():
         return False

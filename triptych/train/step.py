@@ -81,8 +81,8 @@ def train_step(
     seed_everything(derive_seed(state.seed, "step", number, *(("rank", world.rank) if world.rank else ())))
     factors = {part: pace.factor(number) for part, pace in state.paces.items()}
     rates = set_rates(state.optimizer, state.pace.factor(number), own=factors)
-    batches = list(_batches(state, loaded))
-    shares = _agree(state, loaded, batches)
+    batches = list(batches_of(state, loaded))
+    shares = agree(state, loaded, batches=batches)
     loss = _accumulate_gradients(state, batches, shares, loaded.pictures, prefetcher=prefetcher)
     norm = clip_gradients(state.weights.values(), largest=state.stage.clip)
     if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -124,8 +124,13 @@ def _report(
     )
 
 
-def _agree(state: StageState, loaded: LoadedStep, batches: Sequence[Batch]) -> list[Share]:
-    """Return what each process does in this step; write down the rows that any of them could not use."""
+def agree(state: StageState, loaded: LoadedStep, *, batches: Sequence[Batch]) -> list[Share]:
+    """Return what each process does in this step; write down the rows that any of them could not use.
+
+    Raises:
+        RunError: they planned different steps.
+        DataError: a row cannot be used, under ``on_bad: raise``.
+    """
     packs = state.plan.step(loaded.step.number).packs
     read = [pair for each in zip(loaded.step.packs, loaded.packs, strict=True) for pair in zip(*each, strict=True)]
     own = Share(
@@ -159,7 +164,7 @@ def _without_words(read: Read) -> Read:
     return replace(read, row=replace(read.row, ids=(), trained=())) if isinstance(read.row, Encoded) else read
 
 
-def _batches(state: StageState, loaded: LoadedStep) -> Iterator[Batch]:
+def batches_of(state: StageState, loaded: LoadedStep) -> Iterator[Batch]:
     """Yield the step's packs as micro-batches that go through the network at once, without what cannot be read."""
     stage = state.stage
     rows = stage.packs_a_pass
@@ -169,7 +174,7 @@ def _batches(state: StageState, loaded: LoadedStep) -> Iterator[Batch]:
     ]
     for first in range(0, len(readable), rows):
         if packs := [pack for pack in readable[first : first + rows] if pack]:
-            yield collate(packs, pad_id=_pad_id(state))
+            yield collate(packs, pad_id=pad_id_of(state))
 
 
 def _usable(state: StageState, numbers: Sequence[int], pack: Sequence[Read]) -> list[tuple[int, Encoded]]:
@@ -178,7 +183,8 @@ def _usable(state: StageState, numbers: Sequence[int], pack: Sequence[Read]) -> 
     return [(state.data.source(number), each.row) for number, each in read if isinstance(each.row, Encoded)]
 
 
-def _pad_id(state: StageState) -> int:
+def pad_id_of(state: StageState) -> int:
+    """Return the token that fills what is empty."""
     pad_id = state.model.tokenizer.pad_token_id
     return pad_id if isinstance(pad_id, int) else 0
 
@@ -193,7 +199,7 @@ def _accumulate_gradients(
 ) -> float:
     """Leave the step's gradient in the weights; return its loss, over all processes."""
     passes = max(share.passes for share in shares) if state.sharing.in_step else len(batches)
-    padded = [*batches, *[idle_batch(_pad_id(state))] * (passes - len(batches))]
+    padded = [*batches, *[idle_batch(pad_id_of(state))] * (passes - len(batches))]
     supervised = sum(share.supervised for share in shares)
     state.optimizer.zero_grad(set_to_none=True)
     state.sharing.begin(sees=any(share.images for share in shares))
@@ -227,14 +233,29 @@ def _learn(
     state: StageState, batch: Batch, pictures: Mapping[ImageRef, Image], ready: Ready, *, step_supervised: int
 ) -> Tensor:
     """Add a micro-batch's gradient to those there; return its share of the step's loss, a scalar where it computes."""
+    loss = loss_of(state, batch, pictures=pictures, ready=ready, step_supervised=step_supervised)
+    if loss.requires_grad:  # not where only tower or projector learn, and there is no image
+        loss.backward()
+    return loss.detach()
+
+
+def loss_of(
+    state: StageState, batch: Batch, *, pictures: Mapping[ImageRef, Image], ready: Ready, step_supervised: int
+) -> Tensor:
+    """Return a micro-batch's share of the step's loss, a scalar where it computes.
+
+    Args:
+        state: the stage.
+        batch: with images that can be read.
+        pictures: pixels of the step's images, where features are not kept.
+        ready: those of them that are prepared already.
+        step_supervised: what the loss is the mean over; > 0.
+    """
     model = state.model
     scores = not isinstance(state.stage.objective, Reply)
     with computing_in(state.stage, model.device):  # not the way back, which computes as the way forth did
         hidden_BTH = model.hidden(model.weave(batch, features_of(state, batch, pictures=pictures, ready=ready)))
-        loss = batch_loss(model, hidden_BTH, batch=batch, scores=scores, step_supervised=step_supervised)
-    if loss.requires_grad:  # not where only tower or projector learn, and there is no image
-        loss.backward()
-    return loss.detach()
+        return batch_loss(model, hidden_BTH, batch=batch, scores=scores, step_supervised=step_supervised)
 
 
 def _refuse_to_go_on(state: StageState, number: int, *, loss: float, norm: float) -> None:

@@ -29,10 +29,10 @@ from triptych.train.claim import claim_run, refuse_foreign
 from triptych.train.closed_form import align
 from triptych.train.determinism import derive_seed, deterministic
 from triptych.train.ledger import LEDGER
-from triptych.train.measuring.meters import METRICS, StepReport
+from triptych.train.measuring.meters import METRICS, VALIDATIONS, StepReport
 from triptych.train.measuring.peak import peak_of
 from triptych.train.measuring.sessions import SESSIONS, session
-from triptych.train.measuring.trackers import TRACKERS, Trackers, check_trackers
+from triptych.train.measuring.trackers import TRACKERS, Trackers, check_trackers, validation_told
 from triptych.train.merging import settle_stage
 from triptych.train.origin import ORIGIN, check_origin
 from triptych.train.packages import check_packages
@@ -43,6 +43,7 @@ from triptych.train.release import settle_parts
 from triptych.train.signals import Stop, listening
 from triptych.train.start import start_model
 from triptych.train.tune import tune
+from triptych.train.validation import ValidationReport
 
 MODEL = "model"
 """Folder of the finished model in the run's."""
@@ -57,6 +58,7 @@ class Hooks:
     """What others may do while a run goes on. They see; they change nothing."""
 
     after_step: Callable[[StepReport], None] | None = None
+    after_validation: Callable[[ValidationReport], None] | None = None
     after_stage: Callable[[str, Model], None] | None = None
     """Is given the stage's name and the model, adapters merged; also for a stage that an earlier start finished, as
     that one may have been killed before its hook was done."""
@@ -108,7 +110,7 @@ def _train(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Path:
         if claim_run(recipe, run):
             shutil.rmtree(finished, ignore_errors=True)  # an earlier recipe's
             shutil.rmtree(run / LENGTHS, ignore_errors=True)
-            for name in (METRICS, LEDGER, SESSIONS, TRACKERS, ORIGIN, BEGUN):
+            for name in (METRICS, VALIDATIONS, LEDGER, SESSIONS, TRACKERS, ORIGIN, BEGUN):
                 (run / name).unlink(missing_ok=True)
         return finished.is_dir() and _finished(run, recipe.stages[-1].name) is not None
 
@@ -163,8 +165,13 @@ def _told(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Iterator[
         if hooks.after_step is not None:
             hooks.after_step(report)
 
+    def after_validation(report: ValidationReport) -> None:
+        trackers.tell(validation_told(report.record()))
+        if hooks.after_validation is not None:
+            hooks.after_validation(report)
+
     try:
-        yield replace(hooks, after_step=after_step)
+        yield replace(hooks, after_step=after_step, after_validation=after_validation)
     finally:
         trackers.close()
 
@@ -194,6 +201,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: P
                 later=later,
                 stop=stop,
                 after_step=hooks.after_step,
+                after_validation=hooks.after_validation,
                 world=world,
                 peak=peak,
             )

@@ -14,13 +14,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from triptych.core.errors import DataError
 from triptych.core.files import append_json_line
 from triptych.core.log import Advance, progress
-from triptych.core.records import ImageRef
 from triptych.data.plan.step_loader import LoadedStep
 from triptych.models.family import Model
-from triptych.models.vision.features import FeatureStore
 from triptych.train.checkpoint import (
     Outcome,
     checkpoint_folder,
@@ -28,9 +25,9 @@ from triptych.train.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
+from triptych.train.encode_ahead import encode_ahead
 from triptych.train.feature_cache import FEATURES
-from triptych.train.ledger import LEDGER
-from triptych.train.measuring.meters import METRICS, StepReport, rewind_records
+from triptych.train.measuring.meters import METRICS, VALIDATIONS, StepReport, rewind_records
 from triptych.train.measuring.sessions import note_stage
 from triptych.train.measuring.trackers import note_plan
 from triptych.train.parallel.world import World
@@ -40,7 +37,7 @@ from triptych.train.recipe import Tune
 from triptych.train.signals import CutOff, Stop, next_or_cut_off
 from triptych.train.stage_state import StageState, begin_stage, check_data, resume_stage, stage_outcome
 from triptych.train.step import train_step
-from triptych.train.torn_images import TornImages, read_ahead
+from triptych.train.validation import ValidationReport, open_validator
 
 LINES = 10
 """Lines about a stage's steps in its run's log, however long it is."""
@@ -48,6 +45,7 @@ KEEP = 2
 """Checkpoints of a running stage that stay."""
 
 AfterStep = Callable[[StepReport], None]
+AfterValidation = Callable[[ValidationReport], None]
 
 
 def tune(
@@ -59,6 +57,7 @@ def tune(
     later: Sequence[str],
     stop: Stop,
     after_step: AfterStep | None,
+    after_validation: AfterValidation | None = None,
     world: World | None = None,
     peak: float | None = None,
 ) -> Outcome:
@@ -72,6 +71,7 @@ def tune(
         later: stages after this one, whose records are dropped.
         stop: is asked after each step.
         after_step: is told about each step, in the process that leads.
+        after_validation: likewise about each validation.
         world: the processes of the run, which all come here; None: this one is alone.
         peak: operations a second of one process's device, so that MFU can be told; None: not known.
 
@@ -91,14 +91,23 @@ def tune(
     )
     done = 0 if last is None else world.together(lambda: resume_stage(state, last))
     rewind_records(state.book / METRICS, stage.name, step=done, later=later)
+    rewind_records(state.book / VALIDATIONS, stage.name, step=-1 if last is None else done, later=later)
     note_stage(state.book, stage.name, after_step=done, parts=model.parts_and_head())
     if state.features is not None and not state.pace.finished(done):
-        state = _encode_ahead(state, state.features, stop)
+        state = encode_ahead(state, state.features, folder=run / FEATURES, stop=stop)
+    validator = None if state.pace.finished(done) else open_validator(state, stop=stop)
+
+    def validate(step: int) -> None:
+        found = validator.look(step) if validator is not None else None
+        if found is not None and after_validation is not None and world.leads:
+            after_validation(found)
+
     steps = state.data.loaded(
         done, workers=workers_of(state), finished=state.pace.finished, rank=world.rank, ranks=world.ranks
     )
     with progress(stage.name, state.pace.total(done), done=done, lines=LINES) as advance, closing(steps):
-        done = _run_steps(state, steps, done=done, stop=stop, advance=advance, after_step=after_step)
+        validate(done)
+        done = _run_steps(state, steps, done=done, stop=stop, advance=advance, after_step=after_step, validate=validate)
     state.data.settle()
     return stage_outcome(state, done)
 
@@ -111,9 +120,11 @@ def _run_steps(
     stop: Stop,
     advance: Advance,
     after_step: AfterStep | None,
+    validate: Callable[[int], None],
 ) -> int:
     """Do the steps that are left, with their records and checkpoints; return how many are done then."""
     world, prefetcher, reach = state.world, make_prefetcher(state, steps), Reach(state)
+    _save_if_due(state, done, stop, saved=done)  # nothing, unless somebody asked to stop meanwhile
     epoch, ready, saved = None, time.perf_counter(), done
     while (loaded := world.together(partial(next_or_cut_off, prefetcher, stop))) is not None:
         cut_off = any(world.gather(isinstance(loaded, CutOff)))
@@ -129,6 +140,7 @@ def _run_steps(
             advance(1, report.told(), total=report.total_steps)
             if after_step is not None and world.leads:
                 after_step(report)
+            validate(done)
         saved = _save_if_due(state, done, stop, saved=saved)
         ready = time.perf_counter()
     return done
@@ -152,29 +164,3 @@ def _save_if_due(state: StageState, done: int, stop: Stop, *, saved: int) -> int
     stop.asked_by = stop.asked_by or asked_by  # it may have come while all was saved
     world.together(partial(stop.check, where))
     return max(saved, done)
-
-
-def _encode_ahead(state: StageState, features: FeatureStore, stop: Stop) -> StageState:
-    """Encode every image of the stage's steps before the first of them, in an order that no restart changes.
-
-    The bits of an image's features may depend on which others the tower saw beside it.
-    """
-    used = dict.fromkeys(index for n in range(state.total) for pack in state.plan.step(n).packs for index in pack)
-    numbered = [(state.data.source(index), state.encoded[index]) for index in used]
-    rows = [row for _, row in numbered]
-    spans: dict[ImageRef, dict[int, None]] = {}
-    for slot in (slot for row in rows for slot in row.slots):
-        spans.setdefault(slot.image, {})[slot.stop - slot.start] = None
-
-    def encode(images: Sequence[ImageRef]) -> object:
-        pairs = [(image, span) for image in images for span in spans[image]]
-        return features.features([image for image, _ in pairs], spans=[span for _, span in pairs])
-
-    world, name = state.world, state.stage.name
-    read = partial(read_ahead, rows, encode, label=name, stop=stop, rank=world.rank, ranks=world.ranks)
-    torn = TornImages().joined(world.gather(world.together(read)))
-    if not world.together(lambda: list(torn.keep(numbered, state.stage, run=state.book))):
-        raise DataError(f"stage {name!r}: every conversation has a torn picture; see {state.run / LEDGER}.")
-    # Another store finds what the other processes encoded.
-    found = features if world.ranks == 1 else FeatureStore(state.model, state.run / FEATURES)
-    return replace(state, torn_images=torn, features=found)

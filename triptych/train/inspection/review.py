@@ -75,6 +75,8 @@ def review(recipe: Recipe, *, twin: Recipe | None = None) -> list[Finding]:
         for index in range(len(stage.data)):
             found += _source(stage, index, rendering, key=f"{key}.data.{index}")
         if isinstance(stage, Tune):
+            for index in range(len(stage.validation.data) if stage.validation else 0):
+                found += _source(stage.validating(index), 0, rendering, key=f"{key}.validation.data.{index}")
             found += _lengths(stage, positions, key=key)
     found += [*_packages(recipe), *_projector_of(recipe), *_toy(recipe)]
     if twin is not None:

@@ -21,6 +21,8 @@ from triptych.core.records import Json
 from triptych.data.plan.scoring import Loss
 
 METRICS = "metrics.jsonl"
+VALIDATIONS = "validation.jsonl"
+"""Losses of rows that are not learnt, a record each time they were measured."""
 STATM = Path("/proc/self/statm")
 
 
@@ -72,8 +74,7 @@ class StepReport:
     @property
     def said_loss(self) -> str:
         """The loss with its unit, for people."""
-        units: dict[Loss | None, str] = {None: "nats a token", "mse": "squared"}
-        return f"{self.loss:.3f} {units.get(self.scores, 'nats a target')}"
+        return say_loss(self.loss, self.scores)
 
     def told(self) -> str:
         """Return the step for people, in a line."""
@@ -113,6 +114,12 @@ class StepReport:
             "wall_s": round(self.wall_s, 4),
             "wait_s": round(self.wait_s, 4),
         }
+
+
+def say_loss(loss: float, scores: Loss | None) -> str:
+    """Return a loss with its unit, for people; ``scores`` as in ``StepReport``."""
+    units: dict[Loss | None, str] = {None: "nats a token", "mse": "squared"}
+    return f"{loss:.3f} {units.get(scores, 'nats a target')}"
 
 
 def memory_gib(device: torch.device) -> float:

@@ -22,12 +22,15 @@ from triptych.core.errors import ConfigError
 from triptych.core.files import append_json_line, read_json_lines
 from triptych.core.log import say
 from triptych.core.records import Json
-from triptych.train.measuring.meters import METRICS
+from triptych.train.measuring.meters import METRICS, VALIDATIONS
 from triptych.train.setting import LogPlan
 
 TRACKERS = "trackers.jsonl"
 FOLDER = "tensorboard"
 """Folder of TensorBoard's event files, in the run's; those of a later tracker run are in a folder of its name there."""
+
+VALIDATION = "/validation"
+"""Behind a stage's name in what trackers are told of its validation."""
 
 Told = tuple[str, int | None]
 """Which record: stage and step; None: the stage's sum."""
@@ -86,8 +89,12 @@ class Trackers:
                 self._open[tracker] = _OPEN[tracker](self._plan, TrackerRun(self._run, name, events), self._recipe)
 
     def tell(self, record: Mapping[str, Json]) -> None:
-        """Tell a record of metrics.jsonl to those who do not know it, and before the first of a stage what it holds."""
-        if (stage := _which(record)[0]) not in self._looked:
+        """Tell a record of metrics.jsonl to those who do not know it, and before the first of a stage what it holds.
+
+        Args:
+            record: or what ``validation_told`` makes of one of validation.jsonl.
+        """
+        if (stage := _which(record)[0].removesuffix(VALIDATION)) not in self._looked:
             self._look(stage)
             self.catch_up()
         self._tell(record)
@@ -119,10 +126,11 @@ class Trackers:
                 append_json_line(self._run / TRACKERS, {"tracker": tracker, "stage": which[0], "step": which[1]})
 
     def catch_up(self) -> None:
-        """Tell what metrics.jsonl holds and they do not know."""
-        if self._open and (self._run / METRICS).exists():
-            for record in read_json_lines(self._run / METRICS):
-                self._tell(record)
+        """Tell what metrics.jsonl and validation.jsonl hold and they do not know."""
+        for name, told in ((METRICS, dict), (VALIDATIONS, validation_told)):
+            if self._open and (self._run / name).exists():
+                for record in read_json_lines(self._run / name):
+                    self._tell(told(record))
 
     def close(self) -> None:
         """Tell the rest, and let go of them."""
@@ -171,6 +179,21 @@ def check_trackers(plan: LogPlan) -> None:
     for name in _asked(plan):
         if find_spec(name) is None:
             raise ConfigError(f"log.{name}: the package {name} is not there: pip install {name}, or leave the key out.")
+
+
+def validation_told(record: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a record of validation.jsonl as trackers are told it: ``STAGE/validation/loss_nats``.
+
+    Where there are several sources, each besides, by its number: ``STAGE/validation/0/loss_nats``.
+    """
+    sources = record.get("sources")
+    each = {
+        f"{number}/{key}": value
+        for number, source in enumerate(sources if isinstance(sources, list) and len(sources) > 1 else ())
+        if isinstance(source, dict)
+        for key, value in source.items()
+    }
+    return {**record, **each, "stage": f"{record['stage']}{VALIDATION}"}
 
 
 def note_plan(run: Path, stage: str, *, plan: str) -> None:

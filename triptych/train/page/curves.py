@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from triptych.train.page.story import LOSSES, StageStory, tell_number
+from triptych.train.page.story import LOSSES, VALIDATED, StageStory, tell_number
 
 # Drawn in colours that nothing else has, then replaced by the page's variables.
 _COLOURS = {
@@ -52,8 +52,8 @@ def plots_of(stage: StageStory) -> Iterator[Plot]:
     """Yield the drawings of a stage: loss, gradient, rates, speed, memory, packing; those that its records allow."""
     rates = {key.removeprefix("rate_"): values for key, values in stage.series.items() if key.startswith("rate_")}
     for title, unit, curves in (
-        ("Loss", "nats a supervised token or target", _of(stage, "loss_nats")),
-        ("Loss", "mean squared error", _of(stage, "loss_squared")),
+        ("Loss", "nats a supervised token or target", _losses(stage, "loss_nats")),
+        ("Loss", "mean squared error", _losses(stage, "loss_squared")),
         ("Norm of the gradient", "over all parts, before clipping", _of(stage, "gradient_norm")),
         ("Learning rate", f"of {' and '.join(rates)}", rates),
         ("Tokens a second", "without padding", _of(stage, "tokens_per_s")),
@@ -82,6 +82,18 @@ def _of(stage: StageStory, key: str) -> dict[str, tuple[float, ...]]:
     return {key: stage.series[key]} if key in stage.series else {}
 
 
+def _losses(stage: StageStory, key: str) -> dict[str, tuple[float, ...]]:
+    """Return a loss, and beside it that of the validation."""
+    return {**found, **_of(stage, VALIDATED)} if (found := _of(stage, key)) else {}
+
+
+def _steps(stage: StageStory, name: str) -> tuple[int, ...]:
+    """Return the steps of a curve."""
+    if name == VALIDATED:
+        return stage.validation_steps
+    return stage.loss_steps if name in LOSSES else stage.steps
+
+
 def _draw(stage: StageStory, title: str, curves: Mapping[str, tuple[float, ...]]) -> Markup:
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "triptych", "font.size": 10.0}):
         figure = Figure(figsize=(4.9, 2.3), layout="constrained")
@@ -89,13 +101,13 @@ def _draw(stage: StageStory, title: str, curves: Mapping[str, tuple[float, ...]]
         axes = figure.subplots()
         several = len(curves) > 1
         for (name, values), (colour, style) in zip(curves.items(), _STYLES, strict=False):
-            steps = stage.loss_steps if name in LOSSES else stage.steps
+            steps = _steps(stage, name)
             noisy = name in NOISY and len(values) > 2
             smooth = smoothed(values) if noisy else np.asarray(values)
             if noisy:
                 axes.plot(*_thin(steps, values), color=colour, alpha=0.3, linewidth=1)
-            label = name if several else None
-            dot = "o" if len(values) < 3 else ""
+            label = ("rows that are learnt" if name in LOSSES else name) if several else None
+            dot = "o" if len(values) < 3 or name == VALIDATED else ""
             axes.plot(*_thin(steps, smooth), color=colour, linestyle=style, marker=dot, linewidth=2, label=label)
             if not several:
                 at = (steps[-1], float(smooth[-1]))

@@ -19,7 +19,7 @@ from triptych.core.log import duration, say
 from triptych.train.measuring.meters import METRICS
 from triptych.train.measuring.sessions import SESSIONS
 from triptych.train.page.choices import choices_of
-from triptych.train.page.story import StageStory, Story, read_story, tell_number
+from triptych.train.page.story import VALIDATED, StageStory, Story, read_story, tell_number
 
 TRAINING = "training.html"
 
@@ -97,6 +97,11 @@ def summary_of(stage: StageStory) -> Iterator[tuple[str, str]]:
             share = max(1, len(series[key]) // 10)
             first, last = sum(series[key][:share]) / share, sum(series[key][-share:]) / share
             yield "loss, first and last tenth of the steps", f"{first:.3f} → {last:.3f}{unit}"
+    if VALIDATED in series:
+        losses = series[VALIDATED]
+        least, after = min(zip(losses, stage.validation_steps, strict=True))
+        yield "validation, first and last", f"{losses[0]:.3f} → {losses[-1]:.3f}"
+        yield "validation, lowest", f"{least:.3f}, after step {after:,}"
     for key, what in (("tokens", "tokens"), ("trained_tokens", "of them supervised"), ("targets", "targets")):
         if key in series:
             yield what, f"{sum(series[key]):,.0f}"

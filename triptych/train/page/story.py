@@ -16,13 +16,15 @@ from triptych.core.errors import ConfigError
 from triptych.core.files import read_json_lines
 from triptych.core.records import Json
 from triptych.train.ledger import LEDGER, Record
-from triptych.train.measuring.meters import METRICS
+from triptych.train.measuring.meters import METRICS, VALIDATIONS
 from triptych.train.measuring.sessions import FINISHED, SESSIONS
 from triptych.train.page.rows import SourceRows, sources_of
-from triptych.train.recipe import RECIPE, Frozen, Full, Lora, Recipe, Tune
+from triptych.train.recipe import RECIPE, VALIDATION, Frozen, Full, Lora, Recipe, Tune
 
 LOSSES = frozenset({"loss_nats", "loss_squared"})
 """Keys of metrics.jsonl that a step has one of, if there was something to learn from."""
+VALIDATED = "validation"
+"""Key of the losses of rows that are not learnt, in a stage's series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,11 @@ class StageStory:
     """``tune``, ``closed_form``, or empty where the recipe cannot be read."""
     steps: tuple[int, ...]
     series: Mapping[str, tuple[float, ...]]
-    """Numbers of every step, by key of metrics.jsonl; of the loss, those of ``loss_steps``."""
+    """Numbers of every step, by key of metrics.jsonl; of the loss, those of ``loss_steps``, and of the validation."""
     loss_steps: tuple[int, ...]
     """Steps that have a loss: not those whose rows could not be read."""
+    validation_steps: tuple[int, ...]
+    """Steps that were done when the validation was looked at, over the rows that it has now."""
     facts: Mapping[str, float]
     """What a stage without steps found."""
     done: bool
@@ -70,6 +74,8 @@ class StageStory:
     """Steps after which it was taken up again."""
     parts: tuple[PartRow, ...]
     sources: tuple[SourceRows, ...]
+    validated: tuple[SourceRows, ...]
+    """Sources of the validation."""
     spent: Spent | None
 
 
@@ -118,11 +124,12 @@ def read_story(run: Path) -> Story:
         DataError: a file in it is not what it should be; the message names it.
     """
     metrics, events, ledger = (_records(run / name) for name in (METRICS, SESSIONS, LEDGER))
+    validations = _records(run / VALIDATIONS)
     path = run / RECIPE
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     recipe = _recipe(text, path)
     names = [stage.name for stage in recipe.stages] if recipe else _names(metrics)
-    stages = tuple(_stage(name, recipe, metrics, events, ledger) for name in names)
+    stages = tuple(_stage(name, recipe, metrics, events, ledger, validations=validations) for name in names)
     return Story(
         name=run.resolve().name,
         recipe=recipe,
@@ -152,7 +159,13 @@ def _names(metrics: Sequence[Record]) -> list[str]:
 
 
 def _stage(
-    name: str, recipe: Recipe | None, metrics: Sequence[Record], events: Sequence[Record], ledger: Sequence[Record]
+    name: str,
+    recipe: Recipe | None,
+    metrics: Sequence[Record],
+    events: Sequence[Record],
+    ledger: Sequence[Record],
+    *,
+    validations: Sequence[Record],
 ) -> StageStory:
     plan = next((stage for stage in recipe.stages if stage.name == name), None) if recipe else None
     own = [record for record in metrics if record.get("stage") == name]
@@ -160,20 +173,40 @@ def _stage(
     steps = {step: record for record in own if isinstance(step := record.get("step"), int) and _learns(record)}
     total = next((record for record in reversed(own) if "step" not in record), None)
     facts = next((record for record in own if "step" in record and not _learns(record)), {})
+    seen = _validation(name, validations)
     resumed = tuple(sorted({after for event in begun if isinstance(after := event.get("after_step"), int) and after}))
     return StageStory(
         name=name,
         kind=plan.kind if plan else "",
         steps=tuple(steps),
-        series=_series(list(steps.values())),
+        series=_series(list(steps.values())) | ({VALIDATED: tuple(seen.values())} if seen else {}),
         loss_steps=tuple(step for step, record in steps.items() if _has_loss(record)),
+        validation_steps=tuple(seen),
         facts={key: value for key in facts if key != "step" and (value := _number(facts, key)) is not None},
         done=total is not None,
         resumed=resumed,
         parts=_parts(plan if isinstance(plan, Tune) else None, begun[-1] if begun else {}),
         sources=tuple(sources_of([record for record in ledger if record.get("stage") == name])),
+        validated=tuple(_validated(name, ledger)),
         spent=_spent(steps, total, _after(begun)) if steps else None,
     )
+
+
+def _validated(stage: str, ledger: Sequence[Record]) -> Iterator[SourceRows]:
+    """Yield what the ledger says of a validation's sources, in their order."""
+    names = {str(each.get("stage")) for each in ledger if str(each.get("stage")).startswith(stage + VALIDATION)}
+    for name in sorted(names, key=lambda name: int(name.rpartition(" ")[2])):
+        yield from sources_of([record for record in ledger if record.get("stage") == name])
+
+
+def _validation(stage: str, records: Sequence[Record]) -> dict[int, float]:
+    """Return the finite losses of a stage's validation by step, over the rows that were looked at last."""
+    own = [record for record in records if record.get("stage") == stage]
+    same = [record for record in own if all(record.get(key) == own[-1].get(key) for key in ("data", "rows"))]
+    found = {
+        record.get("step"): loss for record in same for key in LOSSES if (loss := _number(record, key)) is not None
+    }
+    return {step: loss for step, loss in found.items() if isinstance(step, int)}
 
 
 def _has_loss(record: Record) -> bool:

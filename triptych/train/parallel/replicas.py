@@ -9,6 +9,7 @@ is the gradient of one big batch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
@@ -36,6 +37,9 @@ class Sharing(Protocol):
     def finish(self) -> None:
         """Leave the step's gradient, over all processes, in the weights."""
 
+    def looking(self, *, sees: bool) -> AbstractContextManager[None]:
+        """Make ready for passes of which nothing is learnt, between steps; ``sees`` as in ``begin``."""
+
 
 class Alone:
     """One process: its gradients are the step's."""
@@ -54,6 +58,10 @@ class Alone:
 
     def finish(self) -> None:
         """Do nothing."""
+
+    def looking(self, *, sees: bool) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return nullcontext()
 
 
 class Replicas(Alone):

@@ -20,7 +20,8 @@ Shapes: B rows, T tokens a row, H hidden size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
@@ -119,6 +120,17 @@ class Shards:
         for name, any_use in zip(names, used, strict=True):
             if not any_use:
                 self.weights[name].grad = None
+
+    @contextmanager
+    def looking(self, *, sees: bool) -> Iterator[None]:
+        """Gather what works all through a step for passes of which nothing is learnt; then let go of it."""
+        self.begin(sees=sees)
+        try:
+            yield
+        finally:
+            for unit in self._active:
+                _sharded(unit).reshard()
+            self._follow()
 
     def _watch(self, names: Mapping[str, str], block: nn.Module, _args: object) -> None:
         """Take note of which of a block's gathered weights get a gradient: a sum of none is zero and says nothing."""
