@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from tests.released.make_llava_v1_5 import SYSTEM, TEXTS, trained_words
 from tests.released.sentencepiece_file import SPACE, with_pieces
 from tests.released.toy_tokenizers import BYTES
 from triptych.core.errors import ModelError
+from triptych.data.text.tokenise import tokeniser_of
 from triptych.models.disk.tokenizer import PROBES, open_tokenizer
 from triptych.models.families.llava import LlavaModel
 from triptych.models.families.tiny import tiny
 
+PIECES = ("<unk>", "<s>", "</s>", *BYTES, f"{SPACE}{SPACE}", f"{SPACE}a", f"{SPACE}b", SPACE, "a", "b", "<", ">")
 TEXT = "User: What <image> like <image> \nis  it?"
 
 
@@ -68,12 +71,15 @@ def test_words_and_merges_alone_are_read_by_the_class_that_a_folder_names(model_
     assert tokenizer.convert_ids_to_tokens(tokenizer(" a dog")["input_ids"]) == ["Ġa", "Ġdog"]
 
 
+@pytest.mark.parametrize("named", ["LlamaTokenizer", "LLaMATokenizer"])
 def test_a_sentencepiece_model_alone_is_refused_with_the_package_that_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
     (tmp_path / "config.json").write_text('{"model_type": "llava"}')
     save_llama_tokenizer(tmp_path, b"words", legacy=False)
+    said = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said | {"tokenizer_class": named}))
     with pytest.raises(ModelError, match=r"tokenizer.model alone, .* pip install sentencepiece") as refusal:
         open_tokenizer(tmp_path)
     assert "\n" not in str(refusal.value)
@@ -93,24 +99,88 @@ def test_a_sentencepiece_model_alone_puts_a_space_before_words(legacy: bool, tmp
     assert (tokenizer.tokenize("a</s>dog")[-1] == "▁dog") is legacy
 
 
+RUNS = ("a  b   a", " a", "  b", "a    b", "\n  a")
+
+
+def scored(folder: Path, *, left_out: tuple[str, ...] = (), **said: object) -> Callable[[str], list[int]]:
+    """Write a folder of Llama's kind whose scores matter, without some of its settings, and return what they say."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    (folder / "config.json").write_text('{"model_type": "llava", "image_token_index": 267}')
+    save_llama_tokenizer(folder, with_pieces(trained_words([*TEXTS, SYSTEM]), PIECES), legacy=True)
+    config = json.loads((folder / "tokenizer_config.json").read_text()) | said
+    kept = {name: value for name, value in config.items() if name not in ("legacy", *left_out) or name in said}
+    (folder / "tokenizer_config.json").write_text(json.dumps(kept))
+    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    return lambda text: list(model.encode(text))
+
+
 @pytest.mark.parametrize("said", [{"legacy": True}, {"legacy": None}, {}], ids=["legacy", "null", "absent"])
 def test_a_sentencepiece_model_alone_is_read_by_its_scores_and_as_legacy_unless_the_folder_says_no(
     said: dict[str, object], tmp_path: Path
 ) -> None:
-    sentencepiece = pytest.importorskip("sentencepiece")
-    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
-    pieces = ["<unk>", "<s>", "</s>", *BYTES, f"{SPACE}{SPACE}", f"{SPACE}a", f"{SPACE}b", SPACE, "a", "b"]
-    words = trained_words([*TEXTS, SYSTEM])
-    save_llama_tokenizer(tmp_path, with_pieces(words, pieces), legacy=True)
-    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
-    del config["legacy"]
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | said))
-    model = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    wanted = scored(tmp_path, **said)
     open_tokenizer(tmp_path).save_pretrained(tmp_path / "saved")
     saved = AutoTokenizer.from_pretrained(tmp_path / "saved")
-    for text in ("a  b   a", " a", "  b", "a    b", "\n  a"):
-        assert open_tokenizer(tmp_path)(text, add_special_tokens=False)["input_ids"] == model.encode(text), text
-        assert saved(text, add_special_tokens=False)["input_ids"] == model.encode(text), text
+    for text in RUNS:
+        assert open_tokenizer(tmp_path)(text, add_special_tokens=False)["input_ids"] == wanted(text), text
+        assert saved(text, add_special_tokens=False)["input_ids"] == wanted(text), text
+
+
+@pytest.mark.parametrize("file", ["added_tokens.json", "tokenizer_config.json"])
+def test_a_plain_token_that_was_added_later_does_not_keep_the_others_from_their_scores(
+    file: str, tmp_path: Path
+) -> None:
+    token = {"content": "<pad>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+    decoder = {str(len(PIECES)): token | {"special": False}} if file == "tokenizer_config.json" else {}
+    wanted = scored(
+        tmp_path, left_out=("added_tokens_decoder",), **({"added_tokens_decoder": decoder} if decoder else {})
+    )
+    if not decoder:
+        (tmp_path / file).write_text(json.dumps({"<pad>": len(PIECES)}))
+    tokenizer = open_tokenizer(tmp_path)
+    assert tokenizer("<pad>", add_special_tokens=False)["input_ids"] == [len(PIECES)]
+    for text in RUNS:
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == wanted(text), text
+
+
+@pytest.mark.parametrize("named", ["LLaMATokenizer", None, "no settings"])
+def test_a_sentencepiece_model_alone_is_read_so_whatever_class_the_folder_names(
+    named: str | None, tmp_path: Path
+) -> None:
+    wanted = scored(tmp_path, tokenizer_class=named)
+    if named == "no settings":
+        (tmp_path / "tokenizer_config.json").unlink()
+    tokenizer = open_tokenizer(tmp_path)
+    for text in RUNS:
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == wanted(text), text
+
+
+def test_special_tokens_that_a_folder_leaves_empty_are_those_of_its_sentencepiece_model(tmp_path: Path) -> None:
+    empty = {"bos_token": "", "eos_token": "", "unk_token": ""}
+    wanted = scored(tmp_path, tokenizer_class="LLaMATokenizer", **empty)
+    tokenizer = open_tokenizer(tmp_path)
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.unk_token) == ("<s>", "</s>", "<unk>")
+    for text in RUNS:
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == wanted(text), text
+
+
+@pytest.mark.parametrize("said", [{"additional_special_tokens": ["<image>", "<end>"]}, None], ids=["said", "by number"])
+def test_the_image_token_of_an_older_folder_is_no_words(said: dict[str, object] | None, tmp_path: Path) -> None:
+    wanted = scored(tmp_path, left_out=("added_tokens_decoder",))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<image>": 267, "<end>": 268}))
+    if said:
+        (tmp_path / "special_tokens_map.json").write_text(json.dumps(said))
+    tokenizer = open_tokenizer(tmp_path)
+    added = {token.content: token.special for token in tokenizer.added_tokens_decoder.values()}
+    assert (added["<image>"], added["<end>"]) == (True, said is not None)
+    assert len(tokenizer) == len(PIECES) + 2
+    assert 267 not in tokeniser_of(tokenizer).ids(["a <image> b"])[0]
+    for text in RUNS:
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == wanted(text), text
+    tokenizer.save_pretrained(tmp_path / "saved")
+    saved = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert saved("a  b<image> a")["input_ids"] == tokenizer("a  b<image> a")["input_ids"]
+    assert saved.added_tokens_decoder[267].special
 
 
 @pytest.mark.parametrize(
@@ -140,6 +210,15 @@ def test_a_model_of_another_kind_is_left_as_transformers_has_it(
     assert type(tokenizer) is LlamaTokenizer
     for text in (*PROBES, "a safe cat", TEXT):
         assert tokenizer(text)["input_ids"] == plain(text)["input_ids"], text
+
+
+def test_a_class_that_is_no_name_is_told(tmp_path: Path) -> None:
+    save_qwen_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": 7}')
+    with pytest.raises(
+        ModelError, match=r"tokenizer_config.json: tokenizer_class is 7, and the name of a class is wan"
+    ):
+        open_tokenizer(tmp_path)
 
 
 def test_a_file_of_that_name_that_sentencepiece_does_not_know_is_none_of_its(tmp_path: Path) -> None:

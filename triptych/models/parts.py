@@ -34,8 +34,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from triptych.core.errors import ModelError
-from triptych.models.disk.missing_files import missing_file
+from triptych.core.errors import ModelError, TriptychError
+from triptych.models.disk.missing_files import missing_file, whole_numbers_in
 from triptych.models.disk.tokenizer import open_tokenizer
 
 SCORES = "score."
@@ -43,6 +43,10 @@ SCORES = "score."
 SCORE = SCORES + "weight"
 WEIGHT_FILE_ERRORS = (RuntimeError, SafetensorError, UnpicklingError, EOFError)
 """What reading a weight file raises that is cut off, empty, or not a weight file at all."""
+ODD_SETTING_ERRORS = (AttributeError, TypeError, IndexError, ArithmeticError, RuntimeError)
+"""What transformers raises that did not look at a setting before it used it."""
+OPENING_ERRORS = (OSError, ValueError, KeyError, ImportError, StrictDataclassError, *ODD_SETTING_ERRORS)
+"""What transformers raises for a wrong or incomplete folder."""
 
 LIST_LINES = 6
 """Most that is told of an error that is a list: transformers says in the sixth what to install for a tokenizer."""
@@ -144,15 +148,17 @@ def load_network(
         missing: is given the names of those that are.
 
     Raises:
-        ModelError: weights are missing, of another shape, damaged, or those of an adapter.
+        ModelError: weights are missing, of another shape or kind, damaged, or those of an adapter.
     """
     try:
         opened = open_network(folder, output_loading_info=True, ignore_mismatched_sizes=True)
     except WEIGHT_FILE_ERRORS as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        raise ModelError(f"{folder}: its weights cannot be read: {reason(error)}") from error
+        raise ModelError(f"{folder}: its weights cannot be read: {why(folder, error)}") from error
     network, report = cast(tuple[PreTrainedModel, Mapping[str, set[Any]]], opened)
+    if problem := whole_numbers_in(folder, float_shapes(network)):
+        raise ModelError(f"{folder}: {problem}")
     if misshaped := sorted(str(name) for name, *_ in report["mismatched_keys"]):
         raise ModelError(
             f"{folder}: {len(misshaped)} weights are of another shape than config.json says, the first is "
@@ -174,6 +180,11 @@ def load_network(
         missing.update(report["missing_keys"])
     network.eval()
     return network
+
+
+def float_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's weights of floating point, by their names."""
+    return {name: tuple(each.shape) for name, each in network.named_parameters() if each.is_floating_point()}
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -237,11 +248,20 @@ def clear_errors(folder: Path, what: str) -> Iterator[None]:
     try:
         with quiet():
             yield
-    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
-        if isinstance(error, ModelError):
+    except OPENING_ERRORS as error:
+        if isinstance(error, TriptychError | torch.OutOfMemoryError):
             raise
-        why = missing_file(folder, str(error)) or reason(error)
-        raise ModelError(f"{folder} cannot be opened as {what}: {why}") from error
+        raise ModelError(f"{folder} cannot be opened as {what}: {why(folder, error)}") from error
+
+
+def why(folder: Path, error: Exception) -> str:
+    """Return what is wrong with a folder that another library could not open, in one line."""
+    if found := missing_file(folder, str(error)):
+        return found
+    if isinstance(error, ODD_SETTING_ERRORS) and not isinstance(error, WEIGHT_FILE_ERRORS):
+        said = f"{type(error).__name__}: {reason(error)}"
+        return f"one of its settings is not what transformers expects ({said}). Compare its *.json with the published."
+    return reason(error)
 
 
 def reason(error: Exception) -> str:

@@ -143,7 +143,7 @@ class Writer(Protocol):
         """Return ``input_ids`` and more."""
 
 
-_FAILS = (ImportError, OSError, ValueError, AttributeError, TypeError, KeyError, RuntimeError, IndexError)
+_FAILS = (ImportError, OSError, ValueError, AttributeError, TypeError, LookupError, ArithmeticError, RuntimeError)
 """What processors of transformers raise for folders that they cannot read, and images that they cannot do."""
 
 
@@ -151,7 +151,8 @@ def own_processor(folder: Path) -> Writer:
     """Return a folder's own processor of transformers, for images alone where the one for videos cannot be made.
 
     Raises:
-        ImportError, OSError, ValueError, AttributeError, TypeError, KeyError, RuntimeError: it cannot be made here.
+        ImportError, OSError, ValueError, AttributeError, TypeError, LookupError, ArithmeticError, RuntimeError: it
+            cannot be made here.
     """
     try:
         return cast(Writer, AutoProcessor.from_pretrained(folder, backend="pil"))
@@ -258,12 +259,19 @@ def _stop(folder: Path, rendering: Rendering) -> str:
     try:
         with quiet():
             settings = GenerationConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise WrongError(f"generation_config.json cannot be read: {parts.reason(error)}") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise WrongError(
+            f"generation_config.json cannot be read: {parts.reason(error)}. Bring that file again."
+        ) from error
     said, penalty = settings.eos_token_id, settings.repetition_penalty
     stops = said if isinstance(said, list) else [said]
     if stop not in stops:
         raise WrongError(f"generation_config.json stops at {json.dumps(said)}, the template's replies end with {stop}.")
+    if penalty is not None and not (isinstance(penalty, int | float) and penalty > 0):
+        raise WrongError(
+            f"generation_config.json: repetition_penalty is {json.dumps(penalty)}, and a number above 0 is wanted (1: "
+            "none); it is not followed."
+        )
     others = [str(each) for each in stops if each != stop]
     more = f", and with {', '.join(others)}" if others else ""
     more += f"; the penalty for repeating is its {penalty:g}" if penalty not in (None, 1) else ""

@@ -83,9 +83,21 @@ def model_type_of(folder: Path) -> str:
         NotFoundError, ModelError: as ``config_of``.
     """
     if not is_original(folder):
-        return str(said_by(folder).get("model_type"))
+        return _model_type_said(folder)
     with parts.clear_errors(folder, "a model of LLaVA's own code"):
         return str(translated(folder).model_type)
+
+
+def _model_type_said(folder: Path) -> str:
+    said = said_by(folder).get("model_type")
+    if said is None:
+        raise ModelError(
+            f"{folder}: config.json says no model_type, so nothing tells which family opens it: bring the published "
+            "model's config.json, or write its model_type there."
+        )
+    if not isinstance(said, str):
+        raise ModelError(f"{folder}: config.json: model_type is {said!r}, and a name is wanted.")
+    return said
 
 
 def translated(folder: Path) -> PreTrainedConfig:

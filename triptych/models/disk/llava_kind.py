@@ -13,7 +13,7 @@ from pathlib import Path
 
 from triptych.core.errors import ModelError
 from triptych.models.disk.locate import ADAPTER, locate
-from triptych.models.disk.missing_files import TOKENIZERS
+from triptych.models.disk.missing_files import AGAIN, TOKENIZERS
 
 LANGUAGES = {
     "LlavaLlamaForCausalLM": "llama",
@@ -31,12 +31,15 @@ PROJECTOR_ALONE = "mm_projector.bin"
 
 
 def said_by(folder: Path) -> Mapping[str, object]:
-    """Return a folder's config.json. Raises ModelError: there is none that can be read."""
+    """Return a folder's config.json. Raises ModelError: there is none that can be read, or it holds no object."""
     try:
         said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: config.json cannot be read: {error}") from error
-    return said if isinstance(said, dict) else {}
+    if not isinstance(said, dict):
+        what = "a list" if isinstance(said, list) else f"{said!r:.40}"
+        raise ModelError(f"{folder}: config.json holds {what}, and an object ({{...}}) is wanted. {AGAIN}")
+    return said
 
 
 def language_of(said: Mapping[str, object]) -> str | None:

@@ -1,4 +1,4 @@
-"""What a model's folder lacks that cannot be opened: files that are not there, break off, or may not be read.
+"""What a model's folder lacks that cannot be opened: files that are not there, break off, or say what cannot be.
 
 Not a check of a whole folder (``check.py``): it is asked when opening has failed, to name the file to be brought again.
 """
@@ -7,14 +7,41 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 INDEX = "model.safetensors.index.json"
+WHOLE = "model.safetensors"
+"""The weights where they are one file, which has no index."""
 WEIGHTS = ("*.safetensors", "*.bin")
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "tekken.json", "*.tiktoken")
 """Any of them makes a tokenizer."""
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 AGAIN = "Was the folder copied or downloaded whole? Bring that file again."
+OBJECTS = frozenset(
+    {INDEX, *PROCESSORS, *(f"{name}.json" for name in ("config", "generation_config", "tokenizer"))}
+    | {f"{name}.json" for name in ("tokenizer_config", "special_tokens_map", "added_tokens")}
+)
+"""Files of JSON that hold an object with names, nothing else."""
+SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "patch_size", "image_size", "vocab_size")
+"""Settings of config.json that are above 0."""
+FLOATS = (
+    "auto",
+    "bfloat16",
+    "float16",
+    "float32",
+    "float64",
+    "half",
+    "float",
+    "double",
+    "float8_e4m3fn",
+    "float8_e5m2",
+)
+"""What config.json may call the type of weights."""
+POINTER = b"version https://git-lfs"
+COUNTED = 8
+"""Bytes at the beginning of a safetensors file, which say how many the header has behind them."""
 
 
 def missing_file(folder: Path, said: str) -> str | None:
@@ -26,15 +53,16 @@ def missing_file(folder: Path, said: str) -> str | None:
     """
     for pattern in ("*.json", *WEIGHTS, *TOKENIZERS):
         for path in sorted(folder.glob(pattern)):
-            if problem := unreadable(path):
+            if problem := unreadable(path) or _pointing(path):
                 return f"{path.name} {problem}"
     for path in sorted(folder.glob("*.json")):
         if problem := _torn(path):
             return f"{path.name} {problem}. {AGAIN}"
-    if shards := _shards(folder):
-        lost = sorted(name for name in shards if not (folder / name).is_file())
-        if lost:
-            return f"{lost[0]} is missing ({len(lost)} of the {len(shards)} files that {INDEX} names). {AGAIN}"
+    if problem := _lost_shard(folder):
+        return f"{problem}. {AGAIN}"
+    for path in sorted(folder.glob(WEIGHTS[0])):
+        if problem := _torn_weights(path):
+            return f"{path.name} {problem}. {AGAIN}"
     if "safetensors" in said and not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
         return f"its weights are missing: there is no file like {' or '.join(WEIGHTS)}. {AGAIN}"
     said = said.lower()
@@ -42,7 +70,7 @@ def missing_file(folder: Path, said: str) -> str | None:
         return f"its tokenizer is missing: there is no {TOKENIZERS[0]}, nor another file of one. {AGAIN}"
     if "processor" in said and not any((folder / name).is_file() for name in PROCESSORS):
         return f"there is no {' and no '.join(PROCESSORS)}. {AGAIN}"
-    return None
+    return odd_setting(folder)
 
 
 def unreadable(path: Path) -> str | None:
@@ -59,20 +87,137 @@ def unreadable(path: Path) -> str | None:
     return None
 
 
+def odd_setting(folder: Path) -> str | None:
+    """Return which setting of a folder's config.json cannot be, and what to do; None: none is seen."""
+    file = folder / "config.json"
+    said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for name, value in _settings(said):
+        key = name.rpartition(".")[2]
+        if key in ("dtype", "torch_dtype") and not _is_dtype(value):
+            return f"config.json: {name} is {value!r}, which is no type of floats: write bfloat16, float16 or float32."
+        if key in SIZES and isinstance(value, int) and value < 1:
+            return (
+                f"config.json: {name} is {value}, and a number above 0 is wanted. Compare it with the published file."
+            )
+    return None
+
+
+def whole_numbers_in(folder: Path, floats: Mapping[str, Sequence[int]]) -> str | None:
+    """Return which weights a folder holds as whole numbers that its network has as floats, and what to do; None: none.
+
+    Where config.json has a ``quantization_config``, whole numbers stand for others, and are no matter of this.
+
+    Args:
+        folder: a model's, or a part's, whose weights can be read.
+        floats: shapes of the network's weights of floating point, by their names.
+    """
+    file = folder / "config.json"
+    if file.is_file() and "quantization_config" in json.loads(file.read_text(encoding="utf-8")):
+        return None
+    # Files may call the parts otherwise than the network: the last two words and the shape say enough.
+    wanted = {(tuple(name.split(".")[-2:]), tuple(shape)) for name, shape in floats.items()}
+    for path in sorted(folder.glob(WEIGHTS[0])):
+        found = {
+            name: said["dtype"]
+            for name, said in (_header(path) or {}).items()
+            if said["dtype"][0] in "IU" and (tuple(name.split(".")[-2:]), tuple(said["shape"])) in wanted
+        }
+        if found:
+            first = min(found)
+            return (
+                f"{path.name}: {len(found)} weights are whole numbers (the first is {first!r}, {found[first]}), and "
+                "config.json has no quantization_config that says what they stand for. Bring the published model's "
+                "config.json, or its weights as floats."
+            )
+    return None
+
+
+def _settings(said: object, before: str = "") -> Iterator[tuple[str, object]]:
+    """Yield what an object of JSON says, and what those within it say, by names as in ``text_config.hidden_size``."""
+    for name, value in said.items() if isinstance(said, dict) else ():
+        yield f"{before}{name}", value
+        yield from _settings(value, f"{before}{name}.")
+
+
+def _is_dtype(value: object) -> bool:
+    """Return whether a setting may say this of the type of weights."""
+    if not isinstance(value, str):
+        return value is None or isinstance(value, dict)
+    return value.removeprefix("torch.") in FLOATS
+
+
+def _pointing(path: Path) -> str | None:
+    """Return that a file is only what git-lfs puts in the place of one, and what to do; None: it is not."""
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) != POINTER:
+            return None
+    return "is a pointer of git-lfs, not the file itself. Bring the file: `git lfs pull` where it was cloned."
+
+
 def _torn(path: Path) -> str | None:
     try:
-        json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     except ValueError:
         return "is empty" if not path.stat().st_size else "breaks off or is no JSON"
+    if path.name in OBJECTS and not isinstance(said, dict):
+        what = "a list" if isinstance(said, list) else f"{said!r:.40}"
+        return f"holds {what}, and an object ({{...}}) is wanted"
     return None
 
 
-def _shards(folder: Path) -> set[str]:
-    """Return the files that the index of the weights names; none where there is no index."""
+def _torn_weights(path: Path) -> str | None:
+    """Return why a safetensors file cannot be whole, by its size and its header; None: it is."""
+    size = path.stat().st_size
+    if not size:
+        return "is empty"
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(COUNTED), "little")
+        begins = file.read(1)
+    if begins not in (b"{", b""):
+        return "is no file of weights"
+    if size < COUNTED + length:
+        return f"breaks off: {size:,} bytes, and its header alone has {length:,}" if begins else "breaks off"
+    header = _header(path)
+    if header is None:
+        return "is no file of weights"
+    whole = COUNTED + length + max((said["data_offsets"][1] for said in header.values()), default=0)
+    if size < whole:
+        return f"breaks off: {size:,} of its {whole:,} bytes are there"
+    return f"has {size:,} bytes, and its header speaks of {whole:,}" if size > whole else None
+
+
+def _header(path: Path) -> dict[str, dict[str, Any]] | None:
+    """Return what a safetensors file says of each of its weights; None: it is none."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(COUNTED), "little")
+        try:
+            said = json.loads(file.read(length if length < path.stat().st_size else 0))
+        except ValueError:
+            return None
+    weights = {name: value for name, value in said.items() if name != "__metadata__"} if isinstance(said, dict) else {}
+    return weights if all(isinstance(each, dict) and _placed(each) for each in weights.values()) else None
+
+
+def _placed(weight: Mapping[str, object]) -> bool:
+    """Return whether a header says of a weight what its shape is and where it begins and ends."""
+    lists = [weight.get("shape"), weight.get("data_offsets")]
+    numbers = all(isinstance(each, list) and all(isinstance(number, int) for number in each) for each in lists)
+    return numbers and len(cast(list[int], lists[1])) == 2 and isinstance(weight.get("dtype"), str)
+
+
+def _lost_shard(folder: Path) -> str | None:
+    """Return what is missing of weights in several files, or of the index that names them; None: nothing is."""
     if not (folder / INDEX).is_file():
-        return set()
+        shards = [] if (folder / WHOLE).is_file() else sorted(folder.glob("model-*-of-*.safetensors"))
+        return (
+            f"{INDEX} is missing, which says what is in which of the {len(shards)} files of weights" if shards else None
+        )
     said = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    named = said.get("weight_map") if isinstance(said, dict) else None
-    return {str(name) for name in named.values()} if isinstance(named, dict) else set()
+    for name in ("weight_map", "metadata"):
+        if not isinstance(said.get(name), dict):
+            return f"{INDEX} has no {name}, an object"
+    named = {str(name) for name in said["weight_map"].values()}
+    lost = sorted(name for name in named if not (folder / name).is_file())
+    return f"{lost[0]} is missing ({len(lost)} of the {len(named)} files that {INDEX} names)" if lost else None

@@ -146,7 +146,7 @@ def written(jinja: str, marks: Mapping[str, str]) -> Sequence[str] | None:
                     **cast(dict[str, Any], marks),
                 ),
             )
-        except (TemplateError, TypeError, KeyError, ValueError):
+        except (TemplateError, TypeError, LookupError, ValueError, ArithmeticError, AttributeError, RecursionError):
             return None
         said += texts
     return said
@@ -163,12 +163,17 @@ def image_token(folder: Path) -> str | None:
 
 def special_tokens(folder: Path) -> Mapping[str, str]:
     """Return ``bos_token`` and ``eos_token`` of a folder's tokenizer, empty where it has none."""
-    said = json_object(folder / "special_tokens_map.json") | json_object(folder / "tokenizer_config.json")
+    said = tokens_said(folder)
     found: dict[str, str] = {}
     for name in ("bos_token", "eos_token"):
         token = said.get(name)
         found[name] = str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
     return found
+
+
+def tokens_said(folder: Path) -> dict[str, object]:
+    """Return what the files beside a folder's tokenizer say of its tokens. Raises ModelError: one cannot be read."""
+    return json_object(folder / "special_tokens_map.json") | json_object(folder / "tokenizer_config.json")
 
 
 def _begins_texts(folder: Path, begin: str) -> bool:

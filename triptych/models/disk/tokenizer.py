@@ -7,12 +7,14 @@ Where there is no such file, the class that tokenizer_config.json names makes it
 vocab.json and merges.txt). ``AutoTokenizer`` takes another, by the model's type, which puts no space before words, or
 cannot read them. Of a SentencePiece model, transformers 5 joins pieces in the order of the vocabulary instead of by
 their scores, which tells runs of spaces otherwise, and takes it as not "legacy" where nothing says so: what the model
-learnt is as its scores say, and a LlamaTokenizer is "legacy" unless the folder says no.
+learnt is as its scores say, and a LlamaTokenizer is "legacy" unless the folder says no. Where no class is named that
+is known, it is a LlamaTokenizer if that cuts text as the model does.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from math import inf
@@ -20,15 +22,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import transformers
-from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, TokenizersBackend
+from tokenizers import AddedToken, Tokenizer
+from transformers import AutoTokenizer, LlamaTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 
 from triptych.core.errors import ModelError
 from triptych.data.text.tokenise import state_of, with_components
+from triptych.models.disk.recognise import json_object, tokens_said
 
 T = TypeVar("T", bound=PreTrainedTokenizerBase)
 
 FILE = "tokenizer.json"
+SETTINGS = "tokenizer_config.json"
 WORDS = "tokenizer.model"
 """A SentencePiece model, all that older folders of Llama's kin hold."""
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -46,51 +50,103 @@ def open_tokenizer(folder: Path, **more: Any) -> PreTrainedTokenizerBase:
         more: goes to ``AutoTokenizer``.
 
     Raises:
-        ModelError: it is a SentencePiece model alone, and what reads one is not installed.
+        ModelError: it is a SentencePiece model alone, and what reads one is not installed; or its settings name a
+            class by something that is no name.
         OSError, ValueError, ImportError: as ``AutoTokenizer``.
     """
     if named := _named(folder):
         return _made_of_older(folder, named)
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **more)
+    if unnamed := _made_of_scores(folder):
+        return unnamed
+    with _asking_for_package(folder):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, **more)
     return as_filed(tokenizer, folder)
 
 
 def _named(folder: Path) -> type[PreTrainedTokenizerBase] | None:
     """Return the class of transformers that a folder without tokenizer.json names; None: there is none."""
-    file = folder / "tokenizer_config.json"
-    if (folder / FILE).is_file() or not file.is_file():
-        return None
-    found = getattr(transformers, str(json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class")), None)
+    name = json_object(folder / SETTINGS).get("tokenizer_class")
+    if not isinstance(name, str | None):
+        raise ModelError(
+            f"{folder / SETTINGS}: tokenizer_class is {name!r}, and the name of a class is wanted: leave it out, or "
+            "bring the file of the published model."
+        )
+    found = None if name is None or (folder / FILE).is_file() else getattr(transformers, name, None)
     return found if isinstance(found, type) and issubclass(found, PreTrainedTokenizerBase) else None
 
 
 def _made_of_older(folder: Path, named: type[PreTrainedTokenizerBase]) -> PreTrainedTokenizerBase:
-    try:
+    with _asking_for_package(folder):
         tokenizer: PreTrainedTokenizerBase = named.from_pretrained(folder)
-    except (ImportError, ValueError) as error:
-        if not (folder / WORDS).is_file() or find_spec("sentencepiece"):
-            raise
-        raise ModelError(
-            f"{folder}: its tokenizer is {WORDS} alone, which the package sentencepiece reads: "
-            "pip install sentencepiece protobuf"
-        ) from error
+    _mark_special(tokenizer, folder)
     if (folder / WORDS).is_file():
         _as_scored(tokenizer, folder)
     return tokenizer
 
 
-def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+@contextmanager
+def _asking_for_package(folder: Path) -> Iterator[None]:
+    """Say which package reads a SentencePiece model alone, where it is not installed."""
+    try:
+        yield
+    except (ImportError, ValueError) as error:
+        if (folder / FILE).is_file() or not (folder / WORDS).is_file() or find_spec("sentencepiece"):
+            raise
+        raise ModelError(
+            f"{folder}: its tokenizer is {WORDS} alone, which the package sentencepiece reads: "
+            "pip install sentencepiece protobuf"
+        ) from error
+
+
+def _made_of_scores(folder: Path) -> PreTrainedTokenizerBase | None:
+    """Return a LlamaTokenizer of a SentencePiece model alone; None: there is none, or it would cut text otherwise."""
+    if (folder / FILE).is_file() or not (folder / WORDS).is_file() or (model := _sentencepiece(folder / WORDS)) is None:
+        return None
+    # The first conversions of Llama leave these empty; they are the model's own.
+    own = {"bos_token": model.bos_id(), "eos_token": model.eos_id(), "unk_token": model.unk_id()}
+    said = tokens_said(folder)
+    empty = {name: model.id_to_piece(number) for name, number in own.items() if said.get(name) == "" and number >= 0}
+    try:
+        tokenizer: PreTrainedTokenizerBase = LlamaTokenizer.from_pretrained(folder, **empty)
+    except (ImportError, ValueError):
+        return None
+    _mark_special(tokenizer, folder)
+    return tokenizer if _as_scored(tokenizer, folder) else None
+
+
+def _mark_special(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Let added tokens be no words that a folder calls special, and the image token of its config.json.
+
+    Older folders name them in one file and number them in another (added_tokens.json), which says no more of them.
+    """
+    said, config = tokens_said(folder), json_object(folder / "config.json")
+    listed = said.get("additional_special_tokens") or said.get("extra_special_tokens") or []
+    tokens = listed.values() if isinstance(listed, dict) else listed if isinstance(listed, list) else []
+    named = {str(token.get("content") if isinstance(token, dict) else token) for token in tokens}
+    image = config.get("image_token_id", config.get("image_token_index"))
+    added = [
+        AddedToken(token.content, lstrip=token.lstrip, rstrip=token.rstrip, normalized=False, special=True)
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if not token.special and (number == image or token.content in named)
+    ]
+    if added:
+        tokenizer.add_tokens(added, special_tokens=True)
+
+
+def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
     """Let a tokenizer join the pieces of a folder's SentencePiece model by their scores, and put spaces as it does.
 
-    Only where that makes ``PROBES`` what the model makes of them, and the tokenizer as it is does not.
+    Only where that makes ``PROBES`` what the model makes of them, and the tokenizer as it is does not. Return whether
+    it now makes them so.
     """
     backend, model = getattr(tokenizer, "backend_tokenizer", None), _sentencepiece(folder / WORDS)
     if model is None or backend is None or state_of(backend.model)["type"] != "BPE":
-        return
-    said = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        return False
+    said = json_object(folder / SETTINGS)
     spaced = type(tokenizer).__name__ == "LlamaTokenizer" and said.get("legacy") is not False
     spaced = spaced and said.get("add_prefix_space") is not False
-    cut = [token.content for token in tokenizer.added_tokens_decoder.values() if not token.special]
+    known = {number: token for number, token in tokenizer.added_tokens_decoder.items() if number < len(model)}
+    cut = [token.content for token in known.values() if not token.special]
     probes = [probe for probe in (*PROBES, *(f"a {piece}a" for piece in cut[:100])) if spaced or probe[0] != " "]
     wanted = [model.encode(probe) for probe in probes]
 
@@ -100,7 +156,7 @@ def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         )
 
     if right(backend):
-        return
+        return True
     scores = {model.id_to_piece(number): model.get_score(number) for number in range(len(model))}
     state = state_of(backend.model)
     state["merges"] = sorted(state["merges"], key=lambda pair: -scores.get("".join(pair), -inf))
@@ -110,9 +166,11 @@ def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         states["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": SPACE}, space]}
         states["pre_tokenizer"] = None
     found = with_components(backend, states)
-    if right(found):
-        backend.model, backend.normalizer, backend.pre_tokenizer = found.model, found.normalizer, found.pre_tokenizer
-        tokenizer.__class__ = TokenizersBackend  # its own class would be made anew, in its own way, once saved
+    if not right(found):
+        return False
+    backend.model, backend.normalizer, backend.pre_tokenizer = found.model, found.normalizer, found.pre_tokenizer
+    tokenizer.__class__ = TokenizersBackend  # its own class would be made anew, in its own way, once saved
+    return True
 
 
 def _sentencepiece(file: Path) -> Any:

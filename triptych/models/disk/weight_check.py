@@ -18,7 +18,7 @@ from triptych.models import parts
 from triptych.models.disk.folder import read_note
 from triptych.models.disk.llava_checkpoint import NAMES, SECOND, config_of
 from triptych.models.disk.llava_kind import has_weights, is_original, is_stage_one, said_by
-from triptych.models.disk.missing_files import missing_file
+from triptych.models.disk.missing_files import whole_numbers_in
 from triptych.models.heads import BIAS, UnreadableWeightsError, head_in
 from triptych.models.parts import SCORE, quiet
 
@@ -114,9 +114,8 @@ def _weights(folder: Path, *, strict: bool) -> str:
                 ignore_mismatched_sizes=True,
                 **names,
             )
-    except (OSError, ValueError, KeyError, *parts.WEIGHT_FILE_ERRORS) as error:
-        why = missing_file(folder, str(error)) or parts.reason(error)
-        raise WrongError(f"they cannot be read: {why}") from error
+    except (*parts.OPENING_ERRORS, *parts.WEIGHT_FILE_ERRORS) as error:
+        raise WrongError(f"they cannot be read: {parts.why(folder, error)}") from error
     network, report = cast(tuple[PreTrainedModel, Mapping[str, set[Any]]], opened)
     unexpected = {name for name in report["unexpected_keys"] if not name.endswith("inv_freq")}
     scores = SCORE in unexpected
@@ -128,6 +127,7 @@ def _weights(folder: Path, *, strict: bool) -> str:
     unexpected -= {SCORE, BIAS} if scores else set()
     spared = set() if strict or any("lora_" in name for name in unexpected) else unexpected
     faults = [
+        whole_numbers_in(folder, parts.float_shapes(network)),
         _told("missing", missing - tower - identity),
         _told("of another shape", {str(name) for name, *_ in report["mismatched_keys"]}),
         _told("unexpected", unexpected - spared),
