@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import struct
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -30,9 +32,10 @@ def film(
     rate: int | Fraction = 25,
     rotation: int = 0,
     pixels: str = "yuv420p",
+    corners: Sequence[tuple[int, int, int]] = (),
     **options: str,
 ) -> Path:
-    """Make a video in which a square wanders, so that no two frames are alike."""
+    """Make a video in which a square wanders, so that no two frames are alike, with its corners in these colours."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
@@ -42,6 +45,8 @@ def film(
             canvas = np.full((HEIGHT, WIDTH, 3), (number * 6) % 256, dtype=np.uint8)
             canvas[8:24, (number * 2) % 80 :][:, :16] = (255, number * 5 % 256, 0)
             canvas[:4, :4] = (255, 0, 0)
+            for colour, (down, across) in zip(corners, ((0, 0), (0, -8), (-8, 0), (-8, -8)), strict=False):
+                canvas[down:, across:][:8, :8] = colour
             container.mux(stream.encode(av.VideoFrame.from_ndarray(canvas, format="rgb24")))
         container.mux(stream.encode())
     return path
@@ -130,6 +135,39 @@ def test_a_turned_video_stands_upright_and_its_size_is_known(
     assert frame.size == probe(str(path)).size == ((WIDTH, HEIGHT) if rotation == 180 else (HEIGHT, WIDTH))
     red, green, blue = frame.getpixel(tuple(side % full for side, full in zip(corner, frame.size, strict=True)))  # type: ignore[misc]
     assert red > 120 > max(green, blue)
+
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+MATRICES = {
+    "mirrored": ((-1, 0, 0, 1), [GREEN, RED, WHITE, BLUE]),
+    "flipped": ((1, 0, 0, -1), [BLUE, WHITE, RED, GREEN]),
+    "on its head": ((-1, 0, 0, -1), [WHITE, BLUE, GREEN, RED]),
+    "a quarter with the clock": ((0, 1, -1, 0), [BLUE, RED, WHITE, GREEN]),
+    "a quarter against the clock": ((0, -1, 1, 0), [GREEN, WHITE, RED, BLUE]),
+    "transposed": ((0, 1, 1, 0), [RED, BLUE, GREEN, WHITE]),
+    "transposed on the other diagonal": ((0, -1, -1, 0), [WHITE, GREEN, BLUE, RED]),
+    "twice as wide": ((2, 0, 0, 1), [RED, GREEN, BLUE, WHITE]),
+    "aslant": ((1, 1, -1, 1), [RED, GREEN, BLUE, WHITE]),
+    "nothing": ((0, 0, 0, 0), [RED, GREEN, BLUE, WHITE]),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_video_is_turned_and_mirrored_as_its_display_matrix_says(name: str, tmp_path: Path) -> None:
+    """The corners are those of the frame as a player shows it: where the matrix puts them."""
+    matrix, corners = MATRICES[name]
+    path = film(tmp_path / "a.mp4", frames=3, corners=(RED, GREEN, BLUE, WHITE))
+    content = bytearray(path.read_bytes())
+    across, down, across_of_y, down_of_y = (number << 16 for number in matrix)
+    struct.pack_into(
+        ">9i", content, content.index(b"tkhd") + 4 + 40, across, down, 0, across_of_y, down_of_y, 0, 0, 0, 1 << 30
+    )
+    path.write_bytes(bytes(content))
+    frame = load_frame(str(path), 2)
+    assert frame.size == probe(str(path)).size == ((HEIGHT, WIDTH) if matrix[0] == 0 != matrix[1] else (WIDTH, HEIGHT))
+    right, bottom = frame.width - 4, frame.height - 4
+    shown = [frame.getpixel(place) for place in ((3, 3), (right, 3), (3, bottom), (right, bottom))]
+    assert np.allclose(shown, corners, atol=60)
 
 
 def test_a_frame_is_a_picture_like_any_other(tmp_path: Path) -> None:

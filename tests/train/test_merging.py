@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.models.pictures import ask, draw_pictures, encoded, logits_of
 from tests.train.runs import toy_recipe
+from triptych.cli.merge import run as merge
 from triptych.core.errors import ConfigError, ModelError, NotFoundError, RunError
 from triptych.data.batch import collate
 from triptych.models.families.tiny import tiny
@@ -138,6 +139,29 @@ def test_a_recipe_that_is_no_text_is_told_when_its_run_is_merged(tmp_path: Path)
     (tmp_path / "recipe.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=r"recipe\.yaml: cannot be read as UTF-8"):
         merged_model(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["base", "adapter", "a link to the base"])
+@pytest.mark.parametrize("named", [True, False])
+def test_nothing_is_merged_over_what_it_is_made_of(
+    named: bool, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _peft_folder(tmp_path)
+    (tmp_path / "a link to the base").symlink_to("base")
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
+    with pytest.raises(ModelError, match=f"--out: {place} is .* give a new folder"):
+        merge(Path("adapter"), out=Path(place), base=str(tmp_path / "base") if named else None)
+    assert {path: path.read_bytes() for path in tmp_path.glob("*/*")} == before
+
+
+def test_a_run_is_not_merged_over_the_model_it_began_with(tmp_path: Path) -> None:
+    tiny(0).save(tmp_path / "base")
+    change = ("  family: tiny\n  parts: {vision: vit, language: llama}", f"  open: {tmp_path / 'base'}")
+    train(toy_recipe(tmp_path, ("length: 6 steps", "length: 1 steps"), change), run=tmp_path / "run")
+    with pytest.raises(ModelError, match="is the model that it was learnt on"):
+        merge(tmp_path / "run", out=tmp_path / "base")
+    merge(tmp_path / "run", out=tmp_path / "run" / "model")
 
 
 def _peft_folder(folder: Path, *, dora: bool = False) -> Tensor:

@@ -27,8 +27,9 @@ def run(
 
     Learnt over 4 bits (qlora), a run's adapter is merged onto what these stand for, one of peft onto the base itself.
     """
-    from triptych.train.merging import merged_model
+    from triptych.train.merging import check_apart, merged_model
 
+    check_apart(path, out, base=base)
     model = merged_model(path, base=base)
     model.save(out)
     say(f"merged: {out}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import PeftConfig, PeftModel, PeftType, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils import load_peft_weights
 from safetensors import SafetensorError
@@ -28,8 +28,10 @@ from triptych.core.errors import ConfigError, ModelError, NotFoundError, RunErro
 from triptych.core.log import say
 from triptych.models.adapters import settle_tie, tied_settings, untie_adapted
 from triptych.models.disk.llava_checkpoint import NAMES
-from triptych.models.disk.locate import ADAPTER
-from triptych.models.family import Model, open_model
+from triptych.models.disk.locate import ADAPTER, on_disk
+from triptych.models.family import Model
+from triptych.models.parts import reason
+from triptych.train.adapter_words import Words, fit_tables, open_base, take_words, words_in
 from triptych.train.checkpoint import Checkpoint, latest_checkpoint
 from triptych.train.determinism import derive_seed
 from triptych.train.recipe import RECIPE, Recipe, StagePlan, Tune, resolve
@@ -67,6 +69,31 @@ def merged_model(path: Path, *, base: str | None = None) -> Model:
     raise NotFoundError(f"{path}: neither a run's folder ({RECIPE}) nor an adapter's ({ADAPTER}).")
 
 
+def check_apart(path: Path, out: Path, *, base: str | None = None) -> None:
+    """Refuse to write a merged model over what it is made of, for a second time would add all of it once more.
+
+    Args:
+        path: a run's folder, or an adapter's.
+        out: where the merged model is to go.
+        base: with an adapter, the model it was learnt on; None: the one that it names.
+
+    Raises:
+        ModelError: that is where the adapter or its base is, or the file that names the base is damaged.
+        ConfigError: the run's recipe cannot be read.
+        NotFoundError: the base is not there.
+    """
+    named = base
+    if (path / ADAPTER).is_file():
+        if out.resolve() == path.resolve():
+            raise ModelError(f"--out: {out} is the adapter's own folder: give a new folder.")
+        named = base or _base_of(path / ADAPTER)
+    elif (path / RECIPE).is_file():
+        named = _recipe_of(path).model.open
+    place = None if named is None else on_disk(named)
+    if place is not None and out.resolve() == place.resolve():
+        raise ModelError(f"--out: {out} is the model that it was learnt on, which would be lost: give a new folder.")
+
+
 def stages_done(recipe: Recipe, run: Path) -> list[tuple[StagePlan, Checkpoint]]:
     """Return the stages of a run up to where it stands, each with its latest whole checkpoint.
 
@@ -94,13 +121,17 @@ def settle_stage(model: Model, stage: StagePlan, last: Checkpoint, *, seed: int)
     settle_parts(model)
 
 
-def _of_run(run: Path) -> Model:
+def _recipe_of(run: Path) -> Recipe:
     path = run / RECIPE
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}.") from None
-    recipe = resolve(parse_config(text, model=Recipe, file=str(path)))
+    return resolve(parse_config(text, model=Recipe, file=str(path)))
+
+
+def _of_run(run: Path) -> Model:
+    recipe = _recipe_of(run)
     done = stages_done(recipe, run)
     if not done:
         raise RunError(f"{run} has no whole checkpoint yet: there is nothing to merge.")
@@ -114,21 +145,26 @@ def _of_run(run: Path) -> Model:
 
 def _of_adapter(folder: Path, *, base: str | None) -> Model:
     named = base or _base_of(folder / ADAPTER)
-    model = _opened(folder, named, chosen=base is not None)
+    words = words_in(folder, named)
+    model = _opened(folder, named, words, chosen=base is not None)
+    words = take_words(model, words, folder=folder, base=named)
     if model.network.dtype != torch.float32:
         torch.nn.Module.to(model.network, torch.float32)
     tied = tied_settings(model.network)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # what peft warns of is refused here, or dealt with
-            adapted = _adapted(folder, model, base=named)
+            adapted = _adapted(folder, model, words, base=named)
             untie_adapted(model.network)
             network = adapted.merge_and_unload(safe_merge=True)
     except ModelError:
         raise
+    except NotImplementedError as error:
+        raise ModelError(
+            f"{folder}: peft cannot merge an adapter of its kind ({ADAPTER}): use it with peft."
+        ) from error
     except (ValueError, RuntimeError, LookupError, OSError, TypeError, SafetensorError, UnpicklingError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{folder}: the adapter does not fit {named}, or is torn: {reason}") from error
+        raise ModelError(f"{folder}: the adapter does not fit {named}, or is torn: {reason(error)}") from error
     assert network is model.network
     settle_tie(network, tied)
     if (folder / BESIDE).is_file():
@@ -137,10 +173,10 @@ def _of_adapter(folder: Path, *, base: str | None) -> Model:
     return model
 
 
-def _opened(folder: Path, base: str, *, chosen: bool) -> Model:
+def _opened(folder: Path, base: str, words: Words, *, chosen: bool) -> Model:
     """Return the base model. Raises ModelError: no family opens it; LLaVA's trainer names the language model alone."""
     try:
-        return open_model(base)
+        return open_base(base, words)
     except ModelError as error:
         if chosen:
             raise
@@ -150,7 +186,7 @@ def _opened(folder: Path, base: str, *, chosen: bool) -> Model:
         ) from error
 
 
-def _adapted(folder: Path, model: Model, *, base: str) -> PeftModel:
+def _adapted(folder: Path, model: Model, words: Words, *, base: str) -> PeftModel:
     """Put a folder's adapter on the model, whichever names its weights have.
 
     Raises:
@@ -158,9 +194,16 @@ def _adapted(folder: Path, model: Model, *, base: str) -> PeftModel:
         ValueError, RuntimeError, LookupError, OSError, TypeError, SafetensorError, UnpicklingError: as peft.
     """
     settings = PeftConfig.from_pretrained(str(folder))
+    if settings.is_prompt_learning or settings.is_adaption_prompt:
+        raise ModelError(
+            f"{folder}: an adapter of peft_type {PeftType(settings.peft_type).value} changes no weights, so there is"
+            f" nothing to merge: use it with peft, or learn one that does (LORA)."
+        )
     settings.inference_mode = True
     there = load_peft_weights(str(folder), device="cpu")
     names = current_names(model.network, there)
+    current = {names[name]: value for name, value in there.items()}
+    fit_tables(model, words, weights=current, folder=folder, base=base)
     _aim(settings, model, names)
     ends = (model.network.get_input_embeddings(), model.network.get_output_embeddings())
     tables = {id(getattr(end, "weight", None)) for end in ends}
@@ -169,7 +212,7 @@ def _adapted(folder: Path, model: Model, *, base: str) -> PeftModel:
     beside = {name for name, each in adapted.named_parameters(remove_duplicate=False) if id(each) in tables}
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
     _all_taken(folder, own ^ (set(names.values()) - beside), base=base)
-    set_peft_model_state_dict(adapted, {names[name]: value for name, value in there.items()})
+    set_peft_model_state_dict(adapted, current)
     adapted.eval()
     return adapted
 

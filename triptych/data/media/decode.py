@@ -9,16 +9,17 @@ video is.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
@@ -43,13 +44,18 @@ _BY_SHOWN_TIME = frozenset({"matroska,webm"})
 _EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
 """Marks at the start of a Matroska file, and of all that follows its header."""
 _OPEN_VIDEOS = 4
-_TURNED_BY = {
-    90: Image.Transpose.ROTATE_90,
-    180: Image.Transpose.ROTATE_180,
-    -180: Image.Transpose.ROTATE_180,
-    -90: Image.Transpose.ROTATE_270,
+_TURNED_BY: Mapping[tuple[int, ...], Image.Transpose] = {
+    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
+    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
+    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
+    (0, 1, -1, 0): Image.Transpose.ROTATE_270,
+    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
+    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
+    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
 }
-"""Degrees against the clock -> what turns the picture so."""
+"""Display matrix (where a step to the right leads, then one down; each right and down) -> what turns the picture so."""
+_ASLANT = 1 / 50
+"""A display matrix may be off a quarter turn by so much: about a degree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +188,30 @@ os.register_at_fork(after_in_child=_open_anew)
 
 def _upright(frame: VideoFrame) -> Image.Image:
     picture: Image.Image = frame.to_image(threads=1)  # type: ignore[no-untyped-call]
-    turned = _TURNED_BY.get(frame.rotation)
+    turned = _TURNED_BY.get(_matrix_of(frame))
     return picture if turned is None else picture.transpose(turned)
+
+
+def _matrix_of(frame: VideoFrame) -> tuple[int, ...]:
+    """Return the signs of a frame's display matrix, small numbers taken as 0; empty: it has none.
+
+    Not ``frame.rotation``, which tells a mirror as half a turn.
+    """
+    beside = cast(Mapping[str, bytes], frame.side_data)  # its stub knows one kind alone
+    if "DISPLAYMATRIX" not in beside:
+        return ()
+    right_x, right_y, _, down_x, down_y = struct.unpack_from("=5i", bytes(beside["DISPLAYMATRIX"]))
+    numbers = (right_x, right_y, down_x, down_y)
+    least = _ASLANT * max(map(abs, numbers))
+    return tuple(0 if abs(number) <= least else (1 if number > 0 else -1) for number in numbers)
 
 
 @lru_cache(maxsize=256)
 def _table(path: str, size_bytes: int, _mtime_ns: int) -> Table:
     with _refusing(path):
         first = _first_frame(path)
-        size = (first.width, first.height)
-        size = size[::-1] if first.rotation in {90, -90} else size
+        size, matrix = (first.width, first.height), _matrix_of(first)
+        size = size[::-1] if matrix in _TURNED_BY and matrix[0] == 0 else size
         found = _table_of_packets(path, size, size_bytes)
         return found or _table_of_frames(path, size)
 

@@ -1,7 +1,8 @@
 """Pictures: their size from the header, and their pixels as RGB. Every oddity has one defined outcome.
 
 Not about tensors or what an image costs: ``models`` knows; nor where the bytes are: ``locate``. A picture is what
-people see when they open it: turned as its EXIF says, its first frame, transparency on white, 16 bits shown as 8.
+people see when they open it: turned as its EXIF says, its first frame, transparency on white, 16 bits shown as 8. A
+PNG's EXIF counts where it stands before the pixels: a header is read no further.
 Colour profiles are not applied, as no published image processor applies them. What cannot be shown so is refused with
 a reason, never half shown. A box is cut before anything is scaled; scaling starts from all pixels (no JPEG draft).
 """
@@ -15,7 +16,7 @@ from functools import cache
 from os import PathLike, fspath
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from triptych.core.records import Box, ImageRef
 from triptych.data.media.locate import ImageError as ImageError  # Most who load pictures look for it here.
@@ -41,6 +42,12 @@ _TURNED_BY = {
 }
 """EXIF orientation -> what sets it upright. 5 to 8 swap width and height."""
 _ORIENTATION = 0x0112
+_BITS, _PHOTOMETRIC = 258, 262
+"""A TIFF's tags: bits of a sample, and whether white is 0."""
+_HIGHEST = {"L;2": 3, "L;4": 15}
+"""Pillow's layout of a PNG of few bits -> its highest level."""
+_HIGH_BYTES, _LOW_BYTES = "RGB;16B", "RGB;16L"
+"""Layouts by which Pillow reads one or the other byte of colours of 16 bits as a PNG has them."""
 _SIXTEEN_BITS = frozenset({"PNG", "PPM", "JPEG2000"})
 """Formats of which Pillow's mode I holds 16 bits at most; of others, as TIFF, it is 32 bits, or 16 with a sign."""
 _BROKEN = (
@@ -124,8 +131,9 @@ def _whole(source: str) -> Image.Image:
     with _open(source, place) as picture:
         orientation = _orientation(picture)
         try:
+            deep = _settle_clear(picture)
             picture.load()
-            pixels = _as_rgb(picture)
+            pixels = _with_white(picture, source, place) if deep else _as_rgb(picture)
         except ImageError:
             raise
         except (*_BROKEN, MemoryError) as error:
@@ -133,7 +141,7 @@ def _whole(source: str) -> Image.Image:
     return pixels.transpose(_TURNED_BY[orientation]) if orientation in _TURNED_BY else pixels
 
 
-def _open(source: str, place: Place) -> Image.Image:
+def _open(source: str, place: Place) -> ImageFile.ImageFile:
     """Return the picture with its header read."""
     try:
         picture = Image.open(source if place.kind == "file" else open_source(source), formats=_formats())
@@ -174,6 +182,29 @@ def _orientation(picture: Image.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
+def _settle_clear(picture: ImageFile.ImageFile) -> bool:
+    """Scale a PNG's clear level as its pixels will be; return whether it is a colour of 16 bits, of which they have 8.
+
+    Pillow compares what the file says with pixels of 8 bits, whatever the file's have.
+    """
+    if picture.format != "PNG" or "transparency" not in picture.info:
+        return False
+    layout = picture.tile[0].args
+    if layout in _HIGHEST:
+        picture.info["transparency"] = picture.info["transparency"] * 0xFF // _HIGHEST[str(layout)]
+    return layout == _HIGH_BYTES
+
+
+def _with_white(picture: Image.Image, source: str, place: Place) -> Image.Image:
+    """Return a PNG's colours of 16 bits with 8, its clear colour white: told by all bits, so it is read twice."""
+    high = np.asarray(picture)
+    with _open(source, place) as again:
+        again.tile = [again.tile[0]._replace(args=_LOW_BYTES)]
+        low = np.asarray(again)
+    clear = (high.astype(np.uint16) << 8 | low) == np.array(picture.info["transparency"])
+    return Image.fromarray(np.where(clear.all(axis=-1, keepdims=True), np.uint8(0xFF), high))
+
+
 def _as_rgb(picture: Image.Image) -> Image.Image:
     mode = picture.mode
     if mode.startswith("I"):
@@ -188,12 +219,19 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Return a 16-bit grey picture with 8: its high bytes. Pillow's own conversion clips all above 255 to white."""
+    """Return a 16-bit grey picture with 8: its high bytes. Pillow's own conversion clips all above 255 to white.
+
+    It leaves a TIFF of 12 bits as it is, and one of 16 whose white is 0.
+    """
     if picture.mode == "I" and picture.format not in _SIXTEEN_BITS:
         raise ValueError("32-bit or signed pixels have no defined white; save it with 8 bits a channel")
     values = np.asarray(picture).astype(np.int64)
     if isinstance(clear := picture.info.get("transparency"), int):
         values[values == clear] = 0xFFFF
+    said = getattr(picture, "tag_v2", {})
+    values <<= 16 - max(said.get(_BITS, (16,)))
+    if said.get(_PHOTOMETRIC) == 0:
+        values = 0xFFFF - values
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 
