@@ -43,3 +43,40 @@ def test_a_source_is_never_written_over(sources: tuple[str, str], triptych) -> N
     told = triptych("data", "decontaminate", sources[0], "--against", sources[1], "--out", sources[0])
     assert told.returncode == 2
     assert "one of the sources" in told.stderr
+
+
+def test_words_are_compared_where_a_benchmarks_pictures_are_not_there_and_the_reasons_are_told(
+    tmp_path: Path,
+    triptych,  # type: ignore[no-untyped-def]
+) -> None:
+    ours = put(tmp_path / "ours", talk("same", ASKED, "One."), talk("own", "And?", "No."), talk("x", images=("x.png",)))
+    theirs = put(
+        tmp_path / "theirs", talk("b", f"<image>{ASKED}", "Two.", images=("gone.png",)), talk("c", "Hm?", "A.")
+    )
+    out = tmp_path / "clean.jsonl"
+    told = triptych("data", "decontaminate", ours, "--against", theirs, "--out", f"messages:{out}")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("3 rows: 1 clean, 1 shared, 1 refused")
+    assert "1 of theirs cannot be read; of 1 of them the words were compared" in told.stdout
+    assert "gone.png" in told.stdout
+    assert "x.png" in told.stdout
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["own"]
+
+
+def test_a_benchmark_of_which_no_row_can_be_read_is_an_error_and_nothing_is_written(
+    tmp_path: Path,
+    triptych,  # type: ignore[no-untyped-def]
+) -> None:
+    ours = put(tmp_path / "ours", talk("same", ASKED, "One."), talk("own", "And who is there?", "Nobody."))
+    read = put(tmp_path / "read", talk("r", "Hm?", "A."))
+    theirs = put(tmp_path / "theirs", talk("b", f"<image>{ASKED}", "Two.", images=("gone.png",)))
+    out = tmp_path / "clean.jsonl"
+    told = triptych("data", "decontaminate", ours, "--against", read, theirs, "--out", f"messages:{out}")
+    assert told.returncode == 2
+    assert not out.exists()
+    assert "2 rows: 1 clean, 1 shared" in told.stdout
+    assert f"{theirs}: not one row of this benchmark can be read" in told.stderr
+    assert "gone.png" in told.stderr
+    told = triptych("data", "decontaminate", ours, "--against", theirs, "--json")
+    assert told.returncode == 2
+    assert json.loads(told.stdout)["benchmark_words"] == 1

@@ -14,6 +14,7 @@ from triptych.data.text.wording import all_words, runs_of, sketch_of, words_in
 from triptych.data.trust.decontaminate import COMMON, Found, clean_rows, decontaminate
 
 LONG = "Which of the two boats that lie in the harbour behind the old lighthouse has the taller mast?"
+SAYS: Json = {"from": "assistant", "value": "The left one."}
 
 
 @pytest.fixture
@@ -119,6 +120,40 @@ def test_all_rows_are_counted_and_the_clean_ones_are_given_back_in_order(rooms: 
     assert [example.id for example in clean_rows([source], found)] == ["x", "last"]
     counts = found.as_json()
     assert counts["examples"] == counts["clean"] + counts["shared"] + counts["refused"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("mantis_eval", {"question_type": "short-answer", "question": LONG, "images": ["no.png"], "answer": "A"}),
+        ("qwen_vl", {"conversations": [{"from": "user", "value": f"<img>no.png</img>{LONG}"}, SAYS]}),
+        (
+            "messages",
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image", "path": "no.png"}, {"type": "text", "text": LONG}]},
+                    {"role": "assistant", "content": "A"},
+                ]
+            },
+        ),
+        ("sharegpt", {"conversations": [{"from": "human", "value": f"<video>{LONG}"}, SAYS], "videos": ["no.mp4"]}),
+    ],
+)
+@pytest.mark.parametrize("options", ["", "#image_dir={0}/pics#limit=2", "#rows=1-1"])
+def test_words_of_a_benchmark_without_its_pictures_are_compared(
+    name: str, row: dict[str, Json], options: str, rooms: tuple[Path, Path]
+) -> None:
+    (rooms[1] / "pics").mkdir()
+    source = put(rooms[1], {"id": "odd"}, row).replace("llava:", f"{name}:") + options.format(rooms[1])
+    found = decontaminate([put(rooms[0], talk("same", LONG, "It is."), talk("own", "And?", "No."))], [source])
+    assert found.clean == ((0, 1),)
+    assert (found.benchmark_rows, found.benchmark_words, found.unread) == (0, 1, (source,))
+
+
+def test_words_of_a_benchmark_with_torn_pictures_are_compared(rooms: tuple[Path, Path]) -> None:
+    (rooms[1] / "0.png").write_bytes((rooms[1] / "0.png").read_bytes()[:300])
+    found = compare(rooms, [talk("same", LONG, "It is.")], [shown("b", "0.png", f"<image>{LONG}"), shown("c", "1.png")])
+    assert (found.shared, found.benchmark_rows, found.benchmark_words, found.unread) == (1, 1, 1, ())
 
 
 def test_words_are_compared_without_case_marks_and_punctuation() -> None:

@@ -125,6 +125,17 @@ def test_other_labels_of_the_same_row_are_a_warning(shelf: Path) -> None:
     assert found == ["z"]
 
 
+def test_a_picture_that_is_a_frame_elsewhere_is_no_second_file(shelf: Path) -> None:
+    def row(name: str, said: str, **shown: str) -> dict[str, Json]:
+        asked: list[Json] = [{"type": "image", "image": 0}, {"type": "text", "text": said}]
+        turns: list[Json] = [{"role": "user", "content": asked}, {"role": "assistant", "content": f"It is {name}."}]
+        return {"id": name, "images": [{"path": "a.png", **shown}], "messages": turns}
+
+    rows = [row("x", "What is on the table there?"), row("y", "Who walks by in the end of it?", video="v.mp4")]
+    report = check([put(shelf, *rows).replace("llava:", "messages:")], decode=True)
+    assert (report.used, report.warnings) == (2, {})
+
+
 def test_a_row_that_is_nearly_another_is_a_warning(shelf: Path) -> None:
     words = "Please look at the picture and tell me in some detail what the people in it are doing there today."
     reply = "They stand beside the road and wait for a bus, while one of them reads a newspaper in the sun."

@@ -11,14 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from triptych.core.errors import DataError
-from triptych.data.disk.json_rows import read_row_at, read_rows, row_places
+from triptych.data.disk.json_rows import Row, read_row_at, read_rows, row_places
+from triptych.data.format import RowError
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 rows_of_words = st.lists(st.dictionaries(words, words | st.integers() | st.lists(words), max_size=3), max_size=6)
 
 
-def read_by_place(path: Path) -> list[object]:
+def read_by_place(path: Path) -> list[Row]:
     return [read_row_at(path, start, length=length, number=number) for number, start, length in row_places(path)]
 
 
@@ -88,3 +89,28 @@ def test_a_file_that_is_packed_or_of_another_kind_is_refused_by_what_it_is(
     path.write_bytes(content)
     with pytest.raises(DataError, match=told):
         list(read_rows(path))
+
+
+TWICE = '{"id": "b", "said": [{"role": "user", "role": "assistant"}]}'
+
+
+@pytest.mark.parametrize(
+    "text", [f'{{"id": "a"}}\n{TWICE}\n{{"id": "c"}}\n', f'[{{"id": "a"}}, {TWICE}, {{"id": "c"}}]']
+)
+def test_a_key_that_stands_twice_is_a_bad_row_and_the_others_are_read(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text)
+    first, bad, last = (row.value for row in read_rows(path))
+    assert (first, last) == ({"id": "a"}, {"id": "c"})
+    assert isinstance(bad, RowError)
+    assert bad.reason == "bad row"
+    assert str(bad) == "the key 'role' stands twice in one object. Leave one of them out."
+    assert [str(row.value) for row in read_by_place(path)] == [str(each) for each in (first, bad, last)]
+
+
+def test_a_key_that_stands_twice_in_a_row_longer_than_a_chunk_is_that_rows_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(f'[{{"a": {TWICE}, "b": "{"x" * (3 << 20)}"}}, {{"id": "c"}}]')
+    bad, last = (row.value for row in read_rows(path))
+    assert isinstance(bad, RowError)
+    assert last == {"id": "c"}

@@ -169,6 +169,13 @@ def test_a_bad_row_is_refused_with_its_reason_and_stops_no_other(
     assert "\n" not in refused.message
 
 
+def test_a_key_that_stands_twice_in_an_instruction_is_a_bad_row(subset: Path) -> None:
+    (subset / "X_instructions.json").write_text('{"data": {"X": {"instruction": "a", "answer": "b", "answer": "c"}}}')
+    (row,) = read_source(f"mimicit:{subset}/X_instructions.json")
+    assert isinstance(row, Refused)
+    assert "the key 'answer' stands twice" in row.message
+
+
 def test_an_id_that_is_said_twice_refuses_both(subset: Path) -> None:
     entry = json.dumps(asked("What?", "This.", []))
     (subset / "X_instructions.json").write_text(f'{{"data": {{"a": {entry}, "b": {entry}, "a": {entry}}}}}')

@@ -85,6 +85,27 @@ def test_rows_of_no_known_layout_name_their_keys_and_no_format(tmp_path: Path) -
     assert "null" not in told
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "told"),
+    [
+        ("messages", {"id": "x", "messages": None}, "'messages' is null. Mend the row or leave it out."),
+        ("mantis_eval", {"question_type": None}, "'question_type' is null. Mend the row or leave it out."),
+        ("messages", {}, "it is an empty object. Mend the row or leave it out."),
+        ("llava", {}, "it is an empty object. Mend the row or leave it out."),
+    ],
+)
+def test_a_row_that_says_nothing_is_told_what_it_is(name: str, row: dict[str, Json], told: str, tmp_path: Path) -> None:
+    refused = first_refusal(f"{name}:{written(tmp_path, row)}")
+    assert refused.reason == "bad row"
+    assert refused.message.endswith(f": {told}")
+
+
+def test_a_key_that_is_null_beside_the_key_of_another_layout_is_of_that_layout(tmp_path: Path) -> None:
+    row = first_refusal(f"sharegpt:{written(tmp_path, {**MANTIS, 'conversations': None})}")
+    assert row.reason == OTHER_LAYOUT
+    assert "Read the file as mantis or swift." in row.message
+
+
 def test_rows_that_are_read_at_random_say_it_as_well(tmp_path: Path) -> None:
     found = random_rows(f"sharegpt:{written(tmp_path, MANTIS)}")
     assert found is not None
@@ -107,3 +128,59 @@ def test_an_unknown_option_offers_the_nearest(source: str, told: str) -> None:
     with pytest.raises(ConfigError) as refused:
         read_source(source)
     assert told in str(refused.value)
+
+
+ASKED_OF_PICTURE: list[Json] = [{"type": "image"}, {"type": "text", "text": "What?"}]
+TRL: dict[str, Json] = {"messages": [{"role": "user", "content": ASKED_OF_PICTURE}, SAID[1]], "images": ["a.png"]}
+SHOWN: dict[str, Json] = {"type": "image_url", "image_url": {"url": "a.png"}}
+OPENAI: dict[str, Json] = {"messages": [{"role": "user", "content": [SHOWN, ASKED_OF_PICTURE[1]]}, SAID[1]]}
+NUMBERED: dict[str, Json] = {
+    "messages": [{"role": "user", "content": [{"type": "image", "image": 0}, {"type": "text", "text": "a"}]}, SAID[1]],
+    "images": ["a.png"],
+}
+QWEN_VL: dict[str, Json] = {"conversations": [{"from": "user", "value": "Picture 1: <img>a.png</img> a?"}, FROM[1]]}
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("read_as", ["messages", "alpaca", "cauldron"])
+def test_a_format_that_would_leave_the_pictures_as_words_is_not_recommended(
+    read_as: str, there: bool, tmp_path: Path
+) -> None:
+    if there:
+        (tmp_path / "a.png").write_bytes(b"")
+    path = written(tmp_path, QWEN_VL)
+    assert first_refusal(f"{read_as}:{path}").message.endswith(f"The file looks like qwen_vl: write qwen_vl:{path}")
+
+
+@pytest.mark.parametrize(
+    ("read_as", "row", "name"),
+    [
+        ("messages", TRL, "sharegpt"),  # which reads it as trl does
+        ("trl", OPENAI, "messages"),
+        ("trl", NUMBERED, "messages"),
+        ("sharegpt", NUMBERED, "messages"),
+        ("swift", NUMBERED, "messages"),
+        ("messages", {"messages": [{"role": "user", "content": "<image>a"}, SAID[1]], "images": ["a.png"]}, "sharegpt"),
+    ],
+)
+def test_a_layout_with_the_same_keys_is_recognised_whatever_the_reason(
+    read_as: str, row: dict[str, Json], name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    path = written(tmp_path, row, row)
+    told = first_refusal(f"{read_as}:{path}").message
+    assert f"The file looks like {name}" in told
+    assert told.endswith(f"write {name}:{path}")
+
+
+def test_a_first_row_without_the_key_of_its_layout_is_enough_to_look_for_another(tmp_path: Path) -> None:
+    path = written(tmp_path, MANTIS, {"id": "l", "conversations": FROM})
+    assert "The file looks like mantis" in first_refusal(f"llava:{path}").message
+
+
+def test_where_some_row_of_the_file_can_be_used_the_others_are_bad_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    path = written(tmp_path, TRL, NUMBERED)
+    assert "looks like" not in first_refusal(f"messages:{path}").message
+    path = written(tmp_path, TRL, {**NUMBERED, "images": ["gone.png"]})
+    assert "looks like" not in first_refusal(f"messages:{path}").message

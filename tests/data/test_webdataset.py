@@ -47,6 +47,13 @@ def said(example: Example) -> list[str]:
 # Rows
 
 
+def test_a_key_that_stands_twice_is_a_bad_row(tmp_path: Path) -> None:
+    packed(tmp_path / "a.tar", ("m.json", b'{"conversations": [], "conversations": []}'))
+    (row,) = read_source(f"webdataset:{tmp_path / 'a.tar'}")
+    assert isinstance(row, Refused)
+    assert "the key 'conversations' stands twice" in row.message
+
+
 def test_an_ending_means_the_same_in_capitals(pictures: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     packed(path, ("m.JPG", pictures["red"]), ("m.JSON", asked("What is <image>?", image="JPG", id="m")))

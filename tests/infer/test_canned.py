@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from triptych.core.records import Answer, Example, Text, Turn, text_of
-from triptych.infer.canned import CannedResponder
+from triptych.infer.canned import CannedResponder, open_canned
 from triptych.infer.responder import Failed, Responder
 
 
@@ -59,3 +61,11 @@ def test_a_conversation_that_ends_in_a_reply_is_no_question() -> None:
 def test_other_replies_have_another_fingerprint() -> None:
     one, other = CannedResponder({"a": "one"}), CannedResponder({"a": "two"})
     assert one.fingerprint == CannedResponder({"a": "one"}).fingerprint != other.fingerprint
+
+
+def test_a_file_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "c.jsonl").write_text('{"reply": "one"}\n')
+    (answer,) = open_canned("~/c.jsonl").answer([ask("a")])
+    assert isinstance(answer, Answer)
+    assert answer.text == "one"

@@ -75,6 +75,7 @@ def test_the_official_client_raises_its_own_errors(server: Running) -> None:
         ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content.0"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0.text"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]}, "messages.0.content.0.text"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}, None),
         ({"messages": [{"role": "user", "content": "x" * 20_001}]}, "messages"),
         ({"model": 5}, "model"),
@@ -93,6 +94,27 @@ def test_what_is_wrong_or_not_done_here_is_refused_by_name(
     error = server.refused({**asking("hi"), **change})
     assert error["type"] == "invalid_request_error"
     assert param is None or error["param"] == param
+
+
+URL = {"url": "data:image/png;base64,AA=="}
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        ({"type": "text", "text": "a", "cache_control": {}}, "cache_control"),
+        ({"type": "text", "text": "a", "type ": 1}, "type "),
+        ({"type": "image_url", "image_url": URL, "uuid": "5"}, "uuid"),
+        ({"type": "image_url", "image_url": {**URL, "image_url": 5}}, "image_url.image_url"),
+        ({"type": "image_url", "image_url": {**URL, "width": 5}}, "image_url.width"),
+        ({"type": "video_url", "video_url": URL, "text": "a"}, "text"),
+    ],
+)
+def test_a_part_with_a_key_too_many_is_told_by_that_key(server: Running, part: dict[str, Any], field: str) -> None:
+    error = server.refused({**asking("hi"), "messages": [{"role": "user", "content": [part]}]})
+    assert error["param"] == f"messages.0.content.0.{field}"
+    assert error["message"] == f"messages.0.content.0.{field}: unknown field. Leave it out."
+    assert error["code"] == "unknown_parameter"
 
 
 def test_what_changes_nothing_is_let_pass(server: Running) -> None:

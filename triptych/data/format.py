@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from triptych.core.errors import ConfigError, DataError, TriptychError, did_you_mean
 from triptych.core.plugins import find, names
-from triptych.core.records import Example, ImageRef, Part, Turn
+from triptych.core.records import Example, ImageRef, Part, Text, Turn, parts_of
 from triptych.data.media.images import ImageError, Size, measure, whole_size
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ class LoadedRows:
 
 _ABSENT = ("image file missing", "video file missing", "path leaves the data folder", "no permission")
 """Reasons of rows that are of their layout, but for what they name."""
+_LITERAL = re.compile(r"<(?:img|image|video)>")
+_LOOKED_AT = 100
+"""Rows that are looked at before a file whose rows are bad is said to be of another layout than it is read as."""
 _OPTION = re.compile(r"#([a-z_]+)=([^#]*)$")
 _JOINED = re.compile(r"\s*[&,;]\s*(?=[a-z_]+=)")
 
@@ -261,45 +264,58 @@ def _opened(source: str) -> tuple[Format, Path, dict[str, str], tuple[int, int |
 
 
 def _hinting(rows: Iterator[Example | Refused], source: str) -> Iterator[Example | Refused]:
-    """Yield the rows; where they, or the whole file, are of another layout, say of which."""
+    """Yield the rows; where none can be used, or the whole file cannot, and other formats can use them, say which."""
     hint, begun = cache(_hint), False
     try:
         for row in rows:
             begun = True
             yield _hinted(row, source, hint)
     except DataError as error:
-        if begun or not (more := hint(source)):
+        if begun or not (more := hint(source, 1)):
             raise
         raise DataError(f"{error}{more}") from None
 
 
-def _hinted(row: Example | Refused, source: str, hint: Callable[[str], str]) -> Example | Refused:
-    if isinstance(row, Example) or row.reason != OTHER_LAYOUT:
+def _hinted(row: Example | Refused, source: str, hint: Callable[[str, int], str]) -> Example | Refused:
+    if isinstance(row, Example) or row.reason in _ABSENT:
         return row
-    return replace(row, message=f"{row.message}{hint(source)}")
+    rows = 1 if row.reason == OTHER_LAYOUT else _LOOKED_AT
+    return replace(row, message=f"{row.message}{hint(source, rows)}")
 
 
-def _hint(source: str) -> str:
-    """Return what to write in place of a source, where other formats read its first row and its own does not."""
+def _hint(source: str, rows: int) -> str:
+    """Return what to write for a source, where other formats read its first row and its own none of the first rows."""
     name, _, rest = source.partition(":")
-    if _fits(source):
+    if _fitting(source, rows=rows):
         return ""
-    fits = [other for other in names("format") if other != name and _fits(f"{other}:{rest}")]
+    others = [other for other in names("format") if other != name]
+    seen = {other: _shows(row) for other in others for row in _fitting(f"{other}:{rest}", rows=1)}
+    most = max(seen.values(), default=-1)
+    fits = [other for other, shows in seen.items() if shows == most >= 0]
     if not fits:
         return ""
     more = f" (or {', '.join(fits[1:])})" if fits[1:] else ""
     return f" The file looks like {fits[0]}{more}: write {fits[0]}:{rest}"
 
 
-def _fits(source: str) -> bool:
-    """Return whether a source's first row is of its format's layout, whether or not its pictures are there."""
+def _fitting(source: str, *, rows: int) -> list[Example | Refused]:
+    """Return those of a source's first rows that are of its format's layout, even if their pictures are not there."""
     try:
         plugin, path, options, _ = _opened(source)
         read = plugin.configure(options) if options and plugin.configure else plugin.read
-        row = next(iter(read(path)), None)
+        found = list(islice(read(path), rows))
     except (TriptychError, OSError):
-        return False
-    return isinstance(row, Example) or (row is not None and row.reason in _ABSENT)
+        return []
+    return [row for row in found if isinstance(row, Example) or row.reason in _ABSENT]
+
+
+def _shows(row: Example | Refused) -> int:
+    """Return 1 where a row has pictures or videos, 0 where it has none, -1 where its words hold the mark of one."""
+    if isinstance(row, Refused):
+        return 1
+    if any(isinstance(part, Text) and _LITERAL.search(part.text) for part in parts_of(row)):
+        return -1
+    return int(any(not isinstance(part, Text) for part in parts_of(row)))
 
 
 def _check_exists(path: Path, source: str) -> None:

@@ -19,8 +19,8 @@ from pydantic import Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from triptych.core.config import Settings, dump_config, load_config, parse_config
-from triptych.core.errors import ConfigError, NotFoundError
-from triptych.core.plugins import find
+from triptych.core.errors import ConfigError, NotFoundError, did_you_mean
+from triptych.core.plugins import find, names
 from triptych.core.records import Json
 from triptych.data.transform import plan_schema, settings_text
 from triptych.generate.stage import Stage
@@ -92,6 +92,7 @@ class TeacherPlan:
 
         Raises:
             ValueError: it has no such setting; one line that says which are known.
+            ConfigError: its address is wrong, or does not say http://.
         """
         if not isinstance(value, dict) or not isinstance(model := value.get("model"), str):
             raise ValueError("expected a teacher {model: NAME, ...settings}; a model is a folder, a hub id, an address")
@@ -106,6 +107,10 @@ class TeacherPlan:
             without |= real - CannedTeacher.model_fields.keys()
         elif address_of(model):
             kind = EndpointTeacher
+        else:
+            from triptych.infer.opening import check_scheme  # which loads the hub's client
+
+            check_scheme(model)
         return cls(
             model,
             parse_config(settings_text(value, without=without, what="teacher"), model=kind, file=f"teacher {model}"),
@@ -222,13 +227,19 @@ class Recipe(Settings):
         """See that every step can do its work where it stands. Not part of reading: the report of a run is no start.
 
         Raises:
-            ConfigError: one cannot; the message says why.
+            ConfigError: one cannot; the message says why. Or no step asks a teacher, nor would any other kind of step.
         """
         kinds = [plan.kind for plan in self.stages]
         for number, plan in enumerate(self.stages):
             check = plan.stage.misplaced
             if check is not None and (why := check(plan.settings, kinds[:number])):
                 raise ConfigError(f"stages.{number}: {why}")
+        asked = sorted({plan.teacher for plan in self.stages if plan.teacher is not None})
+        for name in sorted(self.teachers.keys() - {*asked}):
+            if name not in (usual := _usual_teachers()):
+                hint = did_you_mean(name, [*asked, *usual])
+                there = ", ".join(asked) or "none"
+                raise ConfigError(f"teachers.{name}: no stage asks it.{hint} Teachers that are asked: {there}.")
 
     def label(self, number: int) -> str:
         """Return what a step is called in files and messages: ``03-parse``, counted from 1."""
@@ -238,6 +249,12 @@ class Recipe(Settings):
         """Return what a step's draws follow from: its number among those of its kind, so that others move nothing."""
         kind = self.stages[number].kind
         return f"{self.seed}/{kind}/{sum(plan.kind == kind for plan in self.stages[:number])}"
+
+
+def _usual_teachers() -> list[str]:
+    """Return whom the stages ask where a recipe says nothing: recipes keep one though they leave out who asks it."""
+    fields = (find("stage", name, expected=Stage).settings.model_fields.get("teacher") for name in names("stage"))
+    return sorted({field.default for field in fields if field is not None})
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -76,7 +76,7 @@ def open_canned(source: str) -> CannedResponder:
         DataError: a line is no canned reply; the message names it.
     """
     if source.endswith(".jsonl"):
-        path = Path(source)
+        path = Path(source).expanduser()
         lines = _CannedLines.read(path)
         return CannedResponder(lines.reply, name=f"canned {path.name} {sha256_of(path)[:16]}")
     module, _, name = source.rpartition(".")

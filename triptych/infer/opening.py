@@ -5,10 +5,12 @@ The one place where local models and endpoints meet; everything above asks a Res
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from triptych.core.errors import ConfigError
 from triptych.core.files import cache_folder
 from triptych.core.log import say
 from triptych.infer.answer_cache import AnswerCache
@@ -18,6 +20,9 @@ from triptych.models.disk.locate import on_disk
 
 ANSWERS = "answers"
 """Folder of kept replies, in the cache folder."""
+_HOST = r"(?:[\w.-]+|\[[0-9a-fA-F:]+\])"
+_NO_SCHEME = re.compile(rf"{_HOST}:[0-9]{{2,5}}(?:/[^\s?@]*)?|{_HOST}(?::[0-9]{{1,5}})?/[^\s?@#]*#.+")
+"""An address but for its scheme: a host and its port, or with a model's name behind a ``#``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +37,22 @@ class Opened:
         return AnswerCache(cache_folder() / ANSWERS, self.responder.fingerprint) if self.asking.cache else None
 
 
+def check_scheme(model: str) -> None:
+    """Refuse an address that does not say http:// or https://, which would be looked for as a folder. ConfigError."""
+    if _NO_SCHEME.fullmatch(model) and not Path(model).exists():
+        begun = model if "/" in model or "#" in model else f"{model}/v1"
+        whole = f"http://{begun}{'' if '#' in model else '#NAME'}"
+        raise ConfigError(f"{model}: no such folder, and an address begins with http:// or https://: write {whole}.")
+
+
 def check_name(model: str) -> None:
     """Refuse what is neither an address nor a model here nor a hub id, before networks take seconds to load.
 
     Raises:
-        ConfigError: the address is wrong.
+        ConfigError: the address is wrong, or does not say http://.
         NotFoundError: there is no such folder, or no model in it.
     """
+    check_scheme(model)
     if address_of(model) is None:
         on_disk(model)
 
@@ -59,6 +73,7 @@ def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
         from triptych.infer.endpoint.remote import RemoteResponder  # which loads the client only where one is asked
 
         return Opened(RemoteResponder(address, endpoint), endpoint)
+    check_scheme(model)
     local = parse_settings(overrides, model=LocalSettings)
     check_name(model)
     from triptych.infer.decoding.sampling import Sampling

@@ -9,14 +9,18 @@ import typer
 from typer.core import TyperCommand
 
 from triptych.cli.groups.sources import AsJson, json_text
+from triptych.core.errors import DataError
 from triptych.core.log import counted, say
 
 if TYPE_CHECKING:  # pictures are loaded when a command needs them
     from triptych.core.records import Json
+    from triptych.data.format import Refused
     from triptych.data.trust.decontaminate import Found
 
 LISTED = 10
 """Matches that are listed one by one, for each kind."""
+TOLD = 3
+"""Refusals that are told one by one."""
 AGAINST = "--against"
 
 
@@ -38,8 +42,14 @@ def decontaminate_sources(
     if out is not None:
         target_of(out, [*sources, *against])
     found = decontaminate(sources, against)
-    if out is not None:
+    if out is not None and not found.unread:
         _write(out, sources, found)
+    _tell(found, as_json=as_json)
+    if found.unread:
+        raise DataError(_unread(found))
+
+
+def _tell(found: Found, *, as_json: bool) -> None:
     if as_json:
         matches: list[Json] = [
             {"where": it.where, "theirs": it.theirs, "kind": it.kind, "message": it.message} for it in found.matches
@@ -85,8 +95,13 @@ def _write(out: str, sources: Sequence[str], found: Found) -> None:
 def _lines(found: Found) -> Iterator[str]:
     rows = counted(found.examples, "row")
     yield f"{rows}: {len(found.clean)} clean, {found.shared} shared, {len(found.refused)} refused"
-    skipped = f"; {len(found.benchmark_refused)} of theirs cannot be read" if found.benchmark_refused else ""
+    yield from _first(found.refused)
+    skipped = ""
+    if found.benchmark_refused:
+        skipped = f"; {len(found.benchmark_refused)} of theirs cannot be read"
+        skipped += f"; of {found.benchmark_words} of them the words were compared" if found.benchmark_words else ""
     yield f"compared with {counted(found.benchmark_rows, 'row')} of benchmarks{skipped}"
+    yield from _first(found.benchmark_refused)
     for kind, count in found.kinds.items():
         note = " (short questions asked alike; not taken for shared)" if kind == "question" else ""
         yield f"{kind}: {count} row{'' if count == 1 else 's'}{note}"
@@ -94,6 +109,21 @@ def _lines(found: Found) -> Iterator[str]:
         yield from (f"  {match.message}" for match in matches[:LISTED])
         if len(matches) > LISTED:
             yield f"  and {len(matches) - LISTED} more; --json lists all"
+
+
+def _first(refused: Sequence[Refused]) -> Iterator[str]:
+    yield from (f"  {each.message}" for each in refused[:TOLD])
+    if len(refused) > TOLD:
+        yield f"  and {len(refused) - TOLD} more; --json lists all"
+
+
+def _unread(found: Found) -> str:
+    """Return what is told of benchmarks that no picture was compared with."""
+    first = f" The first refusal: {found.benchmark_refused[0].message}" if found.benchmark_refused else ""
+    return (
+        f"{', '.join(found.unread)}: not one row of this benchmark can be read, so which rows are clean is not known"
+        f" and nothing is written. Put its pictures there, or leave it out.{first}"
+    )
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"decontaminate": decontaminate_sources}

@@ -1,7 +1,8 @@
 """Rows of a JSON list or of JSON Lines, streamed: one chunk or one row is in memory, whatever the file's size.
 
 Not about what a row says: ``rows`` checks that. In JSON Lines a broken line is one bad row; a list that is broken
-cannot be read behind the break, so that is an error of the file. ``row_places`` tells where every row is, so that
+cannot be read behind the break, so that is an error of the file. A row with a key twice is a bad row in both: one of
+the two would be lost. ``row_places`` tells where every row is, so that
 ``read_row_at`` reads any one of them alone.
 """
 
@@ -13,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal, TextIO, cast
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, quoted
 from triptych.core.records import Json
 from triptych.data.format import RowError
 
@@ -61,6 +62,18 @@ def read_rows(path: Path) -> Iterator[Row]:
         else:
             with path.open("rb") as file:
                 yield from (Row(number, _parse(line)) for number, line in enumerate(file) if line.strip())
+
+
+def each_key_once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return the object that JSON's pairs make: an ``object_pairs_hook``.
+
+    Raises:
+        RowError: a key stands twice.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _twice(pairs)
+    return made
 
 
 def row_places(path: Path) -> Iterator[tuple[int, int, int]]:
@@ -142,7 +155,9 @@ def _line_places(mapped: mmap.mmap) -> Iterator[tuple[int, int, int]]:
 
 def _parse(line: bytes) -> Json | RowError:
     try:
-        value: Json = json.loads(line.decode("utf-8-sig"))
+        value: Json = _DECODER.decode(line.decode("utf-8-sig"))
+    except RowError as error:
+        return error
     except UnicodeDecodeError as error:
         return _bad(f"not UTF-8 ({error.reason}). Save the file as UTF-8.")
     except ValueError as error:
@@ -152,11 +167,20 @@ def _parse(line: bytes) -> Json | RowError:
     return value
 
 
+def _twice(pairs: list[tuple[str, Json]]) -> RowError:
+    keys = [key for key, _ in pairs]
+    twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+    return _bad(f"the key {quoted(twice)} stands twice in one object. Leave one of them out.")
+
+
 def _bad(message: str) -> RowError:
     return RowError("bad row", message)
 
 
-def _items(file: TextIO, path: Path) -> Iterator[tuple[Json, int, int]]:
+_DECODER = json.JSONDecoder(object_pairs_hook=each_key_once)
+
+
+def _items(file: TextIO, path: Path) -> Iterator[tuple[Json | RowError, int, int]]:
     """Yield (item, offset, length in bytes) of a JSON list, holding one chunk or one item of it at a time."""
     reader = _ListReader(file, path)
     reader.expect("[")
@@ -187,7 +211,9 @@ class _ListReader:
         self._counted = 0
         """Place in the window up to which bytes have been counted."""
         self._bytes = _bom_bytes(path)
-        self._decoder = json.JSONDecoder()
+        self._twice: RowError | None = None
+        """Why the value that is being parsed is none: a list goes on behind it."""
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._object)
 
     def peek(self) -> str:
         """Return the next character that is no white space, without taking it; empty at the end."""
@@ -207,11 +233,12 @@ class _ListReader:
         self._at += 1
         return found
 
-    def value(self) -> Json:
-        """Take one whole JSON value."""
+    def value(self) -> Json | RowError:
+        """Take one whole JSON value; return it, or that a key of it stands twice."""
         self.peek()
         size = _CHUNK
         while True:
+            self._twice = None
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
@@ -229,8 +256,14 @@ class _ListReader:
                 # A number at the window's edge may go on behind it.
                 if end < len(self._text) or not self._grow(size):
                     self._at += passed
-                    return value  # type: ignore[no-any-return]
+                    return self._twice or cast("Json", value)
             size *= 2
+
+    def _object(self, pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            self._twice = _twice(pairs)
+        return made
 
     def offset(self) -> int:
         """Return how many bytes of the file are in front of the next character."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from triptych.core.records import Json
-from triptych.data.disk.rows import listed, of_another_layout
+from triptych.data.disk.rows import bad, listed, of_another_layout
 
 _READ_AS = {
     "messages": "messages, sharegpt, trl or swift",
@@ -51,6 +51,8 @@ def check_has(row: Mapping[str, Json], key: str) -> None:
     """Refuse a row without a key that every row of its layout has. Raises RowError."""
     if row.get(key) is None:
         refuse_other_layouts(row, key)
+        if not row or key in row:
+            raise bad(f"{repr(key) + ' is null' if row else 'it is an empty object'}. Mend the row or leave it out.")
         raise of_another_layout(f"it has no {key!r}, which every row of this layout has. {_keys_of(row)}")
 
 

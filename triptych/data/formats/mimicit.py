@@ -41,7 +41,7 @@ from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, ima
 from triptych.data.disk.foreign_keys import refuse_foreign
 from triptych.data.disk.image_bank import Bank, Found, open_bank
 from triptych.data.disk.json_members import members_of
-from triptych.data.disk.json_rows import Row
+from triptych.data.disk.json_rows import Row, each_key_once
 from triptych.data.disk.marks import split_others
 from triptych.data.disk.media_keys import refuse_media
 from triptych.data.disk.mimicit_files import ENDING, OWN, prefix_of, write_files
@@ -214,7 +214,7 @@ def _entries(names: Iterable[str], subset: _Subset) -> dict[str, _Entry]:
 
 def _parsed(text: bytes, name: str) -> dict[str, Json] | RowError:
     try:
-        entry = keyed(json.loads(text), "the instruction")
+        entry = keyed(json.loads(text, object_pairs_hook=each_key_once), "the instruction")
     except RowError as error:
         return error
     except (ValueError, RecursionError) as error:
@@ -230,7 +230,7 @@ def _context(entry: _Entry, place: Place | None, subset: _Subset) -> list[str] |
         if place is not None and subset.train is not None:
             with subset.train.open("rb") as file:
                 file.seek(place[0])
-                value: Json = json.loads(file.read(place[1]))
+                value: Json = json.loads(file.read(place[1]), object_pairs_hook=each_key_once)
         else:
             value = entry.asked().get("rel_ins_ids") if subset.related else None
         return [words(name, "an id of the context") for name in listed([] if value is None else value, "the context")]

@@ -31,7 +31,7 @@ from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
 from triptych.data.disk.finder import refuse_more
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign
-from triptych.data.disk.json_rows import Row
+from triptych.data.disk.json_rows import Row, each_key_once
 from triptych.data.disk.marks import split_others
 from triptych.data.disk.rows import bad, check_turns, convert_row, id_of, words
 from triptych.data.disk.shards import Content, Sample, samples_of, shards_of, split_name, write_shards
@@ -92,7 +92,9 @@ class _Members:
         if isinstance(text, RowError):
             return text
         try:
-            row: Json = {} if text is None else json.loads(text)
+            row: Json = {} if text is None else json.loads(text, object_pairs_hook=each_key_once)
+        except RowError as error:
+            return error
         except (ValueError, RecursionError) as error:
             return bad(f"its json is no JSON ({error or 'nested too deeply'}). Mend it or leave the sample out.")
         return row if not isinstance(row, dict) or _has_id(row) else {**row, "id": key}

@@ -167,7 +167,7 @@ def _seen_elsewhere(
         if image not in groups:
             continue
         where, other = first.setdefault(groups[image], (example.origin, image))
-        if found is None and where != example.origin and other != image:
+        if found is None and where != example.origin and (other.source, other.box) != (image.source, image.box):
             names = f"{name_of(image.source)!r}, is the same picture as {name_of(other.source)!r} of {where}"
             message = f"image {number}, {names}. Refer to one file, or leave a row out."
             found = message, (image, other)

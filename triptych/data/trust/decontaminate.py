@@ -5,15 +5,17 @@ either direction (``near``; a cut may be theirs or ours), or a video (``videos``
 video), or when a turn has a run of 13 words of a benchmark's turn; a
 shorter turn, of at least 8 words, must be theirs whole. Runs that more than ``COMMON`` of their turns have are their
 instructions ("answer with the letter of..."), and say nothing. A question of fewer words, asked alike, is told and not
-taken for shared: too many people ask "What is in the picture?". Invariant: clean + shared + refused = examples.
+taken for shared: too many people ask "What is in the picture?". Of a benchmark's row whose pictures cannot be read the
+words are compared still (``unseen``). Invariant: clean + shared + refused = examples.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Literal, TypeVar
 
 from PIL import Image
@@ -25,6 +27,7 @@ from triptych.data.media.images import ImageError, load_image
 from triptych.data.media.locate import name_of
 from triptych.data.media.near import candidates, lay_over
 from triptych.data.text.wording import RUN, runs_of, words_of
+from triptych.data.trust.unseen import unseen_rows
 from triptych.data.trust.videos import VideoPrint, same_videos, video_print
 
 M = TypeVar("M", ImageRef, VideoRef)
@@ -64,7 +67,11 @@ class Found:
     """Rows of the sources that cannot be used, so nothing is said of them."""
     benchmark_rows: int
     benchmark_refused: tuple[Refused, ...]
-    """Rows of the benchmarks that cannot be read, so nothing is compared with them."""
+    """Rows of the benchmarks that cannot be read, so no picture is compared with theirs."""
+    benchmark_words: int
+    """Of those, the rows whose words are compared."""
+    unread: tuple[str, ...]
+    """Benchmarks of which not one row can be read whole: what shares a picture with them is not found."""
     matches: tuple[Match, ...]
 
     @property
@@ -81,6 +88,8 @@ class Found:
             "refused": len(self.refused),
             "benchmark_rows": self.benchmark_rows,
             "benchmark_refused": len(self.benchmark_refused),
+            "benchmark_words": self.benchmark_words,
+            "unread": list(self.unread),
             "kinds": dict(self.kinds),
         }
 
@@ -91,7 +100,7 @@ class _Read:
 
     rows: dict[tuple[int, int], str]
     """(source, row) -> where."""
-    refused: tuple[Refused, ...]
+    refused: dict[tuple[int, int], Refused]
     pictures: dict[ImageRef, Fingerprint]
     videos: dict[VideoRef, VideoPrint]
     holders: dict[ImageRef | VideoRef, list[tuple[int, int]]]
@@ -109,16 +118,21 @@ def decontaminate(sources: Sequence[str], against: Sequence[str]) -> Found:
         DataError: a file as a whole cannot be read.
     """
     ours, theirs = _read(sources), _read(against)
-    matches = [*_shared_media(ours, theirs), *_shared_words(sources, ours, against, theirs)]
+    refused = [[row for source, row in theirs.refused if source == number] for number in range(len(against))]
+    unseen = [row for source, rows in zip(against, refused, strict=True) for row in unseen_rows(source, rows)]
+    said, asked = _index(chain((example for _, example in _examples(against, theirs)), unseen))
+    matches = [*_shared_media(ours, theirs), *_shared_words(_examples(sources, ours), said, asked)]
     taken = {where for where, match in matches if match.kind != "question"}
     clean = tuple(row for row in ours.rows if row not in taken)
     return Found(
         examples=len(ours.rows) + len(ours.refused),
         clean=clean,
         shared=len(ours.rows) - len(clean),
-        refused=ours.refused,
+        refused=tuple(ours.refused.values()),
         benchmark_rows=len(theirs.rows),
-        benchmark_refused=theirs.refused,
+        benchmark_refused=tuple(theirs.refused.values()),
+        benchmark_words=len(unseen),
+        unread=tuple(each for number, each in enumerate(against) if all(source != number for source, _ in theirs.rows)),
         matches=tuple(match for _, match in sorted(matches, key=lambda each: each[0])),
     )
 
@@ -133,19 +147,18 @@ def clean_rows(sources: Sequence[str], found: Found) -> Iterator[Example]:
 
 
 def _read(sources: Sequence[str]) -> _Read:
-    read = _Read({}, (), {}, {}, defaultdict(list))
-    refused: list[Refused] = []
+    read = _Read({}, {}, {}, {}, defaultdict(list))
     broken: dict[ImageRef | VideoRef, ImageError] = {}
     for number, source in enumerate(sources):
         for row_number, row in enumerate(read_source(source)):
             seen = _looked_at(row, read, broken)
             if isinstance(seen, Refused):
-                refused.append(seen)
+                read.refused[number, row_number] = seen
                 continue
-            read.rows[number, row_number] = f"{seen.origin} (id {seen.id!r})"
+            read.rows[number, row_number] = _where(seen)
             for medium in dict.fromkeys(_media_of(seen)):
                 read.holders[medium].append((number, row_number))
-    return replace(read, refused=tuple(refused))
+    return read
 
 
 def _looked_at(row: Example | Refused, read: _Read, broken: dict[ImageRef | VideoRef, ImageError]) -> Example | Refused:
@@ -217,12 +230,11 @@ def _small(image: ImageRef) -> Image.Image:
 
 
 def _shared_words(
-    sources: Sequence[str], ours: _Read, against: Sequence[str], theirs: _Read
+    rows: Iterable[tuple[tuple[int, int], Example]], said: Mapping[str, str], asked: Mapping[str, str]
 ) -> Iterator[tuple[tuple[int, int], Match]]:
-    said, asked = _index(_examples(against, theirs))
-    for row, example in _examples(sources, ours):
+    for row, example in rows:
+        where = _where(example)
         for kind, key, their_where in _words_in_common(example, said, asked):
-            where = ours.rows[row]
             verb = "asks like" if kind == "question" else "has words of"
             yield row, Match(where, their_where, kind, f"{where}: {verb} {their_where}: {key!r}.")
 
@@ -239,14 +251,14 @@ def _words_in_common(
         yield "question", question, asked[question]
 
 
-def _index(rows: Iterable[tuple[tuple[int, int], Example]]) -> tuple[dict[str, str], dict[str, str]]:
+def _index(rows: Iterable[Example]) -> tuple[dict[str, str], dict[str, str]]:
     """Return runs of words -> where of a benchmark's row, but for common ones; and short questions -> where."""
     runs: dict[str, str] = {}
     turns: Counter[str] = Counter()
     asked: dict[str, str] = {}
     seen: set[str] = set()
-    for _, example in rows:
-        where = f"{example.origin} (id {example.id!r})"
+    for example in rows:
+        where = _where(example)
         for words in _turns(example):
             text = " ".join(words)
             if text in seen:
@@ -267,6 +279,10 @@ def _examples(sources: Sequence[str], read: _Read) -> Iterator[tuple[tuple[int, 
         for row_number, row in enumerate(read_source(source)):
             if isinstance(row, Example) and (number, row_number) in read.rows:
                 yield (number, row_number), row
+
+
+def _where(example: Example) -> str:
+    return f"{example.origin} (id {example.id!r})"
 
 
 def _turns(example: Example) -> Iterator[list[str]]:

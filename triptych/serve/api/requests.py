@@ -268,6 +268,8 @@ def _invalid(problem: ErrorDetails, tree: Mapping[str, Json]) -> ApiError:
     steps: list[str] = []
     node: Any = tree
     for number, step in enumerate(problem["loc"], start=1):
+        if isinstance(node, dict) and step == node.get("type") and isinstance(problem["loc"][number - 2], int):
+            continue  # the form of a part of a list, though a key of it may be called so too
         listed = isinstance(node, list) and isinstance(step, int) and step < len(node)
         if listed or (isinstance(node, dict) and step in node):
             node = node[step]

@@ -1,0 +1,44 @@
+"""What a user calls a model: an address that lacks how it begins is told of as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from triptych.core.errors import ConfigError, NotFoundError
+from triptych.infer.opening import check_name, open_responder
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("localhost:8000/v1#m", "http://localhost:8000/v1#m"),
+        ("127.0.0.1:8000/v1#org/m", "http://127.0.0.1:8000/v1#org/m"),
+        ("[::1]:8000/v1#m", "http://[::1]:8000/v1#m"),
+        ("example.org/v1#m", "http://example.org/v1#m"),
+        ("localhost:8000/v1", "http://localhost:8000/v1#NAME"),
+        ("localhost:8000", "http://localhost:8000/v1#NAME"),
+    ],
+)
+def test_an_address_without_its_scheme_is_told_how_to_be_written(name: str, address: str) -> None:
+    told = f"{name}: no such folder, and an address begins with http:// or https://: write {address}."
+    with pytest.raises(ConfigError) as refused:
+        check_name(name)
+    assert str(refused.value) == told
+    with pytest.raises(ConfigError) as refused:
+        open_responder(name, ["concurrency=2"])
+    assert str(refused.value) == told
+
+
+@pytest.mark.parametrize("name", ["gone", "no/such/folder", "gone#m", "C:/models/x", "starter:5", "me:key@host:80/v1"])
+def test_other_names_are_looked_for_as_before(name: str) -> None:
+    with pytest.raises(NotFoundError):
+        check_name(name)
+
+
+def test_a_folder_may_be_called_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "host" / "v1#m").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFoundError, match="the folder holds no"):
+        check_name("host/v1#m")
