@@ -80,3 +80,20 @@ def test_a_benchmark_of_which_no_row_can_be_read_is_an_error_and_nothing_is_writ
     told = triptych("data", "decontaminate", ours, "--against", theirs, "--json")
     assert told.returncode == 2
     assert json.loads(told.stdout)["benchmark_words"] == 1
+
+
+def test_a_benchmark_whose_rows_are_bad_is_not_told_to_lack_pictures(
+    tmp_path: Path,
+    triptych,  # type: ignore[no-untyped-def]
+) -> None:
+    ours = put(tmp_path / "ours", talk("own", "And who is there?", "Nobody."))
+    lacking = talk("b", f"<image>{ASKED}", "Two.", images=("gone.png",))
+    mixed = put(tmp_path / "mixed", lacking, talk("c", "Hm?", "A."))
+    bad = put(tmp_path / "bad", {"id": "x", "conversations": []})
+    told = triptych("data", "decontaminate", ours, "--against", mixed, bad)
+    assert told.returncode == 2
+    assert f"{bad}: not one row" in told.stderr
+    assert "Mend its rows, or leave it out. The first refusal:" in told.stderr
+    assert "gone.png" not in told.stderr
+    told = triptych("data", "decontaminate", ours, "--against", bad)
+    assert "1 of theirs cannot be read; of none of them the words were compared" in told.stdout

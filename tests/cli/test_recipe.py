@@ -144,6 +144,17 @@ def test_a_model_to_open_whose_configuration_is_torn_is_told(toy: Path) -> None:
         assert f"{folder / 'config.json'}: " in told["message"]
 
 
+@pytest.mark.parametrize(("kind", "why"), [(None, "says no model_type"), (5, "says of model_type 5, which is no")])
+def test_a_model_to_open_that_does_not_say_its_kind_is_told(toy: Path, kind: int | None, why: str) -> None:
+    folder = toy.with_name("model")
+    tiny(0).save(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": kind}))
+    found = json.loads(said("check", toy, "model={open: " + str(folder) + "}", "--json", code=1))
+    (told,) = [each for each in found if each["key"] == "model.open" and each["level"] == "wrong"]
+    assert f"{folder}: config.json {why}" in told["message"]
+
+
 SHORTER = ("stages.tune.pack_tokens=320", "stages.tune.step_tokens=320")
 
 

@@ -212,6 +212,21 @@ def test_a_file_that_changes_while_it_is_used_is_noticed_at_the_next_row(
             corpus.row(row)
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["anew", "kept"])
+def test_rows_that_are_added_behind_the_others_while_a_file_is_used_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(corpus_file, "IN_MEMORY_BYTES", 0 if kept else 1 << 20)
+    path = tmp_path / "rows.jsonl"
+    corpus = open_corpus(write(path))
+    first, content = corpus.row(19), path.read_bytes()
+    path.write_bytes(content + b'{"id": "added"')
+    assert (corpus.row(19), len(corpus)) == (first, 20)
+    path.write_bytes(content.replace(b"row-0", b"row-9", 1) + b'{"id": "added"}\n')
+    with pytest.raises(DataError, match="it changed while it was used"):
+        corpus.row(19)
+
+
 def test_a_data_set_that_moved_is_the_same(tmp_path: Path) -> None:
     digests = set()
     for name in "ab":

@@ -14,6 +14,7 @@ from triptych.data.text.wording import all_words, runs_of, sketch_of, words_in
 from triptych.data.trust.decontaminate import COMMON, Found, clean_rows, decontaminate
 
 LONG = "Which of the two boats that lie in the harbour behind the old lighthouse has the taller mast?"
+PLACED: Json = {"type": "image", "image": 0, "box": [0, 0, 5, 5], "resize": [8, 8]}
 SAYS: Json = {"from": "assistant", "value": "The left one."}
 
 
@@ -137,6 +138,16 @@ def test_all_rows_are_counted_and_the_clean_ones_are_given_back_in_order(rooms: 
             },
         ),
         ("sharegpt", {"conversations": [{"from": "human", "value": f"<video>{LONG}"}, SAYS], "videos": ["no.mp4"]}),
+        (
+            "messages",
+            {
+                "images": ["no.png"],
+                "messages": [
+                    {"role": "user", "content": [PLACED, {"type": "text", "text": LONG}]},
+                    {"role": "assistant", "content": "A"},
+                ],
+            },
+        ),
     ],
 )
 @pytest.mark.parametrize("options", ["", "#image_dir={0}/pics#limit=2", "#rows=1-1"])
@@ -148,6 +159,14 @@ def test_words_of_a_benchmark_without_its_pictures_are_compared(
     found = decontaminate([put(rooms[0], talk("same", LONG, "It is."), talk("own", "And?", "No."))], [source])
     assert found.clean == ((0, 1),)
     assert (found.benchmark_rows, found.benchmark_words, found.unread) == (0, 1, (source,))
+
+
+def test_a_benchmark_without_rows_is_none_that_cannot_be_read(rooms: tuple[Path, Path]) -> None:
+    ours = put(rooms[0], talk("own", "And?", "No."))
+    (rooms[1] / "none.json").write_text("[]")
+    sources = [f"llava:{rooms[1] / 'none.json'}", put(rooms[1], {"id": "odd"}) + "#limit=0"]
+    found = decontaminate([ours], sources)
+    assert (found.clean, found.benchmark_rows, found.unread) == (((0, 0),), 0, ())
 
 
 def test_words_of_a_benchmark_with_torn_pictures_are_compared(rooms: tuple[Path, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.data.test_images import chunk
-from triptych.data.media.images import load_image
+from triptych.data.media.images import ImageError, load_image
 
 WIDTH, BITS, COMPRESSION, PHOTOMETRIC, PLACE, SAMPLES, ROWS, BYTES = 256, 258, 259, 262, 273, 277, 278, 279
 
@@ -86,3 +87,28 @@ def test_a_clear_colour_of_sixteen_bits_is_white_and_its_neighbours_are_not(bent
     lines = b"\0".join(b"".join(row[6 * at : 6 * at + 6] for at in order) for order in orders if order)
     path = png(tmp_path / "a.png", lines, width=3, bits=16, colour_type=2, clear=struct.pack(">3H", *clear), bent=bent)
     assert np.asarray(load_image(path))[0].tolist() == [[255] * 3, [0x01, 0x03, 0xFF], [0x02, 0x04, 0xFE]]
+
+
+def test_a_png_with_a_clear_colour_and_no_pixels_is_refused_as_one_without_a_clear_colour(tmp_path: Path) -> None:
+    said = []
+    for clear in (True, False):
+        head = (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 2, 0, 0, 0))
+        chunks = [head, *([(b"tRNS", bytes(6))] if clear else []), (b"IEND", b"")]
+        path = tmp_path / "a.png"
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks))
+        with pytest.raises(ImageError) as told:
+            load_image(path)
+        said.append(str(told.value))
+    assert said[0] == said[1]
+
+
+def test_a_large_picture_with_a_clear_colour_of_sixteen_bits_needs_no_more_than_its_bytes(tmp_path: Path) -> None:
+    """Bytes that numpy takes for a pixel: two of each colour and what compares them, never numbers of 16 bits."""
+    width = 1_000_000
+    row = struct.pack(">3H", 0x1234, 0x5678, 0x9ABC) * width
+    path = png(tmp_path / "a.png", row, width=width, bits=16, colour_type=2, clear=struct.pack(">3H", 1, 2, 3))
+    tracemalloc.start()
+    load_image(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 * width

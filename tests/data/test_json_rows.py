@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -91,7 +92,7 @@ def test_a_file_that_is_packed_or_of_another_kind_is_refused_by_what_it_is(
         list(read_rows(path))
 
 
-TWICE = '{"id": "b", "said": [{"role": "user", "role": "assistant"}]}'
+TWICE = '{"id": "b", "role": "user", "role": "assistant"}'
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,25 @@ def test_a_key_that_stands_twice_is_a_bad_row_and_the_others_are_read(text: str,
 
 def test_a_key_that_stands_twice_in_a_row_longer_than_a_chunk_is_that_rows_alone(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
-    path.write_text(f'[{{"a": {TWICE}, "b": "{"x" * (3 << 20)}"}}, {{"id": "c"}}]')
+    path.write_text(f'[{{"a": 1, "b": "{"x" * (3 << 20)}", "a": 2}}, {{"id": "c"}}]')
     bad, last = (row.value for row in read_rows(path))
     assert isinstance(bad, RowError)
     assert last == {"id": "c"}
+
+
+def test_a_key_that_stands_twice_among_many_is_found_in_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    many = ", ".join(f'"k{number}": {{"a": 1}}' for number in range(40_000))
+    path.write_text(f'{{{many}, "k39999": 2}}\n{{{many}}}\n')
+    begun = process_time()
+    bad, good = (row.value for row in read_rows(path))
+    assert process_time() - begun < 3.0
+    assert str(bad).startswith("the key 'k39999' stands twice")
+    assert isinstance(good, dict)
+
+
+def test_a_key_of_a_row_that_its_turns_have_too_stands_once(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = {"id": "a", 'of "this"': 1, "said": [{"id": "b"}, {"id": "c"}]}
+    path.write_text(json.dumps(row) + "\n")
+    assert [each.value for each in read_rows(path)] == [row]

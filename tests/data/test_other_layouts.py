@@ -23,8 +23,8 @@ def written(folder: Path, *rows: Json, name: str = "train.json") -> Path:
     return path
 
 
-def first_refusal(source: str) -> Refused:
-    row = next(iter(read_source(source)))
+def first_refusal(source: str, number: int = 0) -> Refused:
+    row = [*read_source(source)][number]
     assert isinstance(row, Refused), row
     return row
 
@@ -34,7 +34,7 @@ def test_a_mantis_file_is_recognised_whatever_it_is_read_as(name: str, tmp_path:
     path = written(tmp_path, MANTIS)
     row = first_refusal(f"{name}:{path}")
     assert row.reason == OTHER_LAYOUT
-    assert row.message.endswith(f"The file looks like mantis (or mantis_video, swift): write mantis:{path}")
+    assert row.message.endswith(f"The file looks like mantis (or swift): write mantis:{path}")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_is_to_be_written_keeps_the_options(tmp_path: Path) -> None:
 
 def test_pictures_that_are_not_there_hide_no_layout(tmp_path: Path) -> None:
     path = written(tmp_path, {**MANTIS, "images": ["gone.png"]})
-    assert "looks like mantis (or mantis_video, swift)" in first_refusal(f"sharegpt:{path}").message
+    assert "looks like mantis (or swift)" in first_refusal(f"sharegpt:{path}").message
 
 
 def test_a_file_that_cannot_be_read_at_all_is_recognised_too(tmp_path: Path) -> None:
@@ -92,6 +92,8 @@ def test_rows_of_no_known_layout_name_their_keys_and_no_format(tmp_path: Path) -
         ("mantis_eval", {"question_type": None}, "'question_type' is null. Mend the row or leave it out."),
         ("messages", {}, "it is an empty object. Mend the row or leave it out."),
         ("llava", {}, "it is an empty object. Mend the row or leave it out."),
+        ("alpaca", {}, "it is an empty object. Mend the row or leave it out."),
+        ("alpaca", {"instruction": None}, "'instruction' is null. Mend the row or leave it out."),
     ],
 )
 def test_a_row_that_says_nothing_is_told_what_it_is(name: str, row: dict[str, Json], told: str, tmp_path: Path) -> None:
@@ -160,7 +162,6 @@ def test_a_format_that_would_leave_the_pictures_as_words_is_not_recommended(
         ("trl", NUMBERED, "messages"),
         ("sharegpt", NUMBERED, "messages"),
         ("swift", NUMBERED, "messages"),
-        ("messages", {"messages": [{"role": "user", "content": "<image>a"}, SAID[1]], "images": ["a.png"]}, "sharegpt"),
     ],
 )
 def test_a_layout_with_the_same_keys_is_recognised_whatever_the_reason(
@@ -171,6 +172,44 @@ def test_a_layout_with_the_same_keys_is_recognised_whatever_the_reason(
     told = first_refusal(f"{read_as}:{path}").message
     assert f"The file looks like {name}" in told
     assert told.endswith(f"write {name}:{path}")
+
+
+PARTS: list[Json] = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What?"}]
+
+
+@pytest.mark.parametrize(
+    ("read_as", "row"),
+    [
+        ("llava", {"image": "a.png", "conversations": [{"from": "human", "value": "<image><image>a"}, FROM[1]]}),
+        ("llava", {"image": ["a.png", "a.png"], "conversations": [{"from": "human", "value": "<image>a"}, FROM[1]]}),
+        ("llava", {"pos_image": ["a.png"], "conversations": FROM}),
+        ("mantis", {"conversation": [{"role": "user", "content": "<image>a"}, SAID[1]]}),
+        ("messages", {"messages": SAID, "colour": 1}),
+        ("messages", {"messages": SAID, "labels": "x"}),
+        ("messages", {"messages": [{"role": "user", "content": "a", "name": "B"}, SAID[1]]}),
+        ("messages", {"messages": [{"role": "user", "content": PARTS}, SAID[1]], "weight": 0}),
+        ("mantis_eval", {"question_type": "multi-choice", "question": "a", "images": [], "options": [], "answer": "A"}),
+        ("qwen_vl", {"conversations": [{"from": "user", "value": "<img>a.png</img> a"}, FROM[0]]}),
+    ],
+)
+def test_a_broken_row_is_not_sent_to_a_format_that_reads_it_with_a_loss(
+    read_as: str, row: dict[str, Json], tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    assert "looks like" not in first_refusal(f"{read_as}:{written(tmp_path, row)}").message
+
+
+def test_pictures_under_keys_that_another_format_would_lose_make_it_none_to_recommend(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    row: dict[str, Json] = {"id": "x", "conversations": FROM, "left_image": "a.png", "right_image": "a.png"}
+    assert "looks like" not in first_refusal(f"messages:{written(tmp_path, row)}").message
+
+
+def test_the_rows_that_are_looked_at_are_the_sources_own(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    path = written(tmp_path, NUMBERED, TRL, TRL)
+    assert "looks like" not in first_refusal(f"messages:{path}#rows=0-2", 1).message
+    assert first_refusal(f"messages:{path}#rows=1-2").message.endswith(f"write sharegpt:{path}#rows=1-2")
 
 
 def test_a_first_row_without_the_key_of_its_layout_is_enough_to_look_for_another(tmp_path: Path) -> None:

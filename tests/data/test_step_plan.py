@@ -126,10 +126,11 @@ def test_an_epoch_that_weights_and_limits_leave_empty_is_told() -> None:
         StepPlan(KnownMeasures(records), mixture, settings, stage="tune").step(0)
 
 
-def test_an_epoch_whose_rows_were_all_refused_is_told() -> None:
+@pytest.mark.parametrize(("limit", "told"), [(2, "all 2 rows that epoch 1 takes were"), (1, "the 1 row that .* was")])
+def test_an_epoch_whose_rows_were_all_refused_is_told(limit: int, told: str) -> None:
     records = np.zeros(4, dtype=RECORD)
     records["state"] = REFUSED
     settings = PlanSettings(capacity=100, packs_per_step=4, seed=0)
-    mixture = mix([4], weights=[1.0], limits=[2], seed=0)
-    with pytest.raises(DataError, match=r"^stage 'tune': there are no .*: all 2 rows that epoch 1 takes were refused"):
+    mixture = mix([4], weights=[1.0], limits=[limit], seed=0)
+    with pytest.raises(DataError, match=rf"^stage 'tune': there are no .*: {told} refused"):
         StepPlan(KnownMeasures(records), mixture, settings, stage="tune").step(0)

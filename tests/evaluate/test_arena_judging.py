@@ -48,6 +48,7 @@ def fair(prompt: Example) -> str:
                 "Neither of the two replies is better.",
                 "I think that neither reply wins",
                 "Tie. Neither is better.",
+                "Neither is better. Both are fine.",
             )
         ),
         *(
@@ -64,6 +65,10 @@ def fair(prompt: Example) -> str:
                 "I am not sure A is better or B is better",
                 "B is better? No, A is.",
                 "A is better than B? I have no idea.",
+                'A is better? "Dog" is what both say.',
+                "I don't know if I think A is better.",
+                "I'm not sure I believe that A is better.",
+                "I cannot find a reason to believe that A is better.",
             )
         ),
         *(
@@ -76,6 +81,14 @@ def fair(prompt: Example) -> str:
                 "I cannot see the tail, but A is better.",
                 "At first I was not sure whether A is better. Yet A is better.",
                 "A. I cannot say more.",
+                'Reply A is better as to "Who is left of the tree?", and short.',
+                "A is better because why should the tail count?",
+                "Neither is better in spelling, but A is better at colours.",
+                "While neither is better on tone, A is clearly better, as it counts the birds.",
+                "Neither reply wins on length, so content decides: Reply A wins.",
+                "Though not long enough I think A is better",
+                "As B cannot count birds we find A is better",
+                "While it is hard to read I'd say A is better.",
                 "[[A]] I cannot tell whether B is better at colours.",
             )
         ),
@@ -90,6 +103,8 @@ def test_who_refuses_or_prefers_neither_prefers_nobody(said: str, won: float | N
     [
         ("Reply A is better, since it names the", 1.0),
         ("A. It names the dog and", 1.0),
+        ("B\n\n\n", 0.0),
+        ("A \n", 1.0),
         ("After some thought I say B", None),
         ("Reply B is better", None),
         ("A", None),

@@ -151,6 +151,7 @@ def test_a_result_of_an_older_version_is_scored_anew_by_the_last_verdicts(
         ("Mostly right, so I give it this score: 0.", None),
         ("score: 0", None),
         ("score: 0.7 because the red one", 0.7),
+        ("score: 0.7\n", 0.7),
         ("score: 0.", None),
         ("It shows", None),
     ],
@@ -166,6 +167,8 @@ def test_a_verdict_that_ends_where_it_was_cut_is_none(said: str, score: float | 
 def test_only_what_may_have_gone_on_is_doubted_in_a_verdict_that_was_cut() -> None:
     lists = "Object list 1: [dog]\nAction list 1: [bark]\nObject list 2: [dog]\nAction list 2: [bark"
     assert reading_of(keyword_lists, lists, cut=True) is None
+    assert reading_of(keyword_lists, f"{lists}\n", cut=True) is None
+    assert reading_of(lambda said: said.strip() if len(said.split()) == 1 else None, "0.5\n", cut=True) == "0.5"
     assert reading_of(keyword_lists, f"{lists}]\nI left", cut=True) == keyword_lists(f"{lists}]")
     assert reading_of(read_verdict, "{'pred': 'yes', 'score': 4} The", cut=True) == read_verdict("pred: yes, score: 4")
     assert reading_of(read_verdict, "score: 4", cut=True) is None

@@ -1,9 +1,10 @@
-"""Test files in several parts: all of them are there, and their rows are numbered through."""
+"""Test files in several parts: all of them are there, and no two of their questions have one id."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from triptych.core.errors import DataError
 from triptych.core.plugins import find
 from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.question.question_rows import Source, files_of, free, read_questions
+from triptych.evaluate.question.question_rows import files_of
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
@@ -32,26 +33,58 @@ def shards(folder: Path, *names: str) -> Path:
         (("test-00001-of-00003.parquet",), "test-00000-of-00003.parquet and test-00002-of-00003.parquet are"),
         (("test-00000-of-00002-0a1b.parquet",), "test-00001-of-00002-*.parquet is"),
         (("data/test-00000-of-00002.parquet", "more/test-00001-of-00002.parquet"), "test-00001-of-00002.parquet is"),
-        (("test-0-of-9.parquet",), "test-1-of-9.parquet, test-2-of-9.parquet, test-3-of-9.parquet and 5 more are"),
+        (("test-00000-of-00002.parquet", "test-00000-of-00003.parquet"), "test-00001-of-00002.parquet is"),
+        (
+            ("test-00000-of-00009.parquet",),
+            "test-00001-of-00009.parquet, test-00002-of-00009.parquet, test-00003-of-00009.parquet and 5 more are",
+        ),
     ],
 )
 def test_a_missing_part_of_a_set_is_named(names: tuple[str, ...], missing: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        files_of(shards(tmp_path, *names), ("*/*.parquet", "*.parquet"))
+        files_of(shards(tmp_path, *names), ("*/test-*.parquet", "test-*.parquet"))
     assert f": {missing} not there. Get all parts of the set." in str(caught.value)
 
 
+@pytest.mark.parametrize("pattern", ["*.parquet", "test-*.parquet"])
 @pytest.mark.parametrize(
     "names",
     [
-        ("test-00000-of-00001.parquet", "val-00000-of-00002.parquet", "val-00001-of-00002.parquet"),
+        ("test-00000-of-00001.parquet", "test-more-00000-of-00002.parquet"),
         ("test-00000-of-00002-0a1b.parquet", "test-00001-of-00002-9f.parquet"),
-        ("part-1-of-2.parquet", "part-2-of-2.parquet"),
-        ("step-3-of-the-plan.parquet", "all.parquet"),
+        ("test-00000-of-00002.parquet", "test-00001-of-00002-9f.parquet"),
+        ("test-00001-of-00002.parquet", "test-00002-of-00002.parquet"),
+        ("test-1-of-3.parquet", "test-2-of-3.parquet"),
+        ("test-3-of-the-plan.parquet", "test-all.parquet"),
     ],
 )
-def test_sets_of_which_all_is_there_are_read(names: tuple[str, ...], tmp_path: Path) -> None:
-    assert [file.name for file in files_of(shards(tmp_path, *names), ("*.parquet",))] == sorted(names)
+def test_sets_of_which_all_is_there_are_read(names: tuple[str, ...], pattern: str, tmp_path: Path) -> None:
+    assert [file.name for file in files_of(shards(tmp_path, *names), (pattern,))] == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (("a.json", "scene-3-of-12.json"), "*.json"),
+        (("test-00000-of-00002.json",), "test-*.json"),
+        (("train-00000-of-00003.parquet", "validation-00000-of-00001.parquet"), "*.parquet"),
+    ],
+)
+def test_files_that_were_never_asked_for_as_a_set_are_not_missed(
+    names: tuple[str, ...], pattern: str, tmp_path: Path
+) -> None:
+    assert [file.name for file in files_of(shards(tmp_path, *names), (pattern,))] == sorted(names)
+
+
+def test_a_set_that_is_whole_is_read_without_what_is_left_of_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shards(tmp_path, "test-00000-of-00001.parquet", "test-00000-of-00003.parquet", "test-more.parquet")
+    found = files_of(folder, ("test-*.parquet",))
+    assert [file.name for file in found] == ["test-00000-of-00001.parquet", "test-more.parquet"]
+    said = capsys.readouterr().err
+    assert "test-00000-of-00003.parquet is left out" in said
+    assert said.count("\n") == 1
 
 
 def test_a_part_that_is_named_alone_is_read_alone(tmp_path: Path) -> None:
@@ -59,26 +92,52 @@ def test_a_part_that_is_named_alone_is_read_alone(tmp_path: Path) -> None:
     assert len(files_of(folder / "test-00001-of-00003.parquet", ("*.parquet",))) == 1
 
 
-def test_rows_are_numbered_over_all_files_of_a_set(tmp_path: Path) -> None:
-    def build(source: Source) -> list[Example]:
-        return [free(source, [], name=f"{source.place}", reply="x")]
-
-    folder = shards(tmp_path, "test-0-of-2.json", "test-1-of-2.json")
-    found = [each for each in read_questions(folder, build, files=("*.json",)) if isinstance(each, Example)]
-    assert [each.id for each in found] == ["0", "2", "3", "5"]  # a blank line is counted as it is in its file
-    assert found[2].origin.endswith("test-1-of-2.json: row 0")
-
-
-@pytest.mark.parametrize("name", ["remi", "mmiu", "chartqa"])
-def test_ids_are_distinct_where_a_published_set_lies_in_several_files(name: str, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(SAMPLES / name, tmp_path / name))
+def parts(folder: Path, name: str, *rows: Sequence[int], files: Sequence[str]) -> list[str]:
+    """Return the ids that a sample has when these rows of it stand in these files."""
     read = find("benchmark", name, expected=Benchmark).questions
-    whole = [each.id for each in read(folder) if isinstance(each, Example)]
+    shutil.copytree(SAMPLES / name, folder, dirs_exist_ok=True)
     (path,) = [*folder.glob("**/*.parquet"), *folder.glob("*.json")]
-    rows = pq.read_table(path) if path.suffix == ".parquet" else pa.Table.from_pylist(json.loads(path.read_text()))
+    table = pq.read_table(path) if path.suffix == ".parquet" else pa.Table.from_pylist(json.loads(path.read_text()))
     path.unlink()
-    for number in range(2):
-        pq.write_table(rows, folder / f"test-0000{number}-of-00002.parquet")
-    ids = [each.id for each in read(folder) if isinstance(each, Example)]
-    assert ids[: len(whole)] == whole
-    assert len(set(ids)) == 2 * len(whole) > 0
+    for file, wanted in zip(files, rows, strict=True):
+        pq.write_table(table.take(wanted), folder / file)
+    return [each.id for each in read(folder) if isinstance(each, Example)]
+
+
+IN_TWO = ("test-00000-of-00002.parquet", "test-00001-of-00002.parquet")
+
+
+@pytest.mark.parametrize("files", [IN_TWO, ("test-a.parquet", "test-b.parquet")])
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("mmiu", ["spot_the_diff/0", "visual_ordering/0"]),
+        ("remi", ["EmojiAlgebra/0", "Clocks/0"]),
+        ("chartqa", ["human/0", "augmented/0"]),
+    ],
+)
+def test_ids_are_by_the_row_in_its_file_where_these_are_distinct(
+    name: str, ids: list[str], files: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert parts(tmp_path, name, [0], [1], files=files) == ids
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("mmiu", ["spot_the_diff/0", "visual_ordering/1", "spot_the_diff/2", "visual_ordering/3"]),
+        ("remi", ["EmojiAlgebra/0", "Clocks/1", "EmojiAlgebra/2", "Clocks/3"]),
+        ("chartqa", ["human/0", "augmented/1", "human/2", "augmented/3"]),
+    ],
+)
+def test_ids_are_by_the_row_in_its_set_where_they_would_be_there_twice(
+    name: str, ids: list[str], tmp_path: Path
+) -> None:
+    assert parts(tmp_path, name, [0, 1], [0, 1], files=IN_TWO) == ids
+
+
+def test_ids_of_files_that_are_no_set_stay_as_they_are(tmp_path: Path) -> None:
+    files = ("spot_the_diff.parquet", "visual_ordering.parquet")
+    assert parts(tmp_path, "mmiu", [0], [1], files=files) == ["spot_the_diff/0", "visual_ordering/0"]
+    again = parts(tmp_path / "again", "mmiu", [0], [0], files=("a.parquet", "b.parquet"))
+    assert again == ["spot_the_diff/0"] * 2  # a file that is there twice, which ends an evaluation

@@ -11,7 +11,7 @@ from triptych.core.plugins import find
 from triptych.core.records import Example, Text, Turn
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.reading.choices import choose
-from triptych.evaluate.reading.scorers import correct
+from triptych.evaluate.reading.scorers import correct, normalise
 from triptych.evaluate.reading.signs import with_minus
 
 NUMBERS = ("-5", "5", "15")
@@ -126,3 +126,20 @@ def test_mathvista_reads_the_sign_of_a_number(reply: str, score: float) -> None:
 def test_a_whole_number_with_a_point_is_the_number_unless_both_are_options() -> None:
     assert choose(("1", "2", "3.0"), "3").option == choose(("1", "2", "3.0"), "There are three.").option == 2
     assert [choose(("3", "3.0"), said, letters=False).option for said in ("3", "3.0")] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("B\u20e3", "b"),
+        ("1\ufe0f\u20e3", "1"),
+        ("C\u20dd or B\u20de", "c or b"),
+        ("\u0434\u0488\u0430", "\u0434 \u0430"),
+        ("B\u20e3 -5", "b -5"),
+        ("दिन", "दिन"),
+        ("ที่", "ที่"),
+        ("ọ̀nà", "ọ̀nà"),
+    ],
+)
+def test_a_ring_or_key_around_a_letter_makes_no_other_word_of_it(text: str, kept: str) -> None:
+    assert normalise(text) == kept

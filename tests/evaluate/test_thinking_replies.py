@@ -17,6 +17,7 @@ from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK
 from triptych.evaluate.metrics.verdict import read_verdict
 from triptych.evaluate.reading.answers import Line
+from triptych.evaluate.reading.choices import choose
 from triptych.evaluate.reading.judge import Judge, judge_replies, needs_judge, read_preference
 from triptych.evaluate.running.result import score_all
 from triptych.evaluate.running.run import evaluate
@@ -52,6 +53,8 @@ def test_a_reply_behind_thinking_is_worth_what_it_is_without(name: str, tmp_path
     plain = marks("%s")
     assert marks(DRAFT + "%s") == marks("<think>\n\n</think>\n\n%s") == plain
     assert set(marks("<think>It is %s, or rather")) == {(0.0, False)}
+    for form in ("%s\n\n<reflection>It is a zebra.</reflection>", "%s\n<think>Or a zebra, as"):
+        assert marks(form) == plain
 
 
 def question(name: str, right: str = "red") -> Example:
@@ -79,9 +82,24 @@ def test_replies_are_kept_as_they_were_said_and_scored_without_their_thinking(bo
 def test_what_is_marked_shows_the_option_that_was_scored(tmp_path: Path) -> None:
     asked = replace(question("q"), facts={"choice": True, "options": ["red", "blue"]})
     of = replace(BENCHMARK, questions=lambda _: iter([asked]))
-    (tmp_path / "r.jsonl").write_text(json.dumps({"id": "q", "reply": "red<think>Or is it"}) + "\n")
+    (tmp_path / "r.jsonl").write_text(json.dumps({"id": "q", "reply": "<think>Or is it red"}) + "\n")
     (item,) = mark(of, tmp_path / "r.jsonl", data=tmp_path).items
     assert (item.answered, item.choice, item.score) == (False, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "option"),
+    [
+        ("B\n<scratchpad>Or is it A", 1),
+        ("<reflection>It is A, is it?", None),
+        ("A is shown.</reflection>B", 1),
+        ("A<reflection>B.</reflection>", 0),
+        ("<think>A.</think>B<think>C.</think>", 1),
+        ("[THINK]A.[/THINK]B", 1),
+    ],
+)
+def test_an_option_is_read_beside_the_thinking_by_whoever_reads_the_whole_reply(reply: str, option: int | None) -> None:
+    assert choose(("the dog", "the cat", "the owl"), reply).option == option
 
 
 def test_the_authors_reading_sees_the_whole_reply(board: Path, tmp_path: Path) -> None:
@@ -149,6 +167,8 @@ def test_a_verdict_is_read_behind_the_judges_thinking(said: str, score: float | 
         ("<think>Reply A is better because", None),
         ("A is better at first. Hmm.</think>B", 0.0),
         ("[[A]]</think>[[tie]]", 0.5),
+        ("[[B]] <reasoning>It is right, and A is better at nothing.</reasoning>", 0.0),
+        ("A\n<think>Or is it", 1.0),
     ],
 )
 def test_a_preference_is_read_behind_the_judges_thinking(said: str, won: float | None) -> None:

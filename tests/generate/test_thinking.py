@@ -28,22 +28,31 @@ FINAL = '{"pairs": [{"question": "How many horses are seen?", "answer": "There i
         ("<think>one</think>two", "two"),
         ("<think>one</think>\n\n  two \n", "two \n"),
         ("one</think>two", "two"),
-        ("<think>one</think>draft<think>no</think>two", "two"),
+        ("<think>one</think>two<think>no</think>three", "two three"),
+        ("two\n<think>no</think>", "two\n "),
+        ("two <reasoning>It is so, as", "two "),
+        ("<thinking>one<reflection>no</reflection>one</thinking>two", "two"),
+        ("two <think>one<reflection>no</reflection>", "two "),
+        ("one<think>one</think>one</think>two<think>no", "two"),
+        ("<think>one</thinking>two", "two"),
         ("[THINK]one[/THINK]two", "two"),
         ("◁think▷one◁/think▷two", "two"),
         ("<Thinking>one</Thinking>two", "two"),
         ("<|channel|>analysis<|message|>one<|end|><|start|>assistant<|channel|>final<|message|>two", "two"),
         ("<thinking>one</thinking><reflection>no</reflection>two", "two"),
+        ("<|channel|>analysis<|message|>one<|channel|>final two", "two"),
         ("<unused94>thought\none<unused95>two", "two"),
         ("<scratchpad>one", None),
         ("<think>one", None),
-        ("<think>one</think>two<think>no", None),
+        ("<think>one <answer>two</answer>", None),
+        ("one</think>", None),
+        ("<think>one</think>two<think>no", "two"),
         ("<think>one</think> \n", None),
         ("I think that <b>one</b> is two ", "I think that <b>one</b> is two "),
         ("", ""),
     ],
 )
-def test_only_what_stands_behind_the_last_thinking_was_said(reply: str, said: str | None) -> None:
+def test_only_what_stands_beside_the_thinking_was_said(reply: str, said: str | None) -> None:
     assert spoken(reply) == said
 
 

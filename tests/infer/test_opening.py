@@ -16,7 +16,10 @@ from triptych.infer.opening import check_name, open_responder
         ("localhost:8000/v1#m", "http://localhost:8000/v1#m"),
         ("127.0.0.1:8000/v1#org/m", "http://127.0.0.1:8000/v1#org/m"),
         ("[::1]:8000/v1#m", "http://[::1]:8000/v1#m"),
-        ("example.org/v1#m", "http://example.org/v1#m"),
+        ("example.org:80/v1#m", "http://example.org:80/v1#m"),
+        ("localhost:8000#m", "http://localhost:8000/v1#m"),
+        ("localhost/v1#m", "http://localhost/v1#m"),
+        ("10.0.0.7:8000", "http://10.0.0.7:8000/v1#NAME"),
         ("localhost:8000/v1", "http://localhost:8000/v1#NAME"),
         ("localhost:8000", "http://localhost:8000/v1#NAME"),
     ],
@@ -31,14 +34,29 @@ def test_an_address_without_its_scheme_is_told_how_to_be_written(name: str, addr
     assert str(refused.value) == told
 
 
-@pytest.mark.parametrize("name", ["gone", "no/such/folder", "gone#m", "C:/models/x", "starter:5", "me:key@host:80/v1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gone", "no/such/folder", "gone#m", "C:/models/x", "C:99", "starter:5", "starter:12", "me:key@host:80/v1"),
+        *(
+            "gone/a#b",
+            "./gone/a#b",
+            "Org/Name2#7",
+            "model:2024",
+            "org/name:12",
+            "gone.a/b#1",
+            "model.2:12",
+            "http//localhost:80/v1#m",
+        ),
+    ],
+)
 def test_other_names_are_looked_for_as_before(name: str) -> None:
     with pytest.raises(NotFoundError):
         check_name(name)
 
 
 def test_a_folder_may_be_called_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "host" / "v1#m").mkdir(parents=True)
+    (tmp_path / "localhost" / "v1#m").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFoundError, match="the folder holds no"):
-        check_name("host/v1#m")
+        check_name("localhost/v1#m")

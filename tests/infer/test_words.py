@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tests.released.idefics2s import write_tokenizer
 from tests.toys import toy_tokenizer
 from triptych.core.errors import ModelError
 from triptych.core.records import Answer, Example, ImageRef, Text, Turn
@@ -123,3 +126,14 @@ def test_a_model_without_a_chat_template_is_refused(folder: Path, tmp_path: Path
 
 def _turns(words: str) -> list[tuple[str, str]]:
     return [("system", "Be brief."), ("user", "One?"), ("assistant", "Two."), ("user", words)]
+
+
+def test_its_prompts_are_cut_as_its_tokenizers_file_says(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    write_tokenizer(tmp_path, spaces="prepend")
+    (tmp_path / "chat_template.jinja").write_text(TEMPLATE)
+    tokenizer = WordsResponder(tmp_path, name="toy").tokenizer
+    text = "User: What <image> like <image> \nis  it?"
+    wanted = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == wanted
+    assert tokenizer.padding_side == "left"

@@ -178,6 +178,15 @@ def test_a_published_otter_opens_here_and_what_is_saved_of_it_is_the_same_model(
         assert torch.equal(logits_of(again, batch), wanted)
 
 
+def test_an_image_token_that_is_no_number_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    write_published(folder, "llama")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"image_token_id": "260"}))
+    with pytest.raises(ModelError, match=r"config\.json: image_token_id is '260', and a number is wanted"):
+        open_folder(folder)
+
+
 def test_whole_numbers_of_an_mpt_may_be_written_as_floats(tmp_path: Path) -> None:
     write_published(tmp_path / "published", "mpt")
     config = json.loads((tmp_path / "published" / "config.json").read_text())

@@ -17,7 +17,7 @@ from tests.models.published import LANGUAGES, save_language
 from triptych.core import plugins
 from triptych.core.errors import ModelError
 from triptych.models.disk.check import check_model
-from triptych.models.disk.missing_files import whole_numbers_in
+from triptych.models.disk.missing_files import missing_file, whole_numbers_in
 from triptych.models.disk.weight_check import check_part
 from triptych.models.family import Family, open_model
 from triptych.models.parts import load_language
@@ -46,7 +46,7 @@ def in_config(**changes: Any) -> Harm:
     def harm(folder: Path) -> None:
         said = json.loads((folder / "config.json").read_text())
         for name, value in changes.items():
-            said[name] = said.get(name, {}) | value if isinstance(value, dict) else value
+            said[name] = (said.get(name) or {}) | value if isinstance(value, dict) else value
         (folder / "config.json").write_text(json.dumps(said))
 
     return harm
@@ -181,8 +181,27 @@ def test_whole_numbers_with_a_word_on_what_they_stand_for_are_another_matter(fol
     whole_numbers(folder)
     floats = {name: tuple(weight.shape) for name, weight in load_file(folder / WEIGHTS).items()}
     assert "whole numbers" in str(whole_numbers_in(folder, floats))
+    in_config(quantization_config=None)(folder)
+    assert "whole numbers" in str(whole_numbers_in(folder, floats))
     in_config(quantization_config={"quant_method": "any"})(folder)
     assert whole_numbers_in(folder, floats) is None
+
+
+@pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])
+def test_spare_files_of_weights_that_are_not_loaded_are_no_matter(shards: bool, folder: Path) -> None:
+    weights = {name: weight.to(torch.int8) for name, weight in load_file(folder / WEIGHTS).items()}
+    if shards:
+        sharded(folder)
+    save_file(weights, folder / "model-int8.safetensors")
+    open_model(folder)
+    assert not [check for check in check_model(str(folder)) if "whole numbers" in check.said]
+
+
+def test_a_spare_file_that_breaks_off_is_not_said_to_be_what_keeps_a_model_from_opening(folder: Path) -> None:
+    (folder / "earlier.safetensors").write_bytes(b"")
+    (folder / "later.safetensors").write_text(POINTER)
+    cut(WEIGHTS, -500)(folder)
+    assert str(missing_file(folder, "")).startswith(f"{WEIGHTS} breaks off")
 
 
 def test_a_part_of_whole_numbers_or_torn_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,29 @@ def test_the_image_token_of_an_older_folder_is_no_words(said: dict[str, object] 
     assert saved.added_tokens_decoder[267].special
 
 
+@pytest.mark.parametrize("special", ["no file", "settings"])
+def test_an_added_token_is_found_in_running_text_and_the_words_around_it_are_as_if_alone(
+    special: str, tmp_path: Path
+) -> None:
+    begin, end = 269, 268
+    wanted = scored(tmp_path, left_out=("added_tokens_decoder",), eos_token="<end>")
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<image>": 267, "<begin>": begin, "<end>": end}))
+    if special == "settings":
+        token = {"lstrip": False, "normalized": True, "rstrip": False, "single_word": False, "special": True}
+        decoder = {str(267 + at): token | {"content": each} for at, each in enumerate(("<image>", "<end>", "<begin>"))}
+        said = json.loads((tmp_path / "tokenizer_config.json").read_text())
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(said | {"added_tokens_decoder": decoder}))
+    tokenizer = open_tokenizer(tmp_path)
+    assert tokenizer.added_tokens_decoder[end].special  # its name as eos_token says so
+    tokenizer.save_pretrained(tmp_path / "saved")
+    for each in (tokenizer, AutoTokenizer.from_pretrained(tmp_path / "saved")):
+        for text in ("<begin>a\nb  a<end>\n<begin>b\n", "a<begin>a", "a <begin> a", "a<end>b"):
+            ids: list[int] = []
+            for piece in re.split("(<begin>|<end>)", text):
+                ids += [begin] if piece == "<begin>" else [end] if piece == "<end>" else wanted(piece)
+            assert each(text, add_special_tokens=False)["input_ids"] == ids, text
+
+
 @pytest.mark.parametrize(
     ("trained", "said"),
     [
@@ -210,6 +234,14 @@ def test_a_model_of_another_kind_is_left_as_transformers_has_it(
     assert type(tokenizer) is LlamaTokenizer
     for text in (*PROBES, "a safe cat", TEXT):
         assert tokenizer(text)["input_ids"] == plain(text)["input_ids"], text
+
+
+@pytest.mark.parametrize("name", ["special_tokens_map", "tokenizer_config", "added_tokens"])
+def test_a_list_where_names_are_wanted_is_told(name: str, tmp_path: Path) -> None:
+    save_qwen_tokenizer(tmp_path)
+    (tmp_path / f"{name}.json").write_text('["<end>"]')
+    with pytest.raises(ModelError, match=rf"{tmp_path}/{name}\.json holds a list, and an object .* is wanted"):
+        open_tokenizer(tmp_path)
 
 
 def test_a_class_that_is_no_name_is_told(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_the_official_client_raises_its_own_errors(server: Running) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]}, None),
         ({"messages": [{"role": "user", "content": "x" * 20_001}]}, "messages"),
         ({"model": 5}, "model"),
+        ({"type": "messages", "messages": [5]}, "messages.0"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format"),

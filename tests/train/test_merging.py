@@ -13,12 +13,13 @@ from torch import Tensor
 from tests.models.pictures import ask, draw_pictures, encoded, logits_of
 from tests.train.runs import toy_recipe
 from triptych.cli.merge import run as merge
+from triptych.core.config import dump_config
 from triptych.core.errors import ConfigError, ModelError, NotFoundError, RunError
 from triptych.data.batch import collate
 from triptych.models.families.tiny import tiny
 from triptych.models.family import Model, open_model
 from triptych.train.measuring.meters import StepReport
-from triptych.train.merging import merged_model
+from triptych.train.merging import check_apart, merged_model
 from triptych.train.start import start_model
 from triptych.train.trainer import Hooks, train
 
@@ -162,6 +163,30 @@ def test_a_run_is_not_merged_over_the_model_it_began_with(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match="is the model that it was learnt on"):
         merge(tmp_path / "run", out=tmp_path / "base")
     merge(tmp_path / "run", out=tmp_path / "run" / "model")
+
+
+@pytest.mark.parametrize("key", ["vision", "language", "projector_weights"])
+def test_a_run_is_not_merged_over_a_part_that_it_began_with(key: str, tmp_path: Path) -> None:
+    part = tmp_path / "parts" / key
+    (part / "model").mkdir(parents=True)
+    named = {"vision": "starter:vit", "language": "starter:llama", key: str(part)}
+    lines = "".join(f"    {name}: {value}\n" for name, value in named.items())
+    change = ("  family: tiny\n  parts: {vision: vit, language: llama}", f"  family: llava\n  parts:\n{lines}")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text(dump_config(toy_recipe(tmp_path, change)))
+    for out in (part, part / "model"):
+        with pytest.raises(ModelError, match="a part of it, which would be lost: give a new folder"):
+            check_apart(tmp_path / "run", out)
+    check_apart(tmp_path / "run", tmp_path / "new")
+
+
+def test_nothing_is_merged_over_the_run_whose_model_an_adapter_was_learnt_on(tmp_path: Path) -> None:
+    _peft_folder(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "base").rename(tmp_path / "run" / "model")
+    for out in ("run", "run/model"):
+        with pytest.raises(ModelError, match="is the model that it was learnt on"):
+            check_apart(tmp_path / "adapter", tmp_path / out, base=str(tmp_path / "run"))
 
 
 def _peft_folder(folder: Path, *, dora: bool = False) -> Tensor:

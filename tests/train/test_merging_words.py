@@ -127,6 +127,98 @@ def test_of_two_templates_that_write_alike_the_bases_stays(tmp_path: Path) -> No
     assert merged_model(tmp_path / "adapter").template.name == "mantis_qwen2_vl"
 
 
+TEXT_ALONE = (
+    "{% for message in messages %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""ChatML as trainers of texts write it: contents are strings there."""
+
+
+def test_a_template_of_texts_alone_that_writes_as_the_bases_does_is_the_bases(tmp_path: Path) -> None:
+    tuned = learnt(tmp_path, added=[])
+    path = tmp_path / "adapter" / "chat_template.jinja"
+    path.write_text(TEXT_ALONE)
+    merged = merged_model(tmp_path / "adapter")
+    assert merged.template == open_model(tmp_path / "base").template
+    assert torch.allclose(logits_of(merged), tuned, atol=1e-4)
+    path.write_text(TEXT_ALONE.replace("im_start", "begin"))
+    assert "its chat template is neither" in refusal_of(tmp_path)
+
+
+@pytest.mark.parametrize("theirs", ["{{ messages[0].role }}:\r\nwhat?\n", "{{  messages[0]['role'] }}:\nwhat?"])
+def test_a_template_that_differs_from_the_bases_in_white_space_is_the_bases(theirs: str, tmp_path: Path) -> None:
+    learnt(tmp_path, added=[])
+    (tmp_path / "base" / "chat_template.jinja").write_text("{{ messages[0]['role'] }}:\nwhat?")
+    (tmp_path / "adapter" / "chat_template.jinja").write_text(theirs)
+    assert merged_model(tmp_path / "adapter").template == open_model(tmp_path / "base").template
+
+
+@pytest.mark.parametrize("names", [{"pad_token": "[PAD]"}, {"unk_token": "<unk>", "bos_token": "<s>"}], ids=str)
+def test_a_token_that_needs_no_row_is_left_out_where_there_is_none(
+    names: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny(0).save(tmp_path / "base")
+    model = open_model(tmp_path / "base")
+    plan = LoraConfig(r=4, target_modules=r".*language_model.*q_proj", init_lora_weights=False)
+    tuned = save_adapter(model, tmp_path / "adapter", plan)
+    change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
+    if "pad_token" in names:
+        model.tokenizer.add_special_tokens(names)
+    model.tokenizer.save_pretrained(tmp_path / "adapter")
+    change_json(tmp_path / "adapter" / "tokenizer_config.json", **names)
+    merged = merged_model(tmp_path / "adapter")
+    assert torch.allclose(logits_of(merged), tuned, atol=1e-4)
+    assert merged.tokenizer.get_vocab() == open_model(tmp_path / "base").tokenizer.get_vocab()
+    said = capsys.readouterr().err
+    assert all(f"'{token}'" in said for token in names.values())
+    assert "left out, for there is no row" in said
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_code_beside_a_tokenizer_is_neither_run_nor_asked_for(
+    both: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked whether code is to be run"))
+    tuned = learnt(tmp_path, whole=TABLES)
+    for folder in ("adapter", "base") if both else ("adapter",):
+        path = tmp_path / folder / "tokenizer_config.json"
+        change_json(path, auto_map={"AutoTokenizer": ["tokenization_own.Own", None]}, tokenizer_class="Own")
+    merged = merged_model(tmp_path / "adapter")
+    assert torch.allclose(logits_of(merged), tuned, atol=1e-4)
+    assert "<loc1>" in merged.tokenizer.get_vocab()
+
+
+def test_a_tokenizer_that_is_code_alone_is_the_bases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tuned = learnt(tmp_path, added=[])
+    folder = tmp_path / "adapter"
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_bytes(b"of a kind that nobody knows")
+    change_json(
+        folder / "tokenizer_config.json",
+        auto_map={"AutoTokenizer": ["tokenization_own.Own", None]},
+        tokenizer_class="Own",
+    )
+    merged = merged_model(folder)
+    assert torch.allclose(logits_of(merged), tuned, atol=1e-4)
+    assert merged.tokenizer.get_vocab() == open_model(tmp_path / "base").tokenizer.get_vocab()
+    assert "its tokenizer is code of its own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [{"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}, {}], ids=str)
+def test_of_one_weight_one_name_is_enough(how: dict[str, object], tmp_path: Path) -> None:
+    tiny(0).save(tmp_path / "base")
+    model = open_model(tmp_path / "base")
+    model.tokenizer.add_tokens([AddedToken("<loc1>", special=True, normalized=False)], special_tokens=True)
+    model.network.resize_token_embeddings(272, mean_resizing=False)
+    targets = r".*language_model.*q_proj" if how else ["q_proj", "embed_tokens"]
+    plan = LoraConfig(r=4, target_modules=targets, init_lora_weights=False, **how)  # type: ignore[arg-type]
+    tuned = save_adapter(model, tmp_path / "adapter", plan)
+    model.tokenizer.save_pretrained(tmp_path / "adapter")
+    change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
+    assert torch.allclose(logits_of(merged_model(tmp_path / "adapter")), tuned, atol=1e-4)
+
+
 def test_a_torn_tokenizer_is_told(tmp_path: Path) -> None:
     learnt(tmp_path)
     (tmp_path / "adapter" / "tokenizer.json").write_text("{torn")
@@ -175,6 +267,10 @@ def learnt(
     model.tokenizer.save_pretrained(folder / "adapter")
     change_config(folder / "adapter", base_model_name_or_path=str(folder / "base"))
     return tuned
+
+
+def change_json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def refusal_of(folder: Path) -> str:

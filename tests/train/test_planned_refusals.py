@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.train.runs import toy_recipe
 from triptych.core.errors import DataError
-from triptych.data.plan.measures import doubt_lengths
+from triptych.data.plan.measures import REFUSED, doubt_lengths
+from triptych.data.plan.planned import PlannedMeasures
 from triptych.data.plan.step_plan import Step
 from triptych.train.prepare import open_sources
 from triptych.train.recipe import Recipe, Tune
@@ -105,3 +107,21 @@ def test_rows_that_steps_were_planned_without_stay_refused(
     assert epochs(data) == planned
     data.settle()
     assert process == 0 or (run / "ledger.jsonl").read_text() == ledger
+
+
+def test_what_one_process_found_is_forgotten_by_none_that_opens_after_the_leading_one(
+    recipe: Recipe, tmp_path: Path, picture: Path
+) -> None:
+    run = tmp_path / "run"
+    opened(recipe, run, anew=True)
+    (tmp_path / "scratch").mkdir()
+    away(picture)
+    found = opened(recipe, run, anew=False).plan.measures
+    assert isinstance(found, PlannedMeasures)
+    rows = np.unique(opened(recipe, run, anew=False).plan.mixture.epoch(0))
+    states = found.measure(rows)["state"]
+    assert (states == REFUSED).any()
+    opened(recipe, run, anew=False, book=tmp_path / "scratch")
+    assert (found.look(rows)["state"] == states).all()
+    opened(recipe, run, anew=False)
+    assert not (found.look(rows)["state"] == REFUSED).any()

@@ -105,11 +105,12 @@ class LoadedRows:
     refused: tuple[Refused, ...]
 
 
-_ABSENT = ("image file missing", "video file missing", "path leaves the data folder", "no permission")
+ABSENT = ("image file missing", "video file missing", "path leaves the data folder", "no permission")
 """Reasons of rows that are of their layout, but for what they name."""
-_LITERAL = re.compile(r"<(?:img|image|video)>")
+_COUNTED = ("more marks than images", "more images than marks")
+"""Reasons of rows that a laxer format would only read by losing what is asked about."""
 _LOOKED_AT = 100
-"""Rows that are looked at before a file whose rows are bad is said to be of another layout than it is read as."""
+"""Rows that are looked at before a file whose rows are bad may be said to be of another layout than it is read as."""
 _OPTION = re.compile(r"#([a-z_]+)=([^#]*)$")
 _JOINED = re.compile(r"\s*[&,;]\s*(?=[a-z_]+=)")
 
@@ -264,7 +265,7 @@ def _opened(source: str) -> tuple[Format, Path, dict[str, str], tuple[int, int |
 
 
 def _hinting(rows: Iterator[Example | Refused], source: str) -> Iterator[Example | Refused]:
-    """Yield the rows; where none can be used, or the whole file cannot, and other formats can use them, say which."""
+    """Yield the rows; where they, or the whole file, look like another format's, say whose."""
     hint, begun = cache(_hint), False
     try:
         for row in rows:
@@ -277,21 +278,29 @@ def _hinting(rows: Iterator[Example | Refused], source: str) -> Iterator[Example
 
 
 def _hinted(row: Example | Refused, source: str, hint: Callable[[str, int], str]) -> Example | Refused:
-    if isinstance(row, Example) or row.reason in _ABSENT:
+    if isinstance(row, Example) or row.reason in (*ABSENT, *_COUNTED):
         return row
     rows = 1 if row.reason == OTHER_LAYOUT else _LOOKED_AT
     return replace(row, message=f"{row.message}{hint(source, rows)}")
 
 
 def _hint(source: str, rows: int) -> str:
-    """Return what to write for a source, where other formats read its first row and its own none of the first rows."""
+    """Return what to write for a source, where other formats read its first row and its own none of the first rows.
+
+    Where more than one row is looked at, the rows have the key of their layout: the first must have another's sign.
+    """
+    from triptych.data.disk.layouts import first_row, fits_layout, looks_like_another  # which know this module
+
     name, _, rest = source.partition(":")
-    if _fitting(source, rows=rows):
+    _, path, options, (start, _) = _opened(source)
+    raw = first_row(path, start, where=options.get("where"))
+    if _fitting(source, rows=rows) or (rows > 1 and not looks_like_another(raw, name)):
         return ""
     others = [other for other in names("format") if other != name]
-    seen = {other: _shows(row) for other in others for row in _fitting(f"{other}:{rest}", rows=1)}
-    most = max(seen.values(), default=-1)
-    fits = [other for other, shows in seen.items() if shows == most >= 0]
+    seen = {other: row for other in others for row in _fitting(f"{other}:{rest}", rows=1)}
+    shows = {other: _shows(row) for other, row in seen.items() if fits_layout(raw, other, read=row)}
+    most = max(shows.values(), default=-1)
+    fits = [other for other, shown in shows.items() if shown == most]
     if not fits:
         return ""
     more = f" (or {', '.join(fits[1:])})" if fits[1:] else ""
@@ -301,21 +310,17 @@ def _hint(source: str, rows: int) -> str:
 def _fitting(source: str, *, rows: int) -> list[Example | Refused]:
     """Return those of a source's first rows that are of its format's layout, even if their pictures are not there."""
     try:
-        plugin, path, options, _ = _opened(source)
+        plugin, path, options, (start, stop) = _opened(source)
         read = plugin.configure(options) if options and plugin.configure else plugin.read
-        found = list(islice(read(path), rows))
+        found = list(islice(read(path), start, start + rows if stop is None else min(stop, start + rows)))
     except (TriptychError, OSError):
         return []
-    return [row for row in found if isinstance(row, Example) or row.reason in _ABSENT]
+    return [row for row in found if isinstance(row, Example) or row.reason in ABSENT]
 
 
-def _shows(row: Example | Refused) -> int:
-    """Return 1 where a row has pictures or videos, 0 where it has none, -1 where its words hold the mark of one."""
-    if isinstance(row, Refused):
-        return 1
-    if any(isinstance(part, Text) and _LITERAL.search(part.text) for part in parts_of(row)):
-        return -1
-    return int(any(not isinstance(part, Text) for part in parts_of(row)))
+def _shows(row: Example | Refused) -> bool:
+    """Return whether a row has pictures or videos."""
+    return isinstance(row, Refused) or any(not isinstance(part, Text) for part in parts_of(row))
 
 
 def _check_exists(path: Path, source: str) -> None:

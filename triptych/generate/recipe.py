@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema
 
 from triptych.core.config import Settings, dump_config, load_config, parse_config
 from triptych.core.errors import ConfigError, NotFoundError, did_you_mean
+from triptych.core.log import say
 from triptych.core.plugins import find, names
 from triptych.core.records import Json
 from triptych.data.transform import plan_schema, settings_text
@@ -92,7 +93,7 @@ class TeacherPlan:
 
         Raises:
             ValueError: it has no such setting; one line that says which are known.
-            ConfigError: its address is wrong, or does not say http://.
+            ConfigError: its address is wrong.
         """
         if not isinstance(value, dict) or not isinstance(model := value.get("model"), str):
             raise ValueError("expected a teacher {model: NAME, ...settings}; a model is a folder, a hub id, an address")
@@ -107,10 +108,6 @@ class TeacherPlan:
             without |= real - CannedTeacher.model_fields.keys()
         elif address_of(model):
             kind = EndpointTeacher
-        else:
-            from triptych.infer.opening import check_scheme  # which loads the hub's client
-
-            check_scheme(model)
         return cls(
             model,
             parse_config(settings_text(value, without=without, what="teacher"), model=kind, file=f"teacher {model}"),
@@ -224,11 +221,13 @@ class Recipe(Settings):
             written.add(path)
 
     def check_order(self) -> None:
-        """See that every step can do its work where it stands. Not part of reading: the report of a run is no start.
+        """See that every step can do its work where it stands; tell whom no step asks. Not part of reading a recipe.
 
         Raises:
-            ConfigError: one cannot; the message says why. Or no step asks a teacher, nor would any other kind of step.
+            ConfigError: one cannot; the message says why. Or the address of a teacher that is asked does not say http://.
         """
+        from triptych.infer.opening import check_scheme  # which loads the hub's client
+
         kinds = [plan.kind for plan in self.stages]
         for number, plan in enumerate(self.stages):
             check = plan.stage.misplaced
@@ -239,7 +238,10 @@ class Recipe(Settings):
             if name not in (usual := _usual_teachers()):
                 hint = did_you_mean(name, [*asked, *usual])
                 there = ", ".join(asked) or "none"
-                raise ConfigError(f"teachers.{name}: no stage asks it.{hint} Teachers that are asked: {there}.")
+                say(f"teachers.{name}: no stage asks it.{hint} Teachers that are asked: {there}.")
+        for name in asked:
+            if not (model := self.teachers[name].model).startswith(CANNED):
+                check_scheme(model)
 
     def label(self, number: int) -> str:
         """Return what a step is called in files and messages: ``03-parse``, counted from 1."""

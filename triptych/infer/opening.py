@@ -20,9 +20,15 @@ from triptych.models.disk.locate import on_disk
 
 ANSWERS = "answers"
 """Folder of kept replies, in the cache folder."""
-_HOST = r"(?:[\w.-]+|\[[0-9a-fA-F:]+\])"
-_NO_SCHEME = re.compile(rf"{_HOST}:[0-9]{{2,5}}(?:/[^\s?@]*)?|{_HOST}(?::[0-9]{{1,5}})?/[^\s?@#]*#.+")
-"""An address but for its scheme: a host and its port, or with a model's name behind a ``#``."""
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_NAMED = rf"(?:(?:{_PART}\.)+[A-Za-z]{{2,}}|(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}})"
+"""A host with a dot: a name, or an IPv4 address."""
+_NO_SCHEME = re.compile(
+    rf"localhost(?::[0-9]{{1,5}})?(?:/[^\s?@#]*)?#.+"
+    rf"|(?:localhost|{_NAMED}|\[[0-9a-fA-F:]+\]):[0-9]{{1,5}}(?:/[^\s?@#]*)?(?:#.+)?"
+)
+"""An address but for its scheme: a host (``localhost``, an IP address, a name with a dot) and its port; a path and a
+model's name behind a ``#`` may follow. ``localhost`` and a model's name are one without a port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,8 @@ class Opened:
 def check_scheme(model: str) -> None:
     """Refuse an address that does not say http:// or https://, which would be looked for as a folder. ConfigError."""
     if _NO_SCHEME.fullmatch(model) and not Path(model).exists():
-        begun = model if "/" in model or "#" in model else f"{model}/v1"
-        whole = f"http://{begun}{'' if '#' in model else '#NAME'}"
+        host, _, name = model.partition("#")
+        whole = f"http://{host if '/' in host else f'{host}/v1'}#{name or 'NAME'}"
         raise ConfigError(f"{model}: no such folder, and an address begins with http:// or https://: write {whole}.")
 
 

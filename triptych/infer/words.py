@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
+from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
 from triptych.core.errors import DataError, ModelError
@@ -24,6 +24,7 @@ from triptych.infer.decoding.kv_budget import BATCH, positions_that_fit
 from triptych.infer.responder import Failed, Query, Told, as_question
 from triptych.models.attention.lengths import longest_of
 from triptych.models.digest import add_weights
+from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.memory.placement import Precision, device_of, precision_on
 from triptych.models.parts import quiet
 
@@ -61,11 +62,12 @@ class WordsResponder:
 
         Raises:
             ConfigError: there is no such device.
-            ModelError: its tokenizer has no chat template.
+            ModelError: its tokenizer has no chat template, or cannot be opened.
         """
         self.name = name
         with quiet():
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+            self.tokenizer = open_tokenizer(folder)
+        self.tokenizer.padding_side = "left"
         if self.tokenizer.chat_template is None:
             raise ModelError(f"{name}: its tokenizer has no chat template, so it takes no questions.")
         where = device_of(device)

@@ -1,19 +1,21 @@
 """What an adapter's folder says of words: the tokenizer it was learnt with, and another chat template than its base's.
 
 Not its weights (``merging``). Where the tokenizer is the base's there is nothing to take. Tokens that were added are
-the only way to the rows that were learnt for them, so they are taken with these or refused, and never left behind.
+the only way to the rows that were learnt for them, so they are taken with these or refused, and never left behind; but
+for those that have no row and need none: a token that fills up, and one that the tokenizer's settings alone name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from triptych.core.errors import ModelError
 from triptych.core.log import say
@@ -21,12 +23,12 @@ from triptych.data.template import Template, stop_id, template_names, template_o
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models.disk.folder import NOTE, read_note, template_in
 from triptych.models.disk.llava_kind import words_folder
-from triptych.models.disk.locate import locate
-from triptych.models.disk.recognise import json_object, template_that_writes
-from triptych.models.disk.tokenizer import open_tokenizer
+from triptych.models.disk.locate import ADAPTER, locate
+from triptych.models.disk.recognise import json_object, special_tokens, template_that_writes, written
+from triptych.models.disk.tokenizer import FILE, SETTINGS, open_tokenizer
 from triptych.models.family import Model, open_model
 from triptych.models.join import teach_tokenizer
-from triptych.models.parts import check_tokenizer, clear_errors
+from triptych.models.parts import OPENING_ERRORS, check_tokenizer, clear_errors
 from triptych.train.recipe import ModelPlan
 from triptych.train.start import laid_over
 
@@ -35,6 +37,17 @@ VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 SAY_BASE = "Was it learnt on another model? Say which with --base."
 TOLD = 5
 """Tokens that a message names."""
+_TEXT_ALONE = """
+{%- set turns = namespace(all=[]) -%}
+{%- for message in messages -%}
+{%- set text = message.content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join -%}
+{%- set turns.all = turns.all + [{'role': message.role, 'content': CONTENT}] -%}
+{%- endfor -%}
+{%- set messages = turns.all -%}
+"""
+"""Before a chat template: gives it the same turns without their images. CONTENT: what becomes of each text."""
+_AS_TEXT = _TEXT_ALONE.replace("CONTENT", "text")
+_AS_PARTS = _TEXT_ALONE.replace("CONTENT", "[{'type': 'text', 'text': text}]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +58,6 @@ class Words:
     """None: it has none."""
     template: str | None
     """Name of a template; None: the base's own."""
-    added: Sequence[str] = ()
-    """Tokens that the base had not, once they are taken."""
 
 
 def words_in(folder: Path, base: str) -> Words:
@@ -59,11 +70,13 @@ def words_in(folder: Path, base: str) -> Words:
     template = read_note(folder).template
     if not any((folder / name).is_file() for name in VOCABULARIES):
         return Words(None, template)
-    with clear_errors(folder, "the tokenizer of an adapter"):
-        tokenizer = open_tokenizer(folder)
-        check_tokenizer(tokenizer, folder)
+    place = locate(base)
+    tokenizer = _tokenizer_in(folder, base=place)
+    if tokenizer is None:
+        say(f"{folder}: its tokenizer is code of its own, which is not run: {base}'s is taken, with its chat template")
+        return Words(None, template)
     if template is None and tokenizer.chat_template:
-        template = _template_of(folder, tokenizer.chat_template, base=locate(base))
+        template = _template_of(folder, tokenizer.chat_template, base=place)
     return Words(tokenizer, template)
 
 
@@ -77,36 +90,19 @@ def open_base(base: str, words: Words) -> Model:
     return open_model(base if words.template is None else laid_over(ModelPlan(open=base, template=words.template)))
 
 
-def take_words(model: Model, words: Words, *, folder: Path, base: str) -> Words:
-    """Give the base the tokens of an adapter's folder; return the words, and which of them were added.
-
-    Raises:
-        ModelError: tokens have other ids there, or its template's end is no token.
-    """
-    added = _add_tokens(model, words.tokenizer, folder=folder, base=base)
-    if added:
-        say(f"{folder}: tokens that {base} has not: {_listed(added)}")
-    if words.template is not None:
-        if model.tokenizer.convert_ids_to_tokens(model.image_token_id) == IMAGE_MARK:
-            teach_tokenizer(model.tokenizer, model.template)
-        if model.network.generation_config is not None:
-            model.network.generation_config.eos_token_id = stop_id(model.template, model.tokenizer)
-        say(f"{folder}: its template is {model.template.name}")
-    return replace(words, added=added)
-
-
-def fit_tables(model: Model, words: Words, *, weights: Mapping[str, Tensor], folder: Path, base: str) -> None:
-    """Give the tables of words as many rows as an adapter's have, where it holds them whole and says what they are of.
+def take_words(model: Model, words: Words, *, weights: Mapping[str, Tensor], folder: Path, base: str) -> None:
+    """Give the base the tokens of an adapter's folder, and its tables of words as many rows as the adapter's have.
 
     Args:
-        model: the base, its tokenizer already the adapter's.
-        words: of the adapter's folder, as taken.
-        weights: the adapter's, by today's names.
+        model: the base, with the template of the adapter's folder.
+        words: of the adapter's folder. Tables are grown where it says what they are of.
+        weights: the adapter's, by today's names. Tables are grown where it holds them whole.
         folder: of the adapter.
         base: what it is called.
 
     Raises:
-        ModelError: the sizes do not fit, or a token has no row.
+        ModelError: tokens have other ids there, the sizes do not fit, a token has no row that it needs, or the end of
+            its template is no token.
     """
     own, brought = _tables(model.network), {}
     for name, weight in weights.items():
@@ -115,16 +111,52 @@ def fit_tables(model: Model, words: Words, *, weights: Mapping[str, Tensor], fol
         if at is not None and weight.shape != own[at]:
             brought[at] = tuple(weight.shape)
     before = min(shape[0] for shape in own.values())
+    if brought and _are_one(model.network, folder):
+        own = {name: own[name] for name in brought}
     rows = _rows_of(brought, own, words, folder=folder, base=base) if brought else before
-    ids = model.tokenizer.get_vocab()
-    lost = [token for token, number in ids.items() if number >= rows and (number < before or token in words.added)]
-    if lost:
-        raise ModelError(
-            f"{folder}: the table of words has {rows} rows, none for {_listed(sorted(lost, key=ids.__getitem__))}."
-            " Learn it anew with `modules_to_save` of table and head, or take the files of its tokenizer away."
-        )
+    if added := _add_tokens(model, words.tokenizer, rows=rows, before=before, folder=folder, base=base):
+        say(f"{folder}: tokens that {base} has not: {_listed(added)}")
     if brought:
         model.network.resize_token_embeddings(rows, mean_resizing=False)
+    if words.template is not None:
+        if model.tokenizer.convert_ids_to_tokens(model.image_token_id) == IMAGE_MARK:
+            teach_tokenizer(model.tokenizer, model.template)
+        if model.network.generation_config is not None:
+            model.network.generation_config.eos_token_id = stop_id(model.template, model.tokenizer)
+        say(f"{folder}: its template is {model.template.name}")
+
+
+def _tokenizer_in(folder: Path, *, base: Path) -> PreTrainedTokenizerBase | None:
+    """Return the tokenizer of an adapter's folder, opened as its base's is; None: it is code, which is not run.
+
+    Raises:
+        ModelError: it cannot be opened.
+    """
+    coded = "AutoTokenizer" in str(json_object(folder / SETTINGS).get("auto_map"))
+    with clear_errors(folder, "the tokenizer of an adapter"):
+        try:
+            with _beside_config(folder, "*", base=base) as work:
+                tokenizer = open_tokenizer(work, trust_remote_code=False)
+        except OPENING_ERRORS:
+            if not (folder / FILE).is_file():
+                if coded:
+                    return None
+                tokenizer = open_tokenizer(folder, trust_remote_code=False)
+            else:
+                tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        check_tokenizer(tokenizer, folder)
+    return tokenizer
+
+
+@contextmanager
+def _beside_config(folder: Path, pattern: str, *, base: Path) -> Iterator[Path]:
+    """Give a folder of links to files of an adapter's, and to the config.json of its base where it has none."""
+    with TemporaryDirectory() as work:
+        for file in (*folder.glob(pattern), base / "config.json"):
+            link = Path(work) / file.name
+            if not link.is_symlink():
+                link.symlink_to(file.absolute())
+        yield Path(work)
 
 
 def _template_of(folder: Path, jinja: str | dict[str, str], *, base: Path) -> str | None:
@@ -133,24 +165,46 @@ def _template_of(folder: Path, jinja: str | dict[str, str], *, base: Path) -> st
     with clear_errors(spoken, "a tokenizer"):
         own = open_tokenizer(spoken).chat_template
     beside = [json_object(base / name).get("chat_template") for name in ("chat_template.json", "processor_config.json")]
-    if jinja in (own, *beside):
+    text, bases = _plain(jinja), [_plain(each) for each in (own, *beside)]
+    if text in bases:
         return None
-    text = jinja if isinstance(jinja, str) else jinja.get("default", "")
     found = template_of_jinja(text) or _that_writes(text, folder, base=base)
+    known = _jinja_of(base, own, spoken=spoken)
+    if found is None and _writes_as(text, [*bases, known or ""], folder=folder, spoken=spoken):
+        return None
     if found is None:
         raise ModelError(
             f"{folder}: its chat template is neither {base}'s nor one that is known. Take it away to keep the base's,"
             f' or name it: {{"template": NAME}} in {folder / NOTE}; there are: {", ".join(template_names())}.'
         )
     # Several are one chat template, and differ in what of it is learnt.
-    return None if found.jinja == _jinja_of(base, own, spoken=spoken) else found.name
+    return None if found.jinja == known else found.name
+
+
+def _plain(jinja: object) -> str:
+    """Return a chat template, of several by name the one called ``default``, without ends of lines of another kind."""
+    text = jinja.get("default") if isinstance(jinja, dict) else jinja
+    return text.replace("\r\n", "\n").strip() if isinstance(text, str) else ""
+
+
+def _writes_as(jinja: str, bases: Sequence[str], *, folder: Path, spoken: Path) -> bool:
+    """Return whether a chat template writes what one of the base's does; one that knows no images, of texts alone."""
+    theirs, marks = special_tokens(folder), special_tokens(spoken)
+    whole, texts = written(jinja, theirs), None
+    if whole is None:
+        texts = written(_AS_TEXT + jinja, theirs)
+    for each in filter(None, bases):
+        if whole is not None and written(each, marks) == whole:
+            return True
+        if texts is not None and texts in (written(_AS_TEXT + each, marks), written(_AS_PARTS + each, marks)):
+            return True
+    return False
 
 
 def _that_writes(jinja: str, folder: Path, *, base: Path) -> Template | None:
-    with TemporaryDirectory() as work:  # what says how images, beginnings and ends are spelled, in one folder
-        for file in (*folder.glob("*token*.json"), base / "config.json"):
-            (Path(work) / file.name).symlink_to(file.absolute())
-        return template_that_writes(jinja, Path(work))
+    # What says how images, beginnings and ends are spelled, in one folder.
+    with _beside_config(folder, "*token*.json", base=base) as work:
+        return template_that_writes(jinja, work)
 
 
 def _jinja_of(base: Path, own: str | dict[str, str] | None, *, spoken: Path) -> str | None:
@@ -161,14 +215,28 @@ def _jinja_of(base: Path, own: str | dict[str, str] | None, *, spoken: Path) -> 
         return None
 
 
-def _add_tokens(model: Model, tokenizer: PreTrainedTokenizerBase | None, *, folder: Path, base: str) -> Sequence[str]:
-    """Give the model's tokenizer the tokens that another has besides, under the same ids, and return them."""
+def _add_tokens(
+    model: Model, tokenizer: PreTrainedTokenizerBase | None, *, rows: int, before: int, folder: Path, base: str
+) -> Sequence[str]:
+    """Give the model's tokenizer the tokens that another has besides, under the same ids, and return them.
+
+    What has no row and needs none is left out, and said.
+    """
     own, theirs = model.tokenizer.get_vocab(), {} if tokenizer is None else tokenizer.get_vocab()
     new = dict(sorted((number, token) for token, number in theirs.items() if own.get(token) != number))
-    if tokenizer is None or not new:
-        return ()
-    added, taken = tokenizer.added_tokens_decoder, set(own.values())
+    idle = _idle_tokens(tokenizer, folder)
+    left = [new.pop(number) for number in list(new) if number >= rows and new[number] in idle]
+    if left:
+        say(f"{folder}: left out, for there is no row of them and none is needed: {_listed(left)}")
+    added, taken = {} if tokenizer is None else tokenizer.added_tokens_decoder, set(own.values())
     strange = [token for number, token in new.items() if token in own or number in taken or number not in added]
+    lost = {number: token for token, number in own.items() if rows <= number < before}
+    lost |= {number: token for number, token in new.items() if number >= rows}
+    if lost and not strange:
+        raise ModelError(
+            f"{folder}: the table of words has {rows} rows, none for {_listed([lost[each] for each in sorted(lost)])}."
+            " Learn it anew with `modules_to_save` of table and head, or take the files of its tokenizer away."
+        )
     for number in new if not strange else ():
         model.tokenizer.add_tokens([added[number]], special_tokens=added[number].special)
     own = model.tokenizer.get_vocab()
@@ -180,11 +248,31 @@ def _add_tokens(model: Model, tokenizer: PreTrainedTokenizerBase | None, *, fold
     return tuple(new.values())
 
 
+def _idle_tokens(tokenizer: PreTrainedTokenizerBase | None, folder: Path) -> set[str]:
+    """Return the tokens that need no row: the one that fills up, and those that its settings name and no text has."""
+    if tokenizer is None:
+        return set()
+    filed = json_object(folder / FILE).get("added_tokens")
+    known: set[str] = set(tokenizer.get_added_vocab())
+    idle = known - {each["content"] for each in filed} if isinstance(filed, list) else set()
+    return idle if tokenizer.pad_token is None else idle | {str(tokenizer.pad_token)}
+
+
 def _tables(network: PreTrainedModel) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the table of words and of the head, by their names."""
     ends = [network.get_input_embeddings(), network.get_output_embeddings()]
     found = {name: each for name, each in network.named_modules() if any(each is end for end in ends)}
     return {name: tuple(each.get_parameter("weight").shape) for name, each in found.items()}
+
+
+def _are_one(network: PreTrainedModel, folder: Path) -> bool:
+    """Return whether table and head were one parameter where the adapter was learnt, so that either is both.
+
+    A layer that peft trained whole is a copy: the other one stays as it was, with rows that are saved nowhere.
+    """
+    said, head = json_object(folder / ADAPTER), network.get_output_embeddings()
+    copied = said.get("modules_to_save") and not said.get("ensure_weight_tying")
+    return not copied and head is not None and head.weight is network.get_input_embeddings().weight
 
 
 def _rows_of(

@@ -31,7 +31,7 @@ from triptych.models.disk.llava_checkpoint import NAMES
 from triptych.models.disk.locate import ADAPTER, on_disk
 from triptych.models.family import Model
 from triptych.models.parts import reason
-from triptych.train.adapter_words import Words, fit_tables, open_base, take_words, words_in
+from triptych.train.adapter_words import Words, open_base, take_words, words_in
 from triptych.train.checkpoint import Checkpoint, latest_checkpoint
 from triptych.train.determinism import derive_seed
 from triptych.train.recipe import RECIPE, Recipe, StagePlan, Tune, resolve
@@ -78,20 +78,26 @@ def check_apart(path: Path, out: Path, *, base: str | None = None) -> None:
         base: with an adapter, the model it was learnt on; None: the one that it names.
 
     Raises:
-        ModelError: that is where the adapter or its base is, or the file that names the base is damaged.
+        ModelError: that is where the adapter, its base or a part of it is, or the file that names the base is damaged.
         ConfigError: the run's recipe cannot be read.
         NotFoundError: the base is not there.
     """
-    named = base
+    named, parts = base, list[str | None]()
     if (path / ADAPTER).is_file():
         if out.resolve() == path.resolve():
             raise ModelError(f"--out: {out} is the adapter's own folder: give a new folder.")
         named = base or _base_of(path / ADAPTER)
     elif (path / RECIPE).is_file():
-        named = _recipe_of(path).model.open
-    place = None if named is None else on_disk(named)
-    if place is not None and out.resolve() == place.resolve():
-        raise ModelError(f"--out: {out} is the model that it was learnt on, which would be lost: give a new folder.")
+        plan = _recipe_of(path).model
+        named = plan.open
+        parts = [] if plan.parts is None else [plan.parts.vision, plan.parts.language, plan.parts.projector_weights]
+    said = [Path(each).expanduser() for each in (named, *parts) if each is not None]
+    inside = [Path(each).expanduser() / "model" for each in parts if each is not None]  # where the part is a run's
+    places = [None if named is None else on_disk(named), *said, *inside]
+    if out.is_dir() and out.resolve() in [place.resolve() for place in places if place is not None]:
+        raise ModelError(
+            f"--out: {out} is the model that it was learnt on, or a part of it, which would be lost: give a new folder."
+        )
 
 
 def stages_done(recipe: Recipe, run: Path) -> list[tuple[StagePlan, Checkpoint]]:
@@ -147,7 +153,6 @@ def _of_adapter(folder: Path, *, base: str | None) -> Model:
     named = base or _base_of(folder / ADAPTER)
     words = words_in(folder, named)
     model = _opened(folder, named, words, chosen=base is not None)
-    words = take_words(model, words, folder=folder, base=named)
     if model.network.dtype != torch.float32:
         torch.nn.Module.to(model.network, torch.float32)
     tied = tied_settings(model.network)
@@ -203,7 +208,7 @@ def _adapted(folder: Path, model: Model, words: Words, *, base: str) -> PeftMode
     there = load_peft_weights(str(folder), device="cpu")
     names = current_names(model.network, there)
     current = {names[name]: value for name, value in there.items()}
-    fit_tables(model, words, weights=current, folder=folder, base=base)
+    take_words(model, words, weights=current, folder=folder, base=base)
     _aim(settings, model, names)
     ends = (model.network.get_input_embeddings(), model.network.get_output_embeddings())
     tables = {id(getattr(end, "weight", None)) for end in ends}

@@ -230,7 +230,7 @@ def _as_they_come(
         return read if isinstance(read, Refused) else None
 
     ledger = RunningLedger(run, stage, corpora, why=why, anew=anew, known=lengths)
-    if planned is not None:
+    if planned is not None and run == lengths:  # the leading process, which opens them first: others may find some
         planned.forget_refused(but=ledger.refused)
 
     def watch(rows: Numbers, records: Records) -> None:

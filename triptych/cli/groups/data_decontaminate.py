@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # pictures are loaded when a command needs them
 
 LISTED = 10
 """Matches that are listed one by one, for each kind."""
+TORN = ("image unreadable", "video unreadable", "video frame missing", "image too large")
+"""Reasons of rows whose pictures or videos are there."""
 TOLD = 3
 """Refusals that are told one by one."""
 AGAINST = "--against"
@@ -99,7 +101,7 @@ def _lines(found: Found) -> Iterator[str]:
     skipped = ""
     if found.benchmark_refused:
         skipped = f"; {len(found.benchmark_refused)} of theirs cannot be read"
-        skipped += f"; of {found.benchmark_words} of them the words were compared" if found.benchmark_words else ""
+        skipped += f"; of {found.benchmark_words or 'none'} of them the words were compared"
     yield f"compared with {counted(found.benchmark_rows, 'row')} of benchmarks{skipped}"
     yield from _first(found.benchmark_refused)
     for kind, count in found.kinds.items():
@@ -119,10 +121,14 @@ def _first(refused: Sequence[Refused]) -> Iterator[str]:
 
 def _unread(found: Found) -> str:
     """Return what is told of benchmarks that no picture was compared with."""
-    first = f" The first refusal: {found.benchmark_refused[0].message}" if found.benchmark_refused else ""
+    from triptych.data.format import ABSENT
+
+    first, *_ = found.unread_first
+    lacking = first.reason in (*ABSENT, *TORN)
     return (
         f"{', '.join(found.unread)}: not one row of this benchmark can be read, so which rows are clean is not known"
-        f" and nothing is written. Put its pictures there, or leave it out.{first}"
+        f" and nothing is written. {'Put its pictures there' if lacking else 'Mend its rows'}, or leave it out."
+        f" The first refusal: {first.message}"
     )
 
 

@@ -1,8 +1,9 @@
 """Rows of a JSON list or of JSON Lines, streamed: one chunk or one row is in memory, whatever the file's size.
 
 Not about what a row says: ``rows`` checks that. In JSON Lines a broken line is one bad row; a list that is broken
-cannot be read behind the break, so that is an error of the file. A row with a key twice is a bad row in both: one of
-the two would be lost. ``row_places`` tells where every row is, so that
+cannot be read behind the break, so that is an error of the file. A row that says a key of its own twice is a bad
+row in both: one of the two would be lost. Of the objects within it only such a row's are looked at, for that needs a
+slower parser. ``row_places`` tells where every row is, so that
 ``read_row_at`` reads any one of them alone.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO, cast
+from typing import Literal, TextIO
 
 from triptych.core.errors import DataError, quoted
 from triptych.core.records import Json
@@ -23,6 +24,8 @@ from triptych.data.format import RowError
 _CHUNK = 1 << 20
 _LONGEST_WORD = 64
 """Characters; no JSON word that a chunk may cut (a number, an escape, ``-Infinity``) is longer."""
+_FEW_KEYS = 32
+"""Keys of a row that are looked for one by one."""
 _SPACE = " \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 _OTHERS = {
@@ -155,7 +158,10 @@ def _line_places(mapped: mmap.mmap) -> Iterator[tuple[int, int, int]]:
 
 def _parse(line: bytes) -> Json | RowError:
     try:
-        value: Json = _DECODER.decode(line.decode("utf-8-sig"))
+        text = line.decode("utf-8-sig")
+        value: Json = json.loads(text)
+        if _may_repeat(value, text):
+            _DECODER.decode(text)
     except RowError as error:
         return error
     except UnicodeDecodeError as error:
@@ -168,9 +174,19 @@ def _parse(line: bytes) -> Json | RowError:
 
 
 def _twice(pairs: list[tuple[str, Json]]) -> RowError:
-    keys = [key for key, _ in pairs]
-    twice = next(key for number, key in enumerate(keys) if key in keys[:number])
-    return _bad(f"the key {quoted(twice)} stands twice in one object. Leave one of them out.")
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    return _bad(f"the key {quoted(key)} stands twice in one object. Leave one of them out.")
+
+
+def _may_repeat(value: Json, text: str, start: int = 0, end: int | None = None) -> bool:
+    """Tell whether a row, text[start:end], may say one of its own keys twice: looked for faster than parsed."""
+    if not isinstance(value, dict):
+        return False
+    return len(value) > _FEW_KEYS or any(text.count(f'"{key}":', start, end) != 1 for key in value)
 
 
 def _bad(message: str) -> RowError:
@@ -211,9 +227,7 @@ class _ListReader:
         self._counted = 0
         """Place in the window up to which bytes have been counted."""
         self._bytes = _bom_bytes(path)
-        self._twice: RowError | None = None
-        """Why the value that is being parsed is none: a list goes on behind it."""
-        self._decoder = json.JSONDecoder(object_pairs_hook=self._object)
+        self._decoder = json.JSONDecoder()
 
     def peek(self) -> str:
         """Return the next character that is no white space, without taking it; empty at the end."""
@@ -238,7 +252,6 @@ class _ListReader:
         self.peek()
         size = _CHUNK
         while True:
-            self._twice = None
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
@@ -256,14 +269,17 @@ class _ListReader:
                 # A number at the window's edge may go on behind it.
                 if end < len(self._text) or not self._grow(size):
                     self._at += passed
-                    return self._twice or cast("Json", value)
+                    return self._once(value, self._at - passed)
             size *= 2
 
-    def _object(self, pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            self._twice = _twice(pairs)
-        return made
+    def _once(self, value: Json, start: int) -> Json | RowError:
+        """Return the value that was just taken, or that a key of it stands twice."""
+        if _may_repeat(value, self._text, start, self._at):
+            try:
+                _DECODER.raw_decode(self._text, start)
+            except RowError as error:
+                return error
+        return value
 
     def offset(self) -> int:
         """Return how many bytes of the file are in front of the next character."""

@@ -5,10 +5,17 @@ Not a guess that anything is read by: the source says its format, and this is on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
 
-from triptych.core.records import Json
-from triptych.data.disk.rows import bad, listed, of_another_layout
+from triptych.core.errors import TriptychError
+from triptych.core.records import Example, Json, Text, parts_of
+from triptych.data.disk.media_keys import MEDIA_KEYS, names_nothing
+from triptych.data.disk.rows import bad, chosen_rows, listed, of_another_layout, rows_of
+from triptych.data.format import Refused
+from triptych.data.media.kept import SUFFIXES
 
 _READ_AS = {
     "messages": "messages, sharegpt, trl or swift",
@@ -20,7 +27,17 @@ _READ_AS = {
     "question": "alpaca or mantis_eval",
     "prompt": "trl, alpaca or mantis_classification",
 }
-
+_SIGNS = {
+    "part": ("trl", "sharegpt", "swift"),
+    "number": ("messages",),
+    "image_url": ("messages",),
+    "img": ("qwen_vl", "swift"),
+}
+"""How media stand in what a row says, and the formats that read them so."""
+_VIDEOS_ALONE = ("mantis_video",)
+"""Formats that put all pictures in the place of a video: not for rows without one."""
+_IMG = re.compile(r"<img>[^<>]+</img>")
+_MARK = re.compile(r"<(?:img|image|video)>")
 _KEYS_SHOWN = 8
 _CHARACTERS = 100
 """Most characters of a row's keys that a message shows."""
@@ -37,25 +54,99 @@ def turns_in(row: Mapping[str, Json], key: str) -> list[Json]:
 
 
 def refuse_other_layouts(row: Mapping[str, Json], key: str) -> None:
-    """Refuse a row that lacks the key of a layout's turns and has that of another.
+    """Refuse a row that says nothing under the key of a layout's turns and has the key of another, or is empty there.
 
     Raises:
-        RowError: it does; the message names the formats to read it as.
+        RowError: it does; the message names the formats to read it as, or what is empty.
     """
     for other, formats in _READ_AS.items():
         if row.get(other):
             raise of_another_layout(f"it has no {key!r}, but {other!r}. Read the file as {formats}.")
+    if not row or key in row:
+        raise bad(f"{repr(key) + ' is null' if row else 'it is an empty object'}. Mend the row or leave it out.")
 
 
 def check_has(row: Mapping[str, Json], key: str) -> None:
     """Refuse a row without a key that every row of its layout has. Raises RowError."""
     if row.get(key) is None:
         refuse_other_layouts(row, key)
-        if not row or key in row:
-            raise bad(f"{repr(key) + ' is null' if row else 'it is an empty object'}. Mend the row or leave it out.")
         raise of_another_layout(f"it has no {key!r}, which every row of this layout has. {_keys_of(row)}")
 
 
 def _keys_of(row: Mapping[str, Json]) -> str:
     shown = ", ".join([*row][:_KEYS_SHOWN]) or "none"
     return f"Its keys are: {shown[:_CHARACTERS]}. Read the file as the format that it is in."
+
+
+def first_row(path: Path, start: int, *, where: str | None) -> Json:
+    """Return row ``start`` of a file as it stands there; null where the file has no rows of JSON or of Parquet."""
+    try:
+        found = next(islice(rows_of(path) if where is None else chosen_rows(path, where), start, None), None)
+    except (TriptychError, OSError):
+        return None
+    return found.value if found is not None and isinstance(found.value, dict) else None
+
+
+def looks_like_another(row: Json, name: str) -> bool:
+    """Tell whether media stand in a row's words or parts as they never do in this format, and do in another."""
+    return any(name not in _SIGNS[sign] for sign in _signs(row))
+
+
+def fits_layout(row: Json, name: str, *, read: Example | Refused) -> bool:
+    """Tell whether what a format made of a row shows all that the row names or marks. A row of no JSON: it does."""
+    inside = [*_inside(row)]
+    words = [each for each in inside if isinstance(each, str)]
+    parts = [each for each in inside if isinstance(each, dict) and _medium_of(each)]
+    named = row if isinstance(row, dict) else {}
+    videos = not all(names_nothing(named.get(key)) for key in ("video", "videos"))
+    videos = videos or any("<video>" in each for each in words) or any("video" in _medium_of(each) for each in parts)
+    if name in _VIDEOS_ALONE and row is not None and not videos:
+        return False
+    if isinstance(read, Refused):
+        return True
+    shown = [*parts_of(read)]
+    if any(isinstance(part, Text) and _MARK.search(part.text) for part in shown):
+        return False
+    marks = sum(len(_MARK.findall(each)) for each in words) + len(parts)
+    return sum(not isinstance(part, Text) for part in shown) >= max(marks, _named(named))
+
+
+def _signs(row: Json) -> Iterator[str]:
+    for each in _inside(row):
+        if isinstance(each, str) and _IMG.search(each):
+            yield "img"
+        elif isinstance(each, dict) and (medium := _medium_of(each)):
+            if medium.endswith("_url"):
+                yield "image_url"
+            elif type(each.get(medium)) is int:
+                yield "number"
+            elif len(each) == 1:
+                yield "part"
+
+
+def _medium_of(part: Mapping[str, Json]) -> str:
+    """Return what kind of medium a part of a turn is, as it says it; none: no words."""
+    kind = part.get("type")
+    return kind if isinstance(kind, str) and kind in ("image", "image_url", "video", "video_url") else ""
+
+
+def _inside(value: Json) -> Iterator[Json]:
+    """Yield a value and all that is in it."""
+    left = [value]
+    while left:
+        each = left.pop()
+        yield each
+        if isinstance(each, dict | list):
+            left += each.values() if isinstance(each, dict) else each
+
+
+def _named(row: Mapping[str, Json]) -> int:
+    """Return how many media a row names beside its turns."""
+    count = 0
+    for key, value in row.items():
+        entries = value if isinstance(value, list) else [value]
+        if key in MEDIA_KEYS:
+            count += 0 if names_nothing(value) else len(entries)
+        else:
+            count += sum(isinstance(each, str) and Path(each[-100:]).suffix.lower() in SUFFIXES for each in entries)
+    return count

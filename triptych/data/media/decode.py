@@ -56,6 +56,13 @@ _TURNED_BY: Mapping[tuple[int, ...], Image.Transpose] = {
 """Display matrix (where a step to the right leads, then one down; each right and down) -> what turns the picture so."""
 _ASLANT = 1 / 50
 """A display matrix may be off a quarter turn by so much: about a degree."""
+_MATRIX_OF_TURN: Mapping[int, tuple[int, ...]] = {
+    90: (0, -1, 1, 0),
+    -90: (0, 1, -1, 0),
+    180: (-1, 0, 0, -1),
+    -180: (-1, 0, 0, -1),
+}
+"""Degrees against the clock, as ``VideoFrame.rotation`` tells them -> display matrix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +202,13 @@ def _upright(frame: VideoFrame) -> Image.Image:
 def _matrix_of(frame: VideoFrame) -> tuple[int, ...]:
     """Return the signs of a frame's display matrix, small numbers taken as 0; empty: it has none.
 
-    Not ``frame.rotation``, which tells a mirror as half a turn.
+    Not ``frame.rotation``, which tells a mirror as half a turn; but where beside a frame lies what PyAV has no name
+    for, such as EXIF in Motion JPEG, there is nothing else: a frame mirrored by that EXIF is then shown by its turn.
     """
-    beside = cast(Mapping[str, bytes], frame.side_data)  # its stub knows one kind alone
+    try:
+        beside = cast(Mapping[str, bytes], frame.side_data)  # its stub knows one kind alone
+    except ValueError:
+        return _MATRIX_OF_TURN.get(frame.rotation, ())
     if "DISPLAYMATRIX" not in beside:
         return ()
     right_x, right_y, _, down_x, down_y = struct.unpack_from("=5i", bytes(beside["DISPLAYMATRIX"]))

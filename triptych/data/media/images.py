@@ -189,6 +189,8 @@ def _settle_clear(picture: ImageFile.ImageFile) -> bool:
     """
     if picture.format != "PNG" or "transparency" not in picture.info:
         return False
+    if not picture.tile:
+        return False  # It has no pixels, of which reading them tells.
     layout = picture.tile[0].args
     if layout in _HIGHEST:
         picture.info["transparency"] = picture.info["transparency"] * 0xFF // _HIGHEST[str(layout)]
@@ -201,7 +203,9 @@ def _with_white(picture: Image.Image, source: str, place: Place) -> Image.Image:
     with _open(source, place) as again:
         again.tile = [again.tile[0]._replace(args=_LOW_BYTES)]
         low = np.asarray(again)
-    clear = (high.astype(np.uint16) << 8 | low) == np.array(picture.info["transparency"])
+    levels = np.array(picture.info["transparency"], dtype=np.uint16)
+    clear = high == (levels >> 8).astype(np.uint8)  # byte by byte: together they would take several times as much
+    clear &= low == levels.astype(np.uint8)
     return Image.fromarray(np.where(clear.all(axis=-1, keepdims=True), np.uint8(0xFF), high))
 
 

@@ -2,7 +2,8 @@
 
 Not decoding itself: ``decode`` does. A video is a file, or a folder with a picture for each frame. Frame ``i`` is the
 i-th, from 0, that a decoder gives from the start; its pixels are the same however it is reached. A frame stands upright
-as the file's display matrix says (quarter turns and mirrors; other angles, and pixels that are not square, are left).
+as the file's display matrix says (quarter turns and mirrors; other angles, and pixels that are not square, are left;
+of Motion JPEG with EXIF in its frames the turns alone).
 Picking is arithmetic: rising indexes, one function for each way that is published. Where a published way repeats the
 frames of a short video, so does the function of its name.
 """

@@ -221,7 +221,8 @@ class StepPlan:
         where = "" if self._stage is None else f"stage {self._stage!r}: "
         portions = [(number, each) for number, each in enumerate(self.mixture.portions) if each.rows]
         if taken := self.mixture.size(epoch):
-            why = f"all {taken:,} rows that epoch {epoch + 1} takes were refused."
+            rows, were = ("the 1 row", "was") if taken == 1 else (f"all {taken:,} rows", "were")
+            why = f"{rows} that epoch {epoch + 1} takes {were} refused."
         elif portions:
             shares = (f"{float(each.an_epoch):g} of the {each.rows:,} rows of data[{at}]" for at, each in portions)
             return (

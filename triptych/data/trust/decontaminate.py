@@ -6,7 +6,7 @@ video), or when a turn has a run of 13 words of a benchmark's turn; a
 shorter turn, of at least 8 words, must be theirs whole. Runs that more than ``COMMON`` of their turns have are their
 instructions ("answer with the letter of..."), and say nothing. A question of fewer words, asked alike, is told and not
 taken for shared: too many people ask "What is in the picture?". Of a benchmark's row whose pictures cannot be read the
-words are compared still (``unseen``). Invariant: clean + shared + refused = examples.
+words are compared still where they can be (``unseen``). Invariant: clean + shared + refused = examples.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ class Found:
     benchmark_words: int
     """Of those, the rows whose words are compared."""
     unread: tuple[str, ...]
-    """Benchmarks of which not one row can be read whole: what shares a picture with them is not found."""
+    """Benchmarks that have rows, of which not one can be read whole: what shares a picture with them is not found."""
+    unread_first: tuple[Refused, ...]
+    """The first refusal of each of those."""
     matches: tuple[Match, ...]
 
     @property
@@ -103,6 +105,8 @@ class _Read:
     refused: dict[tuple[int, int], Refused]
     pictures: dict[ImageRef, Fingerprint]
     videos: dict[VideoRef, VideoPrint]
+    torn: set[tuple[int, int]]
+    """Of the refused rows those that a reader understands."""
     holders: dict[ImageRef | VideoRef, list[tuple[int, int]]]
     """Picture or video -> rows that show it."""
 
@@ -118,8 +122,9 @@ def decontaminate(sources: Sequence[str], against: Sequence[str]) -> Found:
         DataError: a file as a whole cannot be read.
     """
     ours, theirs = _read(sources), _read(against)
-    refused = [[row for source, row in theirs.refused if source == number] for number in range(len(against))]
-    unseen = [row for source, rows in zip(against, refused, strict=True) for row in unseen_rows(source, rows)]
+    unseen = [row for number, source in enumerate(against) for row in _unseen(source, number, theirs)]
+    read = {number for number, _ in theirs.rows}
+    first = {number: row for (number, _), row in reversed(theirs.refused.items()) if number not in read}
     said, asked = _index(chain((example for _, example in _examples(against, theirs)), unseen))
     matches = [*_shared_media(ours, theirs), *_shared_words(_examples(sources, ours), said, asked)]
     taken = {where for where, match in matches if match.kind != "question"}
@@ -132,7 +137,8 @@ def decontaminate(sources: Sequence[str], against: Sequence[str]) -> Found:
         benchmark_rows=len(theirs.rows),
         benchmark_refused=tuple(theirs.refused.values()),
         benchmark_words=len(unseen),
-        unread=tuple(each for number, each in enumerate(against) if all(source != number for source, _ in theirs.rows)),
+        unread=tuple(each for number, each in enumerate(against) if number in first),
+        unread_first=tuple(first[number] for number in sorted(first)),
         matches=tuple(match for _, match in sorted(matches, key=lambda each: each[0])),
     )
 
@@ -147,13 +153,15 @@ def clean_rows(sources: Sequence[str], found: Found) -> Iterator[Example]:
 
 
 def _read(sources: Sequence[str]) -> _Read:
-    read = _Read({}, {}, {}, {}, defaultdict(list))
+    read = _Read({}, {}, {}, {}, set(), defaultdict(list))
     broken: dict[ImageRef | VideoRef, ImageError] = {}
     for number, source in enumerate(sources):
         for row_number, row in enumerate(read_source(source)):
             seen = _looked_at(row, read, broken)
             if isinstance(seen, Refused):
                 read.refused[number, row_number] = seen
+                if isinstance(row, Example):
+                    read.torn.add((number, row_number))
                 continue
             read.rows[number, row_number] = _where(seen)
             for medium in dict.fromkeys(_media_of(seen)):
@@ -272,6 +280,12 @@ def _index(rows: Iterable[Example]) -> tuple[dict[str, str], dict[str, str]]:
             if turn.role == "user" and 0 < len(words) < SHORT:
                 asked.setdefault(" ".join(words), where)
     return {key: where for key, where in runs.items() if turns[key] <= COMMON}, asked
+
+
+def _unseen(source: str, number: int, read: _Read) -> Iterator[Example]:
+    """Yield the refused rows of a source whose words can be read still."""
+    refused = [row for each, row in read.refused if each == number]
+    return unseen_rows(source, refused, torn=[row for each, row in read.torn if each == number])
 
 
 def _examples(sources: Sequence[str], read: _Read) -> Iterator[tuple[tuple[int, int], Example]]:

@@ -1,7 +1,8 @@
 """What rows say whose pictures or videos are not there: read once more, with a file that is there in the place of each.
 
 Not for training nor for counting: such an Example shows nothing, and only its words are worth something. Rows of JSON
-alone; of other files (tar shards, Parquet) those that a reader understands and whose pictures are torn.
+alone, that name their media; of others (tar shards, Parquet, NLVR) those that a reader understands and whose pictures
+are torn.
 """
 
 from __future__ import annotations
@@ -20,19 +21,25 @@ _NAMING = MEDIA_KEYS | {"path", "url", "image_url"}
 """Keys that name a medium, of a row or of a part of what it says."""
 _PLACES = ("image_dir", "video_dir", "outside")
 """Options that say where names begin."""
+_PLACED = {"box", "resize", "frame"}
+"""What a part says of the pixels of its medium."""
 _IN_WORDS = re.compile(r"<img>.*?</img>", re.DOTALL)
 
 
-def unseen_rows(source: str, rows: Collection[int]) -> Iterator[Example]:
+def unseen_rows(source: str, rows: Collection[int], *, torn: Collection[int] = ()) -> Iterator[Example]:
     """Yield those of a source's rows, counted from 0, whose words can be read whether or not their media can.
+
+    Args:
+        source: ``FORMAT:PATH``.
+        rows: their numbers.
+        torn: of those, the ones that the source's reader understands, for their media are there.
 
     Raises:
         DataError: the file as a whole cannot be read.
     """
-    left = set(rows)
-    for number, row in enumerate(read_source(source) if left else ()):
-        if number in left and isinstance(row, Example):
-            left.remove(number)
+    known, left = set(torn), set(rows).difference(torn)
+    for number, row in enumerate(read_source(source) if known else ()):
+        if number in known and isinstance(row, Example):
             yield row
     name, path = split_source(source)
     options = {key: value for key, value in options_of(source).items() if key not in _PLACES}
@@ -51,7 +58,8 @@ def _named(value: Json, name: str, *, medium: bool = False) -> Json:
     """Return a row in which every medium has this name."""
     match value:
         case dict():
-            return {key: _named(each, name, medium=key in _NAMING) for key, each in value.items()}
+            kept = value.keys() - (_PLACED if value.get("type") in ("image", "video") else ())
+            return {key: _named(value[key], name, medium=key in _NAMING) for key in value if key in kept}
         case list():
             return [_named(each, name, medium=medium) for each in value]
         case str():

@@ -43,7 +43,7 @@ def _build(source: Source) -> Iterator[Example]:
     yield short_answer(
         source,
         f"{source.text('question')}{ASKS}",
-        name=f"{KINDS[kind]}/{source.place}",
+        name=source.numbered(KINDS[kind]),
         reply=answer,
         answers=[answer],
         kind=KINDS[kind],

@@ -66,7 +66,7 @@ def _build(source: Source) -> Iterator[Example]:
     yield choice(
         source,
         [*images, Text(f"{first}\n{second}\n{REQUEST}")],
-        name=f"{task}/{source.place}",
+        name=source.numbered(task),
         options=options,
         right=letter_at(source.text("output"), len(options)),
         kind=task,

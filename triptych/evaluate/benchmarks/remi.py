@@ -91,7 +91,7 @@ def _build(source: Source) -> Iterator[Example]:
     yield free(
         source,
         asked,
-        name=f"{task}/{source.place}",
+        name=source.numbered(task),
         reply=json.dumps({"answer": _any_of(label, task)}, ensure_ascii=False),
         kind=task,
         question=text,

@@ -11,12 +11,13 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
 
 from triptych.core.errors import DataError
+from triptych.core.log import say
 from triptych.core.records import Example, ImageRef, Json, Text, Turn
 from triptych.data.disk.finder import Media
 from triptych.data.disk.json_rows import Row
@@ -28,8 +29,8 @@ from triptych.data.media.locate import ImageError
 
 _LETTER = re.compile(r"\(?([A-Za-z])(?:[).:].*)?", re.DOTALL)
 """An answer that begins with its letter: ``B``, ``(B)``, ``B. a dog``."""
-_PART = re.compile(r"(?P<set>.*-)(?P<number>\d+)-of-(?P<count>\d{1,6})(?P<digest>-[0-9a-f]+)?(?P<suffix>\.\w+)")
-"""How a part of a set is called: ``test-00001-of-00003.parquet``."""
+_PART = re.compile(r"(?P<set>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<digest>-[0-9a-f]+)?\.parquet")
+"""How a part of a set is called on the hub: ``test-00001-of-00003.parquet``, perhaps with a digest behind."""
 _NAMED = 3
 """Missing parts that a message names."""
 
@@ -44,17 +45,14 @@ class Source:
     """Counted from 0."""
     media: Media
     before: int = 0
-    """Rows in the files of the set before this one."""
+    """Rows in the earlier parts of the set that the file is a part of."""
+    taken: Set[str] = frozenset()
+    """Ids of the set's questions so far."""
 
     @property
     def origin(self) -> str:
         """Where it was read, for messages."""
         return f"{self.file}: row {self.number}"
-
-    @property
-    def place(self) -> int:
-        """The row's number over all files of the set."""
-        return self.before + self.number
 
     def text(self, key: str) -> str:
         """Return a text of the row. Raises RowError."""
@@ -78,6 +76,11 @@ class Source:
     def name(self, key: str = "id") -> str:
         """Return the row's id, or its number where it has none. Raises RowError."""
         return id_of(self.row, self.origin, key=key)
+
+    def numbered(self, kind: str) -> str:
+        """Return an id of kind and row: its number in the file, or in the set where an earlier part has that id."""
+        name = f"{kind}/{self.number}"
+        return f"{kind}/{self.before + self.number}" if name in self.taken else name
 
     def image(self, key: str) -> ImageRef:
         """Return a picture of the row. Raises RowError or ImageError."""
@@ -106,22 +109,29 @@ def read_questions(
     Raises:
         DataError: no such file, or one cannot be read.
     """
-    media, before = media_under(root or path), 0
+    media = media_under(root or path)
+    counts: Counter[tuple[str, ...]] = Counter()
+    ids: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
     for file in files_of(path, files):
-        count = 0
+        key, count = _set_of(file), 0
         for row in rows_of(file):
-            yield from built(row, build, file=file, media=media, before=before)
+            for each in built(row, build, file=file, media=media, before=counts[key], taken=ids[key]):
+                if isinstance(each, Example):
+                    ids[key].add(each.id)
+                yield each
             count = row.number + 1
-        before += count
+        counts[key] += count
 
 
-def built(row: Row, build: Build, *, file: Path, media: Media, before: int = 0) -> Iterator[Example | Refused]:
-    """Yield what a row makes: all of its questions, or its refusal. ``before``: rows of the files before this one."""
+def built(
+    row: Row, build: Build, *, file: Path, media: Media, before: int = 0, taken: Set[str] = frozenset()
+) -> Iterator[Example | Refused]:
+    """Yield what a row makes: all of its questions, or its refusal. ``before`` and ``taken`` as ``Source`` has them."""
     where = f"{file}: row {row.number}"
     try:
         if isinstance(row.value, RowError):
             raise row.value
-        questions = list(build(Source(keyed(row.value, "the row"), file, row.number, media, before)))
+        questions = list(build(Source(keyed(row.value, "the row"), file, row.number, media, before, taken)))
     except (RowError, ImageError) as error:
         yield Refused(where, error.reason, f"{where}: {error}")
         return
@@ -136,34 +146,60 @@ def _entry(value: object) -> object:
 def files_of(path: Path, patterns: Sequence[str]) -> list[Path]:
     """Return the file itself, or the files of a folder that the first fitting pattern fits.
 
+    Of a set that a pattern names (``test-*.parquet``) all parts are there. Where another set of that name is whole,
+    the parts of one that is not are left out, which is said.
+
     Raises:
-        DataError: there are none, or of files that are parts of a set some are missing.
+        DataError: there are none, or parts of a set are missing.
     """
     if path.is_file():
         return [path]
     for pattern in patterns:
         if found := sorted(file for file in path.glob(pattern) if file.is_file()):
-            _check_whole(found)
-            return found
+            return _whole(found, pattern)
     raise DataError(f"{path}: no such file, and no folder with {' or '.join(patterns)} in it. Say where the data is.")
 
 
-def _check_whole(files: Sequence[Path]) -> None:
-    """Refuse files that are called parts of a set, ``-K-of-N``, of which one is not among them. Raises DataError."""
-    sets: defaultdict[tuple[Path, str, str, str], list[re.Match[str]]] = defaultdict(list)
+def _whole(files: Sequence[Path], pattern: str) -> list[Path]:
+    """Return the files without parts of an incomplete set beside a whole one of its name. Raises DataError: none is."""
+    asked: defaultdict[Path, defaultdict[str, list[re.Match[str]]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
-        if part := _PART.fullmatch(file.name):
-            sets[file.parent, part["set"], part["count"], part["suffix"]].append(part)
-    for (folder, name, count, suffix), parts in sets.items():
-        there, total = {int(part["number"]) for part in parts}, int(count)
-        first = int(total in there)  # some count from 1
-        if missing := [number for number in range(first, total + first) if number not in there]:
-            width, digest = len(parts[0]["number"]), "-*" if parts[0]["digest"] else ""
-            named = [f"{name}{number:0{width}}-of-{count}{digest}{suffix}" for number in missing[:_NAMED]]
-            named += [f"{len(missing) - _NAMED} more"] if len(missing) > _NAMED else []
-            said = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
-            verb = "is" if len(missing) == 1 else "are"
-            raise DataError(f"{folder}: {said} {verb} not there. Get all parts of the set.")
+        if (part := _PART.fullmatch(file.name)) and Path(pattern).name == f"{part['set']}-*.parquet":
+            asked[file.parent][part["count"]].append(part)
+    left: set[Path] = set()
+    for folder, sets in asked.items():
+        torn = [parts for parts in sets.values() if _missing(parts)]
+        if torn and len(torn) == len(sets):
+            raise DataError(f"{folder}: {_named(torn[0])} not there. Get all parts of the set.")
+        for parts in torn:
+            names = sorted(part[0] for part in parts)
+            said = f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more of its set are"
+            say(f"{folder}: {said} left out: that set lacks parts, and another one of its name is whole.")
+            left |= {folder / name for name in names}
+    return [file for file in files if file not in left]
+
+
+def _missing(parts: Sequence[re.Match[str]]) -> list[int]:
+    """Return the numbers of a set's parts that are not there."""
+    there, count = {int(part["number"]) for part in parts}, int(parts[0]["count"])
+    if there == set(range(1, count + 1)):
+        return []  # counted from 1
+    return [number for number in range(count) if number not in there]
+
+
+def _named(parts: Sequence[re.Match[str]]) -> str:
+    """Return what is missing beside these parts of a set, as a message says it, with its verb."""
+    missing, digest = _missing(parts), "-*" if parts[0]["digest"] else ""
+    names = [f"{parts[0]['set']}-{number:05}-of-{parts[0]['count']}{digest}.parquet" for number in missing[:_NAMED]]
+    names += [f"{len(missing) - _NAMED} more"] if len(missing) > _NAMED else []
+    said = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{said} {'is' if len(missing) == 1 else 'are'}"
+
+
+def _set_of(file: Path) -> tuple[str, ...]:
+    """Return what all parts of a file's set share; of a file that is no part, itself."""
+    part = _PART.fullmatch(file.name)
+    return (str(file.parent), part["set"], part["count"]) if part else (str(file),)
 
 
 def media_under(path: Path) -> Media:

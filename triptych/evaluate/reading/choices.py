@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from triptych.core import thinking
 from triptych.evaluate.reading.denied import blanked
 from triptych.evaluate.reading.literals import with_own_stars
 from triptych.evaluate.reading.mentions import BEYOND, SEVERAL, Reader, reader_of
@@ -37,6 +38,7 @@ from triptych.evaluate.reading.phrases import (
     CONSEQUENCE,
     COURTESY,
     DECLINES,
+    DESCRIPTION,
     FOLLOWS,
     MARKS,
     NEXT_TURN,
@@ -45,7 +47,6 @@ from triptych.evaluate.reading.phrases import (
     SO,
     STRONGLY,
     SUPPOSES,
-    THINKING,
     TOKENS,
 )
 from triptych.evaluate.reading.signs import straight, with_minus
@@ -128,7 +129,7 @@ def clean(reply: str) -> str:
     """
     text = re.sub(r"\n\s*\n", "\n\n", re.sub(r"[^\S\n]+", " ", straight(reply)))
     text = _RULED.sub(lambda found: found[0][:_RULE] + "\n" * ("\n" in found[0]), text)
-    text = NEXT_TURN.sub("", THINKING.sub(" ", text))
+    text = NEXT_TURN.sub("", DESCRIPTION.sub(" ", thinking.spoken(text) or ""))
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mathit|rm|bf)\s*\{([^{}]*)\}", r"\1", text)
     text = _MARKDOWN.sub("", text).strip()
     text = with_minus(text)

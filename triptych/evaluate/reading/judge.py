@@ -25,7 +25,8 @@ from triptych.evaluate.reading.answers import Keys
 from triptych.infer.responder import Failed, Responder
 
 VERDICTS = "verdicts.jsonl"
-"""Beside ``answers.jsonl``: a line a verdict, with the words that the judge was asked, and what it said."""
+"""Beside ``answers.jsonl``: a line a verdict, with the words that the judge was asked, and what it said. The judge's
+fingerprint and most tokens are missing in lines of an older version."""
 _SAID = r"(?P<said>A|B|tie|both|neither|equal)\b"
 _MARKED = re.compile(rf"\[\[\s*{_SAID}[^\]]*\]\]", re.IGNORECASE)
 _FIRST = re.compile(
@@ -44,14 +45,18 @@ _WEIGHED = re.compile(
     r"|(?<!\bno )(?<!\bnot )(?<!n't )(?<!\bwithout )\bdoubt\s+(?:that\s+)?(?:the\s+)?$"
     r"|(?:\bcan\s?not|n't|\bnot|\bnever|\bunable|\bunclear|\bno\s+(?:way|reason|evidence|basis|grounds?)"
     r"|(?<!\bnot )(?<!n't )\b(?:impossible|hard|difficult|wrong|false))"
-    r"(?:\s+(?!(?:doubt|deny|dispute|question|disagree|hard|difficult|wrong|false|just|only|merely|simply|help|and|but|so)\b)"
-    r"[\w']+){0,5}?\s+(?:that|say|think|believe|claim|agree|judge|conclude|tell|decide|determine|see|find|know|feel|sure"
+    r"(?:\s+(?:(?:that|if|whether|how|why|say|sure|certain|know|think|feel|convinced|clear)\s+(?:i|we)\b"
+    r"|(?!(?:doubt|deny|dispute|question|disagree|hard|difficult|wrong|false|just|only|merely|simply|help|and|but|so|i|we)\b)"
+    r"[\w']+)){0,5}?\s+(?:that|say|think|believe|claim|agree|judge|conclude|tell|decide|determine|see|find|know|feel|sure"
     r"|certain|convinced|clear|assume|suppose)\s+(?:the\s+)?$",
     re.IGNORECASE,
 )
 """What stands before "A is better" where that is not said: "whether", "I don't think that"; not "there is no doubt"."""
 _NEAR = 120
-_ASKED_BACK = re.compile(rf"[^.!?;,\n]{{0,{_NEAR}}}\?")
+_ASKED_BACK = re.compile(
+    rf"(?:(?!\b(?:because|since|as|at|for)\b|(?<![\w])')[^.!?;,\n\"“”„«»‘`]){{0,{_NEAR}}}\?", re.IGNORECASE
+)
+"""What makes a question of it: "A is better?"; not the question that a reply is better at, or that is quoted."""
 _LINE_ENDS = re.compile(r"[^\w\n]*(?:\n|\Z)")
 _ITEM = {letter: re.compile(rf"(?<![\w'])(?i:{letter})\s*[.:)]") for letter in "ab"}
 """A reply's letter as a label: "B: right colour"."""
@@ -66,6 +71,7 @@ _MENTION = {
 }
 _GOES_ON = ("9", " 99", " of 99")
 """How a number or word that was cut might have gone on."""
+_ENDED = re.compile(r"\n\s*\Z")
 T = TypeVar("T")
 
 
@@ -119,10 +125,7 @@ def judge_replies(
         RunError: the responder broke its contract.
     """
     keys = Keys(responder.name, responder.fingerprint, judge.max_tokens)
-    prompts = {
-        question.id: replace(judge.ask(question, reply), id=question.id)
-        for question, reply in _with_others(replies, judge.together)
-    }
+    prompts = prompts_of(judge, replies)
     key_of = {name: keys.of(prompt) for name, prompt in prompts.items()}
     questions = {question.id: question for question, _ in replies}
     path = folder / VERDICTS
@@ -145,6 +148,19 @@ def judge_replies(
             append_json_line(path, record)
             said[str(record["key"])].append(record)
     return {name: verdict(name) for name in questions}
+
+
+def prompts_of(judge: Judge, replies: Sequence[tuple[Example, str]]) -> dict[str, Example]:
+    """Return what the judge is asked of each reply, by the question's id; none where it needs others that lack."""
+    return {
+        question.id: replace(judge.ask(question, reply), id=question.id)
+        for question, reply in _with_others(replies, judge.together)
+    }
+
+
+def words_of(prompt: Example) -> str:
+    """Return the words that the judge is asked in, as ``verdicts.jsonl`` holds them."""
+    return "".join(text_of(turn) for turn in prompt.turns)
 
 
 def _verdict(judge: Judge, question: Example, record: Mapping[str, Json]) -> Verdict:
@@ -186,8 +202,8 @@ def _ask(
             prompt = open_ones.pop(said.id, None)
             if prompt is None:
                 raise RunError(f"{responder.name} judged {said.id!r}, which was not asked, or not again.")
-            asked = "".join(text_of(turn) for turn in prompt.turns)
-            record: dict[str, Json] = {"key": key_of[said.id], "id": said.id, "judge": responder.name, "asked": asked}
+            record: dict[str, Json] = {"key": key_of[said.id], "id": said.id, "judge": responder.name}
+            record |= {"fingerprint": responder.fingerprint, "max_tokens": max_tokens, "asked": words_of(prompt)}
             if isinstance(said, Failed):
                 yield {**record, "failed": said.reason}
             else:
@@ -203,12 +219,13 @@ def reading_of(read: Callable[[str], T | None], said: str, *, cut: bool = False)
         read: (words) -> what they mean, or None.
         said: all that the judge said.
         cut: whether it ended at the most tokens. Then a verdict at the very end is none: "score: 0." may have been 0.9.
+            One that ended its line is whole.
     """
     words = spoken(said)
     found = None if words is None else read(words)
-    if cut and words is not None and any(read(words.rstrip() + more) != found for more in _GOES_ON):
-        return None
-    return found
+    if not cut or words is None or (_ENDED.search(words) and words.count("[") == words.count("]")):
+        return found
+    return found if all(read(words + more) == found for more in _GOES_ON) else None
 
 
 def read_preference(said: str) -> float | None:
@@ -217,7 +234,7 @@ def read_preference(said: str) -> float | None:
     A verdict in double brackets counts wherever it stands; else one that the words begin with, which "Reply B is
     better" does not contradict; else "Reply A is better". A letter that begins a sentence on both replies ("A: ... B:
     ...") is no verdict, unless a line is nothing else. What is asked, doubted or denied is no verdict ("I can't say
-    that A is better"), and where neither is better it is a tie.
+    that A is better"), and where neither is better it is a tie, unless one of them is said to be better after that.
     """
     text = (spoken(said) or "").strip().replace("’", "'")
     found = {_who(match) for match in _MARKED.finditer(text)}
@@ -240,13 +257,18 @@ def _named(text: str) -> tuple[set[str], set[str]]:
     named: set[str] = set()
     weighed: set[str] = set()
     neither = [match.span() for match in _NEITHER.finditer(text)]
-    if neither:
-        (weighed if _YET.search(text, neither[-1][1]) else named).add("tie")
+    later = False
     for match in _NAMED.finditer(text):
         if any(start <= match.start() < end for start, end in neither):
             continue
         doubted = _WEIGHED.search(text, max(0, match.start() - _NEAR), match.start())
-        (weighed if doubted or _ASKED_BACK.match(text, match.end()) else named).add(_who(match))
+        if doubted or _ASKED_BACK.match(text, match.end()):
+            weighed.add(_who(match))
+            continue
+        named.add(_who(match))
+        later = later or bool(neither and match.start() >= neither[-1][1])
+    if neither and not later:  # "Neither is better in style, but B is better": B
+        (weighed if _YET.search(text, neither[-1][1]) else named).add("tie")
     return named, weighed
 
 

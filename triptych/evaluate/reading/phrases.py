@@ -11,17 +11,9 @@ import re
 
 _I = re.IGNORECASE
 
-THINKING = re.compile(
-    r"<(think|thinking|thought|reasoning|reflection|scratchpad)>.*?</\1>"
-    r"|\A.*</(?:think|thinking|thought|reasoning)>"
-    r"|<(?:think|thinking|thought|reasoning)>.*\Z"
-    r"|◁think▷.*?(?:◁/think▷|\Z)"
-    r"|<\|channel\|>(?:analysis|commentary)\b.*?(?:<\|channel\|>final\b|\Z)"
-    r"|<unused94>thought\b.*?(?:<unused95>|\Z)"
-    r"|<(summary|caption)>.*?</\2>",
-    _I | re.DOTALL,
-)
-"""Thinking that is marked as such is no reply; unfinished, there is no reply after it."""
+DESCRIPTION = re.compile(r"<(summary|caption)>.*?</\1>", _I | re.DOTALL)
+"""What some models say of the task and the pictures, marked as such, before they answer: no answer. Thinking, which is
+no reply either, is ``core/thinking``'s."""
 
 MARKS = re.compile(
     r"<(?:answer|ans|final|final_answer|choice|conclusion)>(.*?)</(?:answer|ans|final|final_answer|choice|conclusion)>"

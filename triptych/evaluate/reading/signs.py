@@ -13,9 +13,10 @@ import unicodedata
 from triptych.evaluate.reading.phrases import NUMBERS
 
 _OF_SELECTION = frozenset(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-_COMBINING = [sign for sign in map(chr, range(0x300, 0x1F000)) if unicodedata.category(sign).startswith("M")]
+_COMBINING = [sign for sign in map(chr, range(0x300, 0x1F000)) if unicodedata.category(sign) in ("Mn", "Mc")]
 MARKS = "".join(sign for sign in _COMBINING if sign not in _OF_SELECTION)
-"""For a pattern's class: signs that are written on a letter and make another word of it, as in Hindi and Thai."""
+"""For a pattern's class: signs that are written on a letter and make another word of it, as in Hindi and Thai; not a
+ring, box or key around it."""
 _POINTS = frozenset(sign for sign in MARKS if "\u0590" <= sign < "\u0700" or "\u08c0" <= sign < "\u0900")
 """Vowel points of Hebrew and Arabic, which are mostly left out."""
 _UNHEARD = dict.fromkeys(map(ord, _POINTS | _OF_SELECTION))

@@ -8,6 +8,7 @@ result.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,15 +18,15 @@ from tempfile import TemporaryDirectory
 from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import read_json_lines
 from triptych.core.plugins import find
-from triptych.core.records import Answer, Example, Json, text_of
+from triptych.core.records import Answer, Example, Json
 from triptych.data.format import Refused
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.certainty.statistics import Score, score_to_json
 from triptych.evaluate.reading.answers import ANSWERS, Line, read_lines
-from triptych.evaluate.reading.judge import VERDICTS
+from triptych.evaluate.reading.judge import VERDICTS, prompts_of, words_of
 from triptych.evaluate.running.asked import ASKED, Asked, groups_of, read_asked
 from triptych.evaluate.running.gather import BLIND, EVALS, Evaluation, parse_name, read_evaluations
-from triptych.evaluate.running.result import ITEMS, RESULT, Result, result_of, score_all
+from triptych.evaluate.running.result import ITEMS, RESULT, Result, Scored, result_of, score_all
 from triptych.evaluate.running.writing import write_result
 from triptych.evaluate.saved.one_asking import lines_of_one_asking
 
@@ -45,6 +46,8 @@ class Rescored:
     failed: int
     compared: int
     """Questions whose score so far is known."""
+    lost: bool = False
+    """None of the verdicts that it had was found: what is scored is no result."""
     not_asked: int = 0
     """Questions that have no line yet, as the evaluation was stopped: what is scored is no result."""
 
@@ -77,7 +80,12 @@ def lines_of(found: Sequence[Rescored]) -> list[str]:
         if one.after.n:
             span = f"({100 * one.after.low:.1f} to {100 * one.after.high:.1f})"
             now = f"{100 * one.after.score:.1f} {span}, {one.after.n} questions"
-        if one.not_asked:
+        if one.lost and one.before is not None:
+            since = (
+                f"was {100 * one.before.score:.1f}, and none of its verdicts is found in {VERDICTS} or can be read, so "
+                f"{RESULT} stays as it is: evaluate with --judge again"
+            )
+        elif one.not_asked:
             total = one.not_asked + one.after.n + one.failed
             since = f"{one.not_asked} of {total} not asked, so this is no result: evaluate again to ask them"
         elif one.before is None:
@@ -118,7 +126,7 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
     asked, refused, scores = _asked(folder, what)
     # A part was asked its own questions only: those that it was scored by.
     open_ones = len(what.keys) - len(asked) if what and not (what.shard and scores) else 0
-    judge = _Recorded.of(folder, before[0]) if before and before[0].judge else None
+    judge = _Recorded.of(folder, before[0], _older(benchmark, asked)) if before and before[0].judge else None
     if judge is not None and judge.max_tokens and benchmark.judge is not None:
         benchmark = replace(benchmark, judge=replace(benchmark.judge, max_tokens=judge.max_tokens))
     if what and what.judged and judge is None:
@@ -140,7 +148,9 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         seed=seed,
     )
     result = replace(result, judge_asking=before[0].judge_asking if before else None)
-    if write and not open_ones:
+    known = sum(score is not None for score in scores.values()) or (before[0].total.n if before else 0)
+    lost = _without_verdicts(scored) and known > sum(not item.failed for item in scored)
+    if write and not open_ones and not lost:
         write_result(folder, scored, refused=refused, result=result, max_tokens=what.max_tokens if what else 0)
     now = {item.question.id: None if item.failed else item.score for item in scored}
     return Rescored(
@@ -151,8 +161,26 @@ def _rescore(folder: Path, named: str | None, *, write: bool, seed: int) -> Resc
         unanswered=result.unanswered,
         failed=result.failed,
         compared=len(now.keys() & scores.keys()),
+        lost=lost,
         not_asked=open_ones,
     )
+
+
+def _without_verdicts(scored: Sequence[Scored]) -> bool:
+    """Return whether nothing that a judge was to mark has a score."""
+    heard = [item for item in scored if item.answered]
+    return bool(heard) and all(item.failed for item in heard)
+
+
+def _older(benchmark: Benchmark, asked: Sequence[tuple[Example, Line]]) -> dict[str, str]:
+    """Return the words that an older version asked the judge in, by id: of replies with their thinking."""
+    replies = [
+        (question, line.reply)
+        for question, line in asked
+        if not line.failed and benchmark.answered(question, line.reply)
+    ]
+    prompts = prompts_of(benchmark.judge, replies) if benchmark.judge else {}
+    return {name: words_of(prompt) for name, prompt in prompts.items()}
 
 
 def _asked(folder: Path, what: Asked | None) -> tuple[list[tuple[Example, Line]], list[Refused], dict[str, Json]]:
@@ -186,7 +214,8 @@ def _items(folder: Path) -> list[dict[str, Json]]:
 class _Recorded:
     """A judge that is asked no more. What it said is found by its name, fingerprint and most tokens.
 
-    Where a result of an older version does not tell these, it says again what it last said to the same words.
+    Where pictures are gone, or a result of an older version does not tell these, it says again what it last said to
+    the same words.
     """
 
     name: str
@@ -195,20 +224,30 @@ class _Recorded:
     """0: not known."""
     said: Mapping[tuple[Json, Json], Mapping[str, Json]]
     """A line by its id and the words that were asked."""
+    older: Mapping[str, str]
+    """The words that an older version asked in, by id."""
 
     @classmethod
-    def of(cls, folder: Path, result: Evaluation) -> _Recorded:
+    def of(cls, folder: Path, result: Evaluation, older: Mapping[str, str]) -> _Recorded:
         """Return the judge of a folder's result."""
         fingerprint, max_tokens = result.judge_asking or ("", 0)
         path, said = folder / VERDICTS, {}
-        for row in read_json_lines(path) if path.is_file() and not max_tokens else ():
-            if row["judge"] == result.judge and "reply" in row:
-                said[row["id"], row["asked"]] = row
-        return cls(name=result.judge, fingerprint=fingerprint, max_tokens=max_tokens, said=said)
+        untold: defaultdict[tuple[Json, Json], set[Json]] = defaultdict(set)
+        for row in read_json_lines(path) if path.is_file() else ():
+            asked, told = (row["id"], row["asked"]), "fingerprint" in row
+            if row["judge"] != result.judge or "reply" not in row:
+                continue
+            if not max_tokens or not told or (row["fingerprint"], row["max_tokens"]) == (fingerprint, max_tokens):
+                said[asked] = row
+            if not told:
+                untold[asked].add(row["key"])
+        if max_tokens:  # of lines that do not tell who was asked, and how, which of several is meant is not known
+            said = {asked: row for asked, row in said.items() if "fingerprint" in row or len(untold[asked]) == 1}
+        return cls(name=result.judge, fingerprint=fingerprint, max_tokens=max_tokens, said=said, older=older)
 
     def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer]:
         """Yield what was said to the same words; to others nothing, and they fail."""
         for prompt in questions:
-            row = self.said.get((prompt.id, "".join(text_of(turn) for turn in prompt.turns)))
+            row = self.said.get((prompt.id, words_of(prompt))) or self.said.get((prompt.id, self.older.get(prompt.id)))
             if row is not None:
                 yield Answer(prompt.id, str(row["reply"]), cut=row.get("cut") is True)

@@ -51,8 +51,9 @@ def missing_file(folder: Path, said: str) -> str | None:
         folder: of a model, or of a part.
         said: what the library said that could not open it.
     """
-    for pattern in ("*.json", *WEIGHTS, *TOKENIZERS):
-        for path in sorted(folder.glob(pattern)):
+    loaded = _loaded(folder)
+    for pattern in ("*.json", *(() if loaded else WEIGHTS), *TOKENIZERS):
+        for path in [*sorted(folder.glob(pattern)), *(loaded if pattern == "*.json" else ())]:
             if problem := unreadable(path) or _pointing(path):
                 return f"{path.name} {problem}"
     for path in sorted(folder.glob("*.json")):
@@ -60,7 +61,7 @@ def missing_file(folder: Path, said: str) -> str | None:
             return f"{path.name} {problem}. {AGAIN}"
     if problem := _lost_shard(folder):
         return f"{problem}. {AGAIN}"
-    for path in sorted(folder.glob(WEIGHTS[0])):
+    for path in loaded or sorted(folder.glob(WEIGHTS[0])):
         if problem := _torn_weights(path):
             return f"{path.name} {problem}. {AGAIN}"
     if "safetensors" in said and not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
@@ -112,11 +113,11 @@ def whole_numbers_in(folder: Path, floats: Mapping[str, Sequence[int]]) -> str |
         floats: shapes of the network's weights of floating point, by their names.
     """
     file = folder / "config.json"
-    if file.is_file() and "quantization_config" in json.loads(file.read_text(encoding="utf-8")):
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("quantization_config"):
         return None
     # Files may call the parts otherwise than the network: the last two words and the shape say enough.
     wanted = {(tuple(name.split(".")[-2:]), tuple(shape)) for name, shape in floats.items()}
-    for path in sorted(folder.glob(WEIGHTS[0])):
+    for path in _loaded(folder):
         found = {
             name: said["dtype"]
             for name, said in (_header(path) or {}).items()
@@ -130,6 +131,28 @@ def whole_numbers_in(folder: Path, floats: Mapping[str, Sequence[int]]) -> str |
                 "config.json, or its weights as floats."
             )
     return None
+
+
+def _loaded(folder: Path) -> list[Path]:
+    """Return the safetensors files that are there and that are loaded: the whole one, else those that an index names.
+
+    What else lies beside them is no matter of the model.
+    """
+    if os.path.lexists(folder / WHOLE):
+        return [folder / WHOLE]
+    try:
+        said = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    named = said.get("weight_map") if isinstance(said, dict) else None
+    names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
+    return [folder / name for name in names if os.path.lexists(folder / name)]
+
+
+def torn_object(path: Path) -> str | None:
+    """Return that a file of JSON holds no object with names, though one is wanted; None: it does, or is not there."""
+    problem = _torn(path) if path.is_file() else None
+    return f"{path} {problem}. {AGAIN}" if problem else None
 
 
 def _settings(said: object, before: str = "") -> Iterator[tuple[str, object]]:

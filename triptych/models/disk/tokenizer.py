@@ -13,7 +13,7 @@ is known, it is a LlamaTokenizer if that cuts text as the model does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,12 +27,15 @@ from transformers import AutoTokenizer, LlamaTokenizer, PreTrainedTokenizerBase,
 
 from triptych.core.errors import ModelError
 from triptych.data.text.tokenise import state_of, with_components
+from triptych.models.disk.missing_files import torn_object
 from triptych.models.disk.recognise import json_object, tokens_said
 
 T = TypeVar("T", bound=PreTrainedTokenizerBase)
 
 FILE = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
+BESIDE = (SETTINGS, "special_tokens_map.json", "added_tokens.json")
+"""Files beside it that hold objects of JSON."""
 WORDS = "tokenizer.model"
 """A SentencePiece model, all that older folders of Llama's kin hold."""
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -50,10 +53,13 @@ def open_tokenizer(folder: Path, **more: Any) -> PreTrainedTokenizerBase:
         more: goes to ``AutoTokenizer``.
 
     Raises:
-        ModelError: it is a SentencePiece model alone, and what reads one is not installed; or its settings name a
-            class by something that is no name.
+        ModelError: it is a SentencePiece model alone, and what reads one is not installed; or what a file beside it
+            says is torn or no object, or names a class by something that is no name.
         OSError, ValueError, ImportError: as ``AutoTokenizer``.
     """
+    for name in BESIDE:
+        if problem := torn_object(folder / name):
+            raise ModelError(problem)
     if named := _named(folder):
         return _made_of_older(folder, named)
     if unnamed := _made_of_scores(folder):
@@ -122,7 +128,8 @@ def _mark_special(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     said, config = tokens_said(folder), json_object(folder / "config.json")
     listed = said.get("additional_special_tokens") or said.get("extra_special_tokens") or []
     tokens = listed.values() if isinstance(listed, dict) else listed if isinstance(listed, list) else []
-    named = {str(token.get("content") if isinstance(token, dict) else token) for token in tokens}
+    own = [token for name, token in said.items() if name.endswith("_token")]
+    named = {str(token.get("content") if isinstance(token, dict) else token) for token in (*tokens, *own)}
     image = config.get("image_token_id", config.get("image_token_index"))
     added = [
         AddedToken(token.content, lstrip=token.lstrip, rstrip=token.rstrip, normalized=False, special=True)
@@ -136,8 +143,8 @@ def _mark_special(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
     """Let a tokenizer join the pieces of a folder's SentencePiece model by their scores, and put spaces as it does.
 
-    Only where that makes ``PROBES`` what the model makes of them, and the tokenizer as it is does not. Return whether
-    it now makes them so.
+    Only where that makes ``PROBES`` what the model makes of them, and the tokenizer as it is does not, and tokens that
+    were added are found in running text. Return whether it now makes them so.
     """
     backend, model = getattr(tokenizer, "backend_tokenizer", None), _sentencepiece(folder / WORDS)
     if model is None or backend is None or state_of(backend.model)["type"] != "BPE":
@@ -166,11 +173,42 @@ def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
         states["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": SPACE}, space]}
         states["pre_tokenizer"] = None
     found = with_components(backend, states)
-    if not right(found):
+    # What is put before a text would be put before these as well, were they looked for in the text that it makes.
+    added = _as_written(tokenizer, above=len(model) - 1) if spaced else []
+    found.add_tokens([token for token in added if not token.special])
+    found.add_special_tokens([token for token in added if token.special])
+    if not right(found) or not _finds(found, added):
         return False
+    for token in added:
+        tokenizer.add_tokens(token, special_tokens=token.special)
     backend.model, backend.normalizer, backend.pre_tokenizer = found.model, found.normalizer, found.pre_tokenizer
     tokenizer.__class__ = TokenizersBackend  # its own class would be made anew, in its own way, once saved
     return True
+
+
+def _as_written(tokenizer: PreTrainedTokenizerBase, *, above: int) -> list[AddedToken]:
+    """Return a tokenizer's added tokens, to be looked for in a text as it is: special ones, and all ``above`` a number.
+
+    Others are the SentencePiece model's own pieces, which it finds as ``PROBES`` say.
+    """
+    return [
+        AddedToken(token.content, lstrip=token.lstrip, rstrip=token.rstrip, normalized=False, special=token.special)
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if token.normalized and (token.special or number > above)
+    ]
+
+
+def _finds(backend: Tokenizer, added: Sequence[AddedToken]) -> bool:
+    """Return whether a tokenizer finds each of these tokens between letters, and between words."""
+
+    def count(text: str, number: int | None) -> int:
+        return sum(each == number for each in backend.encode(text, add_special_tokens=False).ids)
+
+    return all(
+        count(text, backend.token_to_id(token.content)) == 1
+        for token in added
+        for text in (f"a{token.content}a", f"a {token.content} a")
+    )
 
 
 def _sentencepiece(file: Path) -> Any:

@@ -115,7 +115,7 @@ def name_image_token(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
     """Tell an opened network which token stands for an image, where its folder leaves that to the tokenizer.
 
     Raises:
-        ModelError: the tokenizer has none, or the network has no row for it.
+        ModelError: the tokenizer has none, the network has no row for it, or config.json names it by no number.
     """
     _, image_mark, _ = TOKENS
     found = tokenizer.get_added_vocab().get(image_mark)
@@ -123,6 +123,10 @@ def name_image_token(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
         network.config.image_token_id = found
     rows = network.config.text_config.vocab_size
     named = network.config.image_token_id
+    if not isinstance(named, int | None):
+        raise ModelError(
+            f"config.json: image_token_id is {named!r}, and a number is wanted. Compare it with the published file."
+        )
     if named is None or named >= rows:
         raise ModelError(
             f"the tokenizer has no {image_mark!r} among the network's {rows} tokens: put the tokenizer that the model "

@@ -267,13 +267,15 @@ def _invalid(problem: ErrorDetails, tree: Mapping[str, Json]) -> ApiError:
     """Return what is told of a problem; its place without the names of forms that pydantic adds."""
     steps: list[str] = []
     node: Any = tree
-    for number, step in enumerate(problem["loc"], start=1):
-        if isinstance(node, dict) and step == node.get("type") and isinstance(problem["loc"][number - 2], int):
+    places = problem["loc"]
+    for number, step in enumerate(places, start=1):
+        of_list = number > 1 and isinstance(places[number - 2], int)
+        if of_list and isinstance(node, dict) and step == node.get("type"):
             continue  # the form of a part of a list, though a key of it may be called so too
         listed = isinstance(node, list) and isinstance(step, int) and step < len(node)
         if listed or (isinstance(node, dict) and step in node):
             node = node[step]
-        elif problem["type"] != "missing" or number < len(problem["loc"]):
+        elif problem["type"] != "missing" or number < len(places):
             continue  # the name of a form, not a key
         steps.append(str(step))
     path = ".".join(steps)[:200]

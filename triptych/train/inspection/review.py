@@ -193,8 +193,12 @@ def _projector(name: str) -> Finding:
 def _opened_by(name: str, config: dict[str, object]) -> Finding:
     if (original := class_of(config)) and not is_whole_here(name):
         return Finding("ok", "model.open", f"{original} of LLaVA's own code, which opens as a class of transformers")
+    said = config.get("model_type")
+    if not original and not isinstance(said, str):
+        odd = "says no model_type" if said is None else f"says of model_type {said!r}, which is no name"
+        return Finding("wrong", "model.open", f"{name}: config.json {odd}. Bring the published model's config.json.")
     try:
-        model_type = model_type_of(locate(name)) if original else str(config.get("model_type"))
+        model_type = model_type_of(locate(name)) if original else str(said)
     except TriptychError as error:
         return Finding("wrong", "model.open", str(error))
     known = {
