@@ -155,17 +155,24 @@ def _complete(part: Path, folder: Path, position: Position) -> None:
 
 def latest_checkpoint(run: Path, stage: str) -> Checkpoint | None:
     """Return the whole checkpoint of a stage with the most steps, or None. A damaged one is told of and passed over."""
-    for step, folder in sorted(_folders(run, stage), reverse=True):
-        problem = _problem(folder)
-        if problem is None:
-            position = Position(**json.loads((folder / POSITION).read_text(encoding="utf-8")))
-            assert (position.stage, position.step) == (stage, step), f"{folder} holds {position}"
-            return Checkpoint(folder, position)
+    steps = sorted((step for step, _ in _folders(run, stage)), reverse=True)
+    return next((found for step in steps if (found := checkpoint_at(run, stage, step=step))), None)
+
+
+def checkpoint_at(run: Path, stage: str, *, step: int) -> Checkpoint | None:
+    """Return the whole checkpoint of a stage after so many steps; None: there is none, or a damaged one, as is told."""
+    folder = checkpoint_folder(run, stage, step=step)
+    if not folder.is_dir():
+        return None
+    if (problem := _problem(folder)) is not None:
         say(f"{folder}: {problem}; this checkpoint is not used")
-    return None
+        return None
+    position = Position(**json.loads((folder / POSITION).read_text(encoding="utf-8")))
+    assert (position.stage, position.step) == (stage, step), f"{folder} holds {position}"
+    return Checkpoint(folder, position)
 
 
-def prune_checkpoints(run: Path, stage: str, *, latest: int, keep: int) -> None:
+def prune_checkpoints(run: Path, stage: str, *, latest: int, keep: int, also: int | None = None) -> None:
     """Delete all but the ``keep`` latest checkpoints of a stage, and what a killed writer left.
 
     Args:
@@ -173,11 +180,12 @@ def prune_checkpoints(run: Path, stage: str, *, latest: int, keep: int) -> None:
         stage: whose checkpoints they are.
         latest: steps of the latest whole one: those of more are damaged, were passed over, and count for nothing.
         keep: how many stay.
+        also: steps of one that stays besides.
     """
     folders = sorted(_folders(run, stage), reverse=True)
     damaged = [folder for step, folder in folders if step > latest]
-    old = [folder for step, folder in folders if step <= latest][keep:]
-    for folder in (*damaged, *old):
+    old = [(step, folder) for step, folder in folders if step <= latest][keep:]
+    for folder in (*damaged, *(folder for step, folder in old if step != also)):
         _remove(folder)
     for part in (run / FOLDER).glob(f"{stage}-*{PART}"):
         _remove(part)

@@ -15,7 +15,7 @@ from triptych.core.log import say
 from triptych.core.records import Json
 from triptych.data.plan.budget import FLOOR_PX
 from triptych.data.plan.measures import LENGTHS
-from triptych.train.recipe import RECIPE, Recipe, resolve
+from triptych.train.recipe import RECIPE, Recipe, Tune, resolve
 
 LEARNT = ("checkpoints", "model", "metrics.jsonl")
 """What a run's folder holds when its recipe has learnt something."""
@@ -72,12 +72,17 @@ def refuse_foreign(run: Path) -> None:
 
 
 def _binding(recipe: Recipe) -> Json:
-    """Return what makes a run what it is: not on how many processes it runs, in how many passes, who is told of it."""
+    """Return what makes a run what it is: not on how many processes it runs, in how many passes, who is told of it.
+
+    A validation is that where its loss chooses the weights.
+    """
     free = {"workers", "checkpoint_activations", "forward_tokens", "checkpoint_every", "on_bad", "validation"}
     tree: dict[str, Json] = recipe.model_dump(
         mode="json", exclude={"parallel": True, "log": True, "stages": {"__all__": free}}
     )
-    for stage in cast("list[dict[str, Any]]", tree["stages"]):
+    for plan, stage in zip(recipe.stages, cast("list[dict[str, Any]]", tree["stages"]), strict=True):
+        if isinstance(plan, Tune) and plan.validation is not None and plan.validation.keep == "lowest":
+            stage["validation"] = plan.validation.model_dump(mode="json")
         for source in stage.get("data") or ():
             if own := source.get("budget"):  # what is meant: runs of before wrote a floor that nobody had given
                 said = (own["least_side_px"], (stage.get("budget") or {}).get("least_side_px"))

@@ -183,12 +183,15 @@ class ClosedForm(Stage):
 
 
 class Validation(Settings):
-    """Rows that are not learnt: their loss tells how a stage goes on what it has not seen. It changes no weight."""
+    """Rows that are not learnt: their loss tells how a stage goes on what it has not seen. No step learns from it."""
 
     data: Annotated[tuple[Source, ...], Field(min_length=1)]
     """Each has a loss of its own beside that of all. ``limit`` takes some rows of a source, the same each time."""
     every: Length = Length(100, "steps")
     """How often, beside before the first step and after the last."""
+    keep: Literal["last", "lowest"] = "last"
+    """Which step's weights the stage leaves: the last one's, or of those that were looked at the one's with the lowest
+    loss over all sources, the earliest of several."""
 
     @model_validator(mode="after")
     def _looks_at_each_row_once(self) -> Validation:

@@ -240,8 +240,8 @@ def resume_stage(state: StageState, last: Checkpoint) -> int:
     return last.position.step
 
 
-def stage_outcome(state: StageState, step: int) -> Outcome:
+def stage_outcome(state: StageState, step: int, *, finished: bool) -> Outcome:
     """Return what is kept of a stage after so many steps; what these were planned with is on the disk by then."""
     state.data.flush()
-    position = Position(state.stage.name, step, finished=state.pace.finished(step), plan=state.data.digest)
+    position = Position(state.stage.name, step, finished=finished, plan=state.data.digest)
     return Outcome(position, state.weights, optimizer_tensors(state.optimizer, state.weights))

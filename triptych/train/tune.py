@@ -27,6 +27,7 @@ from triptych.train.checkpoint import (
 )
 from triptych.train.encode_ahead import encode_ahead
 from triptych.train.feature_cache import FEATURES
+from triptych.train.lowest import lowest_step, put_back_lowest
 from triptych.train.measuring.meters import METRICS, VALIDATIONS, StepReport, rewind_records
 from triptych.train.measuring.sessions import note_stage
 from triptych.train.measuring.trackers import note_plan
@@ -37,7 +38,7 @@ from triptych.train.recipe import Tune
 from triptych.train.signals import CutOff, Stop, next_or_cut_off
 from triptych.train.stage_state import StageState, begin_stage, check_data, resume_stage, stage_outcome
 from triptych.train.step import train_step
-from triptych.train.validation import ValidationReport, open_validator
+from triptych.train.validation import AfterValidation, Validator, open_validator
 
 LINES = 10
 """Lines about a stage's steps in its run's log, however long it is."""
@@ -45,7 +46,6 @@ KEEP = 2
 """Checkpoints of a running stage that stay."""
 
 AfterStep = Callable[[StepReport], None]
-AfterValidation = Callable[[ValidationReport], None]
 
 
 def tune(
@@ -95,21 +95,19 @@ def tune(
     note_stage(state.book, stage.name, after_step=done, parts=model.parts_and_head())
     if state.features is not None and not state.pace.finished(done):
         state = encode_ahead(state, state.features, folder=run / FEATURES, stop=stop)
-    validator = None if state.pace.finished(done) else open_validator(state, stop=stop)
-
-    def validate(step: int) -> None:
-        found = validator.look(step) if validator is not None else None
-        if found is not None and after_validation is not None and world.leads:
-            after_validation(found)
-
+    validator = open_validator(state, stop=stop, after_validation=after_validation)
     steps = state.data.loaded(
         done, workers=workers_of(state), finished=state.pace.finished, rank=world.rank, ranks=world.ranks
     )
     with progress(stage.name, state.pace.total(done), done=done, lines=LINES) as advance, closing(steps):
-        validate(done)
-        done = _run_steps(state, steps, done=done, stop=stop, advance=advance, after_step=after_step, validate=validate)
+        if validator is not None:
+            validator.look(done)
+        done = _run_steps(
+            state, steps, done=done, stop=stop, advance=advance, after_step=after_step, validator=validator
+        )
     state.data.settle()
-    return stage_outcome(state, done)
+    put_back_lowest(state, validator, done=done)
+    return stage_outcome(state, done, finished=True)
 
 
 def _run_steps(
@@ -120,11 +118,11 @@ def _run_steps(
     stop: Stop,
     advance: Advance,
     after_step: AfterStep | None,
-    validate: Callable[[int], None],
+    validator: Validator | None,
 ) -> int:
     """Do the steps that are left, with their records and checkpoints; return how many are done then."""
     world, prefetcher, reach = state.world, make_prefetcher(state, steps), Reach(state)
-    _save_if_due(state, done, stop, saved=done)  # nothing, unless somebody asked to stop meanwhile
+    _save_if_due(state, done, stop, saved=done, validator=validator)  # nothing, unless somebody asked to stop meanwhile
     epoch, ready, saved = None, time.perf_counter(), done
     while (loaded := world.together(partial(next_or_cut_off, prefetcher, stop))) is not None:
         cut_off = any(world.gather(isinstance(loaded, CutOff)))
@@ -140,25 +138,30 @@ def _run_steps(
             advance(1, report.told(), total=report.total_steps)
             if after_step is not None and world.leads:
                 after_step(report)
-            validate(done)
-        saved = _save_if_due(state, done, stop, saved=saved)
+            if validator is not None:
+                validator.look(done)
+        saved = _save_if_due(state, done, stop, saved=saved, validator=validator)
         ready = time.perf_counter()
     return done
 
 
-def _save_if_due(state: StageState, done: int, stop: Stop, *, saved: int) -> int:
+def _save_if_due(state: StageState, done: int, stop: Stop, *, saved: int, validator: Validator | None) -> int:
     """Save a checkpoint where one is due or somebody asked to stop; return the steps that the latest one holds.
+
+    Of a stage that is done nothing is saved here, unless a stop came before its last look at the validation was over.
 
     Raises:
         RunError: somebody asked to stop.
     """
     world, run, stage = state.world, state.run, state.stage
     asked_by = next((signal for signal in world.gather(stop.asked_by) if signal), None)
-    if state.pace.finished(done) or not (asked_by or state.pace.saves(done)):
+    over = state.pace.finished(done) and not (asked_by and validator is not None and validator.due(done))
+    lowest = lowest_step(state, validator)
+    if over or not (asked_by or lowest == done or state.pace.saves(done)):
         return saved
     if done > saved:
-        save_checkpoint(run, stage_outcome(state, done), world=world)
-        world.lead(partial(prune_checkpoints, run, stage.name, latest=done, keep=KEEP))
+        save_checkpoint(run, stage_outcome(state, done, finished=False), world=world)
+        world.lead(partial(prune_checkpoints, run, stage.name, latest=done, keep=KEEP, also=lowest))
     where = f"after step {done} of {state.pace.total(done)} of stage {stage.name!r}"
     where += f"; all is in {checkpoint_folder(run, stage.name, step=done)}" if done else ""
     stop.asked_by = stop.asked_by or asked_by  # it may have come while all was saved

@@ -1,7 +1,8 @@
 """The loss of rows that are not learnt, as a stage goes: before its first step, every so often, and after its last.
 
-Not a score (``evaluate``), and nothing is chosen by it. It changes no weight and draws no random number: a run with a
-validation ends with the same bits as one without. Each source is packed alone, so that each has a loss of its own.
+Not a score (``evaluate``). It changes no weight and draws no random number: a run with a validation takes the same
+steps, to the bit, as one without, and ends with the same weights unless the recipe says to keep those of the lowest
+loss (``lowest.py``). Each source is packed alone, so that each has a loss of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -102,10 +103,21 @@ class ValidationReport:
         }
 
 
+AfterValidation = Callable[[ValidationReport], None]
+
+
 class Validator:
     """Looks at the rows of a stage's validation when it is time. State: what was found so far."""
 
-    def __init__(self, state: StageState, held: Sequence[StageState], *, due: Pace, stop: Stop) -> None:
+    def __init__(
+        self,
+        state: StageState,
+        held: Sequence[StageState],
+        *,
+        due: Pace,
+        stop: Stop,
+        after_validation: AfterValidation | None,
+    ) -> None:
         """Take up what was found before the run was taken up.
 
         Args:
@@ -113,8 +125,10 @@ class Validator:
             held: the stage of each source's rows (``Tune.validating``), which has the same weights.
             due: its ``saves`` tells after which steps it is time.
             stop: is asked between passes.
+            after_validation: is told about each, in the process that leads.
         """
         self._state, self._held, self._due, self._stop = state, held, due, stop
+        self._after_validation = after_validation
         self._path = state.book / VALIDATIONS
         told = [(each.data.digest, _rows(each)) for each in held]
         self._digest = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
@@ -132,19 +146,28 @@ class Validator:
         records = read_json_lines(self._path) if self._path.exists() else ()
         return [record for record in records if record.get("stage") == self._state.stage.name]
 
-    def look(self, step: int) -> ValidationReport | None:
-        """Measure the loss after so many steps, if it is time and nobody did; say it, and write it down.
+    def due(self, step: int) -> bool:
+        """Return whether it is time to look after so many steps, and nobody did."""
+        return step not in self._found and (step == 0 or self._due.saves(step) or self._due.finished(step))
 
-        Returns:
-            what was found; None: it is not time, or somebody asked to stop, who does not wait for it.
+    def losses(self) -> dict[int, float]:
+        """Return the finite losses by step, over as many rows as the last one."""
+        rows = next((rows for _, rows in reversed(self._found.values())), None)
+        same = {step: loss for step, (loss, counted) in self._found.items() if counted == rows}
+        return {step: loss for step, loss in same.items() if math.isfinite(loss)}
+
+    def look(self, step: int) -> None:
+        """Measure the loss after so many steps, if it is due; say it, and write it down.
+
+        Where somebody asked to stop, who does not wait for it, it stays due.
         """
-        if step in self._found or not (step == 0 or self._due.saves(step) or self._due.finished(step)):
-            return None
+        if not self.due(step):
+            return
         begin, state = time.perf_counter(), self._state
         sources = []
         for held in self._held:
             if (found := _look_at(held, self._stop)) is None:
-                return None
+                return
             sources.append(found)
         scoring = scoring_of(state.stage.objective)
         report = ValidationReport(
@@ -156,9 +179,10 @@ class Validator:
             wall_s=time.perf_counter() - begin,
         )
         append_json_line(self._path, report.record())
-        say(self._told(report))
         self._found[step] = report.loss, report.rows
-        return report
+        say(self._told(report))
+        if self._after_validation is not None and state.world.leads:
+            self._after_validation(report)
 
     def _told(self, report: ValidationReport) -> str:
         """Return what was found, for people, beside what was found before."""
@@ -166,8 +190,7 @@ class Validator:
         said = f"{report.stage}: validation {when}: loss {say_loss(report.loss, report.scores)}"
         if len(report.sources) > 1:
             said += f" ({', '.join(f'{each.source} {each.loss:.3f}' for each in report.sources)})"
-        same = {step: loss for step, (loss, rows) in self._found.items() if rows == report.rows}
-        before = {step: loss for step, loss in same.items() if math.isfinite(loss)}
+        before = {step: loss for step, loss in self.losses().items() if step < report.step}
         told = [f"{before[0]:.3f} before the first step"] if 0 in before else []
         least = min(before, key=lambda step: before[step], default=0)
         if least and before[least] < report.loss:
@@ -175,12 +198,15 @@ class Validator:
         return f"{said}; {', '.join(told)}" if told else said
 
 
-def open_validator(state: StageState, *, stop: Stop) -> Validator | None:
+def open_validator(
+    state: StageState, *, stop: Stop, after_validation: AfterValidation | None = None
+) -> Validator | None:
     """Return what looks at a stage's validation; None: it has none.
 
     Args:
         state: the stage, as it begins or goes on.
         stop: is asked while rows are read and images encoded.
+        after_validation: is told about each, in the process that leads.
 
     Raises:
         DataError: the rows cannot be used, or are too many to be looked at again and again.
@@ -195,7 +221,7 @@ def open_validator(state: StageState, *, stop: Stop) -> Validator | None:
         state.plan, length=stage.length, warmup=stage.warmup, save_every=stage.validation.every, schedule=stage.schedule
     )
     _tell_learnt(state, held)
-    return Validator(state, held, due=due, stop=stop)
+    return Validator(state, held, due=due, stop=stop, after_validation=after_validation)
 
 
 def _held(state: StageState, number: int, stop: Stop) -> StageState:

@@ -68,6 +68,11 @@ def note_stage(book: Path, stage: str, *, after_step: int, parts: Mapping[str, n
     _note(book, {"event": "stage", "stage": stage, "after_step": after_step, "parts": counted})
 
 
+def note_kept(book: Path, stage: str, *, step: int) -> None:
+    """Write down that a stage leaves the weights that it had after a step."""
+    _note(book, {"event": "kept", "stage": stage, "step": step})
+
+
 def environment(world: World) -> dict[str, Json]:
     """Return what a run is computed by: versions, device, threads and processes."""
     versions: dict[str, Json] = {"python": platform.python_version()}

@@ -97,11 +97,7 @@ def summary_of(stage: StageStory) -> Iterator[tuple[str, str]]:
             share = max(1, len(series[key]) // 10)
             first, last = sum(series[key][:share]) / share, sum(series[key][-share:]) / share
             yield "loss, first and last tenth of the steps", f"{first:.3f} → {last:.3f}{unit}"
-    if VALIDATED in series:
-        losses = series[VALIDATED]
-        least, after = min(zip(losses, stage.validation_steps, strict=True))
-        yield "validation, first and last", f"{losses[0]:.3f} → {losses[-1]:.3f}"
-        yield "validation, lowest", f"{least:.3f}, after step {after:,}"
+    yield from _validation_of(stage)
     for key, what in (("tokens", "tokens"), ("trained_tokens", "of them supervised"), ("targets", "targets")):
         if key in series:
             yield what, f"{sum(series[key]):,.0f}"
@@ -119,6 +115,15 @@ def summary_of(stage: StageStory) -> Iterator[tuple[str, str]]:
     if "mfu" in series and seconds:
         done = sum(mfu * wall_s for mfu, wall_s in zip(series["mfu"], computing_s, strict=True))
         yield "MFU, waiting for data included", f"{done / seconds:.1%}"
+
+
+def _validation_of(stage: StageStory) -> Iterator[tuple[str, str]]:
+    if losses := stage.series.get(VALIDATED):
+        least, after = min(zip(losses, stage.validation_steps, strict=True))
+        yield "validation, first and last", f"{losses[0]:.3f} → {losses[-1]:.3f}"
+        yield "validation, lowest", f"{least:.3f}, after step {after:,}"
+    if stage.kept is not None:
+        yield "weights that were kept", f"those after step {stage.kept:,}"
 
 
 def _write_if_worked(run: Path, before: int) -> None:

@@ -70,6 +70,8 @@ class StageStory:
     facts: Mapping[str, float]
     """What a stage without steps found."""
     done: bool
+    kept: int | None
+    """Step whose weights were chosen by the validation; None: nothing was chosen."""
     resumed: tuple[int, ...]
     """Steps after which it was taken up again."""
     parts: tuple[PartRow, ...]
@@ -184,12 +186,17 @@ def _stage(
         validation_steps=tuple(seen),
         facts={key: value for key in facts if key != "step" and (value := _number(facts, key)) is not None},
         done=total is not None,
+        kept=next((step for each in reversed(events) if isinstance(step := _kept(each, name), int)), None),
         resumed=resumed,
         parts=_parts(plan if isinstance(plan, Tune) else None, begun[-1] if begun else {}),
         sources=tuple(sources_of([record for record in ledger if record.get("stage") == name])),
         validated=tuple(_validated(name, ledger)),
         spent=_spent(steps, total, _after(begun)) if steps else None,
     )
+
+
+def _kept(event: Record, stage: str) -> Json:
+    return event.get("step") if event.get("event") == "kept" and event.get("stage") == stage else None
 
 
 def _validated(stage: str, ledger: Sequence[Record]) -> Iterator[SourceRows]:
