@@ -11,7 +11,10 @@ from triptych.cli.groups.sources import AsJson, json_text
 
 
 def check_recipe(recipe: RecipeFile, overrides: Overrides = None, *, as_json: AsJson = False) -> None:
-    """Look at files, family, template, data and lengths, and at the tiny twin. Exit code 1 where anything is wrong."""
+    """Look at files, family, template, data and lengths, and at the tiny twin. Exit code 1 where anything is wrong.
+
+    A recipe with overrides is another one than its twin is of, so that is then left alone.
+    """
     from triptych.train.recipe import load_recipe
 
     with that_trains(recipe):
@@ -19,7 +22,7 @@ def check_recipe(recipe: RecipeFile, overrides: Overrides = None, *, as_json: As
     from triptych.train.inspection.review import review  # Seconds, which no wrong recipe waits for.
     from triptych.train.inspection.twin import original_of, twin_of
 
-    original, twin = original_of(recipe), twin_of(recipe)
+    original, twin = (None, None) if overrides else (original_of(recipe), twin_of(recipe))
     if original is not None:
         findings = [*review(found), *(each for each in review(load_recipe(original), twin=found) if each.key == "twin")]
     else:

@@ -35,11 +35,13 @@ from triptych.train.forecast.gpus import Gpu
 from triptych.train.forecast.shapes import LANGUAGES, MODELS, TOWERS, Shape, Stack, joined, stack_of, tower_of
 from triptych.train.forecast.volume import REPLIES, Volume, volume_of
 from triptych.train.inspection.review import RUN, config_of
+from triptych.train.parallel.four_bits import kept_in_four_bits, refuse_shared_bits
 from triptych.train.recipe import Frozen, Full, Lora, ModelPlan, PartPlans, Recipe, Tune, load_recipe
 
 MOST_GPUS = 1024
+LARGE_PACK = 8192
 SMALL_PACK = 4096
-"""Tokens of a pack that is tried where a larger one does not fit; rows that are longer are refused then."""
+"""Tokens of a pack that are tried where a larger one does not fit; rows that are longer are refused then."""
 UNPACKED_MFU = (0.15, 0.25)
 """MFU of a trainer that holds one conversation a GPU at a time, where each step waits for its longest. Learnt from one
 run, not measured: Mantis's 36 hours on 16 A100s come to 0.17 and 0.20 for its two models of LLaVA's kind, by the
@@ -125,7 +127,12 @@ def plan_stages(
         gpus: how many.
         mfu: share of its operations that are the model's; None: `Assumed`.
         epoch_tokens: positions of an epoch; None: counted from what is known of the data.
+
+    Raises:
+        ConfigError: several GPUs cannot train it so.
     """
+    if gpus > 1:
+        refuse_shared_bits(recipe)
     return [
         _stage(stage, recipe.parallel.kind, shape, gpu=gpu, gpus=gpus, mfu=mfu, epoch_tokens=epoch_tokens)
         for stage in recipe.stages
@@ -276,7 +283,8 @@ def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[s
     if stage.precision == "float32":
         stage = stage.model_copy(update={"precision": "bfloat16"})
         yield "precision: bfloat16", stage, parallel, gpus
-    if parallel != "fsdp" and gpus > 1:
+    shareable = kept_in_four_bits(stage) is None
+    if parallel != "fsdp" and gpus > 1 and shareable:
         parallel = "fsdp"
         yield "parallel: {kind: fsdp}", stage, parallel, gpus
     if isinstance(stage.parts.language, Full):
@@ -287,6 +295,9 @@ def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[s
             beside = f", parallel: {{kind: {kind}}}" if gpus > 1 else ""
             yield f"instead parts.language: {{train: {train}, rank: 64, ...}}{beside}", lighter, kind, gpus
     language = stage.parts.language
+    if isinstance(language, Lora) and stage.pack_tokens > LARGE_PACK:
+        less = {"pack_tokens": LARGE_PACK, "forward_tokens": LARGE_PACK}
+        yield f"instead pack_tokens and forward_tokens: {LARGE_PACK}", stage.model_copy(update=less), parallel, gpus
     if isinstance(language, Lora) and not language.quantised:
         train, kind = "qdora" if language.decomposed else "qlora", "ddp" if gpus > 1 else parallel
         quantised = language.model_copy(update={"train": train})
@@ -297,7 +308,7 @@ def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[s
             less = {"pack_tokens": SMALL_PACK, "forward_tokens": SMALL_PACK}
             lighter = lighter.model_copy(update=less)
             yield f"and with it pack_tokens and forward_tokens: {SMALL_PACK}", lighter, kind, gpus
-    for count in _doubled(gpus):
+    for count in _doubled(gpus) if shareable else ():
         yield f"or {count} GPUs, parallel: {{kind: fsdp}}", stage, "fsdp", count
 
 

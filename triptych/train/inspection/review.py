@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,7 @@ from triptych.train.inspection.twin import drift
 from triptych.train.measuring.trackers import check_trackers
 from triptych.train.objective import Reply
 from triptych.train.packages import missing_packages
+from triptych.train.parallel.four_bits import refuse_shared_bits
 from triptych.train.recipe import ClosedForm, ModelPlan, Recipe, StagePlan, Tune
 from triptych.train.scores import release_stage
 from triptych.train.start import parts_of, start_model
@@ -78,7 +80,7 @@ def review(recipe: Recipe, *, twin: Recipe | None = None) -> list[Finding]:
             for index in range(len(stage.validation.data) if stage.validation else 0):
                 found += _source(stage.validating(index), 0, rendering, key=f"{key}.validation.data.{index}")
             found += _lengths(stage, positions, key=key)
-    found += [*_packages(recipe), *_projector_of(recipe), *_toy(recipe)]
+    found += [*_together(recipe), *_projector_of(recipe), *_toy(recipe)]
     if twin is not None:
         said = [Finding("wrong", "twin", each) for each in drift(recipe, twin)]
         found += said or [Finding("ok", "twin", "differs in model, data, lengths and sizes alone")]
@@ -185,9 +187,8 @@ def _projector(name: str) -> Finding:
     key = "model.parts.projector_weights"
     if Path(name).expanduser().exists():
         return Finding("ok", key, name)
-    if HUB_ID.fullmatch(name):
-        return Finding("missing", key, f"{name}: no file or folder; a run asks the model hub for it")
-    return Finding("missing", key, f"{name} is not there")
+    asks = ": no file or folder; a run asks the model hub for it"
+    return Finding("missing", key, name + (asks if HUB_ID.fullmatch(name) else " is not there"))
 
 
 def _opened_by(name: str, config: dict[str, object]) -> Finding:
@@ -308,12 +309,13 @@ def _positions(plan: ModelPlan) -> int | None:
     return positions_of(config)
 
 
-def _packages(recipe: Recipe) -> Iterator[Finding]:
-    """Look for the packages that are optional here and that this recipe needs."""
-    try:
-        check_trackers(recipe.log)
-    except TriptychError as error:
-        yield Finding("wrong", "log", str(error))
+def _together(recipe: Recipe) -> Iterator[Finding]:
+    """Look for the packages that are optional here and that this recipe needs, and for what cannot go together."""
+    for key, check in (("log", partial(check_trackers, recipe.log)), ("parallel", partial(refuse_shared_bits, recipe))):
+        try:
+            check()
+        except TriptychError as error:
+            yield Finding("wrong", key, str(error))
     for key, why in missing_packages(recipe):
         yield Finding("missing", key, why)
 
@@ -331,9 +333,7 @@ def _toy(recipe: Recipe) -> Iterator[Finding]:
     """Try the plans of the parts on a toy model, which costs nothing."""
     if recipe.model.sample is None and recipe.model.family != "tiny":
         return
-    for stage in recipe.stages:
-        if isinstance(stage, ClosedForm):
-            continue
+    for stage in (each for each in recipe.stages if isinstance(each, Tune)):
 
         def free(stage: Tune = stage) -> str:
             moved = release_stage(start_model(recipe.model, seed=0), stage, seed=0)
