@@ -10,5 +10,17 @@ from triptych.cli.groups.command_group import command_group
 GROUP = command_group(
     "data",
     help="Get, check, show, count and convert conversations.",
-    order=("get", "import", "check", "stats", "show", "convert", "transform", "render", "plan", "decontaminate"),
+    order=(
+        "get",
+        "import",
+        "check",
+        "stats",
+        "show",
+        "convert",
+        "transform",
+        "split",
+        "render",
+        "plan",
+        "decontaminate",
+    ),
 )

@@ -85,7 +85,7 @@ def check(sources: Sequence[str], *, decode: bool = False) -> Report:
     prints: dict[ImageRef, Fingerprint] = {}
     used = images = videos = 0
     for number, source in enumerate(sources):
-        look = _Look(prints if decode else None)
+        look = Look(prints if decode else None)
         for row_number, row in enumerate(read_source(source)):
             seen = look.at(row)
             if isinstance(seen, Refused):
@@ -174,10 +174,11 @@ def _seen_elsewhere(
     return found
 
 
-class _Look:
+class Look:
     """Looks at the rows of one source. State: files it has seen, so that each is opened once."""
 
     def __init__(self, prints: dict[ImageRef, Fingerprint] | None) -> None:
+        """Look at headers alone, or, where there is somewhere to put their prints, at all pixels."""
         self._prints = prints
         self._sizes: dict[str, Size | ImageError] = {}
         self._torn: dict[ImageRef, ImageError] = {}
