@@ -68,6 +68,12 @@ def fair(prompt: Example) -> str:
                 'A is better? "Dog" is what both say.',
                 "I don't know if I think A is better.",
                 "I'm not sure I believe that A is better.",
+                "While it is hard to read I'd say A is better.",
+                "As B cannot count birds we find A is better",
+                "Though not long enough I think A is better",
+                "A is better because why should the tail count?",
+                "I can't deny that A is better.",
+                "It is not hard to see that A is better.",
                 "I cannot find a reason to believe that A is better.",
             )
         ),
@@ -75,20 +81,14 @@ def fair(prompt: Example) -> str:
             (said, 1.0)
             for said in (
                 "There is no doubt that A is better.",
-                "It is not hard to see that A is better.",
-                "I can't deny that A is better.",
                 "B does not name the dog, and A is better.",
                 "I cannot see the tail, but A is better.",
                 "At first I was not sure whether A is better. Yet A is better.",
                 "A. I cannot say more.",
                 'Reply A is better as to "Who is left of the tree?", and short.',
-                "A is better because why should the tail count?",
                 "Neither is better in spelling, but A is better at colours.",
                 "While neither is better on tone, A is clearly better, as it counts the birds.",
                 "Neither reply wins on length, so content decides: Reply A wins.",
-                "Though not long enough I think A is better",
-                "As B cannot count birds we find A is better",
-                "While it is hard to read I'd say A is better.",
                 "[[A]] I cannot tell whether B is better at colours.",
             )
         ),
@@ -96,6 +96,72 @@ def fair(prompt: Example) -> str:
 )
 def test_who_refuses_or_prefers_neither_prefers_nobody(said: str, won: float | None) -> None:
     assert read_preference(said) == won
+
+
+PLAIN = {
+    1.0: (
+        "I went through both.\n\n**A**",
+        "B has no tail. Final answer: A",
+        "Both name the dog.\nMy verdict is A.",
+        "The better reply is A, as it counts.",
+        "I'd choose reply A.",
+        "All in all I pick A because it is right.",
+        "I prefer A over B",
+        "Reply **A** is much better.",
+        "In my view reply A is the clearly better one, and so A wins.",
+        "Both are equally good at colours. Yet A is better at counting.",
+        "Neither response is better in spelling; A wins",
+        "Some say B is better. A is better.",
+    ),
+    0.5: (
+        "Both name the dog.\nTie",
+        "B is short. Final verdict: a tie",
+        "It's a tie.",
+        "It’s a tie, as they say the same.",
+        "Both are equally good.",
+        "They're tied",
+        "Neither of them is better.",
+        "Neither of the two answers is better.",
+        "Still, neither is better.",
+        "Tie. Neither is better, though B is longer.",
+    ),
+    None: (
+        "Both are equally good, but A is shorter.",
+        "Neither is better, although B is longer.",
+        "Neither wins; however, I prefer the words of B.",
+        "Neither is better.\nStill, B names the dog.",
+        "Neither is better. Yet B names the dog. It is short.",
+        "A is better in style. Neither is better at colours.",
+        "Reply A is better in style, but B counts right.",
+        "Reply A is better than reply B in style, though B counts right.",
+        "A is better written.",
+        "A?",
+        "The better reply is A?",
+        "I look at both.\nReply A:",
+        "A is better or B is.",
+        "I prefer A's style.",
+        "I would choose A if it were shorter.",
+        "If it were red, A is better.",
+        "At first A is better, but it counts wrong.",
+        "At first A is better, and B wins?",
+        "The answer to both is in A.\nB: no.",
+        "He wears a hat, tie, and coat.",
+        "I chose.\nA\nB",
+        "A is better.\nB",
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "won"), [(said, won) for won, some in PLAIN.items() for said in some])
+def test_a_preference_is_read_where_a_clause_or_the_last_line_says_it_plainly(said: str, won: float | None) -> None:
+    assert read_preference(said) == won
+
+
+@pytest.mark.parametrize("words", ["\n", "*\n", "-\n", "[[A ", "Neither is better. ", "A is better? ", "so ", ". "])
+def test_a_verdict_that_is_a_loop_is_read_at_once(words: str) -> None:
+    """By the square of its length it would take minutes."""
+    for begin in ("", "A"):
+        reading_of(read_preference, f"{begin}{words * (50_000 // len(words))}x", cut=True)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +175,7 @@ def test_who_refuses_or_prefers_neither_prefers_nobody(said: str, won: float | N
         ("Reply B is better", None),
         ("A", None),
         ("<think>Reply A is better, as", None),
+        ("I look at both.\nReply A:\n", None),
     ],
 )
 def test_a_verdict_at_the_very_end_of_words_that_were_cut_is_none(said: str, won: float | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -172,6 +173,18 @@ def test_only_what_may_have_gone_on_is_doubted_in_a_verdict_that_was_cut() -> No
     assert reading_of(keyword_lists, f"{lists}]\nI left", cut=True) == keyword_lists(f"{lists}]")
     assert reading_of(read_verdict, "{'pred': 'yes', 'score': 4} The", cut=True) == read_verdict("pred: yes, score: 4")
     assert reading_of(read_verdict, "score: 4", cut=True) is None
+    objects = re.compile(r"\w+").findall
+    assert reading_of(objects, "[dog, cat\n", cut=True) is None
+    assert reading_of(objects, "[dog, cat]\n", cut=True) == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("form", [r"(\d)(\d)?", r"(\d)(?:\d* (\d+))?", r"(\d)(?:\d* of (\d+))?"])
+def test_a_number_at_the_end_of_a_cut_verdict_may_have_had_more_digits_another_number_or_a_scale(form: str) -> None:
+    def read(said: str) -> tuple[str | None, ...] | None:
+        return found.groups() if (found := re.match(form, said)) else None
+
+    assert reading_of(read, "4", cut=True) is None
+    assert reading_of(read, "4;", cut=True) == reading_of(read, "4\n", cut=True) == ("4", None)
 
 
 def test_a_cut_verdict_is_asked_for_again_and_told_with_what_to_do(judged: Benchmark, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,22 @@ def dialogues(tmp_path: Path) -> Path:
     return Path(shutil.copytree(SAMPLES / "mmdu", tmp_path / "mmdu"))
 
 
-def judged(data: Path, folder: Path, judge: Giver, reply: str = "It is a cat.") -> Result:
+class Terse(Giver):
+    """One that gives a low mark where it may say little."""
+
+    def answer(self, questions: Sequence[Example], *, max_tokens: int = 32) -> Iterator[Answer | Failed]:
+        return (Giver(7) if max_tokens == LONG else Giver(3)).answer(questions)
+
+
+LONG = 4321
+
+
+def judged(
+    data: Path, folder: Path, judge: Giver, reply: str = "It is a cat.", *, max_tokens: int | None = None
+) -> Result:
     benchmark = find("benchmark", "mmdu", expected=Benchmark)
+    if max_tokens is not None and benchmark.judge is not None:
+        benchmark = replace(benchmark, judge=replace(benchmark.judge, max_tokens=max_tokens))
 
     def say(asked: Example) -> str:
         return reply
@@ -100,6 +115,27 @@ def test_of_two_judges_of_one_name_the_one_that_the_result_is_of_is_heard_withou
     (found,) = rescore_run(folder)  # whose verdict is whose is not known
     assert (found.after.n, found.lost) == (0, True)
     assert held(folder) == before
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("tokens", [(LONG, None, LONG), (None, LONG, None)])
+def test_of_the_verdicts_of_one_judge_those_are_heard_that_had_the_results_most_tokens(
+    tokens: tuple[int | None, ...], gone: bool, dialogues: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "e"
+    scores = [judged(dialogues, folder, Terse(0), max_tokens=most).total.score for most in tokens]
+    assert scores[0] != scores[1]
+    if gone:
+        shutil.rmtree(dialogues)
+    assert rescore_run(folder)[0].after.score == scores[-1] == scores[0]
+
+
+def test_of_two_judges_of_one_name_the_earlier_one_may_be_that_of_the_result(dialogues: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    first, other, again = (judged(dialogues, folder, Giver(mark)).total.score for mark in (7, 3, 7))
+    assert first == again != other
+    shutil.rmtree(dialogues)
+    assert rescore_run(folder)[0].after.score == again
 
 
 def test_a_judge_that_an_older_version_showed_thinking_is_heard_again(dialogues: Path, tmp_path: Path) -> None:

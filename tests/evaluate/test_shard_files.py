@@ -15,7 +15,7 @@ from triptych.core.errors import DataError
 from triptych.core.plugins import find
 from triptych.core.records import Example
 from triptych.evaluate.benchmark import Benchmark
-from triptych.evaluate.question.question_rows import files_of
+from triptych.evaluate.question.question_rows import files_of, read_questions
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 
@@ -46,11 +46,32 @@ def test_a_missing_part_of_a_set_is_named(names: tuple[str, ...], missing: str, 
     assert f": {missing} not there. Get all parts of the set." in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("names", "pattern", "missing"),
+    [
+        (("all-00000-of-00002.parquet",), "*.parquet", "all-00001-of-00002.parquet is"),
+        (("single_town-00001-of-00002.parquet",), "single_*.parquet", "single_town-00000-of-00002.parquet is"),
+        (
+            ("test-00000-of-00001.parquet", "test-more-00000-of-00002.parquet"),
+            "test-*.parquet",
+            "test-more-00001-of-00002.parquet is",
+        ),
+        (("a-00000-of-00002.parquet", "b-00000-of-00001.parquet"), "*.parquet", "a-00001-of-00002.parquet is"),
+    ],
+)
+def test_a_part_of_a_set_that_no_pattern_names_is_missed_too(
+    names: tuple[str, ...], pattern: str, missing: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as caught:
+        files_of(shards(tmp_path, *names), (pattern,))
+    assert f": {missing} not there. Get all parts of the set." in str(caught.value)
+
+
 @pytest.mark.parametrize("pattern", ["*.parquet", "test-*.parquet"])
 @pytest.mark.parametrize(
     "names",
     [
-        ("test-00000-of-00001.parquet", "test-more-00000-of-00002.parquet"),
+        ("test-00000-of-00001.parquet", "test-more-00000-of-00001.parquet"),
         ("test-00000-of-00002-0a1b.parquet", "test-00001-of-00002-9f.parquet"),
         ("test-00000-of-00002.parquet", "test-00001-of-00002-9f.parquet"),
         ("test-00001-of-00002.parquet", "test-00002-of-00002.parquet"),
@@ -67,7 +88,7 @@ def test_sets_of_which_all_is_there_are_read(names: tuple[str, ...], pattern: st
     [
         (("a.json", "scene-3-of-12.json"), "*.json"),
         (("test-00000-of-00002.json",), "test-*.json"),
-        (("train-00000-of-00003.parquet", "validation-00000-of-00001.parquet"), "*.parquet"),
+        (("train-00000-of-00003.json", "validation-00000-of-00001.parquet"), "*"),
     ],
 )
 def test_files_that_were_never_asked_for_as_a_set_are_not_missed(
@@ -141,3 +162,20 @@ def test_ids_of_files_that_are_no_set_stay_as_they_are(tmp_path: Path) -> None:
     assert parts(tmp_path, "mmiu", [0], [1], files=files) == ["spot_the_diff/0", "visual_ordering/0"]
     again = parts(tmp_path / "again", "mmiu", [0], [0], files=("a.parquet", "b.parquet"))
     assert again == ["spot_the_diff/0"] * 2  # a file that is there twice, which ends an evaluation
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("a/test-00000-of-00001.parquet", "b/test-00000-of-00001.parquet"),
+        ("a/test-00000-of-00001.parquet", "a/tests-00000-of-00001.parquet"),
+        ("a/test-00000-of-00001.parquet", "a/test-00001-of-00002.parquet", "a/test-00002-of-00002.parquet"),
+    ],
+)
+def test_parts_of_other_folders_names_and_counts_are_other_sets(files: Sequence[str], tmp_path: Path) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.Table.from_pylist([{"task": "x"}] * 2), tmp_path / file)
+    found = read_questions(tmp_path, lambda source: [Example(source.numbered("x"), ())], files=("*/*.parquet",))
+    ids = [each.id for each in found if isinstance(each, Example)]
+    assert ids == ["x/0", "x/1", "x/0", "x/1", "x/2", "x/3"][: 2 * len(files)]

@@ -12,7 +12,7 @@ from triptych.core.records import Example, Text, Turn
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.reading.choices import choose
 from triptych.evaluate.reading.scorers import correct, normalise
-from triptych.evaluate.reading.signs import with_minus
+from triptych.evaluate.reading.signs import with_minus, without_points
 
 NUMBERS = ("-5", "5", "15")
 
@@ -143,3 +143,15 @@ def test_a_whole_number_with_a_point_is_the_number_unless_both_are_options() -> 
 )
 def test_a_ring_or_key_around_a_letter_makes_no_other_word_of_it(text: str, kept: str) -> None:
     assert normalise(text) == kept
+
+
+@pytest.mark.parametrize(("text", "kept"), [("क\u200dि", "कि"), ("कि\u200c\u200dक", "किक"), ("क\u200dक", "क\u200dक")])
+def test_joiners_are_left_out_beside_a_mark_on_either_side_and_there_alone(text: str, kept: str) -> None:
+    assert without_points(text) == kept
+
+
+def test_a_long_run_of_joiners_is_left_out_at_once() -> None:
+    """By the square of its length it would take hours."""
+    joiners = "\u200d\u200c" * 100_000
+    assert normalise(f"दि{joiners}ल्ली") == normalise("दिल्ली")
+    assert without_points(f"a{joiners}a") == f"a{joiners}a"

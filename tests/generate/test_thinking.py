@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tests.generate.runs import refused, rows
 from tests.generate.test_syphus import source_of
 from triptych.core.config import parse_config
 from triptych.core.records import Example
-from triptych.core.thinking import spoken
+from triptych.core.thinking import spoken, unfinished
 from triptych.generate import recipe
 from triptych.generate.pipeline import Outcome, generate
 from triptych.generate.recipe import Recipe
@@ -22,38 +23,75 @@ DRAFT = '{"pairs": [{"question": "How many horses are there?", "answer": "There 
 FINAL = '{"pairs": [{"question": "How many horses are seen?", "answer": "There is one horse."}]}'
 
 
-@pytest.mark.parametrize(
-    ("reply", "said"),
-    [
-        ("<think>one</think>two", "two"),
-        ("<think>one</think>\n\n  two \n", "two \n"),
-        ("one</think>two", "two"),
-        ("<think>one</think>two<think>no</think>three", "two three"),
-        ("two\n<think>no</think>", "two\n "),
-        ("two <reasoning>It is so, as", "two "),
-        ("<thinking>one<reflection>no</reflection>one</thinking>two", "two"),
-        ("two <think>one<reflection>no</reflection>", "two "),
-        ("one<think>one</think>one</think>two<think>no", "two"),
-        ("<think>one</thinking>two", "two"),
-        ("[THINK]one[/THINK]two", "two"),
-        ("◁think▷one◁/think▷two", "two"),
-        ("<Thinking>one</Thinking>two", "two"),
-        ("<|channel|>analysis<|message|>one<|end|><|start|>assistant<|channel|>final<|message|>two", "two"),
-        ("<thinking>one</thinking><reflection>no</reflection>two", "two"),
-        ("<|channel|>analysis<|message|>one<|channel|>final two", "two"),
-        ("<unused94>thought\none<unused95>two", "two"),
-        ("<scratchpad>one", None),
-        ("<think>one", None),
-        ("<think>one <answer>two</answer>", None),
-        ("one</think>", None),
-        ("<think>one</think>two<think>no", "two"),
-        ("<think>one</think> \n", None),
-        ("I think that <b>one</b> is two ", "I think that <b>one</b> is two "),
-        ("", ""),
-    ],
-)
+REPLIES = {
+    "<think>one</think>two": "two",
+    "<think>one</think>\n\n  two \n": "two \n",
+    "one</think>two": "two",
+    "<think>one</think>two<think>no</think>three": "three",
+    "two\n<think>no</think>": "two\n",
+    "two\n<think>no</think>\n<reflection>no</reflection>\n": "two\n",
+    "two <reasoning>It is so, as": "two ",
+    "<thinking>one<reflection>no</reflection>one</thinking>two": "two",
+    "two <think>one<reflection>no</reflection>": "two ",
+    "two <think>one<reflection>no</reflection>no": "two ",
+    "one<think>one</think>one</think>two<think>no": "two",
+    "one</think>one</think>two": "two",
+    "<think>one</thinking>two": "two",
+    "one<think>one</thinking>two": "two",
+    "[THINK]one[/THINK]two": "two",
+    "◁think▷one◁/think▷two": "two",
+    "<Thinking>one</THINKING>two": "two",
+    "<seed:think>one</seed:think>two": "two",
+    "<|channel|>analysis<|message|>one<|end|><|start|>assistant<|channel|>final<|message|>two": "two",
+    "<|channel|>commentary to=a<|message|>one<|end|><|start|>assistant<|channel|>final<|message|>two": "two",
+    "two <|channel|>commentary to=a<|message|>one": "two ",
+    "<|channel|>analysis<|message|>one<|channel|>final <|constrain|>json<|message|>two": "two",
+    "<|channel|>final<|constrain|> json <|message|>two": "two",
+    "<thinking>one</thinking><reflection>no</reflection>two": "two",
+    "<|channel|>analysis<|message|>one<|channel|>final two": "two",
+    "<unused94>thought\none<unused95>two": "two",
+    # A begin that the draft only names, where the prompt opens the thinking.
+    "They want it after <think>. It may be one, no.</think>\n\ntwo": "two",
+    "Let me look again: one?\n<think>no</think>\nIt is two.": "It is two.",
+    # An end too many.
+    "<think>one</think>\n<answer>two</answer>\n</think>": "<answer>two</answer>\n",
+    "<think>one</think>\nIt is two.</think>": "It is two.",
+    "<think>one</think>two</think>\n</think> \n": "two",
+    "<think>one</think>one</think>two</think>": "two",
+    "<think>one</think>two</think><reflection>no</reflection>": "two",
+    "<scratchpad>one": None,
+    "<think>one": None,
+    "<think>one <answer>two</answer>": None,
+    "one</think>": None,
+    "one</think>one</think>\n": None,
+    "<think>one</think>two<think>no": "two",
+    "<think>one</think> \n": None,
+    "<think>one</think></think>": None,
+    "one <think>one <reflection>no</reflection>one</thinking>": None,
+    "I think that <b>one</b> is two ": "I think that <b>one</b> is two ",
+    "": "",
+}
+
+
+@pytest.mark.parametrize(("reply", "said"), REPLIES.items())
 def test_only_what_stands_beside_the_thinking_was_said(reply: str, said: str | None) -> None:
     assert spoken(reply) == said
+    assert said is None or spoken(said) == said
+
+
+def test_what_is_read_in_replies_changes_with_its_version_alone() -> None:
+    """Raise ``recipe.READING`` where what is read of one changes; a further reply changes the digest alone."""
+    read = json.dumps([(reply, spoken(reply), unfinished(reply)) for reply in REPLIES])
+    assert (recipe.READING, hashlib.sha256(read.encode()).hexdigest()[:8]) == (3, "c9144d82")
+
+
+@pytest.mark.parametrize(
+    "marks",
+    ["<think>\n", "</think>\n", "<think>a</thinking>", "<think>a</think>", "<|channel|>analysis ", "<|channel|>final "],
+)
+def test_a_long_loop_of_marks_is_read_at_once(marks: str) -> None:
+    """Two hundred thousand letters: by the square of them it would take minutes."""
+    assert (spoken(marks * (200_000 // len(marks))) or "a").strip() == "a"
 
 
 def thinking(question: Example) -> str:
@@ -63,6 +101,10 @@ def thinking(question: Example) -> str:
 
 def endless(question: Example) -> str:
     return f"<think>A draft: {DRAFT} No, that is"
+
+
+def in_doubt(question: Example) -> str:
+    return f"{DRAFT}\n{endless(question)}"
 
 
 def in_lines(question: Example) -> str:
@@ -123,8 +165,9 @@ def test_what_an_earlier_version_made_of_kept_replies_is_made_anew(
     assert log.count("new replies") == 1
 
 
-def test_thinking_without_an_end_is_no_reply_and_is_counted(tmp_path: Path) -> None:
-    outcome = _generate(tmp_path, "endless", *_asked(tmp_path))
+@pytest.mark.parametrize("teacher", ["endless", "in_doubt"])
+def test_thinking_without_an_end_is_no_reply_and_is_counted(teacher: str, tmp_path: Path) -> None:
+    outcome = _generate(tmp_path, teacher, *_asked(tmp_path))
     assert outcome.stages[1].refused == {"no reply": 1}
     assert outcome.stages[1].failed == 0  # asking again would end the same
     assert "raise max_tokens" in refused(outcome)[0]["message"]

@@ -48,7 +48,7 @@ NO_MATTER = {"concurrency", "attempts", "timeout_s", "requests_per_minute", "pri
 """Keys of a teacher that change no reply."""
 
 
-READING = 2
+READING = 3
 """Version of how replies are read. Where it changes, stages are run again over the replies that are kept."""
 
 

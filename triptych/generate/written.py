@@ -83,7 +83,9 @@ def _example_to_json(example: Example) -> dict[str, Json]:
     """Return a conversation as a JSON object; unlike a row of ``messages``, it has all fields."""
     return {
         "id": example.id,
-        "turns": [[turn.role, *map(_part_to_json, turn.parts)] for turn in example.turns],
+        "turns": [
+            [turn.role, *([] if turn.learnt else [False]), *map(_part_to_json, turn.parts)] for turn in example.turns
+        ],
         **_said(demonstrations=[_example_to_json(shown) for shown in example.demonstrations]),
         **_said(labels=[list(label) for label in example.labels], origin=example.origin),
         **_said(skills=list(example.skills), facts=dict(example.facts)),
@@ -198,7 +200,10 @@ def _event(row: Any) -> Event:
 def _example(row: Any) -> Example:
     return Example(
         id=row["id"],
-        turns=tuple(Turn(role, tuple(map(_part, parts))) for role, *parts in row["turns"]),
+        turns=tuple(
+            Turn(role, tuple(_part(part) for part in parts if part is not False), False not in parts)
+            for role, *parts in row["turns"]
+        ),
         demonstrations=tuple(_example(shown) for shown in row.get("demonstrations", ())),
         labels=tuple((name, value) for name, value in row.get("labels", ())),
         origin=row.get("origin", ""),

@@ -4,8 +4,8 @@ Not where votes come from (``arena.py``). The model is Bradley & Terry's (1952),
 it does not depend on the order of the games, as running Elo updates do. A tie is half a win each way. Between any two
 that met there is one more drawn game, so that who never lost stays finite. Votes on one question are drawn together;
 with them, for every two that met, a win of either, as nobody who won ten times of ten is sure to win (compare Agresti
-& Coull 1998 for one share). Whoever never lost, or never won, has an interval with an open end. Of two contestants
-alone the interval is that of their share of wins.
+& Coull 1998 for one share). Whoever never lost or drew, or never won or drew, has an interval with an open end. Of
+two contestants alone the interval is that of their share of wins.
 """
 
 from __future__ import annotations

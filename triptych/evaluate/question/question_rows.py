@@ -146,8 +146,8 @@ def _entry(value: object) -> object:
 def files_of(path: Path, patterns: Sequence[str]) -> list[Path]:
     """Return the file itself, or the files of a folder that the first fitting pattern fits.
 
-    Of a set that a pattern names (``test-*.parquet``) all parts are there. Where another set of that name is whole,
-    the parts of one that is not are left out, which is said.
+    Of a set (``test-00000-of-00003.parquet``) all parts are there. Where another set of that name is whole, the parts
+    of one that is not are left out, which is said.
 
     Raises:
         DataError: there are none, or parts of a set are missing.
@@ -156,18 +156,18 @@ def files_of(path: Path, patterns: Sequence[str]) -> list[Path]:
         return [path]
     for pattern in patterns:
         if found := sorted(file for file in path.glob(pattern) if file.is_file()):
-            return _whole(found, pattern)
+            return _whole(found)
     raise DataError(f"{path}: no such file, and no folder with {' or '.join(patterns)} in it. Say where the data is.")
 
 
-def _whole(files: Sequence[Path], pattern: str) -> list[Path]:
+def _whole(files: Sequence[Path]) -> list[Path]:
     """Return the files without parts of an incomplete set beside a whole one of its name. Raises DataError: none is."""
-    asked: defaultdict[Path, defaultdict[str, list[re.Match[str]]]] = defaultdict(lambda: defaultdict(list))
+    named: defaultdict[tuple[Path, str], defaultdict[str, list[re.Match[str]]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
-        if (part := _PART.fullmatch(file.name)) and Path(pattern).name == f"{part['set']}-*.parquet":
-            asked[file.parent][part["count"]].append(part)
+        if part := _PART.fullmatch(file.name):
+            named[file.parent, part["set"]][part["count"]].append(part)
     left: set[Path] = set()
-    for folder, sets in asked.items():
+    for (folder, _), sets in named.items():
         torn = [parts for parts in sets.values() if _missing(parts)]
         if torn and len(torn) == len(sets):
             raise DataError(f"{folder}: {_named(torn[0])} not there. Get all parts of the set.")

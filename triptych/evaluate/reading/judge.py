@@ -28,39 +28,49 @@ VERDICTS = "verdicts.jsonl"
 """Beside ``answers.jsonl``: a line a verdict, with the words that the judge was asked, and what it said. The judge's
 fingerprint and most tokens are missing in lines of an older version."""
 _SAID = r"(?P<said>A|B|tie|both|neither|equal)\b"
-_MARKED = re.compile(rf"\[\[\s*{_SAID}[^\]]*\]\]", re.IGNORECASE)
-_FIRST = re.compile(
-    rf"^\W*(?:(?:the\s+)?(?:answer|verdict|winner)\s*(?:is|:)\s*\W*)?(?:reply\s+)?{_SAID}(?=\W*$|\W*\n|[.,:;)*\]])",
-    re.IGNORECASE,
+_MARKED = re.compile(rf"\[\[\s*{_SAID}[^][]*\]\]", re.IGNORECASE)
+_CHOSEN = (
+    r"(?:(?:the|my)\s+)?(?:(?:final|overall)\s+(?:answer|verdict|choice)|verdict|winner|choice"
+    r"|better\s+(?:reply|answer|response|one))\s*(?:is\b|:)"
 )
-_BETTER = r"(?:is\s+(?:clearly\s+|the\s+)?better|wins)\b"
-_NAMED = re.compile(rf"\b(?:(?i:reply)\s+)?(?P<said>[AB])\s+{_BETTER}")
-_NEITHER = re.compile(
-    r"\b(?i:neither)(?:\s+(?:of\s+)?(?:(?:the|these|two|both)\s+)*(?:one|reply|replies|answers?|responses?|them))?"
+_LEAD = rf"\W*(?:(?:{_CHOSEN}|(?:the\s+)?answer\s*(?:is\b|:))\W*)?(?:reply\s+)?"
+_FIRST = re.compile(rf"{_LEAD}{_SAID}(?=[^\w?]*(?:$|\n)|[.,:;)\]])", re.IGNORECASE)
+_ALONE = re.compile(rf"{_LEAD}{_SAID}[^\w?:]*", re.IGNORECASE)
+"""A line that is a verdict and nothing else; "Reply A:" is a label."""
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?;])\s|\n")
+_OPENS = (
+    r"so|thus|hence|therefore|then|overall|clearly|finally|consequently|but|and|yet|however|still|no\s+doubt|all\s+in\s+all"
+    r"|in\s+(?:my\s+(?:opinion|view)|summary|conclusion|short|this\s+case|total|the\s+end)"
+    r"|(?:i|we)(?:'d|\s+would)?\s+(?:say|think|believe|find|feel|judge|conclude)(?:\s+that)?"
+    r"|it\s+(?:is\s+clear|seems|appears|follows)(?:\s+that)?|(?:there\s+is\s+no|without\s+a)\s+doubt(?:\s+that)?"
+)
+"""What may stand before a clause and takes nothing back: not "I doubt that", "if" and their like."""
+_BETTER = (
+    r"(?:is\s+(?:(?:the|clearly|much|far|slightly|somewhat|marginally|definitely|a\s+(?:bit|little))\s+){0,2}better|wins)\b"
+    r"(?!(?:\s+than\s+(?:(?i:reply)\s+)?[AB])?\s+(?:(?:written|worded|phrased|only|or|if|unless)\b"
+    r"|(?:in|at|on|for)\b[^\n]{0,120}?\b(?:but|though|although|however|yet|while|whereas)\b))"
+)
+"""Not in one thing only, as "better in style, but"."""
+_NEITHER = (
+    r"(?i:neither)(?:\s+(?:of\s+)?(?:(?:the|these|two|both)\s+){0,3}(?:one|reply|replies|answers?|responses?|them))?"
     rf"(?:\s+(?:(?i:reply)\s+)?[AB]\s+nor\s+(?:(?i:reply)\s+)?[AB])?\s+{_BETTER}"
 )
+_SAYS = re.compile(
+    r"(?:^|(?<=[:,]\s)|(?<=\s)(?=(?:but|and|so|yet|hence|thus|therefore)\b))[^\w\n]{0,4}"
+    rf"(?:(?i:{_OPENS})\W{{1,3}}){{0,4}}(?:(?:(?i:reply)\s+)?(?P<better>[AB])\s+{_BETTER}"
+    rf"|(?i:{_CHOSEN}\W{{0,4}}|(?:i|we)(?:'d|\s+would)?\s+(?:prefer|choose|pick)\s+)(?:(?i:reply)\s+)?"
+    r"(?:(?P<chosen>[AB])|(?i:(?:a\s+)?tie))(?=\W*$|[.,:;)\]]|\s+(?:because|since|over)\b)"
+    r"|(?i:(?:it|this)(?:'s|\s+is)\s+a\s+tie|they(?:'re|\s+are)\s+tied)\b"
+    rf"|(?P<even>{_NEITHER}|(?i:both|they)(?:\s+(?:replies|answers|responses|of\s+them))?\s+are\s+equally\s+good\b))"
+)
+"""A clause that begins with who is better; what is said of it before that ("I don't think that") makes it none."""
+_SUPPOSES = re.compile(r"\W*(?:if|unless|whether|when|were|at\s+first|some|one|it\s+depends)\b", re.IGNORECASE)
+_ASKS = re.compile(r"[^.!?;:,\n]*\?(?:\s|\Z)")
 _YET = re.compile(r"\b(?:but|though|although|however|yet|still|except|prefer)\b", re.IGNORECASE)
-_WEIGHED = re.compile(
-    r"\b(?:whether|if|unless)\s+(?:or\s+not\s+)?(?:the\s+)?$"
-    r"|(?<!\bno )(?<!\bnot )(?<!n't )(?<!\bwithout )\bdoubt\s+(?:that\s+)?(?:the\s+)?$"
-    r"|(?:\bcan\s?not|n't|\bnot|\bnever|\bunable|\bunclear|\bno\s+(?:way|reason|evidence|basis|grounds?)"
-    r"|(?<!\bnot )(?<!n't )\b(?:impossible|hard|difficult|wrong|false))"
-    r"(?:\s+(?:(?:that|if|whether|how|why|say|sure|certain|know|think|feel|convinced|clear)\s+(?:i|we)\b"
-    r"|(?!(?:doubt|deny|dispute|question|disagree|hard|difficult|wrong|false|just|only|merely|simply|help|and|but|so|i|we)\b)"
-    r"[\w']+)){0,5}?\s+(?:that|say|think|believe|claim|agree|judge|conclude|tell|decide|determine|see|find|know|feel|sure"
-    r"|certain|convinced|clear|assume|suppose)\s+(?:the\s+)?$",
-    re.IGNORECASE,
-)
-"""What stands before "A is better" where that is not said: "whether", "I don't think that"; not "there is no doubt"."""
-_NEAR = 120
-_ASKED_BACK = re.compile(
-    rf"(?:(?!\b(?:because|since|as|at|for)\b|(?<![\w])')[^.!?;,\n\"“”„«»‘`]){{0,{_NEAR}}}\?", re.IGNORECASE
-)
-"""What makes a question of it: "A is better?"; not the question that a reply is better at, or that is quoted."""
 _LINE_ENDS = re.compile(r"[^\w\n]*(?:\n|\Z)")
 _ITEM = {letter: re.compile(rf"(?<![\w'])(?i:{letter})\s*[.:)]") for letter in "ab"}
 """A reply's letter as a label: "B: right colour"."""
-_ON_A_LINE = {letter: re.compile(rf"(?im)^\W*(?:reply\s+)?{letter}\W*$") for letter in "ab"}
+_ON_A_LINE = {letter: re.compile(rf"(?im)^[^\w\n]*(?:reply\s+)?{letter}[^\w\n]*$") for letter in "ab"}
 _REPLY = "(?:one|reply|answer|response|assistant|is|wins)"
 _MENTION = {
     "a": re.compile(  # no article
@@ -71,7 +81,6 @@ _MENTION = {
 }
 _GOES_ON = ("9", " 99", " of 99")
 """How a number or word that was cut might have gone on."""
-_ENDED = re.compile(r"\n\s*\Z")
 T = TypeVar("T")
 
 
@@ -223,7 +232,10 @@ def reading_of(read: Callable[[str], T | None], said: str, *, cut: bool = False)
     """
     words = spoken(said)
     found = None if words is None else read(words)
-    if not cut or words is None or (_ENDED.search(words) and words.count("[") == words.count("]")):
+    if not cut or words is None:
+        return found
+    ended = "\n" in words[len(words.rstrip()) :]
+    if ended and words.count("[") == words.count("]"):
         return found
     return found if all(read(words + more) == found for more in _GOES_ON) else None
 
@@ -231,45 +243,45 @@ def reading_of(read: Callable[[str], T | None], said: str, *, cut: bool = False)
 def read_preference(said: str) -> float | None:
     """Return what the first of two replies, A and B, won: 1, 0.5 for a tie, 0; None where the verdict cannot be read.
 
-    A verdict in double brackets counts wherever it stands; else one that the words begin with, which "Reply B is
-    better" does not contradict; else "Reply A is better". A letter that begins a sentence on both replies ("A: ... B:
-    ...") is no verdict, unless a line is nothing else. What is asked, doubted or denied is no verdict ("I can't say
-    that A is better"), and where neither is better it is a tie, unless one of them is said to be better after that.
+    A verdict in double brackets counts wherever it stands; else one that the words begin with or whose line is the
+    last, which "Reply B is better" does not contradict; else clauses that begin with "Reply A is better" or another
+    plain form of it. A letter that begins a sentence on both replies ("A: ... B: ...") is no verdict, unless a line is
+    nothing else. Where neither is better it is a tie, unless one of them is said to be better after that.
     """
-    text = (spoken(said) or "").strip().replace("’", "'")
-    found = {_who(match) for match in _MARKED.finditer(text)}
+    lines = (" ".join(line.replace("*", "").split()) for line in (spoken(said) or "").replace("’", "'").splitlines())
+    text = "\n".join(filter(None, lines))
+    found = {_who(match["said"]) for match in _MARKED.finditer(text)}
     if not found:
-        named, weighed = _named(text)
+        found = _named(text)
+        alone = [_ALONE.fullmatch(line) for line in text.splitlines()]
+        if alone and alone[-1]:
+            found |= {_who(line["said"]) for line in alone if line}
         if first := _FIRST.match(text):
-            found = _with_first(_who(first), text[first.end() :], named)
-        elif weighed <= named:
-            found = named
-    return {"a": 1.0, "b": 0.0, "tie": 0.5}[found.pop()] if len(found) == 1 else None
+            found = _with_first(_who(first["said"]), text[first.end() :], found - {"unsure"})
+    return {"a": 1.0, "b": 0.0, "tie": 0.5, "unsure": None}[found.pop()] if len(found) == 1 else None
 
 
-def _who(match: re.Match[str]) -> str:
-    said = match["said"].casefold()
-    return said if said in ("a", "b") else "tie"
+def _who(said: str | None) -> str:
+    letter = (said or "").casefold()
+    return letter if letter in ("a", "b") else "tie"
 
 
-def _named(text: str) -> tuple[set[str], set[str]]:
-    """Return who is said to be better, and of whom that is asked, doubted or denied."""
+def _named(text: str) -> set[str]:
+    """Return who is said to be better; "tie" where neither is; "unsure" where something is held against that."""
     named: set[str] = set()
-    weighed: set[str] = set()
-    neither = [match.span() for match in _NEITHER.finditer(text)]
-    later = False
-    for match in _NAMED.finditer(text):
-        if any(start <= match.start() < end for start, end in neither):
-            continue
-        doubted = _WEIGHED.search(text, max(0, match.start() - _NEAR), match.start())
-        if doubted or _ASKED_BACK.match(text, match.end()):
-            weighed.add(_who(match))
-            continue
-        named.add(_who(match))
-        later = later or bool(neither and match.start() >= neither[-1][1])
-    if neither and not later:  # "Neither is better in style, but B is better": B
-        (weighed if _YET.search(text, neither[-1][1]) else named).add("tie")
-    return named, weighed
+    yet = False
+    for sentence in _SENTENCE_ENDS.split(text):
+        at = 0
+        for match in () if _SUPPOSES.match(sentence) else _SAYS.finditer(sentence):
+            if _ASKS.match(sentence, match.end()):
+                continue
+            if match["even"]:
+                at, yet = match.end(), False
+                named.add("even")
+            else:  # "Neither is better in style, but B is better": B
+                named = named - {"even"} | {_who(match["better"] or match["chosen"])}
+        yet = yet or ("even" in named and bool(_YET.search(sentence, at)))
+    return {{True: "unsure", False: "tie"}[yet] if who == "even" else who for who in named}
 
 
 def _with_first(first: str, rest: str, named: set[str]) -> set[str]:

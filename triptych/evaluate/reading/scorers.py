@@ -30,7 +30,8 @@ _OUTER = {"answer", "are", "at", "in", "is", "it", "its", "on", "that", "theres"
 
 _WORD = re.compile(
     r"(?P<sign>(?<![-=<>\u2010-\u2015\u2212])[<>]=? ?)?"
-    rf"(?P<word>(?:(?:{NO_MINUS}-)?(?:\d+(?:[.,]\d+)*|(?<![\w.])\.\d+)|(?:[^\W_\d][{MARKS}]*)+)(?:\++(?![\w+]))?)"
+    rf"(?P<word>(?:(?:-{NO_MINUS})?(?:\d+(?:[.,]\d+)*|(?<![\w.])\.\d+)|[^\W_\d]+(?:[{MARKS}]+[^\W_\d]*)*)"
+    r"(?:\++(?![\w+]))?)"
 )
 """A word or number with the signs that count: marks on letters, less and more before it, a minus before digits, a plus
 behind it."""

@@ -9,24 +9,34 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from itertools import groupby
 
 from triptych.evaluate.reading.phrases import NUMBERS
 
+
+def _ranges(signs: Iterable[str]) -> str:
+    """Return a pattern's class of these, as ranges: letter by letter it would take many times as long."""
+    runs = [[*run] for _, run in groupby(enumerate(sorted(signs)), lambda it: ord(it[1]) - it[0])]
+    return "".join(f"{run[0][1]}-{run[-1][1]}" for run in runs)
+
+
 _OF_SELECTION = frozenset(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-_COMBINING = [sign for sign in map(chr, range(0x300, 0x1F000)) if unicodedata.category(sign) in ("Mn", "Mc")]
-MARKS = "".join(sign for sign in _COMBINING if sign not in _OF_SELECTION)
+_COMBINING = frozenset(sign for sign in map(chr, range(0x300, 0x1F000)) if unicodedata.category(sign) in ("Mn", "Mc"))
+_ON_LETTERS = _COMBINING - _OF_SELECTION
+MARKS = _ranges(_ON_LETTERS)
 """For a pattern's class: signs that are written on a letter and make another word of it, as in Hindi and Thai; not a
 ring, box or key around it."""
-_POINTS = frozenset(sign for sign in MARKS if "\u0590" <= sign < "\u0700" or "\u08c0" <= sign < "\u0900")
+_POINTS = frozenset(sign for sign in _ON_LETTERS if "\u0590" <= sign < "\u0700" or "\u08c0" <= sign < "\u0900")
 """Vowel points of Hebrew and Arabic, which are mostly left out."""
-_UNHEARD = dict.fromkeys(map(ord, _POINTS | _OF_SELECTION))
-_JOINERS = re.compile(rf"(?<=[{MARKS}])[\u200c\u200d]+|[\u200c\u200d]+(?=[{MARKS}])")
-NO_MINUS = rf"(?<![\w{MARKS})\]%°-])"
-"""Not behind what ends a number or a word, nor behind another dash: "1--5" is a range."""
+_UNHEARD = re.compile(f"[{_ranges(_POINTS | _OF_SELECTION)}]+")
+_JOINERS = re.compile("[\u200c\u200d]+")
+NO_MINUS = rf"(?<![\w{MARKS})\]%°-].)"
+"""Right behind a dash: what stands before it ends no number or word, and is no other dash, as "1--5" is a range."""
 _MONEY = "[$€£¥]"
 _RANGE = re.compile(r"(?<=\d) ?[\u2010-\u2013](?=\d)")
 """A range's dash, as "3 –4" has it too; a minus sign (U+2212) makes no range."""
-_DASH = re.compile(rf"{NO_MINUS}[\u2010-\u2013\u2212\ufe63\uff0d](?={_MONEY}?\.?\d)")
+_DASH = re.compile(rf"[\u2010-\u2013\u2212\ufe63\uff0d]{NO_MINUS}(?={_MONEY}?\.?\d)")
 """Dashes that are a minus before a number."""
 _BEFORE_MONEY = re.compile(rf"(?<![\w)\]%°$€£¥-])-({_MONEY})(?=\.?\d)")
 _WORD = re.compile(
@@ -50,7 +60,8 @@ def without_points(text: str) -> str:
     """
     if text.isascii():
         return text
-    return re.sub("i\u0307+", "i", _JOINERS.sub("", text.translate(_UNHEARD)))  # lower case makes two signs of "İ"
+    text = _JOINERS.sub(_joined, _UNHEARD.sub("", text))
+    return re.sub("i\u0307+", "i", text)  # lower case makes two signs of "İ"
 
 
 def with_minus(text: str) -> str:
@@ -61,6 +72,12 @@ def with_minus(text: str) -> str:
     """
     text = _BEFORE_MONEY.sub(r"\1-", _DASH.sub("-", _RANGE.sub("-", text)))
     return _WORD.sub(_negative, text)
+
+
+def _joined(found: re.Match[str]) -> str:
+    """Return nothing for joiners beside a mark, which change no word there; else these joiners."""
+    around = found.string[max(0, found.start() - 1) : found.start()], found.string[found.end() : found.end() + 1]
+    return "" if any(sign in _ON_LETTERS for sign in around) else found[0]
 
 
 def _negative(found: re.Match[str]) -> str:

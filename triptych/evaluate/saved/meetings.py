@@ -69,11 +69,9 @@ def _meetings(one: Contestant, other: Contestant, everybody: Sequence[Contestant
     for question in sample_questions([_question(name, (one, other, *everybody)) for name in shared], limit):
         prompts, turned = [], []
         for first, second in ((one, other), (other, one)):
-            forwards = f"{question.id} | {first.name} | {second.name} | forwards"
-            backwards = f"{question.id} | {second.name} | {first.name} | backwards"
-            name, old_name = (forwards, backwards) if first.name < second.name else (backwards, forwards)
+            name = f"{question.id} | {first.name} | {second.name} | forwards"
             prompts.append(_prompt(question, first.replies[question.id], second.replies[question.id], name=name))
-            turned.append(old_name)
+            turned.append(f"{question.id} | {second.name} | {first.name} | backwards")
         meetings.append(
             Meeting(one.name, other.name, question, (prompts[0], prompts[1]), turned=(turned[0], turned[1]))
         )

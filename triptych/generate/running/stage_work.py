@@ -18,7 +18,7 @@ from random import Random
 from triptych.core.errors import DataError, RunError
 from triptych.core.log import Advance, progress
 from triptych.core.records import Answer, Json
-from triptych.core.thinking import spoken
+from triptych.core.thinking import spoken, unfinished
 from triptych.data.transform import draw
 from triptych.generate import prompts
 from triptych.generate.item import Annotation, Item, Refusal
@@ -272,7 +272,7 @@ def _said(item: Item, request: Request, found: Reply | NoReply | None) -> Answer
     name = f"{item.id}/{request.name}"
     if isinstance(found, Reply):
         # On disk the reply is as it came; here alone every stage gets it, so that no draft of it is read anywhere.
-        if (said := spoken(found.text)) is None:
+        if (said := spoken(found.text)) is None or unfinished(found.text):
             return Failed(name, "it thought, and nothing was said behind that: raise max_tokens")
         return Answer(name, said, tokens_in=found.tokens_in, tokens_out=found.tokens_out, cut=found.cut)
     return Failed(name, found.reason if found is not None else "nobody answered; run again")
