@@ -22,6 +22,11 @@ from triptych.infer.opening import check_name, open_responder
         ("10.0.0.7:8000", "http://10.0.0.7:8000/v1#NAME"),
         ("localhost:8000/v1", "http://localhost:8000/v1#NAME"),
         ("localhost:8000", "http://localhost:8000/v1#NAME"),
+        ("gpu01:8000/v1#m", "http://gpu01:8000/v1#m"),
+        ("gpu_01:8000#m", "http://gpu_01:8000/v1#m"),
+        ("api.example.org/v1#m", "https://api.example.org/v1#m"),
+        ("10.0.0.7/v1#m", "http://10.0.0.7/v1#m"),
+        (f"x.{'a' * 300}:80", f"http://x.{'a' * 300}:80/v1#NAME"),
     ],
 )
 def test_an_address_without_its_scheme_is_told_how_to_be_written(name: str, address: str) -> None:
@@ -37,7 +42,17 @@ def test_an_address_without_its_scheme_is_told_how_to_be_written(name: str, addr
 @pytest.mark.parametrize(
     "name",
     [
-        *("gone", "no/such/folder", "gone#m", "C:/models/x", "C:99", "starter:5", "starter:12", "me:key@host:80/v1"),
+        *(
+            "gone",
+            "no/such/folder",
+            "gone#m",
+            "C:/models/x",
+            "C:99",
+            "starter:5",
+            "starter:12",
+            "starter:12#a",
+            "me:key@host:80/v1",
+        ),
         *(
             "gone/a#b",
             "./gone/a#b",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,32 @@ def test_a_model_without_a_chat_template_is_refused(folder: Path, tmp_path: Path
     toy_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="no chat template"):
         WordsResponder(tmp_path, name="toy")
+
+
+def _no_pieces(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_bytes(b"torn")
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda folder: (folder / "tokenizer.json").write_text("{torn"), "tokenizer.json breaks off or is no JSON"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "its tokenizer is missing"),
+        (_no_pieces, "tokenizer"),
+    ],
+    ids=["torn", "empty", "missing", "torn pieces"],
+)
+def test_a_tokenizer_that_cannot_be_opened_is_told(
+    harm: Callable[[Path], object], told: str, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    harm(tmp_path)
+    with pytest.raises(ModelError, match=told) as refused:
+        WordsResponder(tmp_path, name="toy")
+    assert str(tmp_path) in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def _turns(words: str) -> list[tuple[str, str]]:

@@ -98,6 +98,31 @@ def whole_numbers(folder: Path) -> None:
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
+def as_pickles(folder: Path, *, single: bool = False, numbers: bool = False, old: bool = False) -> None:
+    """Write the weights as torch saves them: one file or two shards; as whole numbers; as torch did before 1.6."""
+    weights = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    names = ["pytorch_model.bin"] if single else [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
+    files = {name: names[number % len(names)] for number, name in enumerate(sorted(weights))}
+    for file in names:
+        kept = {
+            name: weights[name].to(torch.int8) if numbers else weights[name] for name in files if files[name] == file
+        }
+        torch.save(kept, folder / file, _use_new_zipfile_serialization=not old)
+    if not single:
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+
+
+def a_torn_pickle_of_two(folder: Path) -> None:
+    as_pickles(folder)
+    cut("pytorch_model-00002-of-00002.bin", 2000)(folder)
+
+
+def a_pickle_less(folder: Path) -> None:
+    as_pickles(folder)
+    (folder / "pytorch_model-00002-of-00002.bin").unlink()
+
+
 ODD: dict[str, tuple[Harm, str]] = {
     "dtype": (in_config(dtype="bf16"), r"config\.json: dtype is 'bf16', .*bfloat16"),
     "dtype list": (in_config(dtype=["float32"]), r"config\.json: dtype is \['float32'\]"),
@@ -136,6 +161,27 @@ ODD: dict[str, tuple[Harm, str]] = {
     "index list": (a_list(INDEX), r"index\.json holds a list"),
     "no weight_map": (lambda f: sharded(f, metadata={}), r"index\.json has no weight_map.*Bring that file again"),
     "no metadata": (lambda f: sharded(f, weight_map={"a": "b"}), r"index\.json has no metadata"),
+    "torn pickle": (a_torn_pickle_of_two, r"pytorch_model-00002-of-00002\.bin breaks off.*Bring that file again"),
+    "lost pickle": (
+        a_pickle_less,
+        r"pytorch_model-00002-of-00002\.bin is missing \(1 of the 2 files that pytorch_model",
+    ),
+    "numbers in a pickle": (
+        lambda folder: as_pickles(folder, single=True, numbers=True),
+        r"pytorch_model\.bin: .* whole numbers .*torch\.int8.* quantization_config",
+    ),
+    "numbers in an old pickle": (
+        lambda folder: as_pickles(folder, single=True, numbers=True, old=True),
+        r"pytorch_model\.bin: .* whole numbers .*torch\.int8.* quantization_config",
+    ),
+    "numbers in two": (
+        lambda folder: as_pickles(folder, numbers=True),
+        r"pytorch_model-00001-of-00002\.bin: .* whole nu",
+    ),
+    "longer": (
+        lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes() + b"\0" * 9),
+        r"model\.safetensors has [\d,]+ bytes, and its header speaks of [\d,]+\. Was the",
+    ),
     "whole numbers": (whole_numbers, r"model\.safetensors: .* whole numbers .*I8.* quantization_config"),
 }
 
@@ -212,3 +258,36 @@ def test_a_part_of_whole_numbers_or_torn_is_told(tmp_path: Path) -> None:
         assert re.search(told, check_part(folder, sees=False).said)
         with pytest.raises(ModelError, match=told):
             load_language(folder)
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("single", [False, True])
+def test_pickles_of_floats_open(single: bool, old: bool, folder: Path) -> None:
+    as_pickles(folder, single=single, old=old)
+    open_model(folder)
+    assert not [check for check in check_model(str(folder)) if check.verdict == "wrong"]
+
+
+def test_pickles_beside_the_files_that_are_loaded_are_no_matter(folder: Path) -> None:
+    torch.save(
+        {name: weight.to(torch.int8) for name, weight in load_file(folder / WEIGHTS).items()}, folder / "old.bin"
+    )
+    torch.save(torch.load(folder / "old.bin"), folder / "pytorch_model.bin")
+    (folder / "pytorch_model.bin.index.json").write_text('{"metadata": {}, "weight_map": {"a": "gone.bin"}}')
+    open_model(folder)
+    assert missing_file(folder, "") is None
+
+
+@pytest.mark.parametrize("other", ["trainer_state.json", "extra.json"])
+@pytest.mark.parametrize("harm", ["", "link", "folder"])
+def test_files_that_say_nothing_of_a_model_are_blamed_for_none_of_its(other: str, harm: str, folder: Path) -> None:
+    if harm == "link":
+        (folder / other).symlink_to("/nowhere/file.json")
+    elif harm == "folder":
+        (folder / other).mkdir()
+    else:
+        (folder / other).write_text("")
+    in_config(text_config={"num_attention_heads": 0})(folder)
+    assert "num_attention_heads is 0" in str(missing_file(folder, ""))
+    cut(WEIGHTS, -500)(folder)
+    assert str(missing_file(folder, "")).startswith(f"{WEIGHTS} breaks off")

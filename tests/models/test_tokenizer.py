@@ -144,6 +144,32 @@ def test_a_plain_token_that_was_added_later_does_not_keep_the_others_from_their_
         assert tokenizer(text, add_special_tokens=False)["input_ids"] == wanted(text), text
 
 
+@pytest.mark.parametrize("added", [["  ", "    "], ["\n", "\n\n"]], ids=["spaces", "lines"])
+def test_white_space_that_was_added_does_not_keep_the_others_from_their_scores(
+    added: list[str], tmp_path: Path
+) -> None:
+    wanted = scored(tmp_path, left_out=("added_tokens_decoder",))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({each: len(PIECES) + at for at, each in enumerate(added)}))
+    tokenizer = open_tokenizer(tmp_path)
+    assert len(PIECES) in tokenizer(f"a{added[0]}b", add_special_tokens=False)["input_ids"]
+    texts = [text for text in (*RUNS, "a b", " a <", "ab a") if not any(each in text for each in added)]
+    assert texts
+    for text in texts:
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == wanted(text), text
+
+
+@pytest.mark.parametrize("added", [[" "], ["<x>", "a<x>"]], ids=["every space", "one within another"])
+def test_tokens_by_which_scores_cannot_be_tried_leave_a_tokenizer_as_transformers_has_it(
+    added: list[str], tmp_path: Path
+) -> None:
+    scored(tmp_path, left_out=("added_tokens_decoder",))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({each: 268 + at for at, each in enumerate(["<y>", *added])}))
+    tokenizer, plain = open_tokenizer(tmp_path), LlamaTokenizer.from_pretrained(tmp_path)
+    assert type(tokenizer) is LlamaTokenizer
+    for text in (*RUNS, "a<x>a", "a <x> a"):
+        assert tokenizer(text)["input_ids"] == plain(text)["input_ids"], text
+
+
 @pytest.mark.parametrize("named", ["LLaMATokenizer", None, "no settings"])
 def test_a_sentencepiece_model_alone_is_read_so_whatever_class_the_folder_names(
     named: str | None, tmp_path: Path

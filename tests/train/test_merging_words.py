@@ -21,6 +21,7 @@ from triptych.train.merging import merged_model
 
 ADDED = ("<loc1>", "<loc2>")
 TABLES = ["embed_tokens", "lm_head"]
+Q_PROJ = r".*language_model.*q_proj"
 ROWS = 320
 """Of the base's table: its tokenizer has 260 tokens."""
 
@@ -146,6 +147,61 @@ def test_a_template_of_texts_alone_that_writes_as_the_bases_does_is_the_bases(tm
     assert "its chat template is neither" in refusal_of(tmp_path)
 
 
+def test_a_template_of_texts_alone_is_held_against_one_that_takes_parts_alone(tmp_path: Path) -> None:
+    learnt(tmp_path, added=[], template="mantis_internvl2_5")
+    parts = "{% for part in message['content'] %}{{ part['text'] }}{% endfor %}"
+    turns = "{% for message in messages %}{{ message['role'] }}: CONTENT; {% endfor %}"
+    (tmp_path / "base" / "chat_template.jinja").write_text(turns.replace("CONTENT", parts))
+    (tmp_path / "adapter" / "chat_template.jinja").write_text(turns.replace("CONTENT", "{{ '' + message['content'] }}"))
+    assert merged_model(tmp_path / "adapter").template == open_model(tmp_path / "base").template
+    (tmp_path / "base" / "chat_template.jinja").write_text(turns.replace("CONTENT", parts + "."))
+    assert "its chat template is neither" in refusal_of(tmp_path)
+
+
+SYSTEM = "A chat between a curious user and an artificial intelligence assistant. "
+BY_TRAINER = (
+    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}"
+    "{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% endif %}"
+    "{% if system_message is defined %}{{ system_message }}{% endif %}{% for message in loop_messages %}"
+    "{% set content = message['content'] %}{% if message['role'] == 'user' %}{{ 'USER: ' + content + ' ASSISTANT:' }}"
+    "{% elif message['role'] == 'assistant' %}{{ content + '</s>' }}{% endif %}{% endfor %}"
+)
+"""What LLaMA-Factory writes into a tokenizer without chat template, behind what a system turn says unless told."""
+
+
+@pytest.mark.parametrize("begin", ["", "{{ '<|endoftext|>' }}"])
+def test_a_template_that_a_trainer_wrote_where_there_was_none_gives_way_to_the_bases(
+    begin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = speaking_vicuna(tmp_path, begin + "{% set system_message = '" + SYSTEM.strip() + "' %}" + BY_TRAINER)
+    merged = merged_model(tmp_path / "adapter")
+    assert merged.template.name == "vicuna_v1"
+    assert torch.allclose(logits_of(merged), tuned, atol=1e-4)
+    said = capsys.readouterr().err
+    assert f"its chat template is not known, and {tmp_path / 'base'}'s is taken, whose tokenizer has none" in said
+    assert "first they differ behind '" in said
+    assert '{"template": NAME}' in said
+
+
+def test_it_does_not_give_way_where_it_has_other_words_around_turns(tmp_path: Path) -> None:
+    speaking_vicuna(tmp_path, BY_TRAINER.replace("USER:", "Human:"))
+    assert "neither" in refusal_of(tmp_path)
+
+
+def test_it_does_not_give_way_to_a_tokenizers_own(tmp_path: Path) -> None:
+    speaking_vicuna(tmp_path, BY_TRAINER)
+    (tmp_path / "base" / "chat_template.jinja").write_text(find_template("vicuna_v1").jinja)
+    said = refusal_of(tmp_path)
+    assert "its chat template is neither" in said
+    assert f"first they differ behind '': it writes 'USER: Hello. ASSISTA', {tmp_path / 'base'}'s 'A chat be" in said
+
+
+def test_a_template_that_cannot_be_filled_in_is_told_as_such(tmp_path: Path) -> None:
+    learnt(tmp_path, added=[])
+    (tmp_path / "adapter" / "chat_template.jinja").write_text("{{ 1 / 0 }}")
+    assert "it makes no prompt of a conversation" in refusal_of(tmp_path)
+
+
 @pytest.mark.parametrize("theirs", ["{{ messages[0].role }}:\r\nwhat?\n", "{{  messages[0]['role'] }}:\nwhat?"])
 def test_a_template_that_differs_from_the_bases_in_white_space_is_the_bases(theirs: str, tmp_path: Path) -> None:
     learnt(tmp_path, added=[])
@@ -160,11 +216,11 @@ def test_a_token_that_needs_no_row_is_left_out_where_there_is_none(
 ) -> None:
     tiny(0).save(tmp_path / "base")
     model = open_model(tmp_path / "base")
-    plan = LoraConfig(r=4, target_modules=r".*language_model.*q_proj", init_lora_weights=False)
+    plan = LoraConfig(r=4, target_modules=Q_PROJ, init_lora_weights=False)
     tuned = save_adapter(model, tmp_path / "adapter", plan)
     change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
     if "pad_token" in names:
-        model.tokenizer.add_special_tokens(names)
+        model.tokenizer.add_special_tokens({**names})
     model.tokenizer.save_pretrained(tmp_path / "adapter")
     change_json(tmp_path / "adapter" / "tokenizer_config.json", **names)
     merged = merged_model(tmp_path / "adapter")
@@ -205,18 +261,12 @@ def test_a_tokenizer_that_is_code_alone_is_the_bases(tmp_path: Path, capsys: pyt
     assert "its tokenizer is code of its own" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("how", [{"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True}, {}], ids=str)
-def test_of_one_weight_one_name_is_enough(how: dict[str, object], tmp_path: Path) -> None:
-    tiny(0).save(tmp_path / "base")
-    model = open_model(tmp_path / "base")
-    model.tokenizer.add_tokens([AddedToken("<loc1>", special=True, normalized=False)], special_tokens=True)
-    model.network.resize_token_embeddings(272, mean_resizing=False)
-    targets = r".*language_model.*q_proj" if how else ["q_proj", "embed_tokens"]
-    plan = LoraConfig(r=4, target_modules=targets, init_lora_weights=False, **how)  # type: ignore[arg-type]
-    tuned = save_adapter(model, tmp_path / "adapter", plan)
-    model.tokenizer.save_pretrained(tmp_path / "adapter")
-    change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
-    assert torch.allclose(logits_of(merged_model(tmp_path / "adapter")), tuned, atol=1e-4)
+def test_a_link_to_a_tokenizer_that_is_gone_is_told(tmp_path: Path) -> None:
+    learnt(tmp_path, whole=TABLES)
+    path = tmp_path / "adapter" / "tokenizer.json"
+    path.unlink()
+    path.symlink_to(tmp_path / "gone.json")
+    assert f"tokenizer.json is a link to {tmp_path / 'gone.json'}, which is not there" in refusal_of(tmp_path)
 
 
 def test_a_torn_tokenizer_is_told(tmp_path: Path) -> None:
@@ -234,7 +284,7 @@ def test_a_prompt_that_was_learnt_is_no_change_of_weights(tmp_path: Path) -> Non
 
 
 def test_an_adapter_that_peft_cannot_merge_is_told(tmp_path: Path) -> None:
-    plan = PolyConfig(r=2, target_modules=r".*language_model.*q_proj")
+    plan = PolyConfig(r=2, target_modules=Q_PROJ)
     get_peft_model(base(tmp_path).network, plan).save_pretrained(str(tmp_path / "adapter"))
     change_config(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
     assert "peft cannot merge an adapter of its kind" in refusal_of(tmp_path)
@@ -262,8 +312,26 @@ def learnt(
     model.tokenizer.add_tokens(tokens, special_tokens=True)
     if rows != ROWS:
         model.network.resize_token_embeddings(rows, mean_resizing=False)
-    plan = LoraConfig(r=4, target_modules=r".*language_model.*q_proj", modules_to_save=whole, init_lora_weights=False)
+    plan = LoraConfig(r=4, target_modules=Q_PROJ, modules_to_save=whole, init_lora_weights=False)
     tuned = save_adapter(model, folder / "adapter", plan)
+    model.tokenizer.save_pretrained(folder / "adapter")
+    change_config(folder / "adapter", base_model_name_or_path=str(folder / "base"))
+    return tuned
+
+
+def speaking_vicuna(folder: Path, jinja: str) -> Tensor:
+    """Write a base that says its template beside its processor alone, and an adapter with this one in its tokenizer."""
+    model = base(folder)
+    model.tokenizer.add_tokens([AddedToken(token, special=True) for token in ("</s>", "<s>")], special_tokens=True)
+    model.save(folder / "base")
+    for name in ("triptych.json", "chat_template.jinja"):
+        (folder / "base" / name).unlink()
+    said = {"chat_template": find_template("vicuna_v1").jinja}
+    (folder / "base" / "chat_template.json").write_text(json.dumps(said))
+    model = open_model(folder / "base")
+    plan = LoraConfig(r=4, target_modules=Q_PROJ, init_lora_weights=False)
+    tuned = save_adapter(model, folder / "adapter", plan)
+    model.tokenizer.chat_template = jinja
     model.tokenizer.save_pretrained(folder / "adapter")
     change_config(folder / "adapter", base_model_name_or_path=str(folder / "base"))
     return tuned

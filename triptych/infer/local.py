@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from triptych.core.errors import DataError, ModelError
-from triptych.core.records import Answer, Example, ImageRef, Turn
+from triptych.core.records import Answer, Example, ImageRef
 from triptych.data.batch import collate, pad_left
 from triptych.data.media.images import measure
 from triptych.data.plan.rendering import Rendering, prompt_of
@@ -223,7 +223,7 @@ def _tokenizer_as_text(tokenizer: PreTrainedTokenizerBase) -> str:
 def measured(question: Example) -> Example:
     """Return the question with the size of every image, which some models count tokens by. Raises ImageError."""
     turns = tuple(
-        Turn(turn.role, tuple(measure(part) if isinstance(part, ImageRef) else part for part in turn.parts))
+        replace(turn, parts=tuple(measure(part) if isinstance(part, ImageRef) else part for part in turn.parts))
         for turn in question.turns
     )
     shown = tuple(measured(demonstration) for demonstration in question.demonstrations)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 from triptych.core.errors import ConfigError
@@ -23,12 +24,15 @@ ANSWERS = "answers"
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _NAMED = rf"(?:(?:{_PART}\.)+[A-Za-z]{{2,}}|(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}})"
 """A host with a dot: a name, or an IPv4 address."""
+_HOST = rf"(?:localhost|{_NAMED}|\[[0-9a-fA-F:]+\])"
+_PATH = r"(?:/[^\s?@#]*)"
 _NO_SCHEME = re.compile(
-    rf"localhost(?::[0-9]{{1,5}})?(?:/[^\s?@#]*)?#.+"
-    rf"|(?:localhost|{_NAMED}|\[[0-9a-fA-F:]+\]):[0-9]{{1,5}}(?:/[^\s?@#]*)?(?:#.+)?"
+    rf"localhost(?::[0-9]{{1,5}})?{_PATH}?#.+|{_HOST}:[0-9]{{1,5}}{_PATH}?(?:#.+)?|{_HOST}{_PATH}#.+"
+    rf"|(?!starter:)[A-Za-z0-9][\w.-]+:[0-9]{{1,5}}{_PATH}?#.+"
 )
 """An address but for its scheme: a host (``localhost``, an IP address, a name with a dot) and its port; a path and a
-model's name behind a ``#`` may follow. ``localhost`` and a model's name are one without a port."""
+model's name behind a ``#`` may follow. With a model's name, a path in place of the port is enough, any name is a host
+that has a port, and ``localhost`` is one without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,11 @@ class Opened:
 
 def check_scheme(model: str) -> None:
     """Refuse an address that does not say http:// or https://, which would be looked for as a folder. ConfigError."""
-    if _NO_SCHEME.fullmatch(model) and not Path(model).exists():
+    # Not Path.exists, which raises for a name that is too long.
+    if _NO_SCHEME.fullmatch(model) and not lexists(model):
         host, _, name = model.partition("#")
-        whole = f"http://{host if '/' in host else f'{host}/v1'}#{name or 'NAME'}"
+        scheme = "https" if re.fullmatch(rf"{_NAMED}{_PATH}", host) and not host[0].isdigit() else "http"
+        whole = f"{scheme}://{host if '/' in host else f'{host}/v1'}#{name or 'NAME'}"
         raise ConfigError(f"{model}: no such folder, and an address begins with http:// or https://: write {whole}.")
 
 

@@ -26,7 +26,7 @@ from triptych.models.attention.lengths import longest_of
 from triptych.models.digest import add_weights
 from triptych.models.disk.tokenizer import open_tokenizer
 from triptych.models.memory.placement import Precision, device_of, precision_on
-from triptych.models.parts import quiet
+from triptych.models.parts import check_tokenizer, clear_errors, quiet
 
 WINDOW = 64
 """Questions that are looked at together, to batch those of like length."""
@@ -65,8 +65,9 @@ class WordsResponder:
             ModelError: its tokenizer has no chat template, or cannot be opened.
         """
         self.name = name
-        with quiet():
+        with clear_errors(folder, "a tokenizer"):
             self.tokenizer = open_tokenizer(folder)
+            check_tokenizer(self.tokenizer, folder)
         self.tokenizer.padding_side = "left"
         if self.tokenizer.chat_template is None:
             raise ModelError(f"{name}: its tokenizer has no chat template, so it takes no questions.")

@@ -1,21 +1,21 @@
 """What an adapter's folder says of words: the tokenizer it was learnt with, and another chat template than its base's.
 
 Not its weights (``merging``). Where the tokenizer is the base's there is nothing to take. Tokens that were added are
-the only way to the rows that were learnt for them, so they are taken with these or refused, and never left behind; but
-for those that have no row and need none: a token that fills up, and one that the tokenizer's settings alone name.
+the only way to the rows that were learnt for them, so they are taken with these or refused (``adapter_tokens``), and
+never left behind; but for those that have no row and need none.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from triptych.core.errors import ModelError
 from triptych.core.log import say
@@ -23,20 +23,23 @@ from triptych.data.template import Template, stop_id, template_names, template_o
 from triptych.data.text.jinja import IMAGE_MARK
 from triptych.models.disk.folder import NOTE, read_note, template_in
 from triptych.models.disk.llava_kind import words_folder
-from triptych.models.disk.locate import ADAPTER, locate
-from triptych.models.disk.recognise import json_object, special_tokens, template_that_writes, written
+from triptych.models.disk.locate import locate
+from triptych.models.disk.missing_files import unreadable
+from triptych.models.disk.recognise import PROBES, json_object, special_tokens, template_that_writes, written
 from triptych.models.disk.tokenizer import FILE, SETTINGS, open_tokenizer
 from triptych.models.family import Model, open_model
 from triptych.models.join import teach_tokenizer
 from triptych.models.parts import OPENING_ERRORS, check_tokenizer, clear_errors
+from triptych.train.adapter_tokens import take_tokens
 from triptych.train.recipe import ModelPlan
 from triptych.train.start import laid_over
 
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 """Without one of these a folder has no tokenizer."""
-SAY_BASE = "Was it learnt on another model? Say which with --base."
-TOLD = 5
-"""Tokens that a message names."""
+SHOWN = 20
+"""Letters of a prompt that a message shows."""
+Prompts = Sequence[str]
+"""What a chat template makes of ``PROBES``."""
 _TEXT_ALONE = """
 {%- set turns = namespace(all=[]) -%}
 {%- for message in messages -%}
@@ -68,7 +71,11 @@ def words_in(folder: Path, base: str) -> Words:
         ModelError: the tokenizer cannot be opened, or nothing says which template is its own.
     """
     template = read_note(folder).template
-    if not any((folder / name).is_file() for name in VOCABULARIES):
+    there = [folder / name for name in VOCABULARIES if lexists(folder / name)]
+    for path in there:
+        if problem := unreadable(path):
+            raise ModelError(f"{path} {problem}")
+    if not there:
         return Words(None, template)
     place = locate(base)
     tokenizer = _tokenizer_in(folder, base=place)
@@ -91,33 +98,19 @@ def open_base(base: str, words: Words) -> Model:
 
 
 def take_words(model: Model, words: Words, *, weights: Mapping[str, Tensor], folder: Path, base: str) -> None:
-    """Give the base the tokens of an adapter's folder, and its tables of words as many rows as the adapter's have.
+    """Give the base the tokens of an adapter's folder, with rows for them, and what its template asks for.
 
     Args:
         model: the base, with the template of the adapter's folder.
-        words: of the adapter's folder. Tables are grown where it says what they are of.
-        weights: the adapter's, by today's names. Tables are grown where it holds them whole.
+        words: of the adapter's folder.
+        weights: the adapter's, by today's names.
         folder: of the adapter.
         base: what it is called.
 
     Raises:
-        ModelError: tokens have other ids there, the sizes do not fit, a token has no row that it needs, or the end of
-            its template is no token.
+        ModelError: as ``take_tokens``, or the end of its template is no token.
     """
-    own, brought = _tables(model.network), {}
-    for name, weight in weights.items():
-        module = re.sub(r"(\.base_layer)?\.weight$", "", name)
-        at = next((each for each in own if module == each or module.endswith(f".{each}")), None)
-        if at is not None and weight.shape != own[at]:
-            brought[at] = tuple(weight.shape)
-    before = min(shape[0] for shape in own.values())
-    if brought and _are_one(model.network, folder):
-        own = {name: own[name] for name in brought}
-    rows = _rows_of(brought, own, words, folder=folder, base=base) if brought else before
-    if added := _add_tokens(model, words.tokenizer, rows=rows, before=before, folder=folder, base=base):
-        say(f"{folder}: tokens that {base} has not: {_listed(added)}")
-    if brought:
-        model.network.resize_token_embeddings(rows, mean_resizing=False)
+    take_tokens(model, words.tokenizer, weights=weights, folder=folder, base=base)
     if words.template is not None:
         if model.tokenizer.convert_ids_to_tokens(model.image_token_id) == IMAGE_MARK:
             teach_tokenizer(model.tokenizer, model.template)
@@ -160,7 +153,11 @@ def _beside_config(folder: Path, pattern: str, *, base: Path) -> Iterator[Path]:
 
 
 def _template_of(folder: Path, jinja: str | dict[str, str], *, base: Path) -> str | None:
-    """Return the name of the template that a chat template is; None: it is the base's."""
+    """Return the name of the template that a chat template is; None: it is the base's, or gives way to that.
+
+    Where a base's tokenizer has none, trainers of texts (LLaMA-Factory) write one of their own into the adapter's. It
+    gives way if it writes what the base's does but for white space, and for what a system turn says unless told.
+    """
     spoken = words_folder(base)
     with clear_errors(spoken, "a tokenizer"):
         own = open_tokenizer(spoken).chat_template
@@ -170,15 +167,26 @@ def _template_of(folder: Path, jinja: str | dict[str, str], *, base: Path) -> st
         return None
     found = template_of_jinja(text) or _that_writes(text, folder, base=base)
     known = _jinja_of(base, own, spoken=spoken)
-    if found is None and _writes_as(text, [*bases, known or ""], folder=folder, spoken=spoken):
+    if found is not None:
+        # Several are one chat template, and differ in what of it is learnt.
+        return None if found.jinja == known else found.name
+    pairs = _prompts(text, [*bases, known or ""], folder=folder, spoken=spoken)
+    if any(theirs == ours for theirs, ours in pairs):
         return None
-    if found is None:
-        raise ModelError(
-            f"{folder}: its chat template is neither {base}'s nor one that is known. Take it away to keep the base's,"
-            f' or name it: {{"template": NAME}} in {folder / NOTE}; there are: {", ".join(template_names())}.'
+    # Trainers put the beginning there themselves.
+    begins = [special_tokens(each)["bos_token"] for each in (folder, spoken)]
+    pairs = [(_bare(theirs, begins), _bare(ours, begins)) for theirs, ours in pairs]
+    naming = f'{{"template": NAME}} in {folder / NOTE}; there are: {", ".join(template_names())}.'
+    if not own and any(_told(theirs) == _told(ours) for theirs, ours in pairs):
+        say(
+            f"{folder}: its chat template is not known, and {base}'s is taken, whose tokenizer has none:"
+            f" {_difference(pairs, base)}. To take another, name it: {naming}"
         )
-    # Several are one chat template, and differ in what of it is learnt.
-    return None if found.jinja == known else found.name
+        return None
+    raise ModelError(
+        f"{folder}: its chat template is neither {base}'s nor one that is known: {_difference(pairs, base)}. Take it"
+        f" away to keep the base's, or name it: {naming}"
+    )
 
 
 def _plain(jinja: object) -> str:
@@ -187,18 +195,40 @@ def _plain(jinja: object) -> str:
     return text.replace("\r\n", "\n").strip() if isinstance(text, str) else ""
 
 
-def _writes_as(jinja: str, bases: Sequence[str], *, folder: Path, spoken: Path) -> bool:
-    """Return whether a chat template writes what one of the base's does; one that knows no images, of texts alone."""
+def _prompts(jinja: str, bases: Sequence[str], *, folder: Path, spoken: Path) -> list[tuple[Prompts, Prompts]]:
+    """Return what a chat template writes beside what each of the base's does; of one without images, of texts alone."""
     theirs, marks = special_tokens(folder), special_tokens(spoken)
-    whole, texts = written(jinja, theirs), None
-    if whole is None:
-        texts = written(_AS_TEXT + jinja, theirs)
-    for each in filter(None, bases):
-        if whole is not None and written(each, marks) == whole:
-            return True
-        if texts is not None and texts in (written(_AS_TEXT + each, marks), written(_AS_PARTS + each, marks)):
-            return True
-    return False
+    before = [""]
+    if (said := written(jinja, theirs)) is None:
+        said, before = written(_AS_TEXT + jinja, theirs), [_AS_TEXT, _AS_PARTS]
+    ours = [written(way + each, marks) for each in bases if each for way in before]
+    return [] if said is None else [(said, each) for each in ours if each is not None]
+
+
+def _bare(prompts: Prompts, begins: Iterable[str]) -> Prompts:
+    """Return prompts without what they begin with."""
+    for begin in begins:
+        prompts = [text.removeprefix(begin) for text in prompts]
+    return prompts
+
+
+def _told(prompts: Prompts) -> list[str]:
+    """Return prompts whose system turn says what it was told to, without white space."""
+    return ["".join(text.split()) for text, probe in zip(prompts, PROBES, strict=True) if probe[0]["role"] == "system"]
+
+
+def _difference(pairs: Sequence[tuple[Prompts, Prompts]], base: Path) -> str:
+    """Return where the prompts of a chat template first differ from the base's."""
+    if not pairs:
+        return "it makes no prompt of a conversation, or the base's does not"
+    # The last is that of the template that the base opens with.
+    differing = ((one, other) for one, other in zip(*pairs[-1], strict=True) if one != other)
+    if (first := next(differing, None)) is None:
+        return "they differ in what they begin with"
+    theirs, ours = first
+    at = next((at for at, (one, other) in enumerate(zip(theirs, ours, strict=False)) if one != other), len(theirs))
+    behind, here, there = theirs[max(0, at - SHOWN) : at], theirs[at : at + SHOWN], ours[at : at + SHOWN]
+    return f"first they differ behind {behind!r}: it writes {here!r}, {base}'s {there!r}"
 
 
 def _that_writes(jinja: str, folder: Path, *, base: Path) -> Template | None:
@@ -213,89 +243,3 @@ def _jinja_of(base: Path, own: str | dict[str, str] | None, *, spoken: Path) -> 
         return template_in(base, own, words=spoken).jinja
     except ModelError:
         return None
-
-
-def _add_tokens(
-    model: Model, tokenizer: PreTrainedTokenizerBase | None, *, rows: int, before: int, folder: Path, base: str
-) -> Sequence[str]:
-    """Give the model's tokenizer the tokens that another has besides, under the same ids, and return them.
-
-    What has no row and needs none is left out, and said.
-    """
-    own, theirs = model.tokenizer.get_vocab(), {} if tokenizer is None else tokenizer.get_vocab()
-    new = dict(sorted((number, token) for token, number in theirs.items() if own.get(token) != number))
-    idle = _idle_tokens(tokenizer, folder)
-    left = [new.pop(number) for number in list(new) if number >= rows and new[number] in idle]
-    if left:
-        say(f"{folder}: left out, for there is no row of them and none is needed: {_listed(left)}")
-    added, taken = {} if tokenizer is None else tokenizer.added_tokens_decoder, set(own.values())
-    strange = [token for number, token in new.items() if token in own or number in taken or number not in added]
-    lost = {number: token for token, number in own.items() if rows <= number < before}
-    lost |= {number: token for number, token in new.items() if number >= rows}
-    if lost and not strange:
-        raise ModelError(
-            f"{folder}: the table of words has {rows} rows, none for {_listed([lost[each] for each in sorted(lost)])}."
-            " Learn it anew with `modules_to_save` of table and head, or take the files of its tokenizer away."
-        )
-    for number in new if not strange else ():
-        model.tokenizer.add_tokens([added[number]], special_tokens=added[number].special)
-    own = model.tokenizer.get_vocab()
-    if strange := strange or [token for number, token in new.items() if own.get(token) != number]:
-        raise ModelError(
-            f"{folder}: its tokenizer is not that of {base} with tokens added: {_listed(strange)} "
-            f"{'has' if len(strange) == 1 else 'have'} another place there. {SAY_BASE}"
-        )
-    return tuple(new.values())
-
-
-def _idle_tokens(tokenizer: PreTrainedTokenizerBase | None, folder: Path) -> set[str]:
-    """Return the tokens that need no row: the one that fills up, and those that its settings name and no text has."""
-    if tokenizer is None:
-        return set()
-    filed = json_object(folder / FILE).get("added_tokens")
-    known: set[str] = set(tokenizer.get_added_vocab())
-    idle = known - {each["content"] for each in filed} if isinstance(filed, list) else set()
-    return idle if tokenizer.pad_token is None else idle | {str(tokenizer.pad_token)}
-
-
-def _tables(network: PreTrainedModel) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the table of words and of the head, by their names."""
-    ends = [network.get_input_embeddings(), network.get_output_embeddings()]
-    found = {name: each for name, each in network.named_modules() if any(each is end for end in ends)}
-    return {name: tuple(each.get_parameter("weight").shape) for name, each in found.items()}
-
-
-def _are_one(network: PreTrainedModel, folder: Path) -> bool:
-    """Return whether table and head were one parameter where the adapter was learnt, so that either is both.
-
-    A layer that peft trained whole is a copy: the other one stays as it was, with rows that are saved nowhere.
-    """
-    said, head = json_object(folder / ADAPTER), network.get_output_embeddings()
-    copied = said.get("modules_to_save") and not said.get("ensure_weight_tying")
-    return not copied and head is not None and head.weight is network.get_input_embeddings().weight
-
-
-def _rows_of(
-    brought: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]], words: Words, *, folder: Path, base: str
-) -> int:
-    """Return how many rows the tables are to have. Raises ModelError: that is not known."""
-    name, shape = next(iter(brought.items()))
-    alike = len({*brought.values()}) == 1 and shape[1:] == own[name][1:]
-    if words.tokenizer is not None and brought.keys() == own.keys() and alike:
-        return shape[0]
-    there, here = ("x".join(map(str, each)) for each in (shape, own[name]))
-    advice = SAY_BASE
-    if shape[0] > own[name][0] and shape[1:] == own[name][1:]:
-        advice = "Tokens were added before it was learnt. " + (
-            "Put the tokenizer it was learnt with beside it (tokenizer.json, tokenizer_config.json), or say with"
-            " --base which model has them."
-            if words.tokenizer is None
-            else f"It holds no rows of {', '.join(own.keys() - brought.keys())} for them: learn it anew with"
-            " `modules_to_save` of both."
-        )
-    raise ModelError(f"{folder}: {name} is {there} in the adapter and {here} in {base}. {advice}")
-
-
-def _listed(tokens: Sequence[str]) -> str:
-    more = f" and {len(tokens) - TOLD} more" if len(tokens) > TOLD else ""
-    return ", ".join(map(repr, tokens[:TOLD])) + more

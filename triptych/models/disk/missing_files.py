@@ -9,21 +9,28 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
+from zipfile import is_zipfile
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 """The weights where they are one file, which has no index."""
+PICKLE = "pytorch_model.bin"
+"""Likewise, as torch itself writes them; looked for where there are no safetensors."""
+PICKLE_INDEX = f"{PICKLE}.index.json"
 WEIGHTS = ("*.safetensors", "*.bin")
 TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "tekken.json", "*.tiktoken")
 """Any of them makes a tokenizer."""
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 AGAIN = "Was the folder copied or downloaded whole? Bring that file again."
 OBJECTS = frozenset(
-    {INDEX, *PROCESSORS, *(f"{name}.json" for name in ("config", "generation_config", "tokenizer"))}
+    {INDEX, PICKLE_INDEX, *PROCESSORS, *(f"{name}.json" for name in ("config", "generation_config", "tokenizer"))}
     | {f"{name}.json" for name in ("tokenizer_config", "special_tokens_map", "added_tokens")}
 )
 """Files of JSON that hold an object with names, nothing else."""
+READ = OBJECTS | {"adapter_config.json", "chat_template.json", "vocab.json", "tekken.json"}
+"""Files of JSON that are read where a model is opened. Others, such as a trainer's, are no matter of it."""
 SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "patch_size", "image_size", "vocab_size")
 """Settings of config.json that are above 0."""
 FLOATS = (
@@ -40,6 +47,8 @@ FLOATS = (
 )
 """What config.json may call the type of weights."""
 POINTER = b"version https://git-lfs"
+ZIPPED = b"PK\x03\x04"
+"""How a file begins that torch writes since 1.6."""
 COUNTED = 8
 """Bytes at the beginning of a safetensors file, which say how many the header has behind them."""
 
@@ -52,17 +61,18 @@ def missing_file(folder: Path, said: str) -> str | None:
         said: what the library said that could not open it.
     """
     loaded = _loaded(folder)
-    for pattern in ("*.json", *(() if loaded else WEIGHTS), *TOKENIZERS):
-        for path in [*sorted(folder.glob(pattern)), *(loaded if pattern == "*.json" else ())]:
-            if problem := unreadable(path) or _pointing(path):
-                return f"{path.name} {problem}"
-    for path in sorted(folder.glob("*.json")):
+    objects = [path for path in sorted(folder.glob("*.json")) if path.name in READ]
+    weights = loaded or [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
+    for path in [*objects, *weights, *(path for pattern in TOKENIZERS for path in sorted(folder.glob(pattern)))]:
+        if problem := unreadable(path) or _pointing(path):
+            return f"{path.name} {problem}"
+    for path in objects:
         if problem := _torn(path):
             return f"{path.name} {problem}. {AGAIN}"
     if problem := _lost_shard(folder):
         return f"{problem}. {AGAIN}"
     for path in loaded or sorted(folder.glob(WEIGHTS[0])):
-        if problem := _torn_weights(path):
+        if problem := _torn_pickle(path) if path.suffix == ".bin" else _torn_weights(path):
             return f"{path.name} {problem}. {AGAIN}"
     if "safetensors" in said and not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
         return f"its weights are missing: there is no file like {' or '.join(WEIGHTS)}. {AGAIN}"
@@ -118,11 +128,8 @@ def whole_numbers_in(folder: Path, floats: Mapping[str, Sequence[int]]) -> str |
     # Files may call the parts otherwise than the network: the last two words and the shape say enough.
     wanted = {(tuple(name.split(".")[-2:]), tuple(shape)) for name, shape in floats.items()}
     for path in _loaded(folder):
-        found = {
-            name: said["dtype"]
-            for name, said in (_header(path) or {}).items()
-            if said["dtype"][0] in "IU" and (tuple(name.split(".")[-2:]), tuple(said["shape"])) in wanted
-        }
+        held = _pickled(path) if path.suffix == ".bin" else _whole_numbers(path)
+        found = {name: kind for name, (kind, shape) in held.items() if (tuple(name.split(".")[-2:]), shape) in wanted}
         if found:
             first = min(found)
             return (
@@ -134,19 +141,46 @@ def whole_numbers_in(folder: Path, floats: Mapping[str, Sequence[int]]) -> str |
 
 
 def _loaded(folder: Path) -> list[Path]:
-    """Return the safetensors files that are there and that are loaded: the whole one, else those that an index names.
+    """Return the files of weights that are there and that are loaded: the whole one, else those that an index names.
 
-    What else lies beside them is no matter of the model.
+    Safetensors, else pickles. What else lies beside them is no matter of the model.
     """
-    if os.path.lexists(folder / WHOLE):
-        return [folder / WHOLE]
+    for whole, index in ((WHOLE, INDEX), (PICKLE, PICKLE_INDEX)):
+        if os.path.lexists(folder / whole):
+            return [folder / whole]
+        if (folder / index).is_file():
+            return [folder / name for name in _named_in(folder / index) if os.path.lexists(folder / name)]
+    return []
+
+
+def _named_in(index: Path) -> list[str]:
+    """Return the files that an index names, nothing where it cannot be read."""
     try:
-        said = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        said = json.loads(index.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
     named = said.get("weight_map") if isinstance(said, dict) else None
-    names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
-    return [folder / name for name in names if os.path.lexists(folder / name)]
+    return sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
+
+
+def _whole_numbers(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return type and shape of the weights that a safetensors file holds as whole numbers, by their names."""
+    said = (_header(path) or {}).items()
+    return {name: (each["dtype"], tuple(each["shape"])) for name, each in said if each["dtype"][0] in "IU"}
+
+
+def _pickled(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return the same of a file that torch wrote; nothing where it is of another kind."""
+    import torch  # which takes seconds to load, where pickles are asked for alone
+
+    lazily: dict[str, Any] = {"mmap": True} if is_zipfile(path) else {}
+    try:
+        said = torch.load(path, map_location="cpu", weights_only=True, **lazily)
+    except (UnpicklingError, RuntimeError):
+        return {}
+    weights = said.items() if isinstance(said, dict) else ()
+    whole = [(name, each) for name, each in weights if isinstance(each, torch.Tensor) and not each.is_floating_point()]
+    return {str(name): (str(each.dtype), tuple(each.shape)) for name, each in whole if each.dtype != torch.bool}
 
 
 def torn_object(path: Path) -> str | None:
@@ -187,7 +221,18 @@ def _torn(path: Path) -> str | None:
     if path.name in OBJECTS and not isinstance(said, dict):
         what = "a list" if isinstance(said, list) else f"{said!r:.40}"
         return f"holds {what}, and an object ({{...}}) is wanted"
+    if path.name == TOKENIZERS[0] and not isinstance(said.get("model"), dict):
+        return "has no model, an object, which is what cuts words"
     return None
+
+
+def _torn_pickle(path: Path) -> str | None:
+    """Return why a file that torch wrote cannot be whole; None: nothing is seen. Old ones say nothing of their size."""
+    if not path.stat().st_size:
+        return "is empty"
+    with path.open("rb") as file:
+        begins = file.read(len(ZIPPED))
+    return "breaks off" if begins == ZIPPED and not is_zipfile(path) else None
 
 
 def _torn_weights(path: Path) -> str | None:
@@ -232,15 +277,18 @@ def _placed(weight: Mapping[str, object]) -> bool:
 
 def _lost_shard(folder: Path) -> str | None:
     """Return what is missing of weights in several files, or of the index that names them; None: nothing is."""
+    index = INDEX
     if not (folder / INDEX).is_file():
         shards = [] if (folder / WHOLE).is_file() else sorted(folder.glob("model-*-of-*.safetensors"))
-        return (
-            f"{INDEX} is missing, which says what is in which of the {len(shards)} files of weights" if shards else None
-        )
-    said = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if shards:
+            return f"{INDEX} is missing, which says what is in which of the {len(shards)} files of weights"
+        index = PICKLE_INDEX
+        if not (folder / index).is_file() or any((folder / name).is_file() for name in (WHOLE, PICKLE)):
+            return None
+    said = json.loads((folder / index).read_text(encoding="utf-8"))
     for name in ("weight_map", "metadata"):
         if not isinstance(said.get(name), dict):
-            return f"{INDEX} has no {name}, an object"
-    named = {str(name) for name in said["weight_map"].values()}
-    lost = sorted(name for name in named if not (folder / name).is_file())
-    return f"{lost[0]} is missing ({len(lost)} of the {len(named)} files that {INDEX} names)" if lost else None
+            return f"{index} has no {name}, an object"
+    named = _named_in(folder / index)
+    lost = [name for name in named if not (folder / name).is_file()]
+    return f"{lost[0]} is missing ({len(lost)} of the {len(named)} files that {index} names)" if lost else None

@@ -155,6 +155,11 @@ def _as_scored(tokenizer: PreTrainedTokenizerBase, folder: Path) -> bool:
     known = {number: token for number, token in tokenizer.added_tokens_decoder.items() if number < len(model)}
     cut = [token.content for token in known.values() if not token.special]
     probes = [probe for probe in (*PROBES, *(f"a {piece}a" for piece in cut[:100])) if spaced or probe[0] != " "]
+    # Tokens that were added later stand above the model, which knows none of them: lines and runs of spaces, say.
+    later = [token.content for number, token in tokenizer.added_tokens_decoder.items() if number >= len(model)]
+    probes = [probe for probe in probes if not any(token in probe for token in later if token)]
+    if not probes:
+        return False
     wanted = [model.encode(probe) for probe in probes]
 
     def right(each: Tokenizer) -> bool:
