@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.core.errors import ConfigError, DataError
-from triptych.core.files import sha256_of
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
 from triptych.data.disk.json_rows import read_row_at
 from triptych.data.disk.spool import decode_row, write_spool
 from triptych.data.format import Refused, read_source
+from triptych.data.plan import beginning as beginning_file
 from triptych.data.plan import corpus as corpus_file
+from triptych.data.plan.beginning import sha256_of_first
 from triptych.data.plan.corpora import Corpora, always_needs_sizes
 from triptych.data.plan.corpus import open_corpus
 from triptych.data.transform import TransformPlan, apply
@@ -181,7 +182,7 @@ def test_a_corpus_goes_to_another_process_by_name(tmp_path: Path) -> None:
 
 def test_a_file_that_changed_on_the_way_to_another_process_is_refused(tmp_path: Path) -> None:
     sent = pickle.dumps(open_corpus(write(tmp_path / "rows.jsonl")))
-    write(tmp_path / "rows.jsonl", count=21)
+    write(tmp_path / "rows.jsonl", count=19)
     with pytest.raises(DataError, match="it changed while it was used"):
         pickle.loads(sent)
 
@@ -198,11 +199,11 @@ def test_a_file_that_changes_while_it_is_used_is_noticed_at_the_next_row(
     os.utime(path, ns=(changed + 1, changed + 1))
     asked: list[Path] = []
 
-    def noted(path: Path) -> str:
+    def noted(path: Path, size: int) -> str:
         asked.append(path)
-        return sha256_of(path)
+        return sha256_of_first(path, size)
 
-    monkeypatch.setattr(corpus_file, "sha256_of", noted)
+    monkeypatch.setattr(beginning_file, "sha256_of_first", noted)
     assert [corpus.row(1), corpus.row(1)] == [first, first], "it was only touched"
     assert len(asked) == 1
     path.write_bytes(content.replace(b"row-0", b"row-00", 1))
@@ -225,6 +226,70 @@ def test_rows_that_are_added_behind_the_others_while_a_file_is_used_change_nothi
     path.write_bytes(content.replace(b"row-0", b"row-9", 1) + b'{"id": "added"}\n')
     with pytest.raises(DataError, match="it changed while it was used"):
         corpus.row(19)
+
+
+@pytest.mark.parametrize("ending", ["\n", ""], ids=["a whole line", "no end of the last line"])
+@pytest.mark.parametrize("options", ["", "#where=id:row-*", "#rows=3-99"])
+@pytest.mark.parametrize("kept", [False, True], ids=["anew", "kept"])
+def test_rows_that_are_added_before_another_process_opens_a_file_are_none_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool, options: str, ending: str
+) -> None:
+    monkeypatch.setattr(corpus_file, "IN_MEMORY_BYTES", 0 if kept else 1 << 20)
+    path = tmp_path / "rows.jsonl"
+    source = write(path) + options
+    path.write_text(path.read_text().rstrip() + ending)
+    corpus = open_corpus(source)
+    rows, sent, content = [corpus.row(number) for number in range(len(corpus))], pickle.dumps(corpus), path.read_bytes()
+    path.write_bytes(content + (b"" if not ending else b"\n") + b'{"id": "row-added"}\n{"id": "row-half')
+    for _ in range(2):
+        again = pickle.loads(sent)
+        assert [again.row(number) for number in range(len(again))] == rows
+        assert again.digest == corpus.digest
+        sent = pickle.dumps(again)
+    shutil.rmtree(tmp_path / "cache")
+    assert [row for number in range(len(corpus)) for row in [pickle.loads(sent).row(number)]] == rows
+    path.write_bytes(content.replace(b"row-7", b"row-8") + b'\n{"id": "row-added"}\n')
+    with pytest.raises(DataError, match="it changed while it was used"):
+        pickle.loads(sent)
+
+
+def test_a_file_that_keeps_growing_is_looked_at_again_every_so_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginning_file, "AGAIN_BYTES", 100)
+    path = tmp_path / "rows.jsonl"
+    corpus = open_corpus(write(path))
+    first, size = corpus.row(19), path.stat().st_size
+    asked: list[Path] = []
+
+    def noted(path: Path, size: int) -> str:
+        asked.append(path)
+        return sha256_of_first(path, size)
+
+    monkeypatch.setattr(beginning_file, "sha256_of_first", noted)
+    needed = -(-size // 100)
+    for _ in range(3 * needed):
+        with path.open("ab") as file:
+            file.write(b"{}\n")
+        assert corpus.row(19) == first
+    assert len(asked) == 3
+    path.write_bytes(path.read_bytes().replace(b"row-0", b"row-9", 1) + b"{}\n")
+    with pytest.raises(DataError, match="it changed while it was used"):
+        [corpus.row(19) for _ in range(needed)]
+
+
+def test_a_growing_file_that_becomes_shorter_is_looked_at_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beginning_file, "AGAIN_BYTES", 1)
+    path = tmp_path / "rows.jsonl"
+    corpus = open_corpus(write(path))
+    content = path.read_bytes()
+    path.write_bytes(content + b"{}\n{}\n")
+    assert isinstance(corpus.row(1), Example)
+    path.write_bytes(content.replace(b"row-0", b"row-9", 1) + b"{}\n")
+    with pytest.raises(DataError, match="it changed while it was used"):
+        corpus.row(1)
 
 
 def test_a_data_set_that_moved_is_the_same(tmp_path: Path) -> None:

@@ -190,14 +190,14 @@ def test_another_process_looks_at_no_picture_again(
     step = TransformPlan.parse({"kind": "in_context", "by": "image", "k": 1, "most_like": 1.0})
     first = open_corpus(source, steps=[step])
     asked: list[str] = []
-    state = corpus_file._state
+    state = corpus_file.state_of
 
     def noted(path: str | Path) -> os.stat_result | None:
         asked.append(str(path))
         return state(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(corpus_file, "_state", noted)
+        patched.setattr(corpus_file, "state_of", noted)
         again = pickle.loads(pickle.dumps(first))
         assert [again.row(number) for number in range(6)] == [first.row(number) for number in range(6)]
         assert not [path for path in asked if path.endswith(".png")]

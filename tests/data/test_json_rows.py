@@ -128,6 +128,34 @@ def test_a_key_that_stands_twice_among_many_is_found_in_no_time(tmp_path: Path) 
     assert isinstance(good, dict)
 
 
+@pytest.mark.parametrize("gap", [":", " :", "\t :", " : "])
+@pytest.mark.parametrize(
+    "keys", [("caf\\u00e9", "café"), ("café", "caf\\u00E9"), ("role", "rol\\u0065"), ("a\\/b", "a/b")]
+)
+@pytest.mark.parametrize("form", ['{{"id": "a"}}\n{}\n', '[{{"id": "a"}}, {}]'], ids=["lines", "a list"])
+def test_a_key_that_stands_twice_in_two_spellings_is_a_bad_row(
+    form: str, keys: tuple[str, str], gap: str, tmp_path: Path
+) -> None:
+    path, gaps = tmp_path / "rows.json", (":", gap)
+    for names in (keys, keys[::-1], (keys[0], keys[0]), (keys[1], keys[1])):
+        said = ", ".join(
+            f'"{name}"{space}{number}' for number, (name, space) in enumerate(zip(names, gaps, strict=True))
+        )
+        path.write_text(form.format(f"{{{said}}}"), encoding="utf-8")
+        good, bad = (row.value for row in read_rows(path))
+        assert good == {"id": "a"}
+        assert isinstance(bad, RowError), said
+        assert "stands twice" in str(bad)
+        assert [str(row.value) for row in read_by_place(path)] == [str(each) for each in (good, bad)]
+
+
+@pytest.mark.parametrize("text", ['{"a" : {"b" :1}, "b" :2}', '{"said": "caf\\u00e9 \\u0022a\\u0022:", "a": 1}', "[]"])
+def test_a_row_that_is_spelt_otherwise_and_says_no_key_twice_is_read(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(f'[{text}, {{"id": "c"}}]', encoding="utf-8")
+    assert [row.value for row in read_rows(path)] == [json.loads(text), {"id": "c"}]
+
+
 def test_a_key_of_a_row_that_its_turns_have_too_stands_once(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     row = {"id": "a", 'of "this"': 1, "said": [{"id": "b"}, {"id": "c"}]}

@@ -20,7 +20,17 @@ from triptych.data.plan.budget import Budget
 from triptych.data.plan.corpora import Corpora
 from triptych.data.plan.corpus import open_corpus
 from triptych.data.plan.costs import Cost, Fixed, Merged
-from triptych.data.plan.measures import REFUSED, SHORTENED, SHRUNK, UNKNOWN, USED, CachedMeasures, records_of
+from triptych.data.plan.measures import (
+    RECORD,
+    REFUSED,
+    SHORTENED,
+    SHRUNK,
+    UNKNOWN,
+    USED,
+    CachedMeasures,
+    LengthFiles,
+    records_of,
+)
 from triptych.data.plan.reader import Reader
 from triptych.data.plan.rendering import PlainTokenizer, Rendering, encode
 from triptych.data.plan.step_loader import StepLoader
@@ -190,3 +200,28 @@ def test_a_portable_rendering_gives_the_same_tokens(source: str, tokenizer: PreT
     rows = [row for row in read_source(source) if isinstance(row, Example)]
     assert rows
     assert [encode(row, portable) for row in rows] == [encode(row, rendering) for row in rows]
+
+
+def test_refused_rows_are_forgotten_in_each_source_but_for_those_that_are_named(source: str, tmp_path: Path) -> None:
+    corpora = Corpora([open_corpus(source), open_corpus(source), open_corpus(source)])
+    files = LengthFiles([tmp_path / f"{number}.lengths" for number in range(3)], corpora)
+    records, refused = np.zeros(30, dtype=RECORD), [3, 7, 13, 17, 23, 27]
+    records["state"] = USED
+    records["state"][refused] = REFUSED
+    files.keep(np.arange(30), records)
+    files.forget_refused(but=[17, 23])
+    assert np.flatnonzero(files.look(np.arange(30))["state"] == REFUSED).tolist() == [17, 23]
+    assert np.flatnonzero(files.look(np.arange(30))["state"] == UNKNOWN).tolist() == [3, 7, 13, 27]
+    files.forget_refused()
+    assert np.flatnonzero(files.look(np.arange(30))["state"] == UNKNOWN).tolist() == refused
+
+
+def test_whether_each_picture_is_looked_at_tells_lengths_from_others(
+    source: str, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    corpora, rendering = Corpora([open_corpus(source)]), rendering_of(tokenizer, Fixed(5))
+    assert not rendering.asks_sizes
+    reader, looking = Reader(corpora, rendering), Reader(corpora, rendering, look=True)
+    assert reader.digest_of(0) != looking.digest_of(0)
+    assert reader.portable().digest_of(0) == reader.digest_of(0)
+    assert looking.portable().digest_of(0) == looking.digest_of(0)

@@ -94,6 +94,11 @@ def test_rows_of_no_known_layout_name_their_keys_and_no_format(tmp_path: Path) -
         ("llava", {}, "it is an empty object. Mend the row or leave it out."),
         ("alpaca", {}, "it is an empty object. Mend the row or leave it out."),
         ("alpaca", {"instruction": None}, "'instruction' is null. Mend the row or leave it out."),
+        ("alpaca", {"instruction": "", "output": "b"}, "'instruction' is empty. Mend the row or leave it out."),
+        ("alpaca", {"instruction": [], "output": "b"}, "'instruction' is empty. Mend the row or leave it out."),
+        ("alpaca", {"query": "", "response": "b"}, "'query' is empty. Mend the row or leave it out."),
+        ("swift", {"id": "x", "messages": None}, "'messages' is null. Mend the row or leave it out."),
+        ("swift", {"conversations": None, "images": []}, "'conversations' is null. Mend the row or leave it out."),
     ],
 )
 def test_a_row_that_says_nothing_is_told_what_it_is(name: str, row: dict[str, Json], told: str, tmp_path: Path) -> None:

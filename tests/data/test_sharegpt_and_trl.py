@@ -92,23 +92,6 @@ def test_sharegpt_takes_a_list_of_frames_for_one_video(folder: Path) -> None:
     assert frames[0].video == frames[1].video != frames[2].video
 
 
-@pytest.mark.parametrize(("key", "value"), [("loss", False), ("loss_weight", 0.0), ("weight", 0), ("loss_scale", 2.0)])
-@pytest.mark.parametrize("name", ["sharegpt", "swift", "trl", "mantis", "llava", "messages", "qwen_vl"])
-def test_a_reply_that_is_not_to_be_learnt_like_the_others_refuses_its_row(
-    name: str, key: str, value: Json, folder: Path
-) -> None:
-    speaker, text, turns = {
-        "llava": ("from", "value", "conversations"),
-        "mantis": ("role", "content", "conversation"),
-        "qwen_vl": ("from", "value", "conversations"),
-    }.get(name, ("role", "content", "messages"))
-    said: list[Json] = [{speaker: "user", text: "a"}, {speaker: "assistant", text: "b"}]
-    assert shape(used(name, folder, {turns: said})) == ["user: a", "assistant: b"]
-    found = refusal(name, folder, {turns: [said[0], {**said[1], key: value}]})  # type: ignore[dict-item]
-    assert f"turn 1 has {key!r}" in found.message.replace("message 1", "turn 1")
-    assert "learnt alike" in found.message
-
-
 @pytest.mark.parametrize(
     ("row", "reason", "said"),
     [

@@ -254,14 +254,13 @@ def with_trait(trait: Trait, name: str, folder: Path) -> list[tuple[Example, Exa
         case "chat":
             turns = (said("system", "Be kind."), said("user", "a"), said("assistant", "b"), said("user", "c"))
             return [(plain, Example("x", (*turns, said("assistant", "d"))))]
+        case "unlearnt":
+            return [(plain, replace(plain, turns=(plain.turns[0], replace(said("assistant", "b"), learnt=False))))]
         case "images":
             return [(plain, asked(red, Text(" or "), blue, red, Text("?")))]
         case "boxes":
-            return [
-                (seen, asked(replace(red, box=(0, 0, 8, 8)), Text("What?"))),
-                (seen, asked(replace(red, resize=(16, 12)), Text("What?"))),
-                (seen, asked(replace(red, video="film"), Text("What?"))),
-            ]
+            odd = (replace(red, box=(0, 0, 8, 8)), replace(red, resize=(16, 12)), replace(red, video="film"))
+            return [(seen, asked(image, Text("What?"))) for image in odd]
         case "videos":
             return [(plain, asked(Text("In "), a_video(folder), Text(" what?")))]
         case "demonstrations":

@@ -17,6 +17,7 @@ import pytest
 from tests.train.runs import stop_at, toy_recipe, write_tune
 from triptych.core.errors import RunError
 from triptych.data.format import split_source
+from triptych.data.plan import beginning as beginning_file
 from triptych.data.plan import corpus as corpus_file
 from triptych.data.plan import measures as measures_file
 from triptych.data.plan.corpus import KeptRows
@@ -274,8 +275,9 @@ def test_pictures_are_looked_at_by_the_leading_process_alone(tmp_path: Path, mon
         asked.append(str(path))
         return state(path)
 
-    state = corpus_file._state
-    monkeypatch.setattr(corpus_file, "_state", noted)
+    state = corpus_file.state_of
+    for module in (corpus_file, beginning_file):
+        monkeypatch.setattr(module, "state_of", noted)
     told: Sequence[KeptRows | None] = ()
     for anew, looks in ((True, True), (False, False)):
         run = tmp_path / "run"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from triptych.cli.groups.evaluation import result_lines
 from triptych.core.log import say
 
 
@@ -21,7 +22,6 @@ def run(
     ] = None,
 ) -> None:
     """Merge what `triptych eval --shard k/n` asked here and elsewhere. Exit code 1 where a reply is missing."""
-    from triptych.cli.eval import result_lines
     from triptych.evaluate.running.merge import merge
 
     whole = out or folders[0]

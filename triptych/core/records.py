@@ -57,6 +57,8 @@ class Turn:
 
     role: Role
     parts: tuple[Part, ...]
+    learnt: bool = True
+    """Whether a reply is learnt; false: it is context alone. Says nothing of other roles."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from triptych.core.errors import ConfigError, DataError, TriptychError, did_you_mean
 from triptych.core.plugins import find, names
-from triptych.core.records import Example, ImageRef, Part, Text, Turn, parts_of
+from triptych.core.records import Example, ImageRef, Part
 from triptych.data.media.images import ImageError, Size, measure, whole_size
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class RowError(DataError):
 
 Reader = Callable[[Path], Iterator[Example | Refused]]
 Writer = Callable[[Iterable[Example], Path], int]
-Trait = Literal["chat", "images", "boxes", "videos", "demonstrations", "labels", "facts", "marks"]
+Trait = Literal["chat", "images", "boxes", "videos", "demonstrations", "labels", "facts", "marks", "unlearnt"]
 """Something that an Example may have and a layout may lack words for: chat (turns of words in any number); images and
 videos, anywhere; boxes (a part or another size of an image, or a frame of a video); demonstrations; labels; facts
-(skills and facts); marks (words with a literal ``<image>`` or ``<video>``)."""
+(skills and facts); marks (words with a literal ``<image>`` or ``<video>``); unlearnt (a reply that is not learnt)."""
 RowReader = Callable[["Row"], Example | Refused]
 """Turns one row of a file into its Example, without the rows around it."""
 
@@ -224,7 +224,7 @@ def _with_sizes(example: Example, sizes: dict[str, Size | ImageError]) -> Exampl
     def sized(part: Part) -> Part:
         return _sized(part, sizes) if isinstance(part, ImageRef) else part
 
-    turns = tuple(Turn(turn.role, tuple(map(sized, turn.parts))) for turn in example.turns)
+    turns = tuple(replace(turn, parts=tuple(map(sized, turn.parts))) for turn in example.turns)
     shown = tuple(_with_sizes(demonstration, sizes) for demonstration in example.demonstrations)
     return replace(example, turns=turns, demonstrations=shown)
 
@@ -289,16 +289,18 @@ def _hint(source: str, rows: int) -> str:
 
     Where more than one row is looked at, the rows have the key of their layout: the first must have another's sign.
     """
-    from triptych.data.disk.layouts import first_row, fits_layout, looks_like_another  # which know this module
+    from triptych.data.disk.layouts import first_rows, fits_layout, looks_like_another, shows_media  # know this module
 
     name, _, rest = source.partition(":")
-    _, path, options, (start, _) = _opened(source)
-    raw = first_row(path, start, where=options.get("where"))
-    if _fitting(source, rows=rows) or (rows > 1 and not looks_like_another(raw, name)):
+    _, path, options, (start, stop) = _opened(source)
+    count = rows if stop is None else min(rows, stop - start)
+    raw = first_rows(path, start, count=count, where=options.get("where"))
+    first = raw[0].value if raw and isinstance(raw[0].value, dict) else None
+    if _fitting(source, raw, rows=count) or (rows > 1 and not looks_like_another(first, name)):
         return ""
     others = [other for other in names("format") if other != name]
-    seen = {other: row for other in others for row in _fitting(f"{other}:{rest}", rows=1)}
-    shows = {other: _shows(row) for other, row in seen.items() if fits_layout(raw, other, read=row)}
+    seen = {other: row for other in others for row in _fitting(f"{other}:{rest}", raw[:1], rows=1)}
+    shows = {other: shows_media(row) for other, row in seen.items() if fits_layout(first, other, read=row)}
     most = max(shows.values(), default=-1)
     fits = [other for other, shown in shows.items() if shown == most]
     if not fits:
@@ -307,20 +309,15 @@ def _hint(source: str, rows: int) -> str:
     return f" The file looks like {fits[0]}{more}: write {fits[0]}:{rest}"
 
 
-def _fitting(source: str, *, rows: int) -> list[Example | Refused]:
-    """Return those of a source's first rows that are of its format's layout, even if their pictures are not there."""
+def _fitting(source: str, raw: Sequence[Row], *, rows: int) -> list[Example | Refused]:
+    """Return ``rows_fitting`` of a source whose first rows stand in the file as ``raw``; none where it is none."""
+    from triptych.data.disk.layouts import rows_fitting  # which knows this module
+
     try:
-        plugin, path, options, (start, stop) = _opened(source)
-        read = plugin.configure(options) if options and plugin.configure else plugin.read
-        found = list(islice(read(path), start, start + rows if stop is None else min(stop, start + rows)))
+        plugin, path, options, _ = _opened(source)
+        return rows_fitting(plugin, path, options=options, raw=raw, count=rows)
     except (TriptychError, OSError):
         return []
-    return [row for row in found if isinstance(row, Example) or row.reason in ABSENT]
-
-
-def _shows(row: Example | Refused) -> bool:
-    """Return whether a row has pictures or videos."""
-    return isinstance(row, Refused) or any(not isinstance(part, Text) for part in parts_of(row))
 
 
 def _check_exists(path: Path, source: str) -> None:

@@ -188,14 +188,15 @@ def _turns(example: Example, shelf: _Pictures, *, shown: bool) -> Iterator[Shown
     for demonstration in example.demonstrations:
         yield from _turns(demonstration, shelf, shown=True)
     for turn in example.turns:
-        yield ShownTurn(turn.role, shown, tuple(_piece(part, turn, shelf) for part in turn.parts))
+        role = turn.role if turn.learnt or turn.role != "assistant" else f"{turn.role}, not learnt"
+        yield ShownTurn(role, shown, tuple(_piece(part, turn, shelf) for part in turn.parts))
 
 
 def _piece(part: Part, turn: Turn, shelf: _Pictures) -> Words | Picture:
     if isinstance(part, ImageRef):
         return shelf.picture(part, None)
     text = part.text if isinstance(part, Text) else f"[video: {Path(part.source).name}]"
-    return Words(text, learnt=turn.role == "assistant")
+    return Words(text, learnt=turn.role == "assistant" and turn.learnt)
 
 
 class _Pictures:

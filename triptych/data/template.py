@@ -2,7 +2,8 @@
 
 Not a chunk of strings searched for separators afterwards: a ``Template`` says what stands around each turn, ``render``
 lays pieces (special token | words | image) in reading order, and each piece knows whether it is trained. Trained are
-the assistant's words and the stop token; more where a published template says so (``Template.also_trained``).
+the assistant's words and the stop token, of replies that are learnt (``Turn.learnt``); more where a published template
+says so (``Template.also_trained``).
 
 Invariants, tested in ``tests/data/test_template_properties.py`` over every template; a template's file says which of
 them its published form cannot keep:
@@ -30,7 +31,7 @@ from triptych.core.plugins import find, names
 from triptych.core.records import Example, ImageRef, Role
 from triptych.data.format import Refused, refusal
 from triptych.data.text.jinja import write_jinja
-from triptych.data.text.pieces import LEARNT, SHOWN, Frame, Laid, laid_for, pieces_of
+from triptych.data.text.pieces import CONTEXT, LEARNT, SHOWN, Frame, Laid, laid_for, pieces_of
 from triptych.data.text.spelling import Spelling, decode_words, holding, spelling_of
 from triptych.data.text.tokenise import Run, Tokeniser, tokeniser_of
 
@@ -102,7 +103,7 @@ class Template:
     stands around images in a reply, and with ``images_only`` around all. ``begin``, ``end``: those strings.
     ``demonstrations``: replies in demonstrations."""
     trained_tokens: tuple[str, ...] = ()
-    """Single tokens that a published mask trains wherever they stand, in users' turns too."""
+    """Single tokens that a published mask trains wherever they stand, in users' turns too; in no unlearnt reply."""
 
     @property
     def jinja(self) -> str:
@@ -338,7 +339,8 @@ class _Rendering:
                 )
             ids += new
             is_learnt = kind in self.learnt
-            trained += [is_learnt or each in everywhere for each in new] if everywhere else [is_learnt] * len(new)
+            anyway = everywhere if kind < CONTEXT else frozenset()
+            trained += [is_learnt or each in anyway for each in new] if anyway else [is_learnt] * len(new)
         return Encoded(example.id, tuple(ids), tuple(trained), tuple(slots), example.origin)
 
     def _slot(self, what: ImageRef | Frame) -> tuple[ImageRef, Sequence[int]]:

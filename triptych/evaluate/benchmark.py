@@ -13,6 +13,7 @@ for every benchmark alike. Facts of a question that the other files of this room
                 is none, by the images and videos that a question shows
     chance      expected score of a guess, where it is not one over the options
     scenario, split   what else results are grouped by
+    rule        how its reply is marked, where rows tell that; results by two rules are not compared
 """
 
 from __future__ import annotations
@@ -235,4 +236,4 @@ def chance_of(question: Example) -> float:
 
 
 def _words_only(turn: Turn) -> Turn:
-    return Turn(turn.role, tuple(part for part in turn.parts if not isinstance(part, ImageRef | VideoRef)))
+    return replace(turn, parts=tuple(part for part in turn.parts if not isinstance(part, ImageRef | VideoRef)))

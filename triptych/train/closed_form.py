@@ -102,7 +102,7 @@ def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Seque
 def caption_of(example: Example) -> Caption | Refused:
     """Return the one image and the one reply of an example, or its refusal."""
     images = images_of(example)
-    replies = [text_of(turn).strip() for turn in example.turns if turn.role == "assistant"]
+    replies = [text_of(turn).strip() for turn in example.turns if turn.role == "assistant" and turn.learnt]
     if len(images) != 1 or len(replies) != 1:
         found = f"found {len(images)} images and {len(replies)} replies"
         return refusal(

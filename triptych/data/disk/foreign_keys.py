@@ -1,4 +1,4 @@
-"""Keys that change what is to be learnt of a row, and that no conversation here has: refused by name, never dropped.
+"""Keys that change what is to be learnt of a row: whether a reply is, read; what no conversation has, refused by name.
 
 Not a row's media (``media_keys``), only those of a turn, which no layout has. Sources: the data pages of LLaMA-Factory
 (``kto_tag``, ``tools``, ``loss_weight``), ms-swift (``rejected_response``, ``loss``, ``objects``), TRL (``chosen``, a
@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from triptych.core.records import Json
+from triptych.core.records import Json, Role, Turn
 from triptych.data.disk.media_keys import media_key, names_nothing
-from triptych.data.disk.rows import ROLES, bad
+from triptych.data.disk.rows import bad
 
 _PAIRS = (
     "chosen",
@@ -28,7 +28,7 @@ _PAIRS = (
 )
 FOREIGN_KEYS = frozenset({*_PAIRS, "kto_tag", "tools"})
 """Keys of rows that are no plain conversation."""
-_WEIGHTS = ("loss", "loss_scale", "loss_weight", "weight")
+WEIGHTS = ("loss", "loss_scale", "loss_weight", "weight")
 """What a published message calls the weight of its words in the loss."""
 _CALLS = ("tool_calls", "function_call")
 TOOL_SPEAKERS = frozenset(
@@ -84,7 +84,7 @@ def refuse_places(row: Mapping[str, Json], texts: Sequence[str]) -> None:
 
 
 def refuse_turn(turn: Mapping[str, Json], what: str) -> None:
-    """Refuse a turn of a tool or that calls one, a turn's own media, and a reply that is not to be learnt like others.
+    """Refuse a turn of a tool or that calls one, and a turn's own media.
 
     Args:
         turn: as it stands in the row.
@@ -104,12 +104,33 @@ def refuse_turn(turn: Mapping[str, Json], what: str) -> None:
             f"{what} has {medium!r}, but this layout has media in the row, not in its turns. Name them in the row, "
             "with a mark where each stands."
         )
-    if not isinstance(speaker, str) or ROLES.get(speaker) != "assistant":
-        return
-    for key in _WEIGHTS:
-        weight = turn.get(key)
-        if weight is not None and weight != 1:
+
+
+def loss_of(turn: Turn) -> dict[str, Json]:
+    """Return the key by which a message that is written says that it is not learnt; none where it is."""
+    return {"loss": False} if turn.role == "assistant" and not turn.learnt else {}
+
+
+def is_learnt(turn: Mapping[str, Json], role: Role, *, what: str) -> bool:
+    """Return whether a turn says that it is learnt, under any published key; one that says nothing is.
+
+    Args:
+        turn: as it stands in the row.
+        role: whose it is; what other turns than replies say of it is passed over.
+        what: for the message, ``turn 3``.
+
+    Raises:
+        RowError: a weight that is neither 0 nor 1, or two that differ.
+    """
+    if role != "assistant":
+        return True
+    said = {key: turn[key] for key in WEIGHTS if turn.get(key) is not None}
+    for key, weight in said.items():
+        if not isinstance(weight, int | float) or weight not in (0, 1):
             raise bad(
-                f"{what} has {key!r}: {str(weight).lower()[:20]}, but all replies of a row are learnt alike. Leave the "
-                "row out, or take the key out to learn the reply too."
+                f"{what} has {key!r}: {str(weight).lower()[:20]}, and a reply is learnt or not: write true or false "
+                "(1 or 0), or leave the row out."
             )
+    if len(set(map(bool, said.values()))) > 1:
+        raise bad(f"{what} has {' and '.join(map(repr, said))}, which say different things. Leave one out.")
+    return all(said.values())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _LONGEST_WORD = 64
 _FEW_KEYS = 32
 """Keys of a row that are looked for one by one."""
 _SPACE = " \t\r\n"
+_ESCAPED = re.compile(r'\\[u/][^"]*("[ \t\r\n]*:|")')
+"""How words end that are perhaps spelt otherwise than they could be: those of a key with a colon."""
 _BOM = b"\xef\xbb\xbf"
 _OTHERS = {
     b"\x1f\x8b": "packed by gzip: unpack it (gunzip)",
@@ -186,7 +189,14 @@ def _may_repeat(value: Json, text: str, start: int = 0, end: int | None = None) 
     """Tell whether a row, text[start:end], may say one of its own keys twice: looked for faster than parsed."""
     if not isinstance(value, dict):
         return False
-    return len(value) > _FEW_KEYS or any(text.count(f'"{key}":', start, end) != 1 for key in value)
+    if len(value) > _FEW_KEYS:
+        return True
+    for key in value:
+        if text.count(f'"{key}"', start, end) != 1:
+            return True
+    if text.find("\\u", start, end) < 0 and "/" not in "".join(value):
+        return False
+    return any(tail != '"' for tail in _ESCAPED.findall(text, start, len(text) if end is None else end))
 
 
 def _bad(message: str) -> RowError:

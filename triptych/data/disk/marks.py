@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef
+from triptych.core.records import Example, ImageRef, Json, Part, Role, Text, Turn, VideoRef
 from triptych.data.disk.media_keys import MEDIA_KEYS, names_nothing
 from triptych.data.disk.rows import bad
 from triptych.data.format import RowError, Trait
@@ -17,9 +18,18 @@ from triptych.data.media.folder import ImageShelf
 
 MARK = "<image>"
 VIDEO_MARK = "<video>"
-CANNOT: frozenset[Trait] = frozenset({"boxes", "videos", "demonstrations", "labels", "marks"})
+CANNOT: frozenset[Trait] = frozenset({"boxes", "videos", "demonstrations", "labels", "marks", "unlearnt"})
 """What a layout with ``<image>`` marks has no words for; one with ``<video>`` marks too has some for videos."""
 _CUT = {False: re.compile(f"({MARK})"), True: re.compile(f"({MARK}|{VIDEO_MARK})")}
+
+
+class Said(NamedTuple):
+    """What one speaker says, with a mark where each of its media stands."""
+
+    role: Role
+    text: str
+    learnt: bool = True
+    """As ``Turn.learnt``."""
 
 
 def count_marks(texts: Sequence[str], mark: str = MARK) -> int:
@@ -182,8 +192,16 @@ def split_others(row: dict[str, Json], own: frozenset[str]) -> tuple[tuple[str, 
     return (), facts
 
 
-def join_others(example: Example, own: frozenset[str], *, labels: bool = False) -> dict[str, Json]:
+def join_others(
+    example: Example, own: frozenset[str], *, labels: bool = False, unlearnt: bool = False
+) -> dict[str, Json]:
     """Return skills and facts as keys of a row.
+
+    Args:
+        example: to be written.
+        own: the layout's keys.
+        labels: whether the layout has a place for labels.
+        unlearnt: whether it can say that a reply is not learnt.
 
     Raises:
         RowError: a fact has the name of a key of the layout; or the example has what these layouts cannot say.
@@ -192,10 +210,18 @@ def join_others(example: Example, own: frozenset[str], *, labels: bool = False) 
         raise bad("this layout has no place for demonstrations. Write messages instead.")
     if example.labels and not labels:
         raise bad("this layout has no place for labels. Write messages instead.")
+    if not unlearnt:
+        check_learnt(example)
     if taken := sorted((own | MEDIA_KEYS | {"skills"}) & example.facts.keys()):
         raise bad(f"its fact {taken[0]!r} has the name of a key of this layout. Rename the fact.")
     skills: dict[str, Json] = {"skills": list(example.skills)} if example.skills else {}
     return {**skills, **example.facts}
+
+
+def check_learnt(example: Example) -> None:
+    """Refuse a reply that is not learnt, which most layouts cannot say. Raises RowError."""
+    if any(turn.role == "assistant" and not turn.learnt for turn in example.turns):
+        raise bad("this layout cannot say that a reply is not learnt. Write messages or swift instead.")
 
 
 def _has_bytes(value: object) -> bool:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 
 from triptych.core.records import Json
-from triptych.data.disk.parquet import IMAGE, REAL, TEXT, WHOLE, list_of, packed
+from triptych.data.disk.parquet import FLAG, IMAGE, REAL, TEXT, WHOLE, list_of, packed
 from triptych.data.disk.rows import bad, keyed, listed, words
 
 _PART = {"type": TEXT, "text": TEXT, "image": WHOLE, "video": WHOLE}
 _CONVERSATION: dict[str, object] = {
     "id": TEXT,
-    "messages": list_of({"role": TEXT, "content": list_of(_PART)}),
+    "messages": list_of({"role": TEXT, "content": list_of(_PART), "loss": FLAG}),
     "labels": list_of({"name": TEXT, "value": REAL}),
     "skills": list_of(TEXT),
     "source": TEXT,

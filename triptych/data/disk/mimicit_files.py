@@ -17,7 +17,7 @@ from typing import BinaryIO
 from triptych.core.errors import DataError
 from triptych.core.records import Example, ImageRef, Json, Text, Turn, VideoRef
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS
-from triptych.data.disk.marks import check_whole
+from triptych.data.disk.marks import check_learnt, check_whole
 from triptych.data.disk.media_keys import MEDIA_KEYS
 from triptych.data.disk.rows import bad
 from triptych.data.disk.writing import put_all, written
@@ -140,6 +140,7 @@ class _Written:
                     raise bad("this layout has images in front of the instruction only. Write messages instead.")
             case _:
                 raise bad("this layout has one instruction and one answer a row. Write messages instead.")
+        check_learnt(example)
         if example.labels:
             raise bad("this layout has no place for labels. Write messages instead.")
         if taken := sorted((OWN | MEDIA_KEYS | {"skills"}) & example.facts.keys()):

@@ -23,6 +23,7 @@ from triptych.data.media.locate import name_of, read_bytes
 TEXT: object = {"dtype": "string", "_type": "Value"}
 WHOLE: object = {"dtype": "int64", "_type": "Value"}
 REAL: object = {"dtype": "float64", "_type": "Value"}
+FLAG: object = {"dtype": "bool", "_type": "Value"}
 IMAGE: object = {"_type": "Image"}
 
 _GROUP_ROWS = 100
@@ -47,7 +48,8 @@ def write_parquet(
         examples: any number of them.
         path: of the file.
         columns_of: Example -> its values; a column it does not name is null.
-        features: column -> its type, of ``TEXT``, ``WHOLE``, ``REAL``, ``IMAGE``, ``list_of`` and objects of those.
+        features: column -> its type, of ``TEXT``, ``WHOLE``, ``REAL``, ``FLAG``, ``IMAGE``, ``list_of`` and objects of
+            those.
 
     Raises:
         DataError: an example does not fit the layout; it names the row, and the file is as it was before.
@@ -104,7 +106,8 @@ def _arrow(feature: object) -> pa.DataType:
     assert isinstance(feature, dict)
     match feature.get("_type"):
         case "Value":
-            return {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64()}[feature["dtype"]]
+            known = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+            return known[feature["dtype"]]
         case "List":
             return pa.list_(_arrow(feature["feature"]))
         case "Image":

@@ -57,7 +57,10 @@ def _packed(row: Example | Refused) -> Json:
 def _fields(example: Example) -> dict[str, Json]:
     """Return the example's fields; those that are empty are left out."""
     kept: dict[str, Json] = {
-        "turns": [[turn.role, [_part(part) for part in turn.parts]] for turn in example.turns],
+        "turns": [
+            [turn.role, [_part(part) for part in turn.parts], *([] if turn.learnt else [False])]
+            for turn in example.turns
+        ],
         "shown": [_fields(each) for each in example.demonstrations],
         "labels": [[name, value] for name, value in example.labels],
         "origin": example.origin,
@@ -80,7 +83,7 @@ def _example(fields: Any) -> Example:
     # What was written here is trusted to have its shape; the tests hold that it comes back equal.
     return Example(
         fields["id"],
-        tuple(Turn(role, tuple(map(_as_part, parts))) for role, parts in fields.get("turns", ())),
+        tuple(Turn(role, tuple(map(_as_part, parts)), *learnt) for role, parts, *learnt in fields.get("turns", ())),
         tuple(map(_example, fields.get("shown", ()))),
         tuple((name, value) for name, value in fields.get("labels", ())),
         fields.get("origin", ""),

@@ -3,12 +3,13 @@
 Source: LLaMA-Factory's data page, format ``alpaca``, and ms-swift's query/response rows, which are the same under other
 names: the question is ``instruction`` (``query``, ``prompt``, ``question``, ``problem``), and ``input`` a line below
 it; the answer is ``output`` (``response``, ``answer``, ``completion``); ``history`` has earlier rounds, which are
-learnt too. ``<image>`` and ``<video>`` marks stand in the words, as many as there are images and videos, or the row is
-refused: LLaMA-Factory stops at such rows too (ms-swift puts missing marks in front: ``swift`` reads these rows so). A
-list, JSON Lines or Parquet. Preferences and tools are refused. Other keys of a row are its facts.
+learnt too (the transform ``learn_last`` learns the answer alone). ``<image>`` and ``<video>`` marks stand in the words,
+as many as there are images and videos, or the row is refused: LLaMA-Factory stops at such rows too (ms-swift puts
+missing marks in front: ``swift`` reads these rows so). A list, JSON Lines or Parquet. Preferences and tools are
+refused. Other keys of a row are its facts.
 
-Cannot say: a box, demonstrations, labels, an empty last question. Adjacent texts are joined. An image that is shown
-twice is listed twice.
+Cannot say: a box, demonstrations, labels, an empty last question, a reply that is not learnt. Adjacent texts are
+joined. An image that is shown twice is listed twice.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from triptych.core.records import Example, Json, Role, Turn
+from triptych.core.records import Example, Json, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
 from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_places
 from triptych.data.disk.layouts import refuse_other_layouts
 from triptych.data.disk.marks import (
     CANNOT,
     VIDEO_MARK,
+    Said,
     check_counts,
     count_marks,
     image_names,
@@ -50,17 +52,17 @@ def write(examples: Iterable[Example], path: Path) -> int:
     return write_rows(examples, path, row_of=_row)
 
 
-def said_by(row: Mapping[str, Json]) -> list[tuple[Role, str]]:
+def said_by(row: Mapping[str, Json]) -> list[Said]:
     """Return who says what: the system, the rounds of the history, the question and its answer. Raises RowError."""
-    said: list[tuple[Role, str]] = []
+    said: list[Said] = []
     if (system := one_of(row, SYSTEMS)) is not None:
-        said.append(("system", words(row[system], system)))
+        said.append(Said("system", words(row[system], system)))
     history = row.get("history")
     for number, value in enumerate(listed([] if history is None else history, "history")):
         match value:
             case [question, answer]:
-                said.append(("user", words(question, f"the question of round {number} of the history")))
-                said.append(("assistant", words(answer, f"the answer of round {number} of the history")))
+                said.append(Said("user", words(question, f"the question of round {number} of the history")))
+                said.append(Said("assistant", words(answer, f"the answer of round {number} of the history")))
             case _:
                 raise bad(f"round {number} of the history is no [question, answer]. Mend the row or leave it out.")
     asked = [key for key in (one_of(row, QUESTIONS), "input") if key is not None and row.get(key)]
@@ -68,9 +70,9 @@ def said_by(row: Mapping[str, Json]) -> list[tuple[Role, str]]:
         refuse_other_layouts(row, "instruction")
         known = ", ".join((*QUESTIONS, "input"))
         raise of_another_layout(f"it has no question: none of {known}. Read the file as another format.")
-    said.append(("user", "\n".join(words(row[key], key) for key in asked)))
+    said.append(Said("user", "\n".join(words(row[key], key) for key in asked)))
     if (answer := one_of(row, ANSWERS)) is not None:
-        said.append(("assistant", words(row[answer], answer)))
+        said.append(Said("assistant", words(row[answer], answer)))
     return said
 
 
@@ -90,13 +92,13 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_foreign(row, label=True)
     refuse_media(row, MEDIA_KEYS - {"audio", "audios"}, beside=True)
     said = said_by(row)
-    texts = [text for _, text in said]
+    texts = [each.text for each in said]
     refuse_places(row, texts)
     image_entries, video_entries = entries_of(row, "image"), entries_of(row, "video")
     check_counts(marks=count_marks(texts), images=len(image_entries), other=_OTHER)
     check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(video_entries), what="video", other=_OTHER)
     images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.videos_of(video_entries))
-    turns = tuple(Turn(role, place(text, images, videos=videos)) for role, text in said)
+    turns = tuple(Turn(each.role, place(each.text, images, videos=videos)) for each in said)
     check_turns(turns)
     skills, facts = split_others(row, OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)

@@ -6,8 +6,8 @@ Lines. A literal ``<image>`` in the texts is text; nanoVLM takes it out. The rat
 every other column: who wants to leave rows out by them does so before. A text's ``source`` is the row's fact, where all
 texts have one.
 
-Cannot say: a system turn, images anywhere but in front, boxes, videos, demonstrations, labels. Adjacent texts are
-joined. An image that is shown twice is listed twice.
+Cannot say: a system turn, images anywhere but in front, boxes, videos, demonstrations, labels, a reply that is not
+learnt. Adjacent texts are joined. An image that is shown twice is listed twice.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ conversation that ``gpt`` begins is refused instead of cut, and so are swapped s
 (InternVL's ``clip``). The other keys (``metadata``, ``choice_list``) are facts.
 
 Options: ``#image_dir=FOLDER`` (or a zip) and ``#video_dir=FOLDER``, where the paths begin, and what ``media`` has more.
-Cannot say: a box, demonstrations, labels. Adjacent texts are joined. An image that is shown twice is listed twice.
+Cannot say: a box, demonstrations, labels, a reply that is not learnt. Adjacent texts are joined. An image that is shown
+twice is listed twice.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from pathlib import Path
 from triptych.core.errors import ConfigError
 from triptych.core.records import Example, ImageRef, Json, Role, Turn, VideoRef
 from triptych.data.disk.finder import MEDIA_OPTIONS, media_of
-from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, is_learnt, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import (
     CANNOT,
     MARK,
     VIDEO_MARK,
+    Said,
     check_counts,
     count_marks,
     image_names,
@@ -88,7 +90,7 @@ def example_of(
                 f"{key!r} is no key of this layout. Call it {key[:-1]!r}, or read the file as mantis or sharegpt."
             )
     refuse_media(row, _OWN, beside=True)
-    roles, texts = [role for role, _ in said], [text for _, text in said]
+    roles, texts = [each.role for each in said], [each.text for each in said]
     images = [find_image(entry) for entry in _entries(row, "image")]
     videos = [find_video(entry) for entry in _entries(row, "video")]
     if videos and row.get("clip"):
@@ -102,8 +104,8 @@ def example_of(
         check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(videos), what="video", other=_OTHER)
     more_images, more_videos = iter(images), iter(videos)
     turns = tuple(
-        Turn(role, place(text, more_images, videos=more_videos if videos else None))
-        for role, text in zip(roles, texts, strict=True)
+        Turn(each.role, place(text, more_images, videos=more_videos if videos else None), each.learnt)
+        for each, text in zip(said, texts, strict=True)
     )
     check_turns(turns)
     key = "id" if row.get("id") is not None else "sample_id"
@@ -135,11 +137,13 @@ def check_missing_marks(value: str) -> None:
         raise ConfigError(f"missing_marks is {value!r}: write front or line, or leave it out to refuse such rows.")
 
 
-def _said(value: Json, number: int) -> tuple[Role, str]:
-    turn = keyed(value, f"turn {number}")
-    refuse_turn(turn, f"turn {number}")
+def _said(value: Json, number: int) -> Said:
+    what = f"turn {number}"
+    turn = keyed(value, what)
+    refuse_turn(turn, what)
     speaker, text = ("role", "content") if turn.get("role") is not None else ("from", "value")
-    return role_of(turn.get(speaker), f"turn {number}"), words(turn.get(text), f"what turn {number} says")
+    role = role_of(turn.get(speaker), what)
+    return Said(role, words(turn.get(text), f"what {what} says"), is_learnt(turn, role, what=what))
 
 
 def _entries(row: dict[str, Json], key: str) -> list[Json]:

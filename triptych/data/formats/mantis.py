@@ -7,8 +7,8 @@ published code drops marks from the end. Also unlike there, a system turn is kep
 begins is refused instead of cut, and a picture with a side below 16 pixels stays as it is: there it is enlarged until
 both have 16, before its processor sees it. Other keys of a row are its facts.
 
-Cannot say: a box, demonstrations, labels, videos. Adjacent texts are joined. An image that is shown twice is listed
-twice.
+Cannot say: a box, demonstrations, labels, videos, a reply that is not learnt. Adjacent texts are joined. An image that
+is shown twice is listed twice.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from triptych.core.records import Example, ImageRef, Json, Role, Turn
+from triptych.core.records import Example, ImageRef, Json, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, media_of
-from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, is_learnt, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import (
     CANNOT,
+    Said,
     count_marks,
     image_names,
     join_others,
@@ -58,14 +59,15 @@ def example_of(row: dict[str, Json], find: Callable[[object], ImageRef], *, orig
     """
     if not names_nothing(row.get("video")):
         raise of_another_layout("a video is no chat row of images. Read the file as mantis_video.")
-    roles, texts = said_by(row)
+    said = said_by(row)
+    texts = [each.text for each in said]
     refuse_media(row, OWN, beside=True)
     images = [find(entry) for entry in entries_of(row, "image")]
     marks = count_marks(texts)
     refuse_surplus_marks(marks=marks, images=len(images))
-    texts = marks_in_front(texts, first_user(roles), missing=len(images) - marks)
+    texts = marks_in_front(texts, first_user(said), missing=len(images) - marks)
     unused = iter(images)
-    turns = tuple(Turn(role, place(text, unused)) for role, text in zip(roles, texts, strict=True))
+    turns = tuple(Turn(each.role, place(text, unused), each.learnt) for each, text in zip(said, texts, strict=True))
     check_turns(turns)
     skills, facts = split_others(row, OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
@@ -81,28 +83,28 @@ def row_of(example: Example, shelf: ImageShelf) -> Json:
     }
 
 
-def said_by(row: dict[str, Json]) -> tuple[list[Role], list[str]]:
-    """Return who speaks and what is said, turn by turn, under any of the published keys.
+def said_by(row: dict[str, Json]) -> list[Said]:
+    """Return who says what, turn by turn, under any of the published keys.
 
     Raises:
         RowError: it holds no conversation, or one of preferences or tools.
     """
-    roles: list[Role] = []
-    texts: list[str] = []
+    said: list[Said] = []
     for number, value in enumerate(turns_in(row, _turns_key(row))):
-        turn = keyed(value, f"turn {number}")
-        refuse_turn(turn, f"turn {number}")
+        what = f"turn {number}"
+        turn = keyed(value, what)
+        refuse_turn(turn, what)
         speaker = turn.get("role") if turn.get("role") is not None else turn.get("from")
         text = next((turn[key] for key in ("content", "text", "value") if turn.get(key) is not None), None)
-        roles.append(role_of(speaker, f"turn {number}"))
-        texts.append(words(text, f"what turn {number} says"))
+        role = role_of(speaker, what)
+        said.append(Said(role, words(text, f"what {what} says"), is_learnt(turn, role, what=what)))
     refuse_foreign(row)
-    return roles, texts
+    return said
 
 
-def first_user(roles: list[Role]) -> int | None:
+def first_user(said: list[Said]) -> int | None:
     """Return the number of the first turn that is the user's."""
-    return roles.index("user") if "user" in roles else None
+    return next((number for number, each in enumerate(said) if each.role == "user"), None)
 
 
 def _turns_key(row: dict[str, Json]) -> str:

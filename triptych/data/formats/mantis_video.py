@@ -7,7 +7,7 @@ and end, and training cannot be repeated with it. More than one mark is refused.
 the video's place, in order.
 
 Options: ``#video_dir=FOLDER`` and ``#image_dir=FOLDER``, where the paths begin. Cannot say: images apart from a video,
-more than one video, boxes, demonstrations, labels.
+more than one video, boxes, demonstrations, labels, a reply that is not learnt.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def write(examples: Iterable[Example], path: Path) -> int:
 
 
 def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
-    roles, texts = said_by(row)
+    said = said_by(row)
     refuse_media(row, OWN, beside=True)
-    texts = [text.replace(MARK, "") for text in texts]
+    texts = [each.text.replace(MARK, "") for each in said]
     shown = _shown(row, media)
     marks = count_marks(texts, VIDEO_MARK)
     refuse_surplus_marks(marks=marks, images=1 if shown else 0, what="video")
     if shown and not marks:
-        texts = marks_in_front(texts, first_user(roles), missing=1, mark=f"{VIDEO_MARK} ")
-    turns = tuple(Turn(role, _placed(text, shown)) for role, text in zip(roles, texts, strict=True))
+        texts = marks_in_front(texts, first_user(said), missing=1, mark=f"{VIDEO_MARK} ")
+    turns = tuple(Turn(each.role, _placed(text, shown), each.learnt) for each, text in zip(said, texts, strict=True))
     check_turns(turns)
     skills, facts = split_others(row, OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)

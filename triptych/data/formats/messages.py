@@ -2,7 +2,7 @@
 
     {"id": "x", "images": ["a.png", {"path": "b.png", "box": [0, 0, 100, 100]}], "videos": ["c.mp4"],
      "messages": [{"role": "user", "content": [{"type": "image", "image": 0}, {"type": "text", "text": "Which?"}]},
-                  {"role": "assistant", "content": "This one."}],
+                  {"role": "assistant", "content": "This one.", "loss": true}],
      "demonstrations": [{"messages": [...]}], "labels": {"quality": 2.5}, "skills": ["temporal"],
      "source": "where it came from", "facts": {...}}
 
@@ -10,6 +10,7 @@ JSON Lines (or a JSON list) and, where the file ends in ``.parquet``, Parquet wi
 content is one text; a literal ``<image>`` in it is text. An image may also stand in its part, as OpenAI and Hugging
 Face write it: ``{"type": "image_url", "image_url": {"url": "data:image/png;base64,..."}}``, ``{"type": "image", "path":
 "a.png"}`` or ``url``; a URL is fetched only with ``#urls=allow``. Demonstrations share the row's images and videos.
+A reply whose ``loss`` is false is read and not learnt; ``weight``, ``loss_weight`` and ``loss_scale`` mean the same.
 Every key of a row, a message and a part is known or the row is refused, and so is an image that nothing refers to:
 nothing is dropped silently (but for an ``image_url``'s ``detail``, which is for a server). All of an Example is kept
 but its ``origin`` and the sizes of its images, which are looked at again; an empty text is no part. ``source`` is the
@@ -28,7 +29,7 @@ from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, Vid
 from triptych.core.rollback import made_folder
 from triptych.data.disk.content_parts import check_known, said_once
 from triptych.data.disk.finder import MEDIA_OPTIONS, NAMES, Finder, media_of
-from triptych.data.disk.foreign_keys import refuse_turn
+from triptych.data.disk.foreign_keys import WEIGHTS, is_learnt, loss_of, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.message_columns import FEATURES, columns_of, row_of_columns
 from triptych.data.disk.parquet import write_parquet
@@ -56,6 +57,7 @@ _CONVERSATION = frozenset({"id", "messages", "labels", "skills", "source", "fact
 _OWN = _CONVERSATION | {"images", "videos", "demonstrations"}
 _PICTURE = NAMES | {"box", "resize", "video"}
 _MESSAGE = frozenset({"role", "content"})
+_REPLY = _MESSAGE | {*WEIGHTS}
 _URL = frozenset({"url", "detail"})
 _PARTS = {
     "text": frozenset({"type", "text"}),
@@ -182,9 +184,10 @@ def _conversation(row: dict[str, Json], media: _Media, own_id: str, origin: str)
         what = f"message {number}"
         message = keyed(value, what)
         refuse_turn(message, what)
-        check_known(message, _MESSAGE, what=what)
+        role = role_of(message.get("role"), what)
+        check_known(message, _REPLY if role == "assistant" else _MESSAGE, what=what)
         parts = _parts(message.get("content"), media, what)
-        turns.append(Turn(role_of(message.get("role"), what), parts))
+        turns.append(Turn(role, parts, is_learnt(message, role, what=what)))
     labels = tuple(labels_of(row.get("labels")))
     check_turns(turns, labelled=bool(labels))
     skills = [words(skill, "a skill") for skill in _list_or_none(row.get("skills"), "skills")]
@@ -247,7 +250,7 @@ def _conversation_row(example: Example, images: list[ImageRef], videos: list[Vid
     row: dict[str, Json] = {
         "id": example.id,
         "messages": [
-            {"role": turn.role, "content": [_part_row(part, images, videos) for part in turn.parts]}
+            {"role": turn.role, "content": [_part_row(part, images, videos) for part in turn.parts], **loss_of(turn)}
             for turn in example.turns
         ],
     }

@@ -309,5 +309,5 @@ FORMAT = Format(
     about="MIMIC-IT: instructions, pictures as base64 in JSON or Parquet, in-context examples",
     configure=configure,
     endings=(ENDING,),
-    cannot=frozenset({"chat", "images", "boxes", "videos", "labels"}),
+    cannot=frozenset({"chat", "images", "boxes", "videos", "labels", "unlearnt"}),
 )

@@ -5,7 +5,7 @@ line end behind it, ``<ref>`` and ``<box>`` are words and stay as they are. A li
 Qwen2-VL and later are others: ``llava`` reads those. Unlike there, a conversation that the assistant begins is refused
 instead of cut. Other keys of a row are its facts.
 
-Cannot say: a box, demonstrations, labels, videos. Adjacent texts are joined.
+Cannot say: a box, demonstrations, labels, videos, a reply that is not learnt. Adjacent texts are joined.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
-from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, is_learnt, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import CANNOT, check_whole, join_others, split_others
 from triptych.data.disk.media_keys import refuse_media
@@ -41,7 +41,8 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
         turn = keyed(value, what)
         refuse_turn(turn, what)
         text = words(turn.get("value"), f"what {what} says")
-        turns.append(Turn(role_of(turn.get("from"), what), tuple(_parts(text, media))))
+        role = role_of(turn.get("from"), what)
+        turns.append(Turn(role, tuple(_parts(text, media)), is_learnt(turn, role, what=what)))
     refuse_foreign(row)
     check_turns(turns)
     skills, facts = split_others(row, _OWN)

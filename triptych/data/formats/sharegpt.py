@@ -5,10 +5,11 @@ of role/content), and the content parts of its second version (``{"type": "image
 Lines or Parquet. Its ``dataset_info.json`` may call keys otherwise, so either pair of names is read under either key,
 and ``image`` for ``images``. A ``system`` key is the system turn. As many marks as images and videos, or the row is
 refused: that library stops at such rows too. A video may be a list of its frames. Tools, tool turns, audio,
-preferences, ``objects`` to be filled in, and replies that are not to be learnt are refused: they are no conversation
-about images. Other keys of a row are its facts.
+preferences and ``objects`` to be filled in are refused: they are no conversation about images. A reply whose
+``loss_weight`` is 0 is read and not learnt. Other keys of a row are its facts.
 
-Cannot say: a box, demonstrations, labels, a video's frames. Adjacent texts are joined. An image that is shown twice is
+Cannot say: a box, demonstrations, labels, a video's frames, a reply that is not learnt (turns of from/value have no
+published key for it). Adjacent texts are joined. An image that is shown twice is
 listed twice.
 """
 
@@ -20,11 +21,12 @@ from pathlib import Path
 from triptych.core.records import Example, Json, Role, Turn
 from triptych.data.disk.content_parts import add_named, marked_content
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
-from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_places, refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, is_learnt, refuse_foreign, refuse_places, refuse_turn
 from triptych.data.disk.layouts import turns_in
 from triptych.data.disk.marks import (
     CANNOT,
     VIDEO_MARK,
+    Said,
     check_counts,
     count_marks,
     image_names,
@@ -55,19 +57,19 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_media(row, _MEDIA, beside=True)
     image_entries, video_entries = entries_of(row, "image"), entries_of(row, "video")
     said = _said(row, image_entries, video_entries)
-    texts = [text for _, text in said]
+    texts = [each.text for each in said]
     refuse_places(row, texts)
     check_counts(marks=count_marks(texts), images=len(image_entries), other=_OTHER)
     check_counts(marks=count_marks(texts, VIDEO_MARK), images=len(video_entries), what="video", other=_OTHER)
     images = iter([media.image(entry) for entry in image_entries])
     videos = iter(media.videos_of(video_entries))
-    turns = tuple(Turn(role, place(text, images, videos=videos)) for role, text in said)
+    turns = tuple(Turn(each.role, place(each.text, images, videos=videos), each.learnt) for each in said)
     check_turns(turns)
     skills, facts = split_others(row, _OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
 
 
-def _said(row: dict[str, Json], images: list[Json], videos: list[Json]) -> list[tuple[Role, str]]:
+def _said(row: dict[str, Json], images: list[Json], videos: list[Json]) -> list[Said]:
     """Return who says what, the system first; the lists grow by the media that content parts name. Raises RowError."""
     found = [key for key in ("conversations", "messages") if row.get(key) is not None]
     if len(found) > 1:
@@ -79,18 +81,19 @@ def _said(row: dict[str, Json], images: list[Json], videos: list[Json]) -> list[
     add_named(videos, inline[1])
     if not row.get("system"):
         return said
-    if any(role == "system" for role, _ in said):
+    if any(each.role == "system" for each in said):
         raise bad("both a 'system' key and a system turn are given. Leave one out.")
-    return [("system", words(row["system"], "system")), *said]
+    return [Said("system", words(row["system"], "system")), *said]
 
 
-def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> tuple[Role, str]:
+def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> Said:
     what = f"turn {number}"
     turn = keyed(value, what)
     refuse_turn(turn, what)
     speaker = turn.get("role") if turn.get("role") is not None else turn.get("from")
     content = turn.get("content") if turn.get("content") is not None else turn.get("value")
-    return role_of(speaker, what), marked_content(content, what, images=images, videos=videos)
+    role = role_of(speaker, what)
+    return Said(role, marked_content(content, what, images=images, videos=videos), is_learnt(turn, role, what=what))
 
 
 def _row(example: Example, shelf: ImageShelf) -> Json:

@@ -5,8 +5,9 @@ of role/content or from/value, or ``conversation`` of {human, assistant}; conten
 Anthropic's images); media are ``images`` or ``image``, ``videos`` or ``video``, one or a list, a video also a list of
 its frames. Marks that are missing stand in front of the first turn behind the system's, a video's before an image's.
 Two turns of one speaker are one turn. Unlike there, more marks than media are refused, and so are tools, preferences,
-audio, boxes to be filled in from ``objects``, replies with a ``loss`` of their own, and texts that nobody asked for.
-Other keys (``channel``) are facts.
+audio, boxes to be filled in from ``objects``, and texts that nobody asked for. A reply whose ``loss`` is false is read
+and not learnt; two replies that become one turn are learnt alike, or the row is refused. Other keys (``channel``) are
+facts.
 
 Cannot say: a box, demonstrations, labels, a video's frames. Adjacent texts are joined. An image that is shown twice is
 listed twice.
@@ -15,16 +16,16 @@ listed twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 
 from triptych.core.records import Example, Json, Role, Turn
 from triptych.data.disk.content_parts import add_named, marked_content
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
-from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_places, refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, is_learnt, loss_of, refuse_foreign, refuse_places, refuse_turn
 from triptych.data.disk.marks import (
     CANNOT,
     VIDEO_MARK,
+    Said,
     count_marks,
     image_names,
     join_others,
@@ -57,22 +58,24 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     refuse_media(row, MEDIA_KEYS - {"audio", "audios"})
     image_entries, video_entries = entries_of(row, "image"), entries_of(row, "video")
     said = _joined(_said(row, image_entries, video_entries))
-    roles, texts = [role for role, _ in said], [text for _, text in said]
+    texts = [each.text for each in said]
     refuse_places(row, texts)
     marks, video_marks = count_marks(texts), count_marks(texts, VIDEO_MARK)
     refuse_surplus_marks(marks=marks, images=len(image_entries))
     refuse_surplus_marks(marks=video_marks, images=len(video_entries), what="video")
-    first = next((number for number, role in enumerate(roles) if role != "system"), None)
+    first = next((number for number, each in enumerate(said) if each.role != "system"), None)
     texts = marks_in_front(texts, first, missing=len(image_entries) - marks)
     texts = marks_in_front(texts, first, missing=len(video_entries) - video_marks, mark=VIDEO_MARK)
     images, videos = iter([media.image(entry) for entry in image_entries]), iter(media.videos_of(video_entries))
-    turns = tuple(Turn(role, place(text, images, videos=videos)) for role, text in zip(roles, texts, strict=True))
+    turns = tuple(
+        Turn(each.role, place(text, images, videos=videos), each.learnt) for each, text in zip(said, texts, strict=True)
+    )
     check_turns(turns)
     skills, facts = split_others(row, _OWN if _turns_key(row) else alpaca.OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
 
 
-def _said(row: dict[str, Json], images: list[Json], videos: list[Json]) -> Iterator[tuple[Role, str]]:
+def _said(row: dict[str, Json], images: list[Json], videos: list[Json]) -> Iterator[Said]:
     """Yield who says what, the system first; the lists grow by the media that content parts name. Raises RowError."""
     key = _turns_key(row)
     if key is None:
@@ -83,9 +86,9 @@ def _said(row: dict[str, Json], images: list[Json], videos: list[Json]) -> Itera
     add_named(images, inline[0])
     add_named(videos, inline[1])
     if (system := alpaca.one_of(row, alpaca.SYSTEMS)) is not None:
-        if said and said[0][0] == "system":
+        if said and said[0].role == "system":
             raise bad(f"both a {system!r} key and a system turn are given. Leave one out.")
-        yield "system", words(row[system], system)
+        yield Said("system", words(row[system], system))
     yield from said
 
 
@@ -97,7 +100,7 @@ def _turns_key(row: Mapping[str, Json]) -> str | None:
     return found[0] if found else None
 
 
-def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> Iterator[tuple[Role, str]]:
+def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> Iterator[Said]:
     """Yield what a turn says, or the two of a whole round."""
     what = f"turn {number}"
     turn = keyed(value, what)
@@ -105,18 +108,27 @@ def _turn(value: Json, number: int, images: list[Json], videos: list[Json]) -> I
     if turn.get("role") is None and turn.get("from") is None:
         for role, names in _SPEAKERS.items():
             said = next((turn[name] for name in names if turn.get(name) is not None), None)
-            yield role, marked_content(said, f"the {role} of {what}", images=images, videos=videos)
+            text = marked_content(said, f"the {role} of {what}", images=images, videos=videos)
+            yield Said(role, text, is_learnt(turn, role, what=what))
         return
     speaker = turn.get("role") if turn.get("role") is not None else turn.get("from")
     content = turn.get("content") if turn.get("content") is not None else turn.get("value")
     role = "assistant" if speaker in _SPEAKERS["assistant"] else role_of(speaker, what)
-    yield role, marked_content(content, what, images=images, videos=videos)
+    yield Said(role, marked_content(content, what, images=images, videos=videos), is_learnt(turn, role, what=what))
 
 
-def _joined(said: Iterable[tuple[Role, str]]) -> list[tuple[Role, str]]:
-    """Return the turns with those of one speaker, one after the other, as one."""
-    turns = groupby(said, key=lambda each: each[0])
-    return [(role, "".join(text for _, text in texts)) for role, texts in turns]
+def _joined(said: Iterable[Said]) -> list[Said]:
+    """Return the turns with those of one speaker, one after the other, as one. Raises RowError."""
+    joined: list[Said] = []
+    for each in said:
+        last = joined[-1] if joined else None
+        if last is None or last.role != each.role:
+            joined.append(each)
+        elif last.learnt == each.learnt:
+            joined[-1] = last._replace(text=last.text + each.text)
+        else:
+            raise bad("two replies stand side by side, which are one turn, and only one is learnt. Part or mend them.")
+    return joined
 
 
 def _row(example: Example, shelf: ImageShelf) -> Json:
@@ -126,10 +138,13 @@ def _row(example: Example, shelf: ImageShelf) -> Json:
     refuse_places(example.facts, texts)
     return {
         "id": example.id,
-        "messages": [{"role": turn.role, "content": text} for turn, text in zip(example.turns, texts, strict=True)],
+        "messages": [
+            {"role": turn.role, "content": text, **loss_of(turn)}
+            for turn, text in zip(example.turns, texts, strict=True)
+        ],
         **({"images": images} if images else {}),
         **({"videos": videos} if videos else {}),
-        **join_others(example, _OWN),
+        **join_others(example, _OWN, unlearnt=True),
     }
 
 
@@ -138,5 +153,5 @@ FORMAT = row_format(
     write=write,
     about="ms-swift rows: messages with marks, images and videos; or query and response",
     options=MEDIA_OPTIONS,
-    cannot=CANNOT - {"videos"},
+    cannot=CANNOT - {"videos", "unlearnt"},
 )

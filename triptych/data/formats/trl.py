@@ -3,22 +3,24 @@
 Source: TRL's page on dataset formats, conversational and standard; a list, JSON Lines or Parquet with ``List(Image)``.
 The k-th image part is the k-th image. Where no message has image parts the images stand in front of the first user
 message, as that library puts them in front of a plain text. ``image`` is one image. A prompt and its completion become
-one conversation: which replies are learnt is said by the recipe, not by the row. Preferences (a ``label`` that is false
-too), videos and tool turns are refused. Other keys of a row are its facts.
+one conversation, all of whose replies are learnt (the transform ``learn_last`` learns the completion alone), unless a
+message says otherwise of itself. Preferences (a ``label`` that is false too), videos and tool turns are refused. Other
+keys of a row are its facts.
 
-Cannot say: a box, demonstrations, labels, videos. An image that is shown twice is listed twice. A literal ``<image>``
-is text.
+Cannot say: a box, demonstrations, labels, videos, a reply that is not learnt. An image that is shown twice is listed
+twice. A literal ``<image>`` is text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from triptych.core.records import Example, ImageRef, Json, Part, Role, Text, Turn
 from triptych.data.disk.content_parts import check_known, said_once
 from triptych.data.disk.finder import MEDIA_OPTIONS, Media, with_media
-from triptych.data.disk.foreign_keys import FOREIGN_KEYS, refuse_foreign, refuse_turn
+from triptych.data.disk.foreign_keys import FOREIGN_KEYS, is_learnt, refuse_foreign, refuse_turn
 from triptych.data.disk.layouts import check_has
 from triptych.data.disk.marks import CANNOT, MARK, image_names, join_others, split_others
 from triptych.data.disk.media_keys import entries_of, refuse_media
@@ -43,7 +45,7 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
     messages = _messages(row)
     images = [media.image(entry) for entry in entries_of(row, "image")]
     unused = iter(enumerate(images))
-    said = [(role, list(_parts(content, unused, media, f"message {k}"))) for k, (role, content) in enumerate(messages)]
+    said = [(each.role, list(_parts(each.content, unused, media, f"message {k}"))) for k, each in enumerate(messages)]
     left = [image for _, image in unused]
     if left and len(left) == len(images) and any(isinstance(part, Text) and MARK in part.text for part in _all(said)):
         raise bad(f"its words hold {MARK}, which is text here, and no image parts. Read the file as sharegpt or swift.")
@@ -52,13 +54,20 @@ def _example(row: dict[str, Json], media: Media, origin: str) -> Example:
             "more images than marks",
             f"{len(images)} images but {len(images) - len(left)} image parts for them. Add parts or drop images.",
         )
-    turns = tuple(Turn(role, tuple(parts)) for role, parts in _with_images_in_front(said, left))
+    placed = zip(messages, _with_images_in_front(said, left), strict=True)
+    turns = tuple(Turn(role, tuple(parts), each.learnt) for each, (role, parts) in placed)
     check_turns(turns)
     skills, facts = split_others(row, _OWN)
     return Example(id=id_of(row, origin), turns=turns, origin=origin, skills=skills, facts=facts)
 
 
-def _messages(row: dict[str, Json]) -> list[tuple[Role, Json]]:
+class _Message(NamedTuple):
+    role: Role
+    content: Json
+    learnt: bool = True
+
+
+def _messages(row: dict[str, Json]) -> list[_Message]:
     """Return who says what; a prompt and its completion in one."""
     if row.get("messages") is not None:
         if row.get("prompt") is not None or row.get("completion") is not None:
@@ -66,20 +75,21 @@ def _messages(row: dict[str, Json]) -> list[tuple[Role, Json]]:
         return [_message(value, f"message {k}") for k, value in enumerate(listed(row["messages"], "messages"))]
     if row.get("prompt") is None:
         check_has(row, "messages")
-    said: list[tuple[Role, Json]] = []
+    said: list[_Message] = []
     for key, role in (("prompt", "user"), ("completion", "assistant")):
         value = row.get(key)
         if isinstance(value, str):
-            said.append((role_of(role, key), value))
+            said.append(_Message(role_of(role, key), value))
         else:
             said += [_message(each, f"{key} {k}") for k, each in enumerate(listed(value, key))]
     return said
 
 
-def _message(value: Json, what: str) -> tuple[Role, Json]:
+def _message(value: Json, what: str) -> _Message:
     message = keyed(value, what)
     refuse_turn(message, what)
-    return role_of(message.get("role"), what), message.get("content")
+    role = role_of(message.get("role"), what)
+    return _Message(role, message.get("content"), is_learnt(message, role, what=what))
 
 
 def _parts(content: Json, unused: Iterator[tuple[int, ImageRef]], media: Media, what: str) -> Iterator[Part]:

@@ -132,6 +132,7 @@ def _whole(source: str) -> Image.Image:
         orientation = _orientation(picture)
         try:
             deep = _settle_clear(picture)
+            _settle_turned(picture)
             picture.load()
             pixels = _with_white(picture, source, place) if deep else _as_rgb(picture)
         except ImageError:
@@ -195,6 +196,12 @@ def _settle_clear(picture: ImageFile.ImageFile) -> bool:
     if layout in _HIGHEST:
         picture.info["transparency"] = picture.info["transparency"] * 0xFF // _HIGHEST[str(layout)]
     return layout == _HIGH_BYTES
+
+
+def _settle_turned(picture: ImageFile.ImageFile) -> None:
+    """Let the pixels of a TIFF that lies on its side be read and not mapped, which Pillow does by the upright size."""
+    if getattr(picture, "tag_v2", {}).get(_ORIENTATION) in (5, 6, 7, 8):
+        picture.filename = ""
 
 
 def _with_white(picture: Image.Image, source: str, place: Place) -> Image.Image:

@@ -34,7 +34,7 @@ from triptych.data.disk.rows import chooser, nothing_chosen, rows_of
 from triptych.data.disk.spool import decode_row, encode_row, write_spool
 from triptych.data.format import Refused, RowError, options_of, random_rows, read_source, split_source
 from triptych.data.media.locate import place_of
-from triptych.data.plan.beginning import sha256_of_first
+from triptych.data.plan.beginning import Beginning, Stamp, Watched, stamp_of, stamped, state_of
 from triptych.data.plan.code_digest import code_digest
 from triptych.data.plan.shelves import ROWS, Places, hold, keep, keep_used, kept, mark_used, shelf_folder
 from triptych.data.transform import TransformPlan, apply, files_read, is_lazy, looks_at_media
@@ -71,6 +71,7 @@ class Corpus:
         fetch: Callable[[int], Example | Refused],
         rows: int,
         kept_rows: KeptRows | None = None,
+        beginning: Beginning | None = None,
     ) -> None:
         """See ``open_corpus``."""
         self.source = source
@@ -79,6 +80,8 @@ class Corpus:
         file lies: equal digests mean equal rows, for the same code."""
         self.kept_rows = kept_rows
         """Of a stream, where its rows are kept; None: they are in memory, or read from the file itself."""
+        self.beginning = beginning
+        """Of rows that are read from the file itself, how it was when they were found."""
         self._steps = tuple(steps)
         self._seed = seed
         self._fetch = fetch
@@ -99,11 +102,16 @@ class Corpus:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let another process open it anew; the pictures that its rows were made by are not looked at again."""
-        return _reopened, (self.source, self._steps, self._seed, self.digest, self.kept_rows)
+        return _reopened, (self.source, self._steps, self._seed, self.digest, self.kept_rows, self.beginning)
 
 
 def open_corpus(
-    source: str, *, steps: Sequence[TransformPlan] = (), seed: int = 0, kept_rows: KeptRows | None = None
+    source: str,
+    *,
+    steps: Sequence[TransformPlan] = (),
+    seed: int = 0,
+    kept_rows: KeptRows | None = None,
+    beginning: Beginning | None = None,
 ) -> Corpus:
     """Return the rows of a source.
 
@@ -113,6 +121,7 @@ def open_corpus(
         seed: of the steps.
         kept_rows: where another process of the same run has just put its rows, or found them: pictures that were looked
             at to make them are then not looked at again, to see whether they are as they were.
+        beginning: how the file was in which another process of the same run found its rows: those behind are none.
 
     Raises:
         ConfigError, NotFoundError, DataError: as ``data.format.read_source``.
@@ -122,27 +131,30 @@ def open_corpus(
     found = random_rows(source) if is_lazy(steps) else None
     if found is None:
         return _streamed(source, steps, seed, how=how, known=kept_rows)
-    _, size, _ = state = _stamped(found.path)
-    places, content = _indexed(found.path)
-    if found.where is not None:
-        places = _chosen(found.path, places, found.where)
-    places = places[found.start : found.stop]
     path, read = found.path, found.read
+    now = stamp = stamped(path)
+    if beginning is not None and beginning.stamp != now:
+        if not beginning.stands():
+            raise DataError(f"{source}: {CHANGED}")
+        stamp = beginning.stamp if kept(_shelf_of_places(beginning.stamp)) else now
+    places, content = _indexed(path, stamp)
+    if found.where is not None:
+        places = _chosen(path, places, found.where, stamp)
+    beginning = beginning or Beginning(stamp, content)
+    places = (places if beginning.stamp == stamp else beginning.cut(places))[found.start : found.stop]
+    watched = Watched(beginning)
 
     def fetch(number: int) -> Example | Refused:
-        nonlocal state
         keep_used()
         at, offset, length = (int(each) for each in places[number])
         line = read_row_at(path, offset, length=length, number=at)
-        now = _stamped(path)  # asked afterwards: what was read until then is as it was
-        if now != state and (sha256_of(path) if now[1] == size else sha256_of_first(path, size)) != content:
+        if not watched.stands(stamped(path)):  # asked afterwards: what was read until then is as it was
             raise DataError(f"{source}: {CHANGED}")
-        state = now
         row = read(line)
         return next(apply(steps, [row], seed=seed)) if steps else row
 
-    digest = _digest(*how, content)
-    return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=len(places))
+    digest, rows = _digest(*how, beginning.content), len(places)
+    return Corpus(source, steps=steps, seed=seed, digest=digest, fetch=fetch, rows=rows, beginning=beginning)
 
 
 def _streamed(
@@ -152,7 +164,7 @@ def _streamed(
     path = split_source(source)[1]
     home = path if path.is_dir() else path.parent
     code = code_digest([source.partition(":")[0], *(step.kind for step in steps)])
-    key = _digest(str(path.absolute()), *how, *_stamps(path), code, *map(_stamped, files_read(steps)))[:32]
+    key = _digest(str(path.absolute()), *how, *_stamps(path), code, *map(stamped, files_read(steps)))[:32]
     folder = shelf_folder()
     listing = folder / f"media-{key}.json"
     if known is not None and known.made_of == key and (there := kept(known.shelf)) is not None:
@@ -221,7 +233,7 @@ class _Looked:
             known: list[str] = json.loads(listing.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             known = []
-        self._stamps = dict(zip(known, map(_stamp, known, _states(known)), strict=True))
+        self._stamps = dict(zip(known, map(stamp_of, known, _states(known)), strict=True))
 
     def note(self, rows: Iterable[Example | Refused]) -> Iterator[Example | Refused]:
         """Yield the rows, and remember what they show."""
@@ -230,7 +242,7 @@ class _Looked:
             sources = {part.source for part in media if not isinstance(part, Text) and part.source}
             for path in {place_of(source).container for source in sources}:
                 if path not in self._stamps:
-                    self._stamps[path] = _stamped(Path(path))
+                    self._stamps[path] = stamped(Path(path))
             yield row
 
     def stamps(self) -> list[tuple[str, int, int]]:
@@ -242,23 +254,22 @@ class _Looked:
         write_atomically(self._listing, json.dumps(sorted(self._stamps)))
 
 
-def _indexed(path: Path) -> tuple[Places, str]:
+def _indexed(path: Path, stamp: Stamp) -> tuple[Places, str]:
     """Return where the rows of a file are, and the sha256 of its content."""
-    state = path.stat()
-    if state.st_size <= IN_MEMORY_BYTES:
+    if stamp[1] <= IN_MEMORY_BYTES:
         return _as_places(row_places(path)), sha256_of(path)
 
     def look(_: Path) -> tuple[Places, str]:
         found = _as_places(row_places(path)), sha256_of(path)
-        if path.stat().st_mtime_ns != state.st_mtime_ns:
+        if stamped(path) != stamp:
             raise DataError(f"{path}: it was written to while it was read. Start again when it is whole.")
         return found
 
-    shelf = _shelf_of_places(path)
+    shelf = _shelf_of_places(stamp)
     return kept(shelf) or keep(lambda: shelf, look)[1]
 
 
-def _chosen(path: Path, places: Places, where: str) -> Places:
+def _chosen(path: Path, places: Places, where: str, stamp: Stamp) -> Places:
     """Return the places of those rows that ``where`` chooses; of a large file, they are looked for once."""
 
     def look() -> Places:
@@ -267,14 +278,14 @@ def _chosen(path: Path, places: Places, where: str) -> Places:
             raise nothing_chosen(path, where)
         return chosen
 
-    if path.stat().st_size <= IN_MEMORY_BYTES:
+    if stamp[1] <= IN_MEMORY_BYTES:
         return look()
-    shelf = _shelf_of_places(path, where)
+    shelf = _shelf_of_places(stamp, where)
     return (kept(shelf) or keep(lambda: shelf, lambda _: (look(), _digest(where)))[1])[0]
 
 
-def _shelf_of_places(path: Path, *where: str) -> Path:
-    return shelf_folder() / f"places-{_digest(_stamped(path), *where, code_digest())[:32]}"
+def _shelf_of_places(stamp: Stamp, *where: str) -> Path:
+    return shelf_folder() / f"places-{_digest(stamp, *where, code_digest())[:32]}"
 
 
 def _as_places(found: Iterable[tuple[int, int, int]]) -> Places:
@@ -311,30 +322,11 @@ def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
             yield str(file.relative_to(home)), state.st_size, state.st_mtime_ns
 
 
-def _stamped(path: Path) -> tuple[str, int, int]:
-    """Return path, size and time of change of a file; of one that is not there, zeros."""
-    return _stamp(path, _state(path))
-
-
-def _stamp(path: str | Path, state: os.stat_result | None) -> tuple[str, int, int]:
-    size, changed = (0, 0) if state is None else (state.st_size, state.st_mtime_ns)
-    name = str(path)
-    return name if name.startswith("/") else str(Path(path).absolute()), size, changed
-
-
 def _states(paths: Sequence[str | Path]) -> Iterator[os.stat_result | None]:
     """Yield what the disk says of each file; several are asked for at once, as a disk over a network takes its time."""
     chunks = [paths[start : start + CHUNK_FILES] for start in range(0, len(paths), CHUNK_FILES)]
     with ThreadPoolExecutor(THREADS) as pool:
-        yield from chain.from_iterable(pool.map(lambda chunk: [_state(path) for path in chunk], chunks))
-
-
-def _state(path: str | Path) -> os.stat_result | None:
-    """Return what the disk says of a file; None: it is not there."""
-    try:
-        return Path(path).stat()
-    except (OSError, ValueError):
-        return None
+        yield from chain.from_iterable(pool.map(lambda chunk: [state_of(path) for path in chunk], chunks))
 
 
 def _digest(*parts: object) -> str:
@@ -342,9 +334,14 @@ def _digest(*parts: object) -> str:
 
 
 def _reopened(
-    source: str, steps: Sequence[TransformPlan], seed: int, digest: str, kept_rows: KeptRows | None
+    source: str,
+    steps: Sequence[TransformPlan],
+    seed: int,
+    digest: str,
+    kept_rows: KeptRows | None,
+    beginning: Beginning | None,
 ) -> Corpus:
-    corpus = open_corpus(source, steps=steps, seed=seed, kept_rows=kept_rows)
+    corpus = open_corpus(source, steps=steps, seed=seed, kept_rows=kept_rows, beginning=beginning)
     if corpus.digest != digest:
         raise DataError(f"{source}: {CHANGED}")
     return corpus

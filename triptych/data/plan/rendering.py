@@ -21,11 +21,13 @@ from triptych.data.plan.costs import Cost, Fixed
 from triptych.data.plan.scoring import Scoring, targets_of
 from triptych.data.template import Encoded, Template, render
 from triptych.data.text.tokenise import tokeniser_of
+from triptych.data.text.turns import turns_in_order, turns_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOO_LONG = "longer than pack_tokens"
+ONLY_READ = "no reply is learnt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +141,8 @@ def encode(example: Example, rendering: Rendering) -> Encoded | Refused:
 
     Args:
         example: with the sizes of its images where the rendering asks for them.
-        rendering: of the model; where it says what is scored, the targets are learnt, and no reply is needed.
+        rendering: of the model; where it says what is scored, the targets are learnt, no reply is needed, and which
+            replies are learnt says nothing.
     """
     try:
         if rendering.scored is not None:
@@ -149,9 +152,22 @@ def encode(example: Example, rendering: Rendering) -> Encoded | Refused:
         return refusal(example, error.reason, message=str(error))
     except DataError as error:
         return refusal(example, "cannot be rendered", message=str(error))
+    if _is_only_read(example, rendering.template):
+        message = "none of its replies is learnt (`loss: false`), so it would only be read. Leave the row out."
+        return refusal(example, ONLY_READ, message=message)
     if not any(encoded.trained[1:]):
         return refusal(example, "no assistant turn", message="it has no reply to learn: give it an assistant turn.")
     return encoded
+
+
+def _is_only_read(example: Example, template: Template) -> bool:
+    """Return whether there are replies, and none of those that the template lays is learnt."""
+    if all(turn.learnt for turn in turns_in_order(example)):
+        return False
+    shown_too = "demonstrations" in template.also_trained
+    turns = turns_of(example, template, open_reply=False)
+    replies = [turn.learnt for turn in turns if turn.role == "assistant" and (shown_too or not turn.shown)]
+    return bool(replies) and not any(replies)
 
 
 def tokens_of(example: Example, rendering: Rendering) -> Encoded:

@@ -125,12 +125,12 @@ def to_front(example: Example, front: Front, *, before: int = 0) -> Example:
                 parts, number, count=count, video=which, leave=front.leave, keep_labels=keep, spread=spread
             )
             parts = tidy([Text(left)])
-        moved.append(Turn(turn.role, parts))
+        moved.append(replace(turn, parts=parts))
         number += sum(isinstance(part, ImageRef) for part in turn.parts)
         video += sum(isinstance(part, VideoRef) for part in turn.parts)
     words = text_of(moved[first]).lstrip("\r\n")
     apart = [Text(front.separator + words)] if words.strip() else []
-    moved[first] = Turn("user", tidy([*visuals, *apart]))
+    moved[first] = replace(moved[first], parts=tidy([*visuals, *apart]))
     return replace(example, turns=tuple(_last_named(turns, moved, own)), demonstrations=shown)
 
 
@@ -156,7 +156,7 @@ def to_references(example: Example) -> Example | None:
     for turn in example.turns:
         images = [part for part in turn.parts if isinstance(part, ImageRef)]
         placed = _placed(turn.parts, images, number, count) if turn.role == "user" and images else None
-        turns.append(turn if placed is None else Turn(turn.role, placed))
+        turns.append(turn if placed is None else replace(turn, parts=placed))
         number += len(images)
     return None if tuple(turns) == example.turns else replace(example, turns=tuple(turns))
 
@@ -178,7 +178,7 @@ def _last_named(turns: Sequence[Turn], moved: Sequence[Turn], before: int) -> li
             Text(name_last(part.text, shown=last, now=end, frames=frames)) if isinstance(part, Text) else part
             for part in turn.parts
         )
-        named.append(Turn(turn.role, tuple(said)))
+        named.append(replace(turn, parts=tuple(said)))
     return named
 
 
@@ -195,7 +195,7 @@ def _published_turn(turn: Turn) -> Turn:
         # As the published rule sees it, an image after words of no letter is an image that does not stand first.
         parts = (visuals[0], Text(f"\n{text_of(turn).strip()}".rstrip()))
     cleaned = [Text(part.text.replace(NOISE_MARKER, "")) if isinstance(part, Text) else part for part in parts]
-    return Turn(turn.role, tidy(cleaned))
+    return replace(turn, parts=tidy(cleaned))
 
 
 def _placed(parts: Sequence[Part], images: Sequence[ImageRef], number: int, count: int) -> tuple[Part, ...] | None:

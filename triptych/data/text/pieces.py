@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # template.py imports this file
 READ, LEARNT, SHOWN, INSIDE, APART = range(5)
 """Kinds of pieces: read only; learnt; learnt when demonstrations are; read only inside a reply, which is not joined to
 the reply's header; read only, and joined to no other words."""
+CONTEXT = 8
+"""Added to the kinds of a reply that is not learnt: it is read only, but words are joined where a learnt one's are, so
+that its tokens are the same."""
 
 Piece = tuple["str | int | ImageRef | Frame", int]
 """Words, a special token's id, an image or a video's frame; and its kind."""
@@ -96,7 +99,7 @@ class _Layer:
     def turn(self, turn: TemplateTurn, *, after_system: bool) -> None:
         template, reply = self.template, turn.role == "assistant"
         around = template.around(turn.role)
-        said = READ if not reply else LEARNT if self._learns_all(turn) else SHOWN
+        said = self._said(turn)
         parts = turn.parts
         if template.images_lead and turn.role == "user":
             leading = next((at for at, part in enumerate(parts) if isinstance(part, Text)), len(parts))
@@ -164,13 +167,18 @@ class _Layer:
         parts_nothing = self.template.first_reply_only and self.number == self.template.first_number
         return turn.role == "assistant" and not parts_nothing
 
-    def _learns_all(self, turn: TemplateTurn) -> bool:
-        return not turn.shown or "demonstrations" in self.template.also_trained
+    def _said(self, turn: TemplateTurn) -> int:
+        """Return the kind of what a turn says."""
+        if turn.role != "assistant":
+            return READ
+        kind = SHOWN if turn.shown and "demonstrations" not in self.template.also_trained else LEARNT
+        return kind if turn.learnt else kind + CONTEXT
 
     def _around_images(self, turn: TemplateTurn, said: int) -> int:
         """Return the kind of what stands around an image in this turn."""
         if self.template.images_apart:
             return APART
+        context = said & CONTEXT
         if "wrappers" not in self.template.also_trained:
-            return INSIDE if turn.role == "assistant" else READ
-        return LEARNT if self.template.images_only else said
+            return INSIDE + context if turn.role == "assistant" else READ
+        return LEARNT + context if self.template.images_only else said

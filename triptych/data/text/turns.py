@@ -29,6 +29,8 @@ class TemplateTurn(NamedTuple):
     """Without empty words, and without those that the template leaves out."""
     shown: bool
     """Belongs to a demonstration."""
+    learnt: bool = True
+    """As ``Turn.learnt``."""
 
 
 def turns_of(example: Example, template: Template, *, open_reply: bool) -> list[TemplateTurn]:
@@ -73,7 +75,7 @@ def replace_words(example: Example, change: Callable[[str, int], str]) -> Exampl
         for turn in each.turns:
             at = next(numbers)
             said = (Text(change(part.text, at)) if isinstance(part, Text) else part for part in turn.parts)
-            turns.append(Turn(turn.role, tuple(said)))
+            turns.append(replace(turn, parts=tuple(said)))
         return replace(each, demonstrations=shown, turns=tuple(turns))
 
     return changed(example)
@@ -120,7 +122,7 @@ def _checked(turn: Turn, shown: bool, example: Example) -> TemplateTurn:
     for part in turn.parts:
         if isinstance(part, VideoRef):
             raise DataError(f"example {example.id!r} holds the video {part.source}: cut it into frames first.")
-    return TemplateTurn(turn.role, tuple(part for part in turn.parts if part != Text("")), shown)
+    return TemplateTurn(turn.role, tuple(part for part in turn.parts if part != Text("")), shown, turn.learnt)
 
 
 def _images_of(turn: TemplateTurn) -> TemplateTurn:

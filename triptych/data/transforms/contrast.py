@@ -45,7 +45,7 @@ class Kinds(Settings):
 class Contrast(Grouping):
     """Which captioned images meet, and what is asked.
 
-    In a row with one image and one reply, the reply is the caption.
+    In a row with one image and one reply, the reply is the caption; not one that is context alone (``loss: false``).
     """
 
     images: tuple[int, int] = (2, 8)
@@ -94,7 +94,8 @@ def contrast(examples: Sequence[Example], settings: Contrast, seed: int) -> Iter
         return True
 
     def refused(example: Example) -> Refused:
-        return refusal(example, "no caption", message="contrast: it is not one image with one reply that describes it.")
+        message = "contrast: it is not one image with one reply that describes it and is learnt."
+        return refusal(example, "no caption", message=message)
 
     groups = group_rows(examples, usable, settings=settings, seed=seed, fits=fits)
     dealer = _Dealer()
@@ -114,7 +115,7 @@ def caption_of(example: Example) -> str:
 
 
 def _is_usable(example: Example, settings: Contrast) -> bool:
-    if one_image_of(example) is None or len(example.turns) != 2 or example.labels:
+    if one_image_of(example) is None or len(example.turns) != 2 or example.labels or not example.turns[1].learnt:
         return False
     caption = caption_of(example)
     short = settings.longest_caption is None or count_words(caption) <= settings.longest_caption
@@ -171,7 +172,7 @@ class _Writer:
         words = turns[0].parts
         at_end = self.random.random() < self.settings.p_end
         opening: list[Part] = [*words, Text("\n"), *images] if at_end else [*images, Text("\n"), *words]
-        turns[0] = Turn("user", tidy(opening))
+        turns[0] = replace(turns[0], parts=tidy(opening))
         return replace(joined(self.parents, "contrast", questions=asked), turns=tuple(turns))
 
     def _ask(self, kind: str, number: int) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """drop_repeats: a row that says the same about the same images as an earlier one is refused; so are repeated rounds.
 
 Not near-duplicates: ``data check`` finds those. Same means equal words, but for white space and capitals, and equal
-images in the same places.
+images in the same places; a reply that is learnt is none that is context alone.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _without_repeats(example: Example) -> Example:
 
 
 def _said(turn: Turn) -> tuple[object, ...]:
-    return tuple(_key(part) for part in turn.parts)
+    return (turn.learnt, *(_key(part) for part in turn.parts))
 
 
 def _key(part: Part) -> object:

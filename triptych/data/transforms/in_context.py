@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from triptych.core.config import Settings
 from triptych.core.errors import ConfigError
-from triptych.core.records import Example, ImageRef, Json, Part, Text, Turn, VideoRef, images_of, parts_of, text_of
+from triptych.core.records import Example, ImageRef, Json, Part, Text, VideoRef, images_of, parts_of, text_of
 from triptych.data.format import Refused, refusal
 from triptych.data.media.images import ImageError
 from triptych.data.text.loose import find_hidden
@@ -197,7 +197,7 @@ def _moved(example: Example, offset: int, *, now: int | None = None) -> Example:
         return Text(renumber(part.text, lambda k: k + offset, count=count, shown=shown, now=last))
 
     turns = zip(example.turns, images_shown(example.turns), strict=True)
-    moved = (Turn(turn.role, tuple(change(part, shown or count) for part in turn.parts)) for turn, shown in turns)
+    moved = (replace(turn, parts=tuple(change(part, shown or count) for part in turn.parts)) for turn, shown in turns)
     return replace(example, turns=tuple(moved))
 
 

@@ -66,7 +66,7 @@ def _sampled(example: Example, count: int, most: int) -> Example:
     kept = [0] if room == 1 else pick_linspace(length, room)
     turn = example.turns[index]
     parts = (*turn.parts[:start], *(turn.parts[start + at] for at in kept), *turn.parts[start + length :])
-    turns = (*example.turns[:index], Turn(turn.role, parts), *example.turns[index + 1 :])
+    turns = (*example.turns[:index], replace(turn, parts=parts), *example.turns[index + 1 :])
     places: list[Json] = [at + 1 for at in kept]
     return noted(replace(example, turns=turns), "limit_images", of=length, kept=places)
 

@@ -49,7 +49,7 @@ class _Round:
     number: int
     """Number of the image that it is about."""
     question: str
-    reply: tuple[Part, ...]
+    reply: Turn
     first: bool
     """Whether it is the first round of its parent."""
 
@@ -106,7 +106,7 @@ def _merged(parents: Sequence[Example], settings: Merge, seed: int) -> Example:
             said = _in_place(parents[each.number - 1].turns[0], now, settings, namer, each)
         elif not in_place and place == 0:
             said = [*said, Text("\n"), *images] if at_end else [*images, Text("\n"), *said]
-        turns += [Turn("user", tidy(said)), Turn("assistant", each.reply)]
+        turns += [Turn("user", tidy(said)), each.reply]
     layout = "in place" if in_place else "at the end" if at_end else "in front"
     about: list[Json] = [each.number for each in asked]
     return replace(joined(parents, "merge", layout=layout, rounds=about), turns=tuple(turns))
@@ -123,7 +123,8 @@ def _rounds(parent: Example, number: int, now: int, settings: Merge, namer: Name
             question = renumber(said, lambda old: number, count=1, now=now)
         else:
             question = put_to(said, number, namer=namer, random=random)
-        reply = tuple(_renumbered(part, number, now) for part in parent.turns[at + 1].parts)
+        reply = parent.turns[at + 1]
+        reply = replace(reply, parts=tuple(_renumbered(part, number, now) for part in reply.parts))
         yield _Round(number, question, reply, first=at == 0)
 
 

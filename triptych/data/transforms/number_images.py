@@ -75,7 +75,7 @@ def _numbered(example: Example, number: int, before: int, settings: NumberImages
                 add_words(parts, settings.before.replace("{k}", str(number)))
                 parts += [part, Text(settings.after.replace("{k}", str(number)))]
             number, place = number + 1, place + 1
-        turns.append(Turn(turn.role, tidy(parts)))
+        turns.append(replace(turn, parts=tidy(parts)))
     return replace(example, turns=tuple(turns))
 
 

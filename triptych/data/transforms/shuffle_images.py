@@ -142,7 +142,7 @@ def _rewritten(example: Example, new: Mapping[int, int], count: int) -> Example:
                 parts.append(Text(words))
             else:
                 parts.append(part)
-        turns.append(Turn(turn.role, tuple(parts)))
+        turns.append(replace(turn, parts=tuple(parts)))
     return replace(example, turns=tuple(turns))
 
 

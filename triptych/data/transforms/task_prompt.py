@@ -84,7 +84,7 @@ def _prompted(turn: Turn, rule: Rule, random: Random) -> Turn:
         parts.insert(first, Text(prefix))
     if suffix and not said.rstrip().endswith(suffix.strip()):
         parts.append(Text(suffix))
-    return Turn(turn.role, tidy(parts))
+    return replace(turn, parts=tidy(parts))
 
 
 TRANSFORM = Transform(

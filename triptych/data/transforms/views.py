@@ -91,7 +91,7 @@ def _named(example: Example, settings: Views) -> Example:
                 parts += [part, Text(after)]
             else:
                 parts.append(part)
-        turns.append(Turn(turn.role, tidy(parts)))
+        turns.append(replace(turn, parts=tidy(parts)))
     return replace(example, turns=tuple(turns))
 
 

@@ -7,23 +7,14 @@ are torn.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from itertools import islice
 
-from triptych.core.records import Example, Json
-from triptych.data.disk.json_rows import Row, read_rows
-from triptych.data.disk.media_keys import MEDIA_KEYS
+from triptych.core.records import Example
+from triptych.data.disk.json_rows import read_rows
+from triptych.data.disk.layouts import PLACES, unseen_row
 from triptych.data.disk.rows import chooser
 from triptych.data.format import options_of, random_rows, read_source, split_source
-
-_NAMING = MEDIA_KEYS | {"path", "url", "image_url"}
-"""Keys that name a medium, of a row or of a part of what it says."""
-_PLACES = ("image_dir", "video_dir", "outside")
-"""Options that say where names begin."""
-_PLACED = {"box", "resize", "frame"}
-"""What a part says of the pixels of its medium."""
-_IN_WORDS = re.compile(r"<img>.*?</img>", re.DOTALL)
 
 
 def unseen_rows(source: str, rows: Collection[int], *, torn: Collection[int] = ()) -> Iterator[Example]:
@@ -42,26 +33,13 @@ def unseen_rows(source: str, rows: Collection[int], *, torn: Collection[int] = (
         if number in known and isinstance(row, Example):
             yield row
     name, path = split_source(source)
-    options = {key: value for key, value in options_of(source).items() if key not in _PLACES}
+    options = {key: value for key, value in options_of(source).items() if key not in PLACES}
     found = random_rows(f"{name}:{path}" + "".join(f"#{key}={value}" for key, value in options.items()))
     if found is None or not left:
         return
     chosen = None if found.where is None else chooser(found.where)
     for number, raw in enumerate(islice(filter(chosen, read_rows(path)), found.start, found.stop)):
         if number in left and isinstance(raw.value, dict):
-            read = found.read(Row(raw.number, _named(raw.value, path.name)))
+            read = found.read(unseen_row(raw, path.name))
             if isinstance(read, Example):
                 yield read
-
-
-def _named(value: Json, name: str, *, medium: bool = False) -> Json:
-    """Return a row in which every medium has this name."""
-    match value:
-        case dict():
-            kept = value.keys() - (_PLACED if value.get("type") in ("image", "video") else ())
-            return {key: _named(value[key], name, medium=key in _NAMING) for key in value if key in kept}
-        case list():
-            return [_named(each, name, medium=medium) for each in value]
-        case str():
-            return name if medium else _IN_WORDS.sub(lambda _: f"<img>{name}</img>", value)
-    return value

@@ -95,7 +95,7 @@ def _with_options(turn: Turn, options: Sequence[str], order: Sequence[int]) -> T
                 said += part.text[end:start] + options[number]
                 end = stop
             parts[at] = Text(said + part.text[end:])
-            return Turn(turn.role, tuple(parts))
+            return replace(turn, parts=tuple(parts))
     raise DataError("options that its words do not list one after the other")
 
 
@@ -123,4 +123,4 @@ def _with_letter(turn: Turn, old: int, new: int) -> Turn:
     found = _LETTERED.fullmatch(first.text)
     if found is None or found[2] != ascii_uppercase[old]:
         return turn
-    return Turn(turn.role, (Text(f"{found[1]}{ascii_uppercase[new]}{found[3]}"), *turn.parts[1:]))
+    return replace(turn, parts=(Text(f"{found[1]}{ascii_uppercase[new]}{found[3]}"), *turn.parts[1:]))

@@ -166,7 +166,8 @@ def check_pair(one: Side, other: Side, *, common: bool = False) -> None:
     """Refuse two results that are not of the same questions, or not marked alike; with ``common``, that share none.
 
     Raises:
-        DataError: it names the judges, what is only on one side, or a question that reads otherwise on the other.
+        DataError: it names the judges, what is only on one side, or a question that reads otherwise on the other, or
+            was marked by another rule.
     """
     if _judges_differ(one, other):
         marked = [f"{it.run} ({it.condition}) by {it.judge or 'a rule'}" for it in (one, other)]
@@ -183,11 +184,17 @@ def check_pair(one: Side, other: Side, *, common: bool = False) -> None:
     shared = one.scores.keys() & other.scores.keys()
     if not shared:
         raise DataError(f"{one.run} and {other.run}: no question of {one.benchmark} has a score on both sides.")
-    for name in shared & one.questions.keys() & other.questions.keys():
+    for name in sorted(shared & one.questions.keys() & other.questions.keys()):
         if not same_words(one.questions[name], other.questions[name]):
             raise DataError(
                 f"{one.run} and {other.run}: {name!r} is not the same question on both sides. Ask both the same "
                 "benchmark."
+            )
+        rules = [fact(side.questions[name], "rule") for side in (one, other)]
+        if rules[0] != rules[1] and all(rules):
+            raise DataError(
+                f"{one.run} and {other.run}: {name!r} was marked by {rules[0]} and by {rules[1]}. Ask both the same "
+                "benchmark; their replies are kept."
             )
 
 
