@@ -98,7 +98,11 @@ def test_the_first_weights_are_the_seeds_and_nobody_elses_random_numbers_move() 
     assert not all(torch.equal(weight, adapter_state(other)[name]) for name, weight in adapter_state(one).items())
 
 
-@pytest.mark.parametrize("plan", [PLAN, replace(PLAN, decomposed=True)], ids=["lora", "dora"])
+@pytest.mark.parametrize(
+    "plan",
+    [PLAN, replace(PLAN, decomposed=True), replace(PLAN, rooted=True), replace(PLAN, decomposed=True, rooted=True)],
+    ids=["lora", "dora", "root", "dora root"],
+)
 @pytest.mark.parametrize("tower", ["vit", "convolutional"])
 def test_a_merged_model_answers_as_the_adapter_did(
     tower: Literal["vit", "convolutional"], plan: AdapterPlan, pictures: tuple[ImageRef, ...], tmp_path: Path
@@ -119,6 +123,17 @@ def test_a_merged_model_answers_as_the_adapter_did(
         plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").eval()
         plain_logits = plain(input_ids=batch.ids_BT, pixel_values=stacked(pixels_of(model, batch.images))).logits
         assert torch.allclose(plain_logits, tuned, atol=5e-5)
+
+
+@pytest.mark.parametrize(("rooted", "counts"), [(False, 8 / 4), (True, 8 / 2)])
+def test_an_adapter_counts_alpha_over_its_rank_or_over_the_root_of_it(rooted: bool, counts: float) -> None:
+    model, name = tiny(0), "model.layers.0.self_attn.q_proj"
+    before = model.parts()["language"].get_submodule(name).get_parameter("weight").clone()
+    add_adapter(model, replace(PLAN, rooted=rooted))
+    _fill(model)
+    first, second = (adapter_state(model)[f"{name}.lora_{matrix}.default.weight"].clone() for matrix in "AB")
+    merged = merge(model).parts()["language"].get_submodule(name).get_parameter("weight")
+    assert torch.allclose(merged - before, counts * second @ first, atol=1e-5)
 
 
 @pytest.mark.parametrize("decomposed", [False, True], ids=["lora", "dora"])
@@ -159,14 +174,15 @@ def test_a_part_without_linear_layers_has_no_adapter() -> None:
         add_adapter(tiny(0, tower="convolutional"), PLAN, part="vision")
 
 
+@pytest.mark.parametrize("rooted", [False, True], ids=["rank", "root"])
 @pytest.mark.parametrize("decomposed", [False, True], ids=["qlora", "qdora"])
 def test_an_adapter_over_four_bits_merges_onto_what_these_stand_for(
-    decomposed: bool, pictures: tuple[ImageRef, ...], tmp_path: Path
+    decomposed: bool, rooted: bool, pictures: tuple[ImageRef, ...], tmp_path: Path
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="an optional package: pip install bitsandbytes")
     model = tiny(0)
     whole = {name: tuple(weight.shape) for name, weight in model.network.state_dict().items()}
-    plan = replace(PLAN, quantised=True, decomposed=decomposed, targets=["q_proj", "v_proj"])
+    plan = replace(PLAN, quantised=True, decomposed=decomposed, rooted=rooted, targets=["q_proj", "v_proj"])
     add_adapter(model, plan)
     assert len(list(quantised(model.network))) == 2 * len(LINEAR)
     batch = _batch(model, pictures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -82,6 +83,16 @@ def test_only_the_latest_are_kept_of_the_stage(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / f"tune-12{PART}").mkdir()
     prune_checkpoints(tmp_path, "tune", latest=10, keep=2)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["align-1", "tune-10", "tune-4"]
+
+
+@pytest.mark.parametrize(("keep", "left"), [("all", [2, 4, 8, 10]), (9, [2, 4, 8, 10]), (3, [4, 8, 10]), (1, [10])])
+def test_as_many_are_kept_as_are_asked_for(keep: int | Literal["all"], left: list[int], tmp_path: Path) -> None:
+    for step in (2, 4, 8, 10, 12):
+        save_checkpoint(tmp_path, outcome(step))
+    (tmp_path / "checkpoints" / "tune-12" / MARKER).unlink()
+    (tmp_path / "checkpoints" / f"tune-14{PART}").mkdir()
+    prune_checkpoints(tmp_path, "tune", latest=10, keep=keep)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {f"tune-{step}" for step in left}
 
 
 def test_torn_checkpoints_never_drive_out_whole_ones(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from tests.train.runs import toy_recipe
+from tests.train.runs import stop_at, toy_recipe
 from triptych.core.config import dump_config
 from triptych.core.errors import DataError, ModelError, RunError
 from triptych.core.files import read_json_lines
@@ -19,6 +21,9 @@ from triptych.train.prepare import Gathered, gather
 from triptych.train.recipe import RECIPE, ModelPlan, Stage
 from triptych.train.signals import InterruptedTrainingError
 from triptych.train.trainer import Hooks, train
+
+LATER_KEYS = {"scale", "rate_b", "floor", "keep_checkpoints"}
+"""Keys that came after the first runs."""
 
 
 def test_a_run_folder_of_the_same_recipe_is_taken_up(tmp_path: Path) -> None:
@@ -34,6 +39,35 @@ def test_a_run_of_when_a_source_had_a_floor_of_its_own_is_taken_up(tmp_path: Pat
     assert "least_side_px: null" in written
     (tmp_path / "run" / RECIPE).write_text(written.replace("least_side_px: null", "least_side_px: 56"))
     assert not claim_run(limited, tmp_path / "run")
+
+
+def test_a_run_of_before_a_key_was_there_goes_on_as_it_would_have(tmp_path: Path) -> None:
+    recipe = toy_recipe(tmp_path)
+    train(recipe, run=tmp_path / "whole")
+    with pytest.raises(RunError, match="after step 3 of 6"):
+        train(recipe, run=tmp_path / "run", hooks=stop_at(3))
+    path = tmp_path / "run" / RECIPE
+    lines = path.read_text().splitlines()
+    old = [line for line in lines if line.split(":")[0].strip() not in LATER_KEYS]
+    assert len(lines) - len(old) == len(LATER_KEYS)
+    path.write_text("\n".join(old) + "\n")
+    train(recipe, run=tmp_path / "run")
+    ours, theirs = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("run", "whole"))
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())
+
+
+def test_how_many_checkpoints_stay_may_change_and_what_moves_weights_may_not(tmp_path: Path) -> None:
+    claim_run(toy_recipe(tmp_path), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    more = toy_recipe(tmp_path, ("schedule: linear", "schedule: linear\n    keep_checkpoints: all"))
+    assert not claim_run(more, tmp_path / "run")
+    for change, said in (
+        (("rank: 4", "rank: 4, scale: root"), 'language.scale is "rank" there, "root" here'),
+        (("rank: 4", "rank: 4, rate_b: 16"), "language.rate_b is 1.0 there, 16.0 here"),
+        (("schedule: linear", "schedule: linear\n    floor: 0.1"), "stages.tune.floor is 0.0 there, 0.1 here"),
+    ):
+        with pytest.raises(RunError, match=said):
+            claim_run(toy_recipe(tmp_path, change), tmp_path / "run")
 
 
 def test_a_run_folder_of_another_recipe_is_refused_naming_the_key(tmp_path: Path) -> None:

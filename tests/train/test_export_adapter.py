@@ -13,9 +13,11 @@ from transformers import AutoModelForImageTextToText
 from tests.models.originals import save_original
 from tests.train.runs import toy_recipe
 from tests.train.test_export import logits, plan_of, words
+from triptych.core.errors import ModelError
 from triptych.models.families.tiny import tiny
 from triptych.models.family import open_model
 from triptych.train.export.export import export
+from triptych.train.merging import merged_model
 from triptych.train.trainer import train
 
 PARTS = "  family: tiny\n  parts: {vision: vit, language: llama}"
@@ -35,6 +37,33 @@ def test_the_base_of_an_opened_checkpoint_of_llavas_own_code_is_written_besides(
     adapted = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
     inputs = words(tuned, tmp_path)
     assert torch.allclose(logits(adapted, inputs), logits(tuned.network, inputs), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_an_adapter_scaled_by_the_root_of_its_rank_says_so(kind: str, tmp_path: Path) -> None:
+    """Of two parts with different ranks, plain peft over the base says what the run's model says."""
+    adapters = (
+        ("{train: full, rate: 3e-3}", f"{{train: {kind}, rate: 1e-2, rank: 2, alpha: 3, scale: root}}"),
+        ("{train: lora, rate: 1e-2, rank: 4,", f"{{train: {kind}, rate: 1e-2, rank: 16, scale: root,"),
+    )
+    tuned = open_model(train(toy_recipe(tmp_path, SHORT, *adapters), run=tmp_path / "run"))
+    export(str(tmp_path / "run"), tmp_path / "adapter", plan=plan_of("adapter=true"))
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["use_rslora"] is True
+    base = AutoModelForImageTextToText.from_pretrained(tmp_path / "adapter" / "base").eval()
+    inputs = words(tuned, tmp_path)
+    untuned = logits(base, inputs)
+    adapted = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+    assert not torch.allclose(untuned, logits(tuned.network, inputs), atol=1e-2)
+    assert torch.allclose(logits(adapted, inputs), logits(tuned.network, inputs), atol=1e-4)
+    merged = merged_model(tmp_path / "adapter")
+    assert torch.allclose(logits(merged.network, inputs), logits(tuned.network, inputs), atol=1e-4)
+
+
+def test_adapters_of_two_scales_do_not_go_into_one_of_pefts(tmp_path: Path) -> None:
+    both = ("{train: full, rate: 3e-3}", "{train: lora, rate: 1e-2, rank: 2, alpha: 3, scale: root}")
+    train(toy_recipe(tmp_path, SHORT, both), run=tmp_path / "run")
+    with pytest.raises(ModelError, match="one scale, rank or root, in all parts: leave adapter out"):
+        export(str(tmp_path / "run"), tmp_path / "adapter", plan=plan_of("adapter=true"))
 
 
 @pytest.mark.parametrize("run", [False, True])

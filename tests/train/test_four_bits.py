@@ -226,4 +226,4 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, plan: str) -> None:
 def test_fsdp_says_that_it_cannot_share_them(tmp_path: Path) -> None:
     recipe = opening(tmp_path, OVER_4_BITS, ("seed: 3", "seed: 3\nparallel: {kind: fsdp}"))
     assert run_ranks(recipe, tmp_path / "run", ranks=2) == [2, 2]
-    assert "fsdp cannot share: use ddp" in said(tmp_path / "run", 0)
+    assert "kept in 4 bits, which fsdp cannot share among several processes" in said(tmp_path / "run", 0)

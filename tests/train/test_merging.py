@@ -65,9 +65,10 @@ def test_what_was_learnt_over_a_stage_that_is_lost_is_not_merged(tmp_path: Path)
         merged_model(tmp_path / "run")
 
 
+@pytest.mark.parametrize("root", [False, True], ids=["rank", "root"])
 @pytest.mark.parametrize("dora", [False, True], ids=["lora", "dora"])
-def test_an_adapter_that_peft_wrote_merges_into_the_base_it_names(dora: bool, tmp_path: Path) -> None:
-    tuned = _peft_folder(tmp_path, dora=dora)
+def test_an_adapter_that_peft_wrote_merges_into_the_base_it_names(dora: bool, root: bool, tmp_path: Path) -> None:
+    tuned = _peft_folder(tmp_path, dora=dora, root=root)
     merged = merged_model(tmp_path / "adapter")
     assert torch.allclose(_logits(merged, tmp_path), tuned, atol=1e-4)
     assert not torch.allclose(_logits(tiny(0), tmp_path), tuned, atol=1e-2)
@@ -189,13 +190,12 @@ def test_nothing_is_merged_over_the_run_whose_model_an_adapter_was_learnt_on(tmp
             check_apart(tmp_path / "adapter", tmp_path / out, base=str(tmp_path / "run"))
 
 
-def _peft_folder(folder: Path, *, dora: bool = False) -> Tensor:
+def _peft_folder(folder: Path, *, dora: bool = False, root: bool = False) -> Tensor:
     """Write a base and an adapter of it; return what both together say."""
     tiny(0).save(folder / "base")
     model = open_model(folder / "base")
-    plan = LoraConfig(
-        r=4, lora_alpha=8, target_modules=r".*language_model.*\.(q|down)_proj", use_dora=dora, init_lora_weights=False
-    )
+    aim = r".*language_model.*\.(q|down)_proj"
+    plan = LoraConfig(r=4, lora_alpha=8, target_modules=aim, use_dora=dora, use_rslora=root, init_lora_weights=False)
     plan.base_model_name_or_path = str(folder / "base")
     torch.manual_seed(0)
     adapted = get_peft_model(model.network, plan)

@@ -9,6 +9,7 @@ from triptych.core.config import Length
 from triptych.data.plan.measures import RECORD, USED, KnownMeasures
 from triptych.data.plan.mixture import mix
 from triptych.data.plan.step_plan import PlanSettings, StepPlan
+from triptych.train.optim import Schedule
 from triptych.train.pace import Pace, pace_of, steps_in
 
 
@@ -56,6 +57,32 @@ def test_a_warm_up_over_steps_of_different_sizes_rises_as_it_does_in_memory(warm
     assert streamed == sorted(streamed)
     assert streamed == pytest.approx(held, abs=0.05)
     assert streamed[0] == pytest.approx(held[0], rel=0.2)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+@pytest.mark.parametrize("length", ["30 steps", "3 epochs", "30_000 tokens"])
+@pytest.mark.parametrize("window", [None, 40], ids=["in memory", "as they come"])
+def test_a_schedule_ends_at_its_floor_whatever_its_length_is_counted_in(
+    schedule: Schedule, length: str, window: int | None
+) -> None:
+    zero = Length.parse("0 steps")
+    lows, highs = (
+        pace_of(
+            plan_of(200, window=window),
+            length=Length.parse(length),
+            warmup=zero,
+            save_every=Length.parse("100 steps"),
+            schedule=schedule,
+            floor=floor,
+        )
+        for floor in (0.2, 0.0)
+    )
+    assert lows.finished(30)
+    assert not lows.finished(29)
+    low, high = ([found.factor(number) for number in range(30)] for found in (lows, highs))
+    assert low == pytest.approx([0.2 + 0.8 * factor for factor in high])
+    assert low[0] == 1
+    assert 0.2 < low[-1] < 0.23
 
 
 @pytest.mark.parametrize("saved", ["100 steps", "0.5 epochs", "500 tokens"])

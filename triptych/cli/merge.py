@@ -20,17 +20,27 @@ def run(
     base: Annotated[
         str | None, typer.Option("--base", metavar="MODEL", help="The adapter's base. Default: the one it names.")
     ] = None,
+    step: Annotated[
+        int | None,
+        typer.Option("--step", metavar="N", min=1, help="A run as it stood after this step. Default: as it stands."),
+    ] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", metavar="NAME", help="Whose step it is. Default: the last stage that has it."),
+    ] = None,
 ) -> None:
     """Merge what a run has learnt so far, or an adapter that peft wrote, into a plain model.
 
     A run that came to its end has done so itself: its model is in RUN/model.
+
+    An earlier step (--step) becomes a model, too, where its checkpoint stayed: see keep_checkpoints in the recipe.
 
     Learnt over 4 bits (qlora), a run's adapter is merged onto what these stand for, one of peft onto the base itself.
     """
     from triptych.train.merging import check_apart, merged_model
 
     check_apart(path, out, base=base)
-    model = merged_model(path, base=base)
+    model = merged_model(path, base=base, step=step, stage=stage)
     model.save(out)
     say(f"merged: {out}")
     say(f"try it:  triptych {'chat' if model.score_head is None else 'score'} {quote(str(out))} IMAGE...")

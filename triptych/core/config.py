@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args, get_origin
+from typing import ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, RootModel, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
@@ -39,6 +39,8 @@ class Settings(BaseModel):
     """Base of every node of a config tree: frozen, strict types, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """At the root of a tree: what others call a key -> what it is called here, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +271,10 @@ def _describe(problem: ErrorDetails, *, tree: Json, model: type[BaseModel]) -> t
     path = ".".join(names)
     found = "" if problem["type"] in ("missing", "extra_forbidden", "value_error") else f", found {_shown(node)}"
     if problem["type"] == "extra_forbidden":
-        known = sorted(_known_keys(model, loc[:-1]))
-        return path, f"unknown key.{did_you_mean(str(loc[-1]), known)} There are: {', '.join(known)}."
+        known, last = sorted(_known_keys(model, loc[:-1])), str(loc[-1])
+        if issubclass(model, Settings) and last in model.elsewhere:
+            return path, f"unknown key. Here it is {model.elsewhere[last]}."
+        return path, f"unknown key.{did_you_mean(last, known)} There are: {', '.join(known)}."
     if problem["type"] == "missing":
         return path, "is missing and has no default"
     if problem["type"].startswith("union_tag_"):

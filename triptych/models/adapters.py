@@ -1,8 +1,9 @@
 """LoRA and DoRA on any part of a model: small trained matrices beside frozen ones, put in place and merged back.
 
-Source: Hu et al. 2021, arXiv:2106.09685; Liu et al. 2024, arXiv:2402.09353; as peft has them. The network keeps its
-class and its names; only linear layers gain an adapter, so ``Model.hidden`` works as before. The weights beside may be
-kept in 4 bits (``quantise.py``); what is merged then is the adapter into what these stand for.
+Source: Hu et al. 2021, arXiv:2106.09685; Liu et al. 2024, arXiv:2402.09353; Kalajdzievski 2023, arXiv:2312.03732; as
+peft has them. The network keeps its class and its names; only linear layers gain an adapter, so ``Model.hidden`` works
+as before. The weights beside may be kept in 4 bits (``quantise.py``); what is merged then is the adapter into what
+these stand for.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class AdapterPlan:
 
     rank: int
     alpha: int
-    """The adapter is scaled by ``alpha / rank``."""
+    """The adapter is scaled by ``alpha / rank``, or with ``rooted`` by ``alpha / sqrt(rank)``."""
     targets: Literal["all-linear"] | Sequence[str]
     """Every linear layer of the part but the head, or layers by the last word of their name, e.g. ``q_proj``."""
     dropout: float
@@ -54,6 +55,8 @@ class AdapterPlan:
     """QLoRA: the part's linear layers are kept in 4 bits."""
     gaussian: bool = False
     """How the first matrix is drawn: normal, not uniform as Kaiming. The second is zero."""
+    rooted: bool = False
+    """Scaled by the root of the rank (rank-stabilised LoRA), so that a large rank does not count less."""
 
 
 def add_adapter(model: Model, plan: AdapterPlan, *, part: str = "language", device: torch.device | None = None) -> None:
@@ -84,6 +87,7 @@ def add_adapter(model: Model, plan: AdapterPlan, *, part: str = "language", devi
         lora_dropout=plan.dropout,
         target_modules=[f"{PART}.{name}" if name else PART for name in targets],
         use_dora=plan.decomposed,
+        use_rslora=plan.rooted,
         init_lora_weights="gaussian" if plan.gaussian else True,
         bias="none",
     )

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -25,6 +26,7 @@ from triptych.core.files import flush, sha256_of, share
 from triptych.core.log import say
 from triptych.train.parallel.saved import INDEX, is_shared, read_shares, share_out, write_shares
 from triptych.train.parallel.world import World
+from triptych.train.recipe import Recipe, StagePlan
 
 FOLDER = "checkpoints"
 MARKER = "complete"
@@ -172,19 +174,69 @@ def checkpoint_at(run: Path, stage: str, *, step: int) -> Checkpoint | None:
     return Checkpoint(folder, position)
 
 
-def prune_checkpoints(run: Path, stage: str, *, latest: int, keep: int, also: int | None = None) -> None:
+def stages_done(recipe: Recipe, run: Path) -> list[tuple[StagePlan, Checkpoint]]:
+    """Return the stages of a run up to where it stands, each with its latest whole checkpoint.
+
+    What lies there of stages after one that is not finished was learnt from weights that are no more: it is left out.
+    """
+    done: list[tuple[StagePlan, Checkpoint]] = []
+    for stage in recipe.stages:
+        last = latest_checkpoint(run, stage.name)
+        if last is None:
+            break
+        done.append((stage, last))
+        if not last.position.finished:
+            break
+    return done
+
+
+def stages_until(
+    recipe: Recipe, run: Path, *, step: int, stage: str | None = None
+) -> list[tuple[StagePlan, Checkpoint]]:
+    """Return what `stages_done` would have, when a stage had done so many steps.
+
+    Args:
+        recipe: of the run.
+        run: its folder.
+        step: of the stage.
+        stage: its name; None: the last one that has a whole checkpoint after this step.
+
+    Raises:
+        RunError: there is no whole checkpoint after this step; the message names those that are there.
+    """
+    done = stages_done(recipe, run)
+    for number in reversed(range(len(done))):
+        plan, last = done[number]
+        if stage not in (None, plan.name):
+            continue
+        found = last if last.position.step == step else checkpoint_at(run, plan.name, step=step)
+        if found is not None:
+            return [*done[:number], (plan, found)]
+    there = {plan.name: sorted(each for each, _ in _folders(run, plan.name) if each != step) for plan, _ in done}
+    named = [f"{name} after step {', '.join(map(str, steps))}" for name, steps in there.items() if steps]
+    of = "any stage" if stage is None else f"stage {stage!r}"
+    raise RunError(
+        f"{run} has no whole checkpoint of {of} after step {step}; there are: {'; '.join(named) or 'none'}."
+        " keep_checkpoints in its recipe says how many stay."
+    )
+
+
+def prune_checkpoints(
+    run: Path, stage: str, *, latest: int, keep: int | Literal["all"], also: int | None = None
+) -> None:
     """Delete all but the ``keep`` latest checkpoints of a stage, and what a killed writer left.
 
     Args:
         run: the run's folder.
         stage: whose checkpoints they are.
         latest: steps of the latest whole one: those of more are damaged, were passed over, and count for nothing.
-        keep: how many stay.
+        keep: how many stay, or all of them.
         also: steps of one that stays besides.
     """
     folders = sorted(_folders(run, stage), reverse=True)
     damaged = [folder for step, folder in folders if step > latest]
-    old = [(step, folder) for step, folder in folders if step <= latest][keep:]
+    whole = [(step, folder) for step, folder in folders if step <= latest]
+    old = [] if keep == "all" else whole[keep:]
     for folder in (*damaged, *(folder for step, folder in old if step != also)):
         _remove(folder)
     for part in (run / FOLDER).glob(f"{stage}-*{PART}"):

@@ -76,7 +76,8 @@ def _binding(recipe: Recipe) -> Json:
 
     A validation is that where its loss chooses the weights.
     """
-    free = {"workers", "checkpoint_activations", "forward_tokens", "checkpoint_every", "on_bad", "validation"}
+    free = {"workers", "checkpoint_activations", "forward_tokens", "on_bad", "validation"}
+    free |= {"checkpoint_every", "keep_checkpoints"}
     tree: dict[str, Json] = recipe.model_dump(
         mode="json", exclude={"parallel": True, "log": True, "stages": {"__all__": free}}
     )

@@ -1,7 +1,7 @@
 """Make a plain model of what has adapters: a run that is not at its end, or a folder that peft wrote.
 
-Not the end of a run, which merges by itself. What a run has learnt so far is in its latest checkpoint; a folder of peft
-holds the adapter alone and names the model it was learnt on.
+Not the end of a run, which merges by itself. What a run has learnt so far is in its latest checkpoint, what it had
+learnt before in those that stayed; a folder of peft holds the adapter alone and names the model it was learnt on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from triptych.models.disk.locate import ADAPTER, on_disk
 from triptych.models.family import Model
 from triptych.models.parts import reason
 from triptych.train.adapter_words import Words, open_base, take_words, words_in
-from triptych.train.checkpoint import Checkpoint, latest_checkpoint
+from triptych.train.checkpoint import Checkpoint, stages_done, stages_until
 from triptych.train.determinism import derive_seed
 from triptych.train.recipe import RECIPE, Recipe, StagePlan, Tune, resolve
 from triptych.train.release import load_weights, settle_parts
@@ -47,25 +47,29 @@ ONE_LAYER = ("model.mm_projector.weight", "model.mm_projector.bias")
 """What the original code calls a projector of one layer."""
 
 
-def merged_model(path: Path, *, base: str | None = None) -> Model:
+def merged_model(path: Path, *, base: str | None = None, step: int | None = None, stage: str | None = None) -> Model:
     """Return the plain model of a run's folder, or of an adapter's.
 
     Args:
         path: of a run (it holds a recipe.yaml), or of an adapter (an adapter_config.json).
         base: with an adapter, the model it was learnt on; None: the one that it names.
+        step: with a run, as it stood after this step of a stage; None: after its latest checkpoint.
+        stage: whose step that is; None: the last one that has a checkpoint after it.
 
     Raises:
         NotFoundError: it is neither, or the base model is not there.
-        RunError: the run has no checkpoint yet.
+        RunError: the run has no checkpoint yet, or none after this step.
         ConfigError: the run's recipe cannot be read.
         ModelError: the adapter does not fit its base, or a file of it is damaged.
     """
     if (path / ADAPTER).is_file():
+        if step is not None or stage is not None:
+            raise ModelError(f"{path} is an adapter, which has no stages nor steps: leave --step and --stage out.")
         return _of_adapter(path, base=base)
     if (path / RECIPE).is_file():
         if base is not None:
             raise ModelError(f"{path} is a run, which names its model itself: leave --base out.")
-        return _of_run(path)
+        return _of_run(path, step=step, stage=stage)
     raise NotFoundError(f"{path}: neither a run's folder ({RECIPE}) nor an adapter's ({ADAPTER}).")
 
 
@@ -100,22 +104,6 @@ def check_apart(path: Path, out: Path, *, base: str | None = None) -> None:
         )
 
 
-def stages_done(recipe: Recipe, run: Path) -> list[tuple[StagePlan, Checkpoint]]:
-    """Return the stages of a run up to where it stands, each with its latest whole checkpoint.
-
-    What lies there of stages after one that is not finished was learnt from weights that are no more: it is left out.
-    """
-    done: list[tuple[StagePlan, Checkpoint]] = []
-    for stage in recipe.stages:
-        last = latest_checkpoint(run, stage.name)
-        if last is None:
-            break
-        done.append((stage, last))
-        if not last.position.finished:
-            break
-    return done
-
-
 def settle_stage(model: Model, stage: StagePlan, last: Checkpoint, *, seed: int) -> None:
     """Give the model what a checkpoint of the stage holds, and settle it."""
     if isinstance(stage, Tune):
@@ -136,16 +124,22 @@ def _recipe_of(run: Path) -> Recipe:
     return resolve(parse_config(text, model=Recipe, file=str(path)))
 
 
-def _of_run(run: Path) -> Model:
+def _of_run(run: Path, *, step: int | None, stage: str | None) -> Model:
     recipe = _recipe_of(run)
-    done = stages_done(recipe, run)
+    names = [each.name for each in recipe.stages]
+    if stage is not None and (step is None or stage not in names):
+        what = "says whose step it is: say --step too" if step is None else f"is none of {', '.join(names)}"
+        raise RunError(f"--stage: {stage} {what}.")
+    done = stages_done(recipe, run) if step is None else stages_until(recipe, run, step=step, stage=stage)
     if not done:
         raise RunError(f"{run} has no whole checkpoint yet: there is nothing to merge.")
     model = start_model(recipe.model, seed=derive_seed(recipe.seed, "model"))
-    for stage, last in done:
-        settle_stage(model, stage, last, seed=derive_seed(recipe.seed, "stage", stage.name))
+    for plan, last in done:
+        settle_stage(model, plan, last, seed=derive_seed(recipe.seed, "stage", plan.name))
         state = "finished" if last.position.finished else f"after step {last.position.step}, not finished"
-        say(f"{stage.name}: {state}, from {last.folder}")
+        if last.position.finished and isinstance(plan, Tune) and plan.validation and plan.validation.keep == "lowest":
+            state += ", with the weights of its lowest validation loss"
+        say(f"{plan.name}: {state}, from {last.folder}")
     return model
 
 

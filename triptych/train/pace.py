@@ -40,6 +40,8 @@ class Pace:
     warmup: Length
     save_every: Length
     schedule: Schedule
+    floor: float = 0.0
+    """Share of the highest rate at which the schedule ends."""
 
     def finished(self, step: int) -> bool:
         """Return whether the stage is done when ``step`` steps are."""
@@ -58,7 +60,7 @@ class Pace:
             rungs = self._rungs(number, warmed)
             return schedule_factor(number, total=rungs, warmup=rungs, schedule=self.schedule)
         done, whole = self._passed(self.length, number)
-        return schedule_factor(done, total=whole, warmup=self._descent, schedule=self.schedule)
+        return schedule_factor(done, total=whole, warmup=self._descent, schedule=self.schedule, floor=self.floor)
 
     def total(self, step: int) -> int:
         """Return how many steps the stage has; where that is not known yet, as many as the first ``step`` promise."""
@@ -97,9 +99,11 @@ def _exact(length: Length) -> Fraction:
     return Fraction(repr(length.amount))
 
 
-def pace_of(plan: StepPlan, *, length: Length, warmup: Length, save_every: Length, schedule: Schedule) -> Pace:
+def pace_of(
+    plan: StepPlan, *, length: Length, warmup: Length, save_every: Length, schedule: Schedule, floor: float = 0.0
+) -> Pace:
     """Return the pace of a stage; where the whole plan is known, with every length in steps."""
-    pace = Pace(plan, length, warmup, save_every, schedule)
+    pace = Pace(plan, length, warmup, save_every, schedule, floor)
     if plan.settings.window is not None:
         return pace
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from triptych.core.config import NAME_PATTERN, Length, Settings, load_config
+from triptych.train.elsewhere import ELSEWHERE
 from triptych.train.objective import Objective, Reply
 from triptych.train.setting import LogPlan, ParallelPlan
 from triptych.train.sources import BudgetPlan, Source, Tokens
@@ -109,7 +110,11 @@ class Lora(Moving):
     train: Literal["lora", "dora", "qlora", "qdora"]
     rank: Annotated[int, Field(ge=1)]
     alpha: Annotated[int, Field(ge=1)]
-    """The adapter counts alpha / rank times."""
+    scale: Literal["rank", "root"] = "rank"
+    """The adapter counts alpha / rank times, or alpha / root of rank (Kalajdzievski 2023, arXiv:2312.03732)."""
+    rate_b: Rate = 1.0
+    """How many times ``rate`` its second matrix learns with, and nothing else (LoRA+: Hayou et al. 2024,
+    arXiv:2402.12354)."""
     targets: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     """Names of the linear layers, e.g. ``[q_proj, v_proj]``."""
     from_layer: Annotated[int, Field(ge=0)] = 0
@@ -218,6 +223,8 @@ class Tune(Stage):
     memory runs out: the result is the same."""
     parts: PartPlans
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    floor: Fraction = 0.0
+    """Share of the highest rate at which a cosine or linear schedule ends."""
     warmup: Length = Length(0, "steps")
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of a step's gradient, over all parts."""
@@ -226,6 +233,9 @@ class Tune(Stage):
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     """(beta1, beta2) of AdamW. 0.98 averages the squared gradient over about 50 steps: runs here are short."""
     checkpoint_every: Length = Length(100, "steps")
+    keep_checkpoints: Literal["all"] | Annotated[int, Field(ge=1)] = 2
+    """How many of the latest stay while the stage runs. Of more than the default, as many stay when it is done, else
+    its last one. A run that has begun may change it."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type of the arithmetic; the weights that move and the optimizer's state are float32 in both."""
     checkpoint_activations: bool = False
@@ -278,6 +288,8 @@ class Tune(Stage):
             )
         if isinstance(self.objective, Reply) and not isinstance(self.parts.head, Frozen):
             raise ValueError("parts.head: objective reply has no score head; leave the key out, or name an objective")
+        if self.floor and self.schedule == "constant":
+            raise ValueError("floor: a constant schedule never falls; leave floor out, or say schedule: cosine")
         for key in ("step_tokens", "forward_tokens"):
             tokens = getattr(self, key)
             if tokens is not None and tokens % self.pack_tokens:
@@ -296,6 +308,7 @@ StagePlan = Annotated[ClosedForm | Tune, Field(discriminator="kind")]
 class Recipe(Settings):
     """One training run."""
 
+    elsewhere = ELSEWHERE
     name: Name
     seed: Annotated[int, Field(ge=0)] = 0
     model: ModelPlan

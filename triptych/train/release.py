@@ -51,6 +51,7 @@ def release_parts(
                 decomposed=plan.decomposed,
                 quantised=plan.quantised,
                 gaussian=plan.first_weights == "gaussian",
+                rooted=plan.scale == "root",
                 seed=derive_seed(seed, part, "adapter"),
             )
             add_adapter(model, chosen, part=part, device=device)

@@ -184,6 +184,7 @@ def _pace(stage: Tune, plan: Frozen | Full | Lora, steps: StepPlan) -> Pace:
         warmup=stage.warmup if isinstance(plan, Frozen) or plan.warmup is None else plan.warmup,
         save_every=stage.checkpoint_every,
         schedule=stage.schedule,
+        floor=stage.floor,
     )
 
 

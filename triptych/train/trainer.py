@@ -37,6 +37,7 @@ from triptych.train.merging import settle_stage
 from triptych.train.origin import ORIGIN, check_origin
 from triptych.train.packages import check_packages
 from triptych.train.parallel.blocks import reset_blocks
+from triptych.train.parallel.four_bits import refuse_shared_bits
 from triptych.train.parallel.world import World, joined
 from triptych.train.recipe import RECIPE, ClosedForm, Recipe, StagePlan, Tune, resolve
 from triptych.train.release import settle_parts
@@ -118,6 +119,8 @@ def _train(recipe: Recipe, world: World, *, run: Path, hooks: Hooks) -> Path:
         say(f"{recipe.name}: nothing to do, {finished} is there")
         return finished
     world.lead(lambda: check_packages(recipe))
+    if world.ranks > 1:
+        world.lead(lambda: refuse_shared_bits(recipe))
     begun = any((run / FOLDER).glob("*"))
     world.lead(lambda: check_origin(recipe.model, run, begun=begun))
     if world.ranks > 1:
@@ -183,7 +186,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: P
     if last := world.lead(lambda: _finished(run, stage.name)):
         say(f"{stage.name}: done before, taken from {last.folder}")
         world.together(lambda: settle_stage(model, stage, last, seed=seed))
-        world.lead(lambda: _tidy(run, stage.name, latest=last.position.step))
+        world.lead(lambda: _tidy(run, stage, latest=last.position.step))
         world.lead(lambda: _tell(hooks, stage.name, model))
         return model
     later = [each.name for each in recipe.stages[index + 1 :]]
@@ -209,7 +212,7 @@ def _run_stage(model: Model, recipe: Recipe, index: int, world: World, *, run: P
         save_checkpoint(run, outcome, world=world)
         reset_blocks(model, stage)
         done = outcome.position.step
-    world.lead(lambda: _tidy(run, stage.name, latest=done))
+    world.lead(lambda: _tidy(run, stage, latest=done))
     model = _settled(model, recipe, index, world, run=run)
     world.lead(lambda: _tell(hooks, stage.name, model))
     world.together(partial(stop.check, f"after stage {stage.name!r}, which is done"))
@@ -243,10 +246,12 @@ def _settled(model: Model, recipe: Recipe, index: int, world: World, *, run: Pat
     return model
 
 
-def _tidy(run: Path, stage: str, *, latest: int) -> None:
-    """Delete what a stage that is done needs no more."""
-    prune_checkpoints(run, stage, latest=latest, keep=1)
-    forget_lengths(run, stage)
+def _tidy(run: Path, stage: StagePlan, *, latest: int) -> None:
+    """Delete what a stage that is done needs no more: all checkpoints but its last, unless many were asked for."""
+    asked = stage.keep_checkpoints if isinstance(stage, Tune) else 1
+    usual = Tune.model_fields["keep_checkpoints"].default
+    prune_checkpoints(run, stage.name, latest=latest, keep=asked if asked == "all" or asked > usual else 1)
+    forget_lengths(run, stage.name)
 
 
 def _tell(hooks: Hooks, stage: str, model: Model) -> None:

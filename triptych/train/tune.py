@@ -42,8 +42,6 @@ from triptych.train.validation import AfterValidation, Validator, open_validator
 
 LINES = 10
 """Lines about a stage's steps in its run's log, however long it is."""
-KEEP = 2
-"""Checkpoints of a running stage that stay."""
 
 AfterStep = Callable[[StepReport], None]
 
@@ -161,7 +159,8 @@ def _save_if_due(state: StageState, done: int, stop: Stop, *, saved: int, valida
         return saved
     if done > saved:
         save_checkpoint(run, stage_outcome(state, done, finished=False), world=world)
-        world.lead(partial(prune_checkpoints, run, stage.name, latest=done, keep=KEEP, also=lowest))
+        keep = stage.keep_checkpoints
+        world.lead(partial(prune_checkpoints, run, stage.name, latest=done, keep=keep, also=lowest))
     where = f"after step {done} of {state.pace.total(done)} of stage {stage.name!r}"
     where += f"; all is in {checkpoint_folder(run, stage.name, step=done)}" if done else ""
     stop.asked_by = stop.asked_by or asked_by  # it may have come while all was saved

@@ -26,10 +26,10 @@ from triptych.models.disk.locate import HUB_ID, STARTER, locate
 from triptych.models.family import Model
 from triptych.models.memory.quantise import dequantise
 from triptych.models.zoo import hub_id_of
-from triptych.train.checkpoint import Checkpoint
+from triptych.train.checkpoint import Checkpoint, stages_done
 from triptych.train.determinism import derive_seed
 from triptych.train.export.written import forget_places
-from triptych.train.merging import settle_stage, stages_done
+from triptych.train.merging import settle_stage
 from triptych.train.recipe import RECIPE, Lora, Recipe, StagePlan, Tune, resolve
 from triptych.train.release import load_weights
 from triptych.train.scores import release_stage
@@ -115,6 +115,7 @@ def _save(learnt: Learnt, work: Path, base: str) -> None:
             lora_alpha=usual.alpha,
             lora_dropout=usual.dropout,
             use_dora=usual.decomposed,
+            use_rslora=usual.scale == "root",
             target_modules=list(learnt.plans),
             rank_pattern={_exactly(name): plan.rank for name, plan in learnt.plans.items() if plan.rank != usual.rank},
             alpha_pattern={
@@ -157,6 +158,8 @@ def _learnt(model: Model, stage: Tune, last: Checkpoint, *, seed: int, opened: s
     kinds = {plan.decomposed for plan in plans.values() if isinstance(plan, Lora)}
     if len(kinds) > 1:
         raise ModelError(f"{stage.name}: peft's adapter is LoRA or DoRA in all parts, not both: leave adapter out.")
+    if len({plan.scale for plan in plans.values() if isinstance(plan, Lora)}) > 1:
+        raise ModelError(f"{stage.name}: peft's adapter has one scale, rank or root, in all parts: leave adapter out.")
     # A base that is written besides is what the 4 bits stand for.
     if opened is not None and any(isinstance(plan, Lora) and plan.quantised for plan in plans.values()):
         say(f"{stage.name}: learnt over 4 bits; over a base that is not in these, replies differ")

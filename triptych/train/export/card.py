@@ -136,7 +136,11 @@ def _recipe(run: RunFacts) -> str:
 
 
 def _size(plan: Full | Lora) -> str:
-    return f", rank {plan.rank}, alpha {plan.alpha}" if isinstance(plan, Lora) else ""
+    if not isinstance(plan, Lora):
+        return ""
+    rooted = " over the root of the rank" if plan.scale == "root" else ""
+    faster = f", its second matrix at {plan.rate_b:g} times the rate" if plan.rate_b != 1 else ""
+    return f", rank {plan.rank}, alpha {plan.alpha}{rooted}{faster}"
 
 
 def _scores(run: RunFacts) -> str:

@@ -248,7 +248,7 @@ def _source(stage: StagePlan, index: int, rendering: Rendering | None, *, key: s
         if missing := [name for name in stage.objective.targets if name not in known]:
             labels = ", ".join(sorted(known)) or "none"
             yield Finding("wrong", key, f"its rows have no label {missing[0]!r}, a target; there are: {labels}")
-    elif not any(turn.role == "assistant" for row in good for turn in row.turns):
+    elif not any(turn.role == "assistant" and turn.learnt for row in good for turn in row.turns):
         yield Finding("wrong", key, "its rows have no reply to learn from")
 
 

@@ -22,6 +22,8 @@ UNITS = MappingProxyType(
         **dict.fromkeys(("image_tokens", "images_tokens", "example_tokens"), "tokens"),
         "least_side_px": "pixels",
         "rate": "a step, at its highest",
+        "rate_b": "times the rate",
+        "floor": "share of the highest rate",
         "decay": "times the rate, a step",
         "clip": "norm of the gradient",
         "ridge": "of a feature's mean variance",

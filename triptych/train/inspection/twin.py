@@ -17,8 +17,8 @@ TWINS = "tiny"
 FREE = frozenset(
     (
         *("pack_tokens", "step_tokens", "forward_tokens", "image_tokens", "images_tokens", "example_tokens"),
-        *("least_side_px", "length", "warmup", "checkpoint_every", "in_memory_rows", "workers", "from_layer"),
-        *("rank", "alpha", "targets", "only", "source", "weight", "limit"),
+        *("least_side_px", "length", "warmup", "checkpoint_every", "keep_checkpoints", "in_memory_rows", "workers"),
+        *("from_layer", "rank", "alpha", "targets", "only", "source", "weight", "limit"),
     )
 )
 """Sizes, lengths and names of layers: last words of keys that a twin says for itself."""

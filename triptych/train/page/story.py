@@ -291,7 +291,9 @@ def _said(plan: Frozen | Full | Lora) -> str:
         only = f", only {', '.join(plan.only)}" if plan.only else ""
         return f"full{only}, rate {plan.rate:g}"
     from_layer = f", from layer {plan.from_layer}" if plan.from_layer else ""
-    return f"{plan.train}, rank {plan.rank}{from_layer}, rate {plan.rate:g}"
+    scale = ", scaled by the root of it" if plan.scale == "root" else ""
+    second = f", {plan.rate_b:g} times that for B" if plan.rate_b != 1 else ""
+    return f"{plan.train}, rank {plan.rank}{scale}{from_layer}, rate {plan.rate:g}{second}"
 
 
 def _sessions(events: Sequence[Record]) -> list[Session]:
