@@ -79,6 +79,28 @@ def test_rows_are_bound_by_chains_of_pictures_and_rows_without_any_by_their_word
     assert found.held == {3, 4}
 
 
+def test_parts_of_a_picture_and_frames_of_a_video_are_on_the_side_of_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "va").mkdir()
+    (tmp_path / "vb").mkdir()
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", number)
+        for folder in ("va", "vb"):
+            picture(tmp_path / folder / f"{number}.png", 10 + number)
+    boxed = [{"path": "0.png", "box": box} for box in ([0, 0, 90, 96], [5, 0, 96, 96])]
+    rows = [row(f"box-{at}", [each]) for at, each in enumerate(boxed)]  # type: ignore[list-item]
+    rows += [row("whole", ["0.png"]), row("frame", ["va/0.png"]), row("other", ["2.png"])]
+    for name in ("va", "vb"):
+        told = row(f"video-{name}", [])
+        parts = [{"type": "video", "video": 0}, {"type": "text", "text": "What happens?"}]
+        said = [{"role": "user", "content": parts}, {"role": "assistant", "content": "This."}]
+        rows.append(told | {"videos": [name], "messages": said})
+    found = split(write(tmp_path, rows), share=0.5)
+    assert not found.refused
+    assert (found.groups, found.largest) == (3, 3)
+    assert {0, 1, 2} <= found.held or {0, 1, 2} <= found.rest
+    assert {3, 5, 6} <= found.held or {3, 5, 6} <= found.rest
+
+
 def test_the_choice_follows_from_seed_and_ids_alone(tmp_path: Path) -> None:
     rows = [row(f"text-{at}", [], words=f"Say {at}.") for at in range(200)]
     source = write(tmp_path, rows)
@@ -105,6 +127,9 @@ def test_what_cannot_be_split_is_refused(tmp_path: Path) -> None:
         DataError, match="each row belongs to a group of 10 or more that share pictures or words, and 1"
     ):
         split(source, share=0.1)
+    for share in (0.0, 1.0, -1.0, 1.5):
+        with pytest.raises(ConfigError, match="leaves one side empty"):
+            split(source, share=share)
     with pytest.raises(ConfigError, match="are one file"):
         said(source, f"messages:{tmp_path / 'h.jsonl'}", f"messages:{tmp_path / 'h.jsonl'}")
     with pytest.raises(ConfigError):

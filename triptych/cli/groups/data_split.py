@@ -20,7 +20,8 @@ def split_source(
     rest: Annotated[str, typer.Argument(metavar="REST", help="FORMAT:PATH of the others.")],
     *,
     share: Annotated[
-        float, typer.Option("--share", min=0.0, max=1.0, help="Of the rows, from 0 to 1: at most so many are held out.")
+        float,
+        typer.Option("--share", help="Of the rows, between 0 and 1: at most so many are held out, but one at least."),
     ] = 0.02,
     seed: Annotated[int, typer.Option("--seed", help="Another one is another choice.")] = 0,
 ) -> None:

@@ -1,8 +1,9 @@
 """``data split``: rows that are held out, and the others, such that no picture of the first stands among the second.
 
-Rows belong together where they show one picture, or a copy of it that was resized or saved again, or one video; rows
-without either where they say the same. Such groups are held out whole or not at all, in an order that follows from a
-seed and the rows' ids: rows that are added move few of the others.
+Rows belong together where they show one picture or parts of it, or a copy of it that was resized or saved again, or one
+video, a frame of it or a copy; rows without either where they say the same. Such groups are held out whole or not at
+all, in an order that follows from a seed and the rows' ids: rows that are added move few of the others. A cut of a
+picture in a file of its own is not found.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from triptych.core.errors import DataError
-from triptych.core.records import Example, ImageRef, VideoRef, images_of, videos_of
+from triptych.core.errors import ConfigError, DataError
+from triptych.core.records import Example, ImageRef, Part, VideoRef, images_of, replace_parts, videos_of
 from triptych.data.format import Refused, read_source
 from triptych.data.media.fingerprint import Fingerprint
+from triptych.data.media.images import ImageError
 from triptych.data.text.wording import all_words
 from triptych.data.trust.check import Look, groups_of
+from triptych.data.trust.videos import VideoPrint, same_videos, video_print
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +51,15 @@ def split(source: str, *, share: float, seed: int = 0) -> Split:
 
     Args:
         source: ``FORMAT:PATH``.
-        share: of the rows that can be used, between 0 and 1: at most so many are held out.
+        share: of the rows that can be used, above 0 and below 1: at most so many are held out, but one at least.
         seed: another one is another choice.
 
     Raises:
+        ConfigError: no such share.
         DataError: the file as a whole cannot be read, or no group is as small as what is to be held out.
     """
+    if not 0 < share < 1:
+        raise ConfigError(f"--share: {share:g} leaves one side empty: say a number between 0 and 1, e.g. 0.02.")
     prints: dict[ImageRef, Fingerprint] = {}
     look, rows, refused = Look(prints), dict[int, _Row](), []
     for number, row in enumerate(read_source(source)):
@@ -61,14 +68,17 @@ def split(source: str, *, share: float, seed: int = 0) -> Split:
             refused.append(seen)
         else:
             assert isinstance(row, Example)
-            media: tuple[ImageRef | VideoRef, ...] = (*images_of(row), *videos_of(row))
+            whole = replace_parts(row, _whole)
+            look.at(whole)
+            media: tuple[ImageRef | VideoRef, ...] = (*images_of(whole), *videos_of(whole))
             drawn = hashlib.sha256(f"{seed} {row.id}".encode()).digest()
             rows[number] = _Row(drawn, media, "" if media else " ".join(all_words(row)))
     if not rows:
         why = f": {refused[0].message}" if refused else ""
         raise DataError(f"{source} has no row that can be used{why}")
     copies = groups_of(prints)
-    together = _together({number: _signs(row, copies) for number, row in rows.items()})
+    videos = _videos_of({each for row in rows.values() for each in row.media if isinstance(each, VideoRef)})
+    together = _together({number: _signs(row, copies, videos) for number, row in rows.items()})
     order = sorted(together, key=lambda group: min(rows[number].drawn for number in group))
     most = max(1, round(share * len(rows)))
     held: set[int] = set()
@@ -97,10 +107,43 @@ def rows_at(source: str, places: frozenset[int]) -> Iterator[Example]:
             yield row
 
 
-def _signs(row: _Row, copies: dict[ImageRef, str]) -> list[str]:
+def _whole(part: Part) -> list[Part]:
+    """Return a picture for a part of it or another size: what is on one side, and on the other, are its pixels."""
+    return [ImageRef(part.source, video=part.video) if isinstance(part, ImageRef) else part]
+
+
+def _videos_of(videos: set[VideoRef]) -> dict[str, str]:
+    """Return what stands for each video's looks, by its source: videos that are one video have the same."""
+    prints: dict[VideoRef, VideoPrint] = {}
+    for video in sorted(videos, key=lambda each: each.source):
+        with suppress(ImageError):  # its frames are read when they are shown; its name binds it
+            prints[video] = video_print(video)
+    heads = {video.source: video.source for video in videos}
+
+    def head(source: str) -> str:
+        while heads[source] != source:
+            source = heads[source]
+        return source
+
+    for one, other in same_videos(prints, prints):
+        first, last = sorted((head(one.source), head(other.source)))
+        heads[last] = first
+    return {source: f"video {head(source)}" for source in heads}
+
+
+def _signs(row: _Row, copies: dict[ImageRef, str], videos: dict[str, str]) -> list[str]:
     """Return what of a row binds it to others."""
-    media = [copies[each] if isinstance(each, ImageRef) else f"video {each.source}" for each in row.media]
-    return media or [f"words {row.words}"]
+    signs = [] if row.media else [f"words {row.words}"]
+    for each in row.media:
+        if isinstance(each, VideoRef):
+            signs.append(videos[each.source])
+            continue
+        signs += [f"file {each.source}", *([copies[each]] if each in copies else [])]
+        if each.video:
+            signs.append(videos.get(each.video, f"video {each.video}"))
+        if (folder := each.source.rpartition("/")[0]) in videos:  # of a video that is a folder of frames
+            signs.append(videos[folder])
+    return signs
 
 
 def _together(signs: dict[int, Sequence[str]]) -> list[list[int]]:
