@@ -76,6 +76,33 @@ def test_a_torn_checkpoint_is_written_anew(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path, "tune") is not None
 
 
+def test_one_in_whose_place_another_is_put_counts_until_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_checkpoint(tmp_path, outcome(6))
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name.endswith(PART):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(tmp_path, outcome(6))
+    assert not folder.exists()
+    for _ in range(2):
+        last = latest_checkpoint(tmp_path, "tune")
+        assert last is not None
+        assert last.position.step == 6
+        assert last.weights()
+        prune_checkpoints(tmp_path, "tune", latest=6, keep=1)
+        prune_checkpoints(tmp_path, "tu", latest=6, keep=1)
+    assert save_checkpoint(tmp_path, outcome(6)) == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["tune-6"]
+
+
 def test_only_the_latest_are_kept_of_the_stage(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, outcome(1, stage="align"))
     for step in (2, 4, 10):

@@ -37,6 +37,8 @@ SHARES = "shares"
 """Folder of what several processes wrote, in place of weights and optimizer."""
 PART = ".part"
 """Ending of a checkpoint that is being written."""
+OLD = ".old"
+"""Ending of one in whose place another is put; it counts until that is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,13 @@ def _complete(part: Path, folder: Path, position: Position) -> None:
     (part / MARKER).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
     for path in (*files, part / MARKER, *(path for path in part.iterdir() if path.is_dir()), part):
         flush(path)
-    _remove(folder)  # a damaged one: a whole one would have been taken up, and its step not be done again
+    old = folder.with_name(folder.name + OLD)
+    if folder.exists():  # damaged, or of a stage whose steps were done and whose end was not
+        _remove(old)
+        folder.rename(old)
     part.rename(folder)
     flush(folder.parent)
+    _remove(old)
 
 
 def latest_checkpoint(run: Path, stage: str) -> Checkpoint | None:
@@ -163,8 +169,8 @@ def latest_checkpoint(run: Path, stage: str) -> Checkpoint | None:
 
 def checkpoint_at(run: Path, stage: str, *, step: int) -> Checkpoint | None:
     """Return the whole checkpoint of a stage after so many steps; None: there is none, or a damaged one, as is told."""
-    folder = checkpoint_folder(run, stage, step=step)
-    if not folder.is_dir():
+    folder = dict(_folders(run, stage)).get(step)
+    if folder is None:
         return None
     if (problem := _problem(folder)) is not None:
         say(f"{folder}: {problem}; this checkpoint is not used")
@@ -239,15 +245,25 @@ def prune_checkpoints(
     old = [] if keep == "all" else whole[keep:]
     for folder in (*damaged, *(folder for step, folder in old if step != also)):
         _remove(folder)
-    for part in (run / FOLDER).glob(f"{stage}-*{PART}"):
-        _remove(part)
+    here = {folder for _, folder in folders}
+    for left in (each for ending in (PART, OLD) for each in (run / FOLDER).glob(f"{stage}-*{ending}")):
+        if left not in here and _step_in(left.name, stage) is not None:
+            _remove(left)
 
 
 def _folders(run: Path, stage: str) -> Iterator[tuple[int, Path]]:
+    """Yield a stage's checkpoints with their steps, whole or damaged; of two of one step the new one."""
     for folder in (run / FOLDER).glob(f"{stage}-*"):
-        step = folder.name.removeprefix(f"{stage}-")
-        if step.isdecimal() and folder.is_dir():
-            yield int(step), folder
+        name, step = folder.name.removesuffix(OLD), _step_in(folder.name, stage)
+        is_latest = name == folder.name or not folder.with_name(name).is_dir()
+        if step is not None and is_latest and folder.is_dir() and not folder.name.endswith(PART):
+            yield step, folder
+
+
+def _step_in(name: str, stage: str) -> int | None:
+    """Return the step that a folder's name says, whatever it ends in; None: it is of another stage."""
+    step = name.removesuffix(OLD).removesuffix(PART).removeprefix(f"{stage}-")
+    return int(step) if step.isdecimal() else None
 
 
 def _problem(folder: Path) -> str | None:
