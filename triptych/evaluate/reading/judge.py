@@ -28,7 +28,12 @@ VERDICTS = "verdicts.jsonl"
 """Beside ``answers.jsonl``: a line a verdict, with the words that the judge was asked, and what it said. The judge's
 fingerprint and most tokens are missing in lines of an older version."""
 _SAID = r"(?P<said>A|B|tie|both|neither|equal)\b"
-_MARKED = re.compile(rf"\[\[\s*{_SAID}[^][]*\]\]", re.IGNORECASE)
+_MARKED = re.compile(
+    rf"\[\[\s*(?:(?:reply\s+)?{_SAID}(?:\s+(?:is\s+better|wins))?|(?P<left>[AB])\s*(?P<than>[<=>]+)\s*(?!(?P=left))[AB])"
+    r"\s*[.!]?\s*\]\]",
+    re.IGNORECASE,
+)
+"""A verdict in double brackets and nothing beside it, also as ``[[A>>B]]``; "[[A or B]]" is none."""
 _CHOSEN = (
     r"(?:(?:the|my)\s+)?(?:(?:final|overall)\s+(?:answer|verdict|choice)|verdict|winner|choice"
     r"|better\s+(?:reply|answer|response|one))\s*(?:is\b|:)"
@@ -250,7 +255,7 @@ def read_preference(said: str) -> float | None:
     """
     lines = (" ".join(line.replace("*", "").split()) for line in (spoken(said) or "").replace("’", "'").splitlines())
     text = "\n".join(filter(None, lines))
-    found = {_who(match["said"]) for match in _MARKED.finditer(text)}
+    found = {_marked(match) for match in _MARKED.finditer(text)}
     if not found:
         found = _named(text)
         alone = [_ALONE.fullmatch(line) for line in text.splitlines()]
@@ -259,6 +264,14 @@ def read_preference(said: str) -> float | None:
         if first := _FIRST.match(text):
             found = _with_first(_who(first["said"]), text[first.end() :], found - {"unsure"})
     return {"a": 1.0, "b": 0.0, "tie": 0.5, "unsure": None}[found.pop()] if len(found) == 1 else None
+
+
+def _marked(match: re.Match[str]) -> str:
+    """Return whom a verdict in brackets names: the letter, the larger one, or neither."""
+    if match["said"] or "=" in match["than"]:
+        return _who(match["said"])
+    left = _who(match["left"])
+    return left if ">" in match["than"] else "b" if left == "a" else "a"
 
 
 def _who(said: str | None) -> str:
