@@ -27,6 +27,12 @@ def test_adapters_with_long_packs_are_planned_in_shorter_ones_first() -> None:
     assert plan["changes"][-1]["total_gib"] < 39.6
 
 
+def test_a_shorter_pack_comes_with_a_step_that_it_divides() -> None:
+    odd = [f"stages.instruct.{key}=102400" for key in ("pack_tokens", "forward_tokens", "step_tokens")]
+    (plan,) = json.loads(said("plan", OWN, *odd, "--gpu", "a100-40g", "--json"))
+    assert plan["changes"][-1]["what"] == "instead pack_tokens and forward_tokens: 8192, step_tokens: 98304"
+
+
 def test_weights_in_4_bits_are_not_planned_in_shares() -> None:
     with pytest.raises(ConfigError, match="its weights are kept in 4 bits, which fsdp cannot share"):
         said("plan", OWN, *IN_BITS, "--gpus", "2")

@@ -1,6 +1,6 @@
 """What other trainers call a setting -> what a recipe calls it: told where somebody writes the former.
 
-The table in ``docs/migrating.md`` is the same with more words; a test holds that every key named here exists.
+The table in ``docs/migrating.md`` has most of them with more words; a test holds that every key named here exists.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ _RATE = "parts.PART.rate, of each part that moves"
 _SCHEDULE = "schedule (cosine, linear, constant) and floor"
 _TOO_LONG = "pack_tokens, and budget for what is done with longer rows: nothing is cut"
 _WARMUP = "warmup, e.g. '0.03 epochs' or '100 steps'"
+_MIXING = "mixing, and weight and limit of a source"
+_OPTIMIZER = "betas, decay and clip: the optimizer is AdamW"
+_PACKING = "pack_tokens: rows are always packed, and see only themselves"
 _FROZEN = "parts.PART.train: frozen, full, lora, dora, qlora or qdora"
 _SAVE = "checkpoint_every, e.g. '200 steps'"
 _TURNS = 'the transform learn_last, or "loss": false on a reply'
@@ -23,6 +26,7 @@ ELSEWHERE = {
     "bf16": "precision: bfloat16",
     "cutoff_len": _TOO_LONG,
     "deepspeed": "parallel.kind: fsdp or ddp",
+    "dataset": "data, a list of {source: FORMAT:PATH}",
     "epochs": _LENGTH,
     "eval_steps": _HELD,
     "freeze_aligner": _FROZEN,
@@ -34,6 +38,8 @@ ELSEWHERE = {
     "fsdp": "parallel.kind: fsdp",
     "gradient_accumulation_steps": _BATCH,
     "gradient_checkpointing": "checkpoint_activations: true",
+    "image_max_pixels": "model.image_processor: {max_pixels: ...}, or budget.image_tokens",
+    "interleave_probs": _MIXING,
     "learning_rate": _RATE,
     "load_best_model_at_end": "validation.keep: lowest",
     "lora_alpha": "parts.PART.alpha",
@@ -50,12 +56,18 @@ ELSEWHERE = {
     "max_length": _TOO_LONG,
     "max_pixels": "model.image_processor: {max_pixels: ...}, or budget.image_tokens",
     "max_steps": _LENGTH,
+    "merge_lora": "nothing: a run's model is merged; of an unfinished run, triptych merge",
+    "min_lr_rate": "floor",
+    "mix_strategy": _MIXING,
     "model_max_length": _TOO_LONG,
+    "neat_packing": _PACKING,
     "num_train_epochs": _LENGTH,
-    "optimizer": "betas, decay and clip: the optimizer is AdamW",
+    "optim": _OPTIMIZER,
+    "optimizer": _OPTIMIZER,
     "output_dir": "name: the run is runs/NAME",
-    "packing": "pack_tokens: rows are always packed, and see only themselves",
+    "packing": _PACKING,
     "per_device_train_batch_size": _BATCH,
+    "predict_with_generate": "nothing: triptych eval RUN own --data FORMAT:PATH, when it is trained",
     "quantization_bit": "parts.PART.train: qlora",
     "report_to": "log",
     "resume_from_checkpoint": "nothing: the same command goes on",

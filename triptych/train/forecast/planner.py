@@ -296,8 +296,8 @@ def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[s
             yield f"instead parts.language: {{train: {train}, rank: 64, ...}}{beside}", lighter, kind, gpus
     language = stage.parts.language
     if isinstance(language, Lora) and stage.pack_tokens > LARGE_PACK:
-        less = {"pack_tokens": LARGE_PACK, "forward_tokens": LARGE_PACK}
-        yield f"instead pack_tokens and forward_tokens: {LARGE_PACK}", stage.model_copy(update=less), parallel, gpus
+        said, smaller = _in_packs(stage, LARGE_PACK)
+        yield f"instead {said}", smaller, parallel, gpus
     if isinstance(language, Lora) and not language.quantised:
         train, kind = "qdora" if language.decomposed else "qlora", "ddp" if gpus > 1 else parallel
         quantised = language.model_copy(update={"train": train})
@@ -305,11 +305,18 @@ def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[s
         beside = f", parallel: {{kind: {kind}}}" if gpus > 1 else ""
         yield f"instead parts.language: {{train: {train}, ...}}{beside}", lighter, kind, gpus
         if stage.pack_tokens > SMALL_PACK:
-            less = {"pack_tokens": SMALL_PACK, "forward_tokens": SMALL_PACK}
-            lighter = lighter.model_copy(update=less)
-            yield f"and with it pack_tokens and forward_tokens: {SMALL_PACK}", lighter, kind, gpus
+            said, lighter = _in_packs(lighter, SMALL_PACK)
+            yield f"and with it {said}", lighter, kind, gpus
     for count in _doubled(gpus) if shareable else ():
         yield f"or {count} GPUs, parallel: {{kind: fsdp}}", stage, "fsdp", count
+
+
+def _in_packs(stage: Tune, tokens: int) -> tuple[str, Tune]:
+    """Return a stage in packs of so many tokens, one at once, and in words what that changes."""
+    step_tokens = stage.step_tokens // tokens * tokens
+    beside = "" if step_tokens == stage.step_tokens else f", step_tokens: {step_tokens}"
+    less = {"pack_tokens": tokens, "forward_tokens": tokens, "step_tokens": step_tokens}
+    return f"pack_tokens and forward_tokens: {tokens}{beside}", stage.model_copy(update=less)
 
 
 def _adapted(parts: PartPlans, train: str) -> PartPlans:
