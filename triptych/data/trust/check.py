@@ -23,6 +23,7 @@ from triptych.data.media.locate import name_of
 from triptych.data.media.near import candidates, equal_pixels, lay_over
 from triptych.data.media.video import probe
 from triptych.data.trust.doubts import Doubt, doubt, doubts_of
+from triptych.data.trust.joined import Joined
 from triptych.data.trust.repeats import Repeats
 
 
@@ -118,22 +119,17 @@ def groups_of(prints: Mapping[ImageRef, Fingerprint]) -> dict[ImageRef, str]:
         prints: of different pictures; only whole ones are compared, cuts are not looked for.
     """
     refs, found = list(prints), list(prints.values())
-    heads = list(range(len(refs)))
-
-    def head(number: int) -> int:
-        while heads[number] != number:
-            heads[number] = number = heads[heads[number]]
-        return number
-
+    joined = Joined(len(refs))
     for first, *others in equal_pixels(found):
         for other in others:
-            heads[head(other)] = head(first)
+            joined.join(first, other)
     load = lru_cache(maxsize=64)(lambda number: _small(refs[number]))
     for pair in sorted(candidates(found, found), key=lambda each: (each.left, each.right)):
-        if head(pair.left) != head(pair.right) and lay_over(load(pair.left), load(pair.right)).same:
-            first, last = sorted((head(pair.left), head(pair.right)))
-            heads[last] = first
-    return {ref: f"picture {head(number)}" for number, ref in enumerate(refs)}
+        if joined.head(pair.left) == joined.head(pair.right):
+            continue
+        if lay_over(load(pair.left), load(pair.right)).same:
+            joined.join(pair.left, pair.right)
+    return {ref: f"picture {joined.head(number)}" for number, ref in enumerate(refs)}
 
 
 def _small(image: ImageRef) -> Image.Image:

@@ -21,6 +21,7 @@ from triptych.data.media.fingerprint import Fingerprint
 from triptych.data.media.images import ImageError
 from triptych.data.text.wording import all_words
 from triptych.data.trust.check import Look, groups_of
+from triptych.data.trust.joined import Joined
 from triptych.data.trust.videos import VideoPrint, same_videos, video_print
 
 
@@ -112,55 +113,40 @@ def _whole(part: Part) -> list[Part]:
     return [ImageRef(part.source, video=part.video) if isinstance(part, ImageRef) else part]
 
 
-def _videos_of(videos: set[VideoRef]) -> dict[str, str]:
-    """Return what stands for each video's looks, by its source: videos that are one video have the same."""
+def _videos_of(videos: set[VideoRef]) -> dict[str, list[str]]:
+    """Return the signs of each video, by its source: of its name, and of each other that is the same video."""
     prints: dict[VideoRef, VideoPrint] = {}
     for video in sorted(videos, key=lambda each: each.source):
         with suppress(ImageError):  # its frames are read when they are shown; its name binds it
             prints[video] = video_print(video)
-    heads = {video.source: video.source for video in videos}
-
-    def head(source: str) -> str:
-        while heads[source] != source:
-            source = heads[source]
-        return source
-
-    for one, other in same_videos(prints, prints):
-        first, last = sorted((head(one.source), head(other.source)))
-        heads[last] = first
-    return {source: f"video {head(source)}" for source in heads}
+    signs = {video.source: [f"video {video.source}"] for video in videos}
+    for pair in same_videos(prints, prints):
+        for video in pair:
+            signs[video.source].append(f"videos {' '.join(sorted(each.source for each in pair))}")
+    return signs
 
 
-def _signs(row: _Row, copies: dict[ImageRef, str], videos: dict[str, str]) -> list[str]:
+def _signs(row: _Row, copies: dict[ImageRef, str], videos: dict[str, list[str]]) -> list[str]:
     """Return what of a row binds it to others."""
     signs = [] if row.media else [f"words {row.words}"]
     for each in row.media:
         if isinstance(each, VideoRef):
-            signs.append(videos[each.source])
+            signs += videos[each.source]
             continue
         signs += [f"file {each.source}", *([copies[each]] if each in copies else [])]
-        if each.video:
-            signs.append(videos.get(each.video, f"video {each.video}"))
-        if (folder := each.source.rpartition("/")[0]) in videos:  # of a video that is a folder of frames
-            signs.append(videos[folder])
+        signs += [f"video {each.video}"] if each.video else []
+        signs += videos.get(each.source.rpartition("/")[0], [])  # of a video that is a folder of frames
     return signs
 
 
 def _together(signs: dict[int, Sequence[str]]) -> list[list[int]]:
     """Return the rows in groups that have no sign in common."""
-    heads = {number: number for number in signs}
-
-    def head(number: int) -> int:
-        while heads[number] != number:
-            heads[number] = number = heads[heads[number]]
-        return number
-
+    places, joined = {number: place for place, number in enumerate(signs)}, Joined(len(signs))
     first: dict[str, int] = {}
     for number, own in signs.items():
         for sign in own:
-            one, other = head(first.setdefault(sign, number)), head(number)
-            heads[max(one, other)] = min(one, other)
+            joined.join(first.setdefault(sign, places[number]), places[number])
     groups = defaultdict(list)
-    for number in signs:
-        groups[head(number)].append(number)
+    for number, place in places.items():
+        groups[joined.head(place)].append(number)
     return list(groups.values())
