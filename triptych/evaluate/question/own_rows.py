@@ -5,8 +5,9 @@ Not a published test: prompts are the rows' own, and what stands before a reply 
 format it is ``messages``, and a folder is its ``*.jsonl``. Facts of a question besides those of its row:
 
     rule, split                      how it is marked: choice, short, rouge_l or judge
-    choice, options, right, chance   where its words list options with letters and the reference is one of them
-    answers, chance                  where the reference is yes, no, true or false
+    choice, options, right, chance   where its words list options (``own_options``) and the reference is one of them
+    marks                            how these are marked there: letters or numbers
+    answers, chance                  where the reference is yes, no, true or false, or begins with yes or no
     story                            what replies of one row share, and rows on the same images
 """
 
@@ -16,15 +17,17 @@ import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from string import ascii_uppercase
 
+from triptych.core import thinking
 from triptych.core.errors import DataError
 from triptych.core.plugins import names
 from triptych.core.records import Example, Json, Text, Turn, text_of
 from triptych.data.format import Refused, read_source, refusal
 from triptych.evaluate.benchmark import chance_of, fact, story_of
 from triptych.evaluate.metrics.rouge import published_rouge_l
-from triptych.evaluate.reading import scorers
+from triptych.evaluate.question.own_options import listed_in, numbered_in, numbered_position, position_of
+from triptych.evaluate.question.own_words import compared, reference_in, with_reference, words_of
+from triptych.evaluate.reading import choices, scorers
 
 CHOICE, SHORT, ROUGE_L, JUDGE = "choice", "short", "rouge_l", "judge"
 """How a reply is marked: by the option that it chooses; by being the reference, in the form that ``scorers`` compares
@@ -36,14 +39,8 @@ _FEW_WORDS = 5
 _OF_ONE_REPLY = ("answers", "choice", "options", "right", "chance", "question", "kind")
 """Facts of a row that are about its last reply, where ``facts["turns"]`` does not tell them of each."""
 _TWO = (("yes", "no"), ("true", "false"))
-_LISTINGS = tuple(
-    re.compile(rf"(?:(?<=\s)|^){letter}\s*")
-    for letter in (r"\(([A-Z])\)", r"([A-Z])\)", r"([A-Z])\.(?=\s|$)", r"([A-Z]):(?=\s|$)")
-)
-"""How options bear their letters, one way in one listing."""
-_REFERENCE_LETTER = re.compile(r"\(?([A-Z])(?:[).:].*)?", re.DOTALL)
-_UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff])")
-"""A letter of a script without spaces between words."""
+_BEGINS_WITH = re.compile(r"(yes|no)(?:\s*[,;:!\u2013\u2014]|\.(?!\s*\d)|\s+(?:it|they|there|this|that|he|she)\b|$)")
+"""A reference in lower case that answers yes or no and says more."""
 
 
 def own_questions(path: Path, rule: Callable[[Example], str]) -> Iterator[Example | Refused]:
@@ -56,14 +53,14 @@ def own_questions(path: Path, rule: Callable[[Example], str]) -> Iterator[Exampl
     Raises:
         DataError, ConfigError, NotFoundError: as ``read_source``.
     """
-    seen: set[str] = set()
+    row_of: dict[str, str] = {}
     for row in _rows(path):
         for question in [row] if isinstance(row, Refused) else _replies_of(row):
             found = question if isinstance(question, Refused) else _checked(question, rule)
-            if isinstance(found, Example) and found.id in seen:
-                found = refusal(found, "id is there twice", message="an earlier row has that id. Give each its own.")
-            if isinstance(found, Example):
-                seen.add(found.id)
+            if isinstance(found, Example) and found.id in row_of:
+                found = refusal(found, "id is there twice", message=_twice(found, row_of[found.id], row))
+            elif isinstance(found, Example):
+                row_of[found.id] = row.id if isinstance(row, Example) else found.id
             yield found
 
 
@@ -80,28 +77,40 @@ def exact_rule(question: Example) -> str:
 def score(question: Example, reply: str) -> float:
     """Return what a reply is worth by the question's rule, 0 to 1."""
     if fact(question, "rule") != ROUGE_L:
-        return scorers.correct(question, reply)
-    wanted, said = (" ".join(_words(text)) for text in (scorers.reference_of(question), reply))
+        return _right(question, reply)
+    # that formula splits at every period, those of numbers too
+    wanted, said = (" ".join(words_of(text)).replace(".", "\u00b7") for text in (scorers.reference_of(question), reply))
     return published_rouge_l(wanted, said).f if said else 0.0
 
 
 def answered(question: Example, reply: str) -> bool:
     """Return whether there is something to score: any word, or by the other rules what ``scorers`` can read."""
-    if fact(question, "rule") in (CHOICE, SHORT):
-        return scorers.is_answered(question, reply)
-    return bool(_words(reply))
+    if fact(question, "rule") == CHOICE:
+        return _chosen(question, reply) is not None
+    return scorers.is_answered(question, reply) if fact(question, "rule") == SHORT else bool(words_of(reply))
 
 
 def label(question: Example) -> Hashable:
-    """Return what one who always says the same would have to say: an option's position by that rule, else the words."""
+    """Return what one who always says the same would have to say: an option's position by that rule, else the words.
+
+    References that one reply is right for have one label.
+    """
+    reference, answers = scorers.reference_of(question), question.facts.get("answers")
     if fact(question, "rule") == CHOICE:
         return scorers.reference_label(question)
-    return " ".join(_words(scorers.reference_of(question))) or scorers.reference_of(question).strip()
+    if fact(question, "rule") != SHORT:
+        return " ".join(words_of(reference)) or reference.strip()
+    if isinstance(answers, list):
+        return next((str(each) for each in answers if scorers.correct(question, str(each))), reference)
+    return compared(question, reference)
 
 
 def dialogue_of(question: Example) -> str:
-    """Return the words before the reference, each image as ``<image>``: what a judge is shown of the conversation."""
-    return "\n".join(f"{turn.role}: {_shown(turn)}" for turn in question.turns[:-1])
+    """Return the words before the reference, each image as ``<image>``, without thinking: what a judge is shown."""
+    return "\n".join(
+        f"{turn.role}: {(thinking.spoken(_shown(turn)) or '') if turn.role == 'assistant' else _shown(turn)}"
+        for turn in question.turns[:-1]
+    )
 
 
 def _rows(path: Path) -> Iterator[Example | Refused]:
@@ -147,7 +156,13 @@ def _replies_of(row: Example) -> Iterator[Example | Refused]:
 def _checked(question: Example, rule: Callable[[Example], str]) -> Example | Refused:
     """Return a question with its facts, or its refusal where nothing could be scored by them."""
     try:
-        if not scorers.reference_of(question).strip():
+        reference = reference_in(given := scorers.reference_of(question))
+        if reference is None:
+            return refusal(
+                question, "no reply", message="the reference is thinking alone, so there is nothing to score against."
+            )
+        question = question if reference == given else with_reference(question, reference)
+        if not reference.strip():
             return refusal(
                 question, "no reply", message="the reply has no words, so there is nothing to score against."
             )
@@ -157,13 +172,15 @@ def _checked(question: Example, rule: Callable[[Example], str]) -> Example | Ref
         told: dict[str, Json] = {"question": text_of(asked[-1]), **question.facts}
         made = _with_answers(replace(question, facts=told), asked[-1])
         marked = rule(made)
-        if marked == ROUGE_L and not _words(scorers.reference_of(made)):
+        if marked == ROUGE_L and not words_of(reference):
             return refusal(question, "no reply", message="the reply has no words that ROUGE-L counts.")
         chance = {} if "chance" in made.facts or scorers.is_choice(made) else {"chance": 0.0}
         made = replace(made, facts={"kind": marked, **made.facts, **chance, "rule": marked, "split": marked})
         chance_of(made)
-        if marked in (CHOICE, SHORT) and not scorers.correct(made, scorers.reference_of(made)):
-            return refusal(question, "bad facts", message="by its facts its own reply is not right. Mend them.")
+        if marked in (CHOICE, SHORT) and not _right(made, reference):
+            if any(key in question.facts for key in ("choice", "answers")):
+                return refusal(question, "bad facts", message="by its facts its own reply is not right. Mend them.")
+            return refusal(question, "no reply", message="nothing of the reply can be compared. Leave the row out.")
     except DataError as error:
         return Refused(question.origin or question.id, "bad facts", str(error))
     return made
@@ -173,50 +190,56 @@ def _with_answers(question: Example, asked: Turn) -> Example:
     """Return the question with its options, or with yes and no, where it bears no such facts and its words tell."""
     if any(key in question.facts for key in ("choice", "answers")):
         return question
-    reference = scorers.reference_of(question).strip()
-    found = _REFERENCE_LETTER.fullmatch(reference)
-    options = _options_in(_shown(asked, image=" "))
-    letters = ascii_uppercase[: len(options)]
-    at = letters.find(found[1]) if found else next(iter(_named(options, reference)), -1)
-    if at >= 0:
-        facts: dict[str, Json] = {"choice": True, "options": [*options], "right": at}
-        made = replace(question, facts={**question.facts, **facts})
-        if scorers.correct(made, reference):
-            return made
+    reference, shown = scorers.reference_of(question).strip(), _shown(asked, image=" ")
+    listed, numbered = listed_in(shown), numbered_in(shown)
+    for marks, options, at in (
+        ("letters", listed, position_of(listed, reference)),
+        ("numbers", numbered, numbered_position(numbered, reference)),
+    ):
+        if at is not None:
+            facts: dict[str, Json] = {"choice": True, "options": [*options], "right": at, "marks": marks}
+            made = replace(question, facts={**question.facts, **facts})
+            if _right(made, reference):
+                return made
     said = scorers.normalise(reference)
+    begins = _BEGINS_WITH.match(reference.casefold()) if len(words_of(reference)) <= _FEW_WORDS else None
     for pair in _TWO:
-        if said in pair:
-            return replace(question, facts={"chance": 0.5, **question.facts, "answers": [*pair]})
+        if said in pair or (begins and begins[1] in pair):
+            made = replace(question, facts={"chance": 0.5, **question.facts, "answers": [*pair]})
+            if scorers.correct(made, reference):
+                return made
     return question
 
 
-def _options_in(text: str) -> list[str]:
-    """Return the options that the words list last, A, B and so on, without letters; none where they list none."""
-    best: list[re.Match[str]] = []
-    for form in _LISTINGS:
-        run: list[re.Match[str]] = []
-        for mark in form.finditer(text):
-            run = [*run, mark] if len(run) < 26 and mark[1] == ascii_uppercase[len(run)] else [mark] * (mark[1] == "A")
-            best = run if len(run) >= 2 and (not best or run[0].start() >= best[0].start()) else best
-    ends = [*(mark.start() for mark in best[1:]), len(text)]
-    words = [text[mark.end() : end].strip() for mark, end in zip(best, ends, strict=False)]
-    return [option.split("\n")[0].strip(" ,;") for option in words]
+def _right(question: Example, reply: str) -> float:
+    """Return 1.0 where a reply chooses the right option or is the short reference, else 0.0."""
+    if scorers.is_choice(question):
+        chosen = _chosen(question, reply)
+        return float(chosen is not None and chosen == scorers.reference_position(question))
+    if "answers" in question.facts or not scorers.is_answered(question, reply):
+        return scorers.correct(question, reply)
+    return float(compared(question, reply) == compared(question, scorers.reference_of(question)))
 
 
-def _named(options: list[str], reference: str) -> list[int]:
-    """Return the one option of these words; nothing where there are several, or none."""
-    said = scorers.normalise(reference)
-    found = [at for at, option in enumerate(options) if said and scorers.normalise(option) == said]
-    return found if len(found) == 1 else []
+def _chosen(question: Example, reply: str) -> int | None:
+    """Return which option a reply chooses, by the marks that the words list them with where these were found there."""
+    marks = question.facts.get("marks")
+    options = scorers.options_of(question)
+    if marks == "numbers" and (at := numbered_position([*options], reply)) is not None:
+        return at
+    chosen = scorers.choice_of(question, reply).option
+    return choices.choose(options, reply).option if chosen is None and marks == "letters" else chosen
+
+
+def _twice(question: Example, earlier: str, row: Example | Refused) -> str:
+    """Return why a question's id is taken: by another row, or by a reply of one."""
+    if earlier == question.id and isinstance(row, Example) and row.id == question.id:
+        return "an earlier row has that id. Give each its own."
+    return f"a reply of the row {earlier!r} has that id: replies of a row are called ROW/1, ROW/2. Name one otherwise."
 
 
 def _is_short(question: Example) -> bool:
-    return "answers" in question.facts or len(_words(scorers.reference_of(question))) <= _FEW_WORDS
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of a text in lower case; where a script has no spaces, its letters."""
-    return re.findall(r"\w+", _UNSPACED.sub(r" \1 ", text.casefold()))
+    return "answers" in question.facts or len(words_of(scorers.reference_of(question))) <= _FEW_WORDS
 
 
 def _shown(turn: Turn, *, image: str = "<image>") -> str:
