@@ -142,3 +142,10 @@ def test_an_id_that_a_reply_of_another_row_has_is_told_so(tmp_path: Path) -> Non
     *_, row = benchmark().questions(path)
     assert isinstance(row, Refused)
     assert "a reply of the row 'r0' has that id" in row.message
+
+
+@pytest.mark.parametrize("words", ["A. x B. y ", "A. x\nB. y\n", "(A) ", "\nA. ", "Image A: ", "a, b, c, ", "1, 2, "])
+def test_a_long_text_of_marks_is_read_at_once(words: str) -> None:
+    listed = listed_in(words * 10_000)
+    assert listed[:1] in ([], ["x"])
+    assert numbered_in(words * 10_000) == []

@@ -9,7 +9,6 @@ listing with an option that has no words, as of images, is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from string import ascii_lowercase, ascii_uppercase
 
@@ -46,6 +45,7 @@ _MARKS = tuple(
 ) + tuple((re.compile(form), re.compile(form), letters) for form, letters in _LINE_FORMS)
 _NUMBERED = tuple((re.compile(form), re.compile(form), letters) for form, letters in _NUMBER_FORMS)
 """How the first option of a listing and the later ones are marked, one way in one listing, and by what."""
+_AT_BEGIN = re.compile(r"[^\S\n]*(?:[-*•>][^\S\n]+)?[(（\[]?")
 _OR = re.compile(r"(?:[\s,;，；]+(?:or|and)|[\s,;，；]*(?:或者?|还是))?[\s,;，；、]*$")
 _OTHER_WORDS = re.compile(
     r"(?<=\?)|[？。]"
@@ -58,8 +58,6 @@ _REFERENCE_NUMBER = re.compile(r"[(（]?(\d{1,2})(?:[)）.．、](?!\d).*)?", re
 _SAYS_WHICH = ("marked", "whole", "statement")
 """Rules by which ``choices`` reads the option that a reference is, and not one that it speaks of."""
 _FRAME = re.compile(r"(?i)\W*(?:(?:the|it|is|correct|answer|option|number)\b[\s:]*)*")
-
-
 _COUNTS = re.compile(r"(?i)\bhow many\b|\bcount\b|\bnumber of\b")
 """The question wants a number, and that of a line is another."""
 
@@ -117,23 +115,30 @@ def _last(text: str, forms: tuple[tuple[re.Pattern[str], re.Pattern[str], str], 
     plain = text.replace("**", "")
     best: list[re.Match[str]] = []
     for first, later, letters in forms:
-        for run in _runs(plain, first, later, letters):
-            if len(run) >= 2 and (not best or run[0].start("mark") >= best[0].start("mark")):
-                best = run
+        run = _last_run(plain, first, later, letters)
+        if run and (not best or run[0].start("mark") >= best[0].start("mark")):
+            best = run
     found = _words_of(plain, best)
     return found if all(re.search(r"\S", option) for option in found) else []
 
 
-def _runs(text: str, first: re.Pattern[str], later: re.Pattern[str], letters: str) -> Iterator[list[re.Match[str]]]:
-    """Yield listings of one form: a later option stands on the line of the one before it, or begins a line."""
-    for begin in first.finditer(text):
-        run = [begin] if _order(begin, letters) == 0 else []
-        for mark in later.finditer(text, begin.end()) if run else ():
-            on_line = "\n" not in text[run[-1].end() : mark.start("mark")]
-            begins = re.search(rf"{_LINE}[(（\[]?\Z", text[: mark.start("mark")]) is not None
-            if _order(mark, letters) == len(run) and (on_line or begins):
+def _last_run(text: str, first: re.Pattern[str], later: re.Pattern[str], letters: str) -> list[re.Match[str]]:
+    """Return the marks of the last listing of one form with two options or more; none where there is none.
+
+    A later option stands on the line of the one before it, or begins a line; another first one ends the listing.
+    """
+    begins = [begin for begin in first.finditer(text) if _order(begin, letters) == 0]
+    ends = [*(begin.start("mark") for begin in begins[1:]), len(text)]
+    for begin, end in reversed([*zip(begins, ends, strict=False)]):
+        run = [begin]
+        for mark in later.finditer(text, begin.end(), end):
+            at = mark.start("mark")
+            line = text[text.rfind("\n", begin.end(), at) + 1 : at] if text.find("\n", run[-1].end(), at) >= 0 else ""
+            if _order(mark, letters) == len(run) and _AT_BEGIN.fullmatch(line):
                 run.append(mark)
-        yield run
+        if len(run) >= 2:
+            return run
+    return []
 
 
 def _order(mark: re.Match[str], letters: str) -> int:
