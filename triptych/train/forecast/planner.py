@@ -39,8 +39,7 @@ from triptych.train.parallel.four_bits import kept_in_four_bits, refuse_shared_b
 from triptych.train.recipe import Frozen, Full, Lora, ModelPlan, PartPlans, Recipe, Tune, load_recipe
 
 MOST_GPUS = 1024
-LARGE_PACK = 8192
-SMALL_PACK = 4096
+LARGE_PACK, SMALL_PACK = 8192, 4096
 """Tokens of a pack that are tried where a larger one does not fit; rows that are longer are refused then."""
 UNPACKED_MFU = (0.15, 0.25)
 """MFU of a trainer that holds one conversation a GPU at a time, where each step waits for its longest. Learnt from one
@@ -294,8 +293,7 @@ def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[s
             lighter = stage.model_copy(update={"parts": _adapted(stage.parts, train)})
             beside = f", parallel: {{kind: {kind}}}" if gpus > 1 else ""
             yield f"instead parts.language: {{train: {train}, rank: 64, ...}}{beside}", lighter, kind, gpus
-    language = stage.parts.language
-    if isinstance(language, Lora) and stage.pack_tokens > LARGE_PACK:
+    if isinstance(language := stage.parts.language, Lora) and stage.pack_tokens > LARGE_PACK:
         said, smaller = _in_packs(stage, LARGE_PACK)
         yield f"instead {said}", smaller, parallel, gpus
     if isinstance(language, Lora) and not language.quantised:
@@ -313,9 +311,9 @@ def _possible_changes(stage: Tune, parallel: str, gpus: int) -> Iterator[tuple[s
 
 def _in_packs(stage: Tune, tokens: int) -> tuple[str, Tune]:
     """Return a stage in packs of so many tokens, one at once, and in words what that changes."""
-    step_tokens = stage.step_tokens // tokens * tokens
-    beside = "" if step_tokens == stage.step_tokens else f", step_tokens: {step_tokens}"
-    less = {"pack_tokens": tokens, "forward_tokens": tokens, "step_tokens": step_tokens}
+    step = stage.step_tokens // tokens * tokens
+    beside = "" if step == stage.step_tokens else f", step_tokens: {step}"
+    less = {"pack_tokens": tokens, "forward_tokens": tokens, "step_tokens": step}
     return f"pack_tokens and forward_tokens: {tokens}{beside}", stage.model_copy(update=less)
 
 
