@@ -3,8 +3,17 @@
 ``make test ARGS="--hypothesis-profile=seek"`` draws new cases, and many more.
 """
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("seek", deadline=None, max_examples=500)
 settings.load_profile("house")
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key and no proxy from outside."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("TRIPTYCH_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)

@@ -14,13 +14,7 @@ from tests.infer.endpoint import Said, completion, serving, trouble
 from triptych.core.records import Example, ImageRef, Text, Turn
 from triptych.data.formats.messages import FORMAT
 
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key and no proxy from outside."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("TRIPTYCH_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

@@ -26,9 +26,8 @@ FILES = ("answers.jsonl", "asked.json", "items.jsonl", "result.json")
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("TRIPTYCH_API_KEY", "OPENAI_API_KEY", "RANK", "WORLD_SIZE"):
+def _alone(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -30,13 +30,7 @@ from triptych.infer.endpoint.remote import RemoteResponder, api_key
 from triptych.infer.responder import Failed, Responder
 from triptych.infer.settings import Address, EndpointSettings
 
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key and no proxy from outside."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("TRIPTYCH_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

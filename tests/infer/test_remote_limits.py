@@ -24,13 +24,7 @@ from triptych.infer.endpoint.remote import RemoteResponder
 from triptych.infer.responder import Failed
 from triptych.infer.settings import EndpointSettings
 
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key and no proxy from outside."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in ("TRIPTYCH_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def test_a_question_that_is_forbidden_is_not_taken_for_a_key_that_is() -> None:
