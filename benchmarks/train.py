@@ -80,8 +80,10 @@ def prepare(said: argparse.Namespace, folder: Path) -> tuple[Case, dict[str, obj
         step_rows=said.step_rows,
         tower=MODELS[said.model].tower,
         rank=said.rank,
+        projector_only=said.projector_only,
     )
     language = "language model by LoRA on all its linear layers" if said.rank else "language model in full"
+    trained = "projector alone, as in stage 1" if said.projector_only else f"projector in full, {language}"
     about = {
         "rows": source
         if said.data
@@ -93,7 +95,7 @@ def prepare(said: argparse.Namespace, folder: Path) -> tuple[Case, dict[str, obj
         "tokens": sum(tokens for tokens, _ in case.lengths),
         "supervised_tokens": sum(trained for _, trained in case.lengths),
         "model": f"{MODELS[said.model].about}, {MODELS[said.model].tokens} tokens an image",
-        "trained": f"projector in full, {language}, AdamW; the tower is frozen",
+        "trained": f"{trained}, AdamW; the tower is frozen",
         "rank": said.rank,
         "precision": said.precision,
         "threads_count": said.threads,
@@ -147,6 +149,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--model", choices=tuple(MODELS), default="clip-b-32-256", help="what is trained")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of all trainers")
     parser.add_argument("--rank", type=int, default=0, help="of LoRA on the language model; 0: it moves in full")
+    parser.add_argument("--projector-only", action="store_true", help="stage 1: the language model does not move")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each trainer")
     parser.add_argument("--step-rows", type=int, default=4, help="conversations of an optimizer step")
     parser.add_argument("--rounds", type=int, default=5, help="measured steps of each trainer")
@@ -161,6 +164,8 @@ def main() -> None:
     """Measure what the command line asks for and write it as JSON."""
     parser = options()
     said = parser.parse_args()
+    if said.rank and said.projector_only:
+        parser.error("--rank is of LoRA on the language model, which --projector-only leaves as it is: give one")
     if unknown := sorted(set(said.sections) - set(SECTIONS)):
         parser.error(f"no section is called {unknown[0]!r}; there are: {', '.join(SECTIONS)}")
     result: dict[str, object] = {}

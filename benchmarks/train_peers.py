@@ -175,7 +175,10 @@ def make_trainer(settings: dict[str, Any], takes: TakesTurns) -> Trainer:
         settings["model"], dtype=torch.float32, attn_implementation="sdpa"
     )
     getattr(model.model, settings["tower"]).requires_grad_(False)
-    if settings["rank"]:
+    if settings["projector_only"]:
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(bool(PROJECTORS.match(name)))
+    elif settings["rank"]:
         model = with_adapters(model, settings["rank"])
     processor = AutoProcessor.from_pretrained(settings["model"])
     rows = read_rows(Path(settings["rows"]))

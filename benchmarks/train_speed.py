@@ -47,6 +47,8 @@ class Case:
     """What the network calls the part that is frozen."""
     rank: int = 0
     """Of LoRA on the language model; 0: it moves in full."""
+    projector_only: bool = False
+    """Whether the projector moves alone: stage 1 of a LLaVA."""
     seed: int = 7
     workers: int = 0
     best: Mapping[str, int] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class Case:
             "precision": self.precision,
             "tower": self.tower,
             "rank": self.rank,
+            "projector_only": self.projector_only,
             "device": "cpu",
             "seed": self.seed,
             "workers": self.workers,

@@ -28,10 +28,12 @@ from triptych.train.trainer import Hooks, train
 
 
 def recipe_of(settings: Mapping[str, Json]) -> Recipe:
-    """Return the recipe: projector and language model move, the tower does not."""
+    """Return the recipe: the projector moves and, unless it moves alone, the language model; the tower does not."""
     full: Json = {"train": "full", "rate": settings["rate"]}
     rank = int(str(settings["rank"]))
     adapted: Json = {"train": "lora", "rate": settings["rate"], "rank": rank, "alpha": 2 * rank, "dropout": 0.0}
+    frozen: Json = {"train": "frozen"}
+    language = frozen if settings["projector_only"] else adapted if rank else full
     stage: dict[str, Json] = {
         "name": "tune",
         "kind": "tune",
@@ -40,7 +42,7 @@ def recipe_of(settings: Mapping[str, Json]) -> Recipe:
         "pack_tokens": settings["pack_tokens"],
         "step_tokens": settings["step_tokens"],
         "forward_tokens": settings["pack_tokens"],
-        "parts": {"vision": {"train": "frozen"}, "projector": full, "language": adapted if rank else full},
+        "parts": {"vision": frozen, "projector": full, "language": language},
         "schedule": "constant",
         "betas": [0.9, 0.999],
         "checkpoint_every": "1000000 steps",

@@ -112,7 +112,7 @@ def waits(sample: str, folder: Path) -> list[str]:
             heard.clear()
             seen = model.encode(pixels_of(model, batch.images))
             hidden_BTH = model.hidden(model.weave(batch, seen))
-            batch_loss(model, hidden_BTH, batch=batch, scores=False, step_supervised=batch.supervised).backward()
+            batch_loss(model, hidden_BTH, batch=batch, scores=False, step_supervised=batch.supervised).share.backward()
     return heard
 
 
@@ -235,7 +235,7 @@ def _step(model: Model, batch: Batch, *, features: FeatureStore | None, scores: 
     else:
         seen = features.features(batch.images, spans=batch.spans)
     hidden_BTH = model.hidden(model.weave(batch, seen))
-    loss = batch_loss(model, hidden_BTH, batch=batch, scores=scores, step_supervised=batch.supervised)
+    loss = batch_loss(model, hidden_BTH, batch=batch, scores=scores, step_supervised=batch.supervised).share
     loss.backward()
     weights = moving_weights(model)
     moving = {name.partition(".")[0] for name in weights}

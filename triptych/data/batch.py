@@ -65,6 +65,8 @@ class Batch:
     """float32: what a score head is to say of each conversation; empty where nobody knows, or no head is asked."""
     reads_NS2: Tensor = field(default_factory=lambda: torch.zeros(0, 0, 2, dtype=torch.int64))
     """(row, column) at which a score head reads each target; empty where no head is asked."""
+    sources: tuple[int, ...] = ()
+    """Number of the source of each of ``example_ids``; empty where nobody knows."""
 
     @property
     def spans(self) -> tuple[int, ...]:
@@ -77,13 +79,16 @@ class Batch:
         return self.targets_NS.numel() or self.trained_tokens
 
 
-def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | None = None) -> Batch:
+def collate(
+    packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | None = None, sources: Sequence[Sequence[int]] = ()
+) -> Batch:
     """Lay each pack into one row, its conversations one after another, padded on the right.
 
     Args:
         packs: at least one; each holds the conversations of one row.
         pad_id: the id that fills rows up.
         width: tokens of a row; None: those of the longest pack.
+        sources: number of the source of each conversation, in the packs' order; empty where nobody knows.
 
     Raises:
         DataError: a pack is longer than ``width``.
@@ -126,6 +131,7 @@ def collate(packs: Sequence[Sequence[Encoded]], *, pad_id: int, width: int | Non
         trained_tokens=int((labels_BT != IGNORE).sum()),
         tokens=sum(lengths),
         targets_NS=torch.tensor([encoded.targets for encoded in every], dtype=torch.float32),
+        sources=tuple(source for pack in sources for source in pack),
         reads_NS2=torch.tensor(reads, dtype=torch.int64).reshape(len(every), len(every[0].reads) if every else 0, 2),
     )
 

@@ -77,7 +77,7 @@ def align(model: Model, stage: ClosedForm, *, run: Path, seed: int, later: Seque
     numbered = prepare(stage, caption_of, run=run, seed=seed, stop=stop)
     store = FeatureStore(model, run / FEATURES, most_bytes=WHATEVER_IS_FREE)
     torn = read_ahead([caption for _, caption in numbered], store.features, label=stage.name, stop=stop)
-    captions = list(torn.keep(numbered, stage, run=run))
+    captions = [caption for _, caption in torn.keep(numbered, stage, run=run)]
     if not captions:
         raise DataError(f"stage {stage.name!r}: no picture of its data can be read; see {run / LEDGER}.")
     words = {text: target_embedding(model, text) for text in dict.fromkeys(caption.text for caption in captions)}

@@ -3,7 +3,7 @@
 Not the loop over steps (``tune.py``). In several processes each computes its own packs of the step. What they hold is
 gathered before anybody computes, so that all divide the loss by the same number of supervised tokens.
 
-Shapes: B rows, T tokens a row, H hidden size.
+Shapes: B rows, T tokens a row, H hidden size, K sources of the stage; 0 of them where there is one alone.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from triptych.data.format import Refused
 from triptych.data.plan.reader import Read
 from triptych.data.plan.step_loader import LoadedStep
 from triptych.data.template import Encoded
+from triptych.train.by_source import count_by_source
 from triptych.train.checkpoint import latest_checkpoint
 from triptych.train.determinism import derive_seed, seed_everything
-from triptych.train.loss import batch_loss
-from triptych.train.measuring.meters import StepReport, memory_gib
+from triptych.train.loss import BatchLoss, batch_loss
+from triptych.train.measuring.meters import Learnt, StepReport, memory_gib
 from triptych.train.measuring.operations import Counts, counts_of
 from triptych.train.objective import Reply
 from triptych.train.optim import clip_gradients, set_rates
@@ -56,6 +57,8 @@ class Share:
     counts: Counts
     supervised: int
     """Trained tokens, or targets of a score head."""
+    by_source: tuple[int, ...]
+    """Those of each of K sources."""
     images: frozenset[ImageRef]
     """Distinct images."""
 
@@ -83,13 +86,21 @@ def train_step(
     rates = set_rates(state.optimizer, state.pace.factor(number), own=factors)
     batches = list(batches_of(state, loaded))
     shares = agree(state, loaded, batches=batches)
-    loss = _accumulate_gradients(state, batches, shares, loaded.pictures, prefetcher=prefetcher)
+    loss, *sums_K = _accumulate_gradients(state, batches, shares, loaded.pictures, prefetcher=prefetcher)
     norm = clip_gradients(state.weights.values(), largest=state.stage.clip)
     if not (math.isfinite(loss) and math.isfinite(norm)):
         world.together(partial(_refuse_to_go_on, state, number, loss=loss, norm=norm))
     state.optimizer.step()
     wall_s = time.perf_counter() - begin
-    return _report(state, number, shares, loss=loss, norm=norm, rates=rates, wall_s=wall_s)
+    report = _report(state, number, shares, loss=loss, norm=norm, rates=rates, wall_s=wall_s)
+    return replace(report, sources=_by_source(shares, sums_K))
+
+
+def _by_source(shares: Sequence[Share], sums_K: Sequence[float]) -> dict[int, Learnt]:
+    """Return what was learnt of each source, by its number."""
+    counts_K = [sum(each) for each in zip(*(share.by_source for share in shares), strict=True)]
+    told = enumerate(zip(sums_K, counts_K, strict=True))
+    return {number: Learnt(total / count, count) for number, (total, count) in told if count}
 
 
 def _report(
@@ -140,6 +151,7 @@ def agree(state: StageState, loaded: LoadedStep, *, batches: Sequence[Batch]) ->
         tokens=sum(batch.tokens for batch in batches),
         counts=counts_of(batches),
         supervised=sum(batch.supervised for batch in batches),
+        by_source=count_by_source(batches, _sources(state)),
         images=frozenset(image for batch in batches for image in batch.images),
     )
     shares = state.world.gather(own)
@@ -174,13 +186,21 @@ def batches_of(state: StageState, loaded: LoadedStep) -> Iterator[Batch]:
     ]
     for first in range(0, len(readable), rows):
         if packs := [pack for pack in readable[first : first + rows] if pack]:
-            yield collate(packs, pad_id=pad_id_of(state))
+            rows_of_packs = [[row for _, row in pack] for pack in packs]
+            sources = [[source for source, _ in pack] for pack in packs]
+            yield collate(rows_of_packs, pad_id=pad_id_of(state), sources=sources)
 
 
 def _usable(state: StageState, numbers: Sequence[int], pack: Sequence[Read]) -> list[tuple[int, Encoded]]:
     """Return a pack's rows that could be read, each with the number of its source."""
     read = zip(numbers, pack, strict=True)
     return [(state.data.source(number), each.row) for number, each in read if isinstance(each.row, Encoded)]
+
+
+def _sources(state: StageState) -> int:
+    """Return K."""
+    count = len(state.stage.data)
+    return count if count > 1 else 0
 
 
 def pad_id_of(state: StageState) -> int:
@@ -196,17 +216,17 @@ def _accumulate_gradients(
     pictures: Mapping[ImageRef, Image],
     *,
     prefetcher: Prefetcher | None,
-) -> float:
-    """Leave the step's gradient in the weights; return its loss, over all processes."""
+) -> list[float]:
+    """Leave the step's gradient in the weights; return its loss, over all processes, and the sums of K sources."""
     passes = max(share.passes for share in shares) if state.sharing.in_step else len(batches)
     padded = [*batches, *[idle_batch(pad_id_of(state))] * (passes - len(batches))]
     supervised = sum(share.supervised for share in shares)
     state.optimizer.zero_grad(set_to_none=True)
     state.sharing.begin(sees=any(share.images for share in shares))
     own = _learn_all(state, padded, pictures, step_supervised=supervised, prefetcher=prefetcher)
-    loss = sum(state.world.gather(own))
+    found = [sum(each) for each in zip(*state.world.gather(own), strict=True)]
     state.sharing.finish()
-    return loss
+    return found
 
 
 def _learn_all(
@@ -216,8 +236,8 @@ def _learn_all(
     *,
     step_supervised: int,
     prefetcher: Prefetcher | None,
-) -> float:
-    """Return this process's share of the step's loss; its gradients are left where they are shared."""
+) -> list[float]:
+    """Return this process's share of the step's loss, and of the sums of K sources; gradients are left where shared."""
     losses = []
     for number, batch in enumerate(batches):
         ready = prefetcher.take_ready() if prefetcher is not None and number == 0 else {}
@@ -226,23 +246,25 @@ def _learn_all(
     if prefetcher is not None:
         prefetcher.prefetch()
     # Asked for once, at the end: while a GPU works through one batch, the host prepares the next.
-    return sum(torch.stack(losses).tolist()) if losses else 0.0
+    if not losses:
+        return [0.0] * (1 + _sources(state))
+    return [sum(each) for each in zip(*torch.stack(losses).tolist(), strict=True)]
 
 
 def _learn(
     state: StageState, batch: Batch, pictures: Mapping[ImageRef, Image], ready: Ready, *, step_supervised: int
 ) -> Tensor:
-    """Add a micro-batch's gradient to those there; return its share of the step's loss, a scalar where it computes."""
+    """Add a micro-batch's gradient to those there; return its share of the step's loss and K sums, not on the host."""
     loss = loss_of(state, batch, pictures=pictures, ready=ready, step_supervised=step_supervised)
-    if loss.requires_grad:  # not where only tower or projector learn, and there is no image
-        loss.backward()
-    return loss.detach()
+    if loss.share.requires_grad:  # not where only tower or projector learn, and there is no image
+        loss.share.backward()
+    return torch.cat([loss.share.detach()[None], loss.sums_K])
 
 
 def loss_of(
     state: StageState, batch: Batch, *, pictures: Mapping[ImageRef, Image], ready: Ready, step_supervised: int
-) -> Tensor:
-    """Return a micro-batch's share of the step's loss, a scalar where it computes.
+) -> BatchLoss:
+    """Return a micro-batch's share of the step's loss, where it computes.
 
     Args:
         state: the stage.
@@ -255,7 +277,14 @@ def loss_of(
     scores = not isinstance(state.stage.objective, Reply)
     with computing_in(state.stage, model.device):  # not the way back, which computes as the way forth did
         hidden_BTH = model.hidden(model.weave(batch, features_of(state, batch, pictures=pictures, ready=ready)))
-        return batch_loss(model, hidden_BTH, batch=batch, scores=scores, step_supervised=step_supervised)
+        return batch_loss(
+            model,
+            hidden_BTH,
+            batch=batch,
+            scores=scores,
+            step_supervised=step_supervised,
+            sources=_sources(state),
+        )
 
 
 def _refuse_to_go_on(state: StageState, number: int, *, loss: float, norm: float) -> None:

@@ -117,8 +117,8 @@ class TornImages:
                 return Refused(where, error.reason, f"{where}: {error}")
         return None
 
-    def keep(self, rows: Iterable[tuple[int, R]], stage: Stage, *, run: Path) -> Iterator[R]:
-        """Yield the rows whose images are whole; put the others into the run's ledger.
+    def keep(self, rows: Iterable[tuple[int, R]], stage: Stage, *, run: Path) -> Iterator[tuple[int, R]]:
+        """Yield the rows whose images are whole, as they were given; put the others into the run's ledger.
 
         Args:
             rows: each with the number of its source in the stage: several sources may read one file.
@@ -132,7 +132,7 @@ class TornImages:
         for source, row in rows:
             found = self.problem(row)
             if found is None:
-                yield row
+                yield source, row
             else:
                 raise_bad(stage, found)
                 refused.append((source, found))

@@ -311,10 +311,11 @@ def _sum_of(held: StageState, number: int) -> tuple[float, int, int]:
     if held.sharing.in_step:
         batches += [idle_batch(pad_id_of(held))] * (max(share.passes for share in shares) - len(batches))
     with held.sharing.looking(sees=any(share.images for share in shares)):
-        losses = [loss_of(held, batch, pictures=loaded.pictures, ready={}, step_supervised=1) for batch in batches]
+        found = (loss_of(held, batch, pictures=loaded.pictures, ready={}, step_supervised=1) for batch in batches)
+        losses = [each.share for each in found]
         own = sum(torch.stack(losses).tolist()) if losses else 0.0
-    found = world.gather((own, rows))
-    return sum(each for each, _ in found), sum(share.supervised for share in shares), sum(each for _, each in found)
+    told = world.gather((own, rows))
+    return sum(each for each, _ in told), sum(share.supervised for share in shares), sum(each for _, each in told)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import json
 import os
 import resource
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -24,6 +25,14 @@ METRICS = "metrics.jsonl"
 VALIDATIONS = "validation.jsonl"
 """Losses of rows that are not learnt, a record each time they were measured."""
 STATM = Path("/proc/self/statm")
+
+
+class Learnt(NamedTuple):
+    """What a step learnt of one source."""
+
+    loss: float
+    """Mean over its supervised tokens or targets."""
+    supervised: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +68,8 @@ class StepReport:
     memory_gib: float
     mfu: float | None = None
     """Model operations a second over the devices' peak (``operations.py``); None: the peak is not known."""
+    sources: Mapping[int, Learnt] = field(default_factory=dict)
+    """Of a stage with several sources, those that the step learnt something of, by their number in the stage."""
 
     @property
     def loss_nats(self) -> float:
@@ -99,6 +110,7 @@ class StepReport:
             "step": self.step,
             "epoch": self.epoch,
             **({loss: self.loss} if self.supervised else {}),
+            **({"sources": self._by_source(loss, supervised)} if self.sources else {}),
             "gradient_norm": self.gradient_norm,
             **{f"rate_{part}": rate for part, rate in self.rates.items()},
             "tokens": self.tokens,
@@ -114,6 +126,9 @@ class StepReport:
             "wall_s": round(self.wall_s, 4),
             "wait_s": round(self.wait_s, 4),
         }
+
+    def _by_source(self, loss: str, supervised: str) -> dict[str, Json]:
+        return {str(number): {loss: each.loss, supervised: each.supervised} for number, each in self.sources.items()}
 
 
 def say_loss(loss: float, scores: Loss | None) -> str:

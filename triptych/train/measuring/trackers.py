@@ -234,9 +234,14 @@ def _which(record: Mapping[str, Json]) -> Told:
 
 
 def _numbers(record: Mapping[str, Json]) -> dict[str, float]:
-    """Return a record's numbers as ``STAGE/loss_nats``; those of a stage's sum as ``STAGE/stage_wall_s``."""
+    """Return a record's numbers as ``STAGE/loss_nats``; those of a stage's sum as ``STAGE/stage_wall_s``, those of a
+    source by its number, as ``STAGE/0/loss_nats``."""
     stage, step = _which(record)
     told = {key: value for key, value in record.items() if isinstance(value, int | float) and key != "step"}
+    sources = record.get("sources")
+    for number, source in sources.items() if isinstance(sources, dict) else ():
+        if isinstance(source, dict):
+            told |= {f"{number}/{key}": value for key, value in source.items() if isinstance(value, int | float)}
     return {f"{stage}/{key if step is not None else f'stage_{key}'}": float(value) for key, value in told.items()}
 
 

@@ -1,10 +1,14 @@
-"""What a stage learnt from, read out of its ledger: sums of every source, and why rows were changed or refused."""
+"""What a stage learnt from, read out of its ledger: sums of every source, and why rows were changed or refused.
+
+And what its steps lost on each of several sources, out of metrics.jsonl.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from triptych.core.records import Json
 from triptych.train.ledger import Record, by_source
 
 EXAMPLES = 3
@@ -25,6 +29,16 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLoss:
+    """What the steps lost on a source: means over its supervised tokens or targets."""
+
+    first: float
+    """Of the first tenth of the steps that learnt something of it."""
+    last: float
+    """Of the last tenth of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRows:
     """One source of a stage."""
 
@@ -34,23 +48,50 @@ class SourceRows:
     states: Mapping[str, int]
     """How many rows were used, shrunk, shortened, refused."""
     reasons: tuple[Reason, ...]
+    loss: SourceLoss | None = None
+    """None: it is not written, as where a stage has one source alone."""
 
 
-def sources_of(records: Sequence[Record]) -> list[SourceRows]:
+def sources_of(records: Sequence[Record], *, steps: Iterable[Record] = ()) -> list[SourceRows]:
     """Return the sources of a stage, in the ledger's order.
 
     Args:
         records: those of the stage.
+        steps: what metrics.jsonl says of its steps.
     """
     found: dict[int, list[Record]] = {}
     for number, record in by_source(records):
         found.setdefault(number, []).append(record)
-    return [_source(own) for _, own in sorted(found.items())]
+    lost: dict[str, list[tuple[float, float]]] = {}
+    for source, loss, supervised in _lost(steps):
+        lost.setdefault(source, []).append((loss, supervised))
+    return [_source(own, lost.get(str(number), ())) for number, own in sorted(found.items())]
 
 
-def _source(records: Sequence[Record]) -> SourceRows:
+def _lost(steps: Iterable[Record]) -> Iterator[tuple[str, float, float]]:
+    """Yield (number of the source, loss, supervised tokens or targets) of every step."""
+    for step in steps:
+        told = step.get("sources")
+        for number, source in told.items() if isinstance(told, dict) else ():
+            if isinstance(source, dict):
+                loss = _first_number(source, "loss_nats", "loss_squared")
+                supervised = _first_number(source, "trained_tokens", "targets")
+                if loss is not None and supervised is not None:
+                    yield number, loss, supervised
+
+
+def _first_number(record: Mapping[str, Json], *keys: str) -> float | None:
+    return next((float(value) for key in keys if isinstance(value := record.get(key), int | float)), None)
+
+
+def _mean(lost: Sequence[tuple[float, float]]) -> float:
+    return sum(loss * supervised for loss, supervised in lost) / sum(supervised for _, supervised in lost)
+
+
+def _source(records: Sequence[Record], lost: Sequence[tuple[float, float]]) -> SourceRows:
     total = next((record for record in reversed(records) if "all" in record), None)
     rows = None if total is None else total.get("all")
+    share = max(1, len(lost) // 10)
     states = {state: count for state in STATES if total and isinstance(count := total.get(state), int)}
     reasons: dict[tuple[str, bool], list[str]] = {}
     for record in records:
@@ -65,6 +106,7 @@ def _source(records: Sequence[Record]) -> SourceRows:
         rows if isinstance(rows, int) else None,
         states,
         tuple(sorted(found, key=lambda r: -r.count)),
+        loss=SourceLoss(_mean(lost[:share]), _mean(lost[-share:])) if lost else None,
     )
 
 
