@@ -61,6 +61,7 @@ def test_how_many_checkpoints_stay_may_change_and_what_moves_weights_may_not(tmp
     (tmp_path / "run" / "checkpoints").mkdir()
     more = toy_recipe(tmp_path, ("schedule: linear", "schedule: linear\n    keep_checkpoints: all"))
     assert not claim_run(more, tmp_path / "run")
+    assert "keep_checkpoints: all" in (tmp_path / "run" / RECIPE).read_text()
     for change, said in (
         (("rank: 4", "rank: 4, scale: root"), 'language.scale is "rank" there, "root" here'),
         (("rank: 4", "rank: 4, rate_b: 16"), "language.rate_b is 1.0 there, 16.0 here"),
@@ -68,6 +69,23 @@ def test_how_many_checkpoints_stay_may_change_and_what_moves_weights_may_not(tmp
     ):
         with pytest.raises(RunError, match=said):
             claim_run(toy_recipe(tmp_path, change), tmp_path / "run")
+
+
+def test_what_a_run_goes_on_with_stands_in_its_recipe_until_it_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run" / RECIPE
+    with pytest.raises(RunError):
+        train(toy_recipe(tmp_path), run=tmp_path / "run", hooks=stop_at(3))
+    capsys.readouterr()
+    train(toy_recipe(tmp_path, ("seed: 3", "seed: 3\nparallel: {kind: ddp}")), run=tmp_path / "run")
+    assert f'{path}: parallel.kind is "none" there, "ddp" here. It says what is here from now on.' in (
+        capsys.readouterr().err
+    )
+    done = path.read_text()
+    assert "kind: ddp" in done
+    train(toy_recipe(tmp_path), run=tmp_path / "run")
+    assert path.read_text() == done
 
 
 def test_a_run_folder_of_another_recipe_is_refused_naming_the_key(tmp_path: Path) -> None:

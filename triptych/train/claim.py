@@ -21,12 +21,18 @@ LEARNT = ("checkpoints", "model", "metrics.jsonl")
 """What a run's folder holds when its recipe has learnt something."""
 RECORDS = (*LEARNT, "validation.jsonl", "ledger.jsonl", "sessions.jsonl", "trackers.jsonl", "origin.json", LENGTHS)
 """What a run writes beside its recipe, and would write over."""
+FREE = frozenset({"workers", "checkpoint_activations", "forward_tokens", "on_bad", "validation"}) | {
+    "checkpoint_every",
+    "keep_checkpoints",
+}
+"""Keys of a stage that may change while its run is under way."""
 
 
 def claim_run(recipe: Recipe, run: Path) -> bool:
     """Make ``run`` this recipe's folder: write recipe.yaml there, or find the same one. Return whether it is new.
 
     A folder in which nothing was learnt yet is nobody's: a recipe that was mended after its first start goes there too.
+    A run that is under way goes on with what may change as it is given now, and recipe.yaml says that from then on.
 
     Raises:
         RunError: the folder belongs to another recipe, and the message names the first key that differs; or it holds
@@ -44,6 +50,10 @@ def claim_run(recipe: Recipe, run: Path) -> bool:
         raise RunError(f"{run} belongs to another recipe: its recipe cannot be read ({error}). {anew}") from None
     difference = first_difference(_binding(recipe), _binding(there))
     if difference is None:
+        changed = first_difference(_free(recipe), _free(there))
+        if changed is not None and not (run / "model").exists():
+            say(f"{path}: {changed}. It says what is here from now on.")
+            write_atomically(path, dump_config(recipe))
         return False
     if any((run / name).exists() for name in LEARNT):
         raise RunError(f"{run} belongs to another recipe: {difference}. {anew}")
@@ -76,10 +86,8 @@ def _binding(recipe: Recipe) -> Json:
 
     A validation is that where its loss chooses the weights.
     """
-    free = {"workers", "checkpoint_activations", "forward_tokens", "on_bad", "validation"}
-    free |= {"checkpoint_every", "keep_checkpoints"}
     tree: dict[str, Json] = recipe.model_dump(
-        mode="json", exclude={"parallel": True, "log": True, "stages": {"__all__": free}}
+        mode="json", exclude={"parallel": True, "log": True, "stages": {"__all__": set(FREE)}}
     )
     for plan, stage in zip(recipe.stages, cast("list[dict[str, Any]]", tree["stages"]), strict=True):
         if isinstance(plan, Tune) and plan.validation is not None and plan.validation.keep == "lowest":
@@ -89,3 +97,9 @@ def _binding(recipe: Recipe) -> Json:
                 said = (own["least_side_px"], (stage.get("budget") or {}).get("least_side_px"))
                 own["least_side_px"] = max((each for each in said if each is not None), default=FLOOR_PX)
     return tree
+
+
+def _free(recipe: Recipe) -> Json:
+    """Return what may change while a run is under way."""
+    tree: dict[str, Json] = recipe.model_dump(mode="json", include={"parallel", "log"})
+    return {**tree, "stages": [stage.model_dump(mode="json", include={"name", *FREE}) for stage in recipe.stages]}
