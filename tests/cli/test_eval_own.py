@@ -118,6 +118,24 @@ def test_other_rules_have_folders_of_their_own_and_ask_the_model_nothing(held: P
         assert rules in refused.stderr
 
 
+def test_scores_that_are_lost_with_their_verdicts_are_told_and_the_exit_code_says_so(
+    held: Path, triptych_here: Triptych
+) -> None:
+    with serving(says_canned) as endpoint, serving(judges) as judge:
+        asked = ("own_judge", "--data", "swift:held.jsonl#rows=0-5", "--judge", str(judge.address))
+        assert triptych_here(held, "eval", str(endpoint.address), *asked).returncode == 0
+    folder = held / "evals" / "own_judge"
+    before = (folder / "result.json").read_bytes()
+    replies = folder / "answers.jsonl"
+    replies.write_text(replies.read_text().replace('"reply": "There are three."', '"reply": ""'))
+    (folder / "verdicts.jsonl").unlink()
+    for told in ((), ("--json",)):
+        again = triptych_here(held, "rescore", "evals", *told)
+        assert again.returncode == 1
+        assert ('"lost": true' if told else "none of its verdicts is found in verdicts.jsonl") in again.stdout
+    assert (folder / "result.json").read_bytes() == before
+
+
 def test_a_rule_without_a_judge_takes_none_and_the_judges_rule_wants_one_before_the_model_is_opened(
     held: Path, triptych_here: Triptych
 ) -> None:

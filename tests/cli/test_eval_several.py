@@ -84,6 +84,33 @@ def test_one_whose_data_fails_does_not_end_the_others(data: Path, triptych_here:
     assert all((data / "evals" / name / "result.json").is_file() for name in ("own", "nlvr2"))
 
 
+def test_one_that_fails_leaves_no_older_result_that_reads_as_of_this_run(data: Path, triptych_here: Triptych) -> None:
+    places = ("--data", "data", "--data", "nlvr2=nlvr2")
+    shutil.copytree(data / "data" / "nlvr2", data / "nlvr2")
+    with serving(says_b) as endpoint:
+        asked = ("eval", str(endpoint.address), "own,nlvr2", *places)
+        assert triptych_here(data, *asked).returncode == 0
+        folder = data / "evals" / "nlvr2"
+        before = (folder / "result.json").read_bytes()
+        (data / "nlvr2").rename(data / "good")
+        (data / "nlvr2").mkdir()
+        for again in (False, True):
+            ran = triptych_here(data, *asked)
+            assert ran.returncode == 1
+            assert "error: nlvr2: " in ran.stderr
+            assert ("evals/nlvr2: its result, of an earlier evaluation, is called" in ran.stderr) == (not again)
+            assert (folder / "result-earlier.json").read_bytes() == before
+            assert "nlvr2" not in triptych_here(data, "report", ".", "--format", "md").stdout
+        alone = triptych_here(data, "eval", str(endpoint.address), "own", "--data", "nlvr2")
+        assert alone.returncode == 2, "one alone that is refused changes nothing"
+        assert (data / "evals" / "own" / "result.json").is_file()
+        (data / "nlvr2").rmdir()
+        (data / "good").rename(data / "nlvr2")
+        assert triptych_here(data, *asked).returncode == 0
+    assert (folder / "result.json").read_bytes() == before
+    assert not (folder / "result-earlier.json").exists()
+
+
 def test_a_judge_marks_those_that_ask_one(data: Path, triptych_here: Triptych) -> None:
     with serving(says_b) as endpoint, serving(lambda request, before: completion("score: 0.5")) as judge:
         asked = ("eval", str(endpoint.address), "nlvr2,own_judge", "--data", "data", "--data", "own_judge=data/own")
@@ -164,13 +191,15 @@ def test_processes_share_the_questions_and_the_first_prints_the_result_of_one(
         asked += ("--data", "data", "--data", "mmbench=torn.json", "--judge", str(judge.address))
         alone = triptych_here(data, *asked, "--out", "alone")
         before, judged = len(endpoint.requests), len(judge.requests)
-        shutil.copytree(data / "alone" / "nlvr2", data / "shared" / "own")  # of another evaluation: it is replaced
+        for name in ("own", "mmbench"):
+            shutil.copytree(data / "alone" / "nlvr2", data / "shared" / name)  # of another evaluation: it is replaced
         ran = start(data, *asked, "--out", "shared", ranks=2)
         said = [process.communicate(timeout=120) for process in ran]
         assert (len(endpoint.requests), len(judge.requests)) == (2 * before, 2 * judged)
     assert [process.returncode for process in ran] == [1, 0], said
     assert said[0][0] == alone.stdout
     assert said[1] == ("", "")
+    assert not (data / "shared" / "mmbench" / "result.json").exists()
     for name in ("own", "nlvr2", "own_judge"):
         for file in ("items.jsonl", "result.json"):
             assert (data / "shared" / name / file).read_bytes() == (data / "alone" / name / file).read_bytes()

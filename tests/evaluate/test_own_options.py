@@ -11,6 +11,7 @@ from triptych.data.format import Refused
 from triptych.evaluate.question import own_rows
 from triptych.evaluate.question.own_options import listed_in, numbered_in
 from triptych.evaluate.question.own_words import words_of
+from triptych.evaluate.reading import scorers
 
 DRAFT = "<think>Not sure yet, perhaps a boat on the lake.</think>"
 
@@ -22,6 +23,7 @@ DRAFT = "<think>Not sure yet, perhaps a boat on the lake.</think>"
         ("Speaker A: good day\nSpeaker B: farewell\nWho leaves?", []),
         ("A:  \nB:  \nWhich is darker?", []),
         ("Which? A. boat B. tram Answer with the letter.", ["boat", "tram"]),
+        ("Which? A. boat; B. tram;Please output the letter of it.", ["boat", "tram"]),
         ("A) boat B) tram C) bus What stands there?", ["boat", "tram", "bus"]),
         ("Which: A) green, B) grey, or C) pink?", ["green", "grey", "pink"]),
         ("Options: A: boat, B: tram. Is it wet?", ["boat", "tram"]),
@@ -33,6 +35,27 @@ DRAFT = "<think>Not sure yet, perhaps a boat on the lake.</think>"
         ("Which? (a) boat (b) tram", ["boat", "tram"]),
         ("Which?\nA.boat\nB.tram", ["boat", "tram"]),
         ("Which?\nA. boat\nB. tram\nHint: see plate C. there", ["boat", "tram"]),
+        ("Which?\nC. bus\nA. boat\nB. tram", ["boat", "tram", "bus"]),
+        ("Which?\n(A) boat\n\n(C) bus\n(B) tram\nAnswer.", ["boat", "tram", "bus"]),
+        ("Which?\nB. tram\nA. boat", ["boat", "tram"]),
+        ("Which?\nB. tram\nA. boat\nNow which?\nA. red\nB. green", ["red", "green"]),
+        ("Which?\nA. red\nB. green\nNow which?\nB. tram\nA. boat", ["boat", "tram"]),
+        ("B. tram\nC. bus", []),
+        ("B. tram\nD. bus\nA. boat", []),
+        ("B. tram\nWhich?\nA. boat", []),
+        ("Which? {'A': 'cat', 'B': \"the dog's\"}", ["cat", "the dog's"]),
+        ('Which?\n{\n  "A": "cat, black",\n  "B": "dog (B)"\n}\nAnswer.', ["cat, black", "dog (B)"]),
+        ("Which? {'B': 'dog', 'A': 'cat'}", ["cat", "dog"]),
+        ("Which? {'A': 'cat', 'C': 'dog'}", []),
+        ("Which? {'A': 'cat', 'A': 'dog'}", []),
+        ("Which? {'A': 'cat', 'B': ''}", []),
+        ("Choices: A cat; B dog", ["cat", "dog"]),
+        ("Which? Options: A a cat, black; B a dog.", ["a cat, black", "a dog"]),
+        ("Which?\nChoices:\nA cat\nB dog\nC 5 mice", ["cat", "dog", "5 mice"]),
+        ("Choices: A cat and a dog, or nothing", []),
+        ("Options: A or B", []),
+        ("Which word?\nA. and\nB. or", ["and", "or"]),
+        ("Options: A and B are near; B is red", []),
     ],
 )
 def test_options_are_what_the_words_list(text: str, options: list[str]) -> None:
@@ -60,6 +83,16 @@ CASES = [
         for said in ("Answer: B", "The answer is B.", "**B**", "<answer>B</answer>", f"{DRAFT}B")
     ),
     ("Which?\nA. boat\nB. tram\nC. bus", "A, C", ["A, C", "A and C", "AC"], ["A", "C", "A, B"]),
+    ("Which?\nC. bus\nA. boat\nB. tram", "C", ["C", "bus", "C. bus"], ["A", "boat", "tram"]),
+    ("Which? {'A': 'cat', 'B': 'dog'}", "B", ["B", "dog", "B: dog"], ["A", "cat"]),
+    ("Choices: A cat; B dog", "dog", ["B", "dog"], ["A", "cat"]),
+    ("Which grade, A-, B+ or A?", "A-", ["A-", "a-", "A\u2212.", "A minus", "The answer is A-"], ["A", "A+", "B-"]),
+    ("Which grade, A-, B+ or A?", "A", ["A", "A."], ["A-", "A+"]),
+    ("Which?\nA. B+\nB. A-", "A-", ["A-", "B", "B. A-"], ["A", "B+"]),
+    ("Which?\nA. B-\nB. B\nC. A-", "C. A-", ["A-", "C"], ["A", "B", "B-"]),
+    ("Which?\nA. B+\nB. A", "A-", ["A-"], ["A", "B"]),
+    ("Which type?", "AB-", ["AB-", "ab-"], ["AB", "AB+"]),
+    ("Who?\nA. B. Jones\nB. A. Smith", "A. Smith", ["A. Smith", "B"], ["A", "B. Jones"]),
     ("In which order?", "B-A-C", ["B-A-C", "B, A, C"], ["B-C", "A-B-C"]),
     ("Which one?", "Vitamin A", ["Vitamin A", "vitamin a"], ["Vitamin", "Vitamin C"]),
     ("What?", "a boat on a lake", ["A boat on a lake", "boat on lake"], ["a boat"]),
@@ -142,6 +175,45 @@ def test_an_id_that_a_reply_of_another_row_has_is_told_so(tmp_path: Path) -> Non
     *_, row = benchmark().questions(path)
     assert isinstance(row, Refused)
     assert "a reply of the row 'r0' has that id" in row.message
+
+
+@pytest.mark.parametrize(
+    ("asked", "reference", "replies"),
+    [
+        ("Which?\n1. boat\n2. tram", "2", {"2": 1, "1": 0, "the tram": 1, "3": None}),
+        ("Which?\n1. 2 boats\n2. 1 boat", "1 boat", {"1 boat": 1, "2": 1, "1": 0}),
+        ("Which? (a) boat (b) tram", "(b)", {"b": 1, "(b)": 1, "B": 1, "A": 0, "(c)": None}),
+    ],
+)
+def test_who_asks_which_option_was_chosen_is_told_what_was_scored(
+    tmp_path: Path, asked: str, reference: str, replies: dict[str, int | None]
+) -> None:
+    question = only(write(tmp_path, [(asked, reference)]))
+    assert {said: scorers.choice_of(question, said).option for said in replies} == replies
+    for said, option in replies.items():
+        assert scorers.correct(question, said) == benchmark().score(question, said) == float(option == 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "A. x%s",
+        "A. x\n%sB. y",
+        "A. x B. y%sz",
+        "A. x\nB. y%sz\n",
+        "1. x%s2. y",
+        "Choices: A x%s; B y",
+        "{'A': 'x',%s'B': 'y'",
+    ],
+)
+@pytest.mark.parametrize(
+    "filling", [" ", "\n", " \n", " ,", "C. y ", "{'A': 'x', ", "'C': 'z' ", "it's' ", "or ", "; "]
+)
+def test_a_long_filling_between_marks_is_read_at_once(words: str, filling: str) -> None:
+    """By the square of its length it would take minutes."""
+    text = words % (filling * (60_000 // len(filling)))
+    listed_in(text)
+    numbered_in(text)
 
 
 @pytest.mark.parametrize("words", ["A. x B. y ", "A. x\nB. y\n", "(A) ", "\nA. ", "Image A: ", "a, b, c, ", "1, 2, "])

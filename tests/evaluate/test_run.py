@@ -20,6 +20,7 @@ from triptych.evaluate.benchmark import asked, without_images
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK, questions
 from triptych.evaluate.reading.answers import Keys, read_lines
 from triptych.evaluate.reading.scorers import reference_of
+from triptych.evaluate.running.result import Result
 from triptych.evaluate.running.run import evaluate
 from triptych.infer.canned import CannedResponder
 from triptych.infer.responder import Failed
@@ -87,6 +88,34 @@ def test_more_questions_later_ask_only_the_new_ones(board: Path, tmp_path: Path)
     assert few.by_split["held_in"].n == few.by_split["held_out"].n == 4
     evaluate(BENCHMARK, board, responder=remembering(seen, "red"), folder=tmp_path / "e")
     assert len(seen) == len({question.id for question in seen}) == 32
+
+
+@pytest.mark.parametrize(("name", "limit", "stays"), [("r", None, True), ("other", None, False), ("r", 8, False)])
+def test_a_folder_has_no_result_of_another_asking_than_the_one_that_was_killed_in_it(
+    name: str, limit: int | None, stays: bool, board: Path, tmp_path: Path
+) -> None:
+    seen: list[Example] = []
+    folder = tmp_path / "e"
+    evaluate(BENCHMARK, board, responder=remembering(seen, "red", "r"), folder=folder, limit=limit)
+    before = (folder / "result.json").read_bytes()
+
+    def stop(question: Example) -> str:
+        raise KeyboardInterrupt
+
+    def ask() -> Result:
+        (folder / "answers.jsonl").unlink(missing_ok=True)
+        return evaluate(BENCHMARK, board, responder=CannedResponder(stop, name), folder=folder)
+
+    with pytest.raises(KeyboardInterrupt):
+        ask()
+    assert (folder / "result.json").exists() == stays
+    assert (folder / ("result.json" if stays else "result-earlier.json")).read_bytes() == before
+    with pytest.raises(KeyboardInterrupt):
+        ask()
+    assert (folder / ("result.json" if stays else "result-earlier.json")).read_bytes() == before
+    evaluate(BENCHMARK, board, responder=remembering(seen, "red", name), folder=folder)
+    assert (folder / "result.json").exists()
+    assert not (folder / "result-earlier.json").exists()
 
 
 def test_another_responder_or_other_weights_are_asked_anew(board: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.samples.golden import questions_of
 from triptych.core.plugins import find, names
 from triptych.core.records import Example, Text, Turn, text_of
+from triptych.core.thinking import spoken, unfinished
 from triptych.evaluate.benchmark import Benchmark
 from triptych.evaluate.benchmarks.storyboard import BENCHMARK
 from triptych.evaluate.metrics.verdict import read_verdict
@@ -100,6 +101,34 @@ def test_what_is_marked_shows_the_option_that_was_scored(tmp_path: Path) -> None
 )
 def test_an_option_is_read_beside_the_thinking_by_whoever_reads_the_whole_reply(reply: str, option: int | None) -> None:
     assert choose(("the dog", "the cat", "the owl"), reply).option == option
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("It opens with `<think>`. The answer is B.", "It opens with `<think>`. The answer is B."),
+        ("From `<think>` to `</think>`: B", "From `<think>` to `</think>`: B"),
+        ("``<think>`` or `` </think> `` or `[THINK]`: B", "``<think>`` or `` </think> `` or `[THINK]`: B"),
+        ("<think>Is it behind `</think>`? A.</think>B", "B"),
+        ("<think>It is `A`</think>`B`", "`B`"),
+        ("A `<think>`<think>Or `B`?</think>", "A `<think>`"),
+        ("`<think>A`", "`"),
+        ("It is `B\n<think>` or", "It is `B\n"),
+        ("`<think>A.</think>B`", "B`"),
+    ],
+)
+def test_a_code_span_that_is_a_mark_alone_speaks_of_it(reply: str, said: str) -> None:
+    assert spoken(reply) == said
+
+
+def test_thinking_that_a_code_span_would_begin_goes_on() -> None:
+    assert unfinished("It opens with `<think>")
+    assert not unfinished("It opens with `<think>`")
+
+
+@pytest.mark.parametrize("words", ["`", "` ", "`<think>", "`<think>`", "``<think>` ", "` <think> ", "`</think>` ` "])
+def test_a_loop_of_code_spans_is_read_at_once(words: str) -> None:
+    spoken(words * (200_000 // len(words)))
 
 
 def test_the_authors_reading_sees_the_whole_reply(board: Path, tmp_path: Path) -> None:

@@ -70,8 +70,41 @@ def test_other_names_are_looked_for_as_before(name: str) -> None:
         check_name(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("gpu01:8000", "http://gpu01:8000/v1#NAME"),
+        ("gpu_01:8000/v1", "http://gpu_01:8000/v1#NAME"),
+        ("gpu01:8000/v1/", "http://gpu01:8000/v1#NAME"),
+        ("gpu01:8000#", "http://gpu01:8000/v1#NAME"),
+        ("gpu01:8000/", "http://gpu01:8000/v1#NAME"),
+        ("model:2024", "http://model:2024/v1#NAME"),
+    ],
+)
+def test_what_may_be_a_host_and_its_port_is_told_how_an_endpoint_is_written_too(name: str, address: str) -> None:
+    told = (
+        f"{name}: no such folder. Give a folder, a hub id (OWNER/NAME) or starter:NAME; an endpoint is written "
+        f"{address}, NAME being its model's."
+    )
+    with pytest.raises(NotFoundError) as refused:
+        check_name(name)
+    assert str(refused.value) == told
+    with pytest.raises(NotFoundError) as refused:
+        open_responder(name, ["concurrency=2"])
+    assert str(refused.value) == told
+
+
+@pytest.mark.parametrize("name", ["gone", "starter:12", "C:99", "org/name:12", "a:b", "gone:8000x"])
+def test_what_is_no_host_and_port_is_told_of_no_endpoint(name: str) -> None:
+    with pytest.raises(NotFoundError) as refused:
+        check_name(name)
+    assert "http://" not in str(refused.value)
+
+
 def test_a_folder_may_be_called_like_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "localhost" / "v1#m").mkdir(parents=True)
+    (tmp_path / "gpu01:8000").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(NotFoundError, match="the folder holds no"):
-        check_name("localhost/v1#m")
+    for name in ("localhost/v1#m", "gpu01:8000"):
+        with pytest.raises(NotFoundError, match="the folder holds no"):
+            check_name(name)

@@ -209,6 +209,9 @@ def _shared(opened: Callable[[], list[_Evaluation]], world: World) -> dict[str, 
         return {}
     whole = [one for one in evaluations if one.name not in errors]
     several = len(evaluations) > 1
+    for one in evaluations:
+        if one.name in errors:
+            _without_result(one.folder)
 
     def measure(one: _Evaluation) -> Result:
         return _shown(one, lambda: _merged(one, shares), part=None, titled=several)
@@ -221,8 +224,10 @@ def _merged(one: _Evaluation, shares: Sequence[Shard]) -> Result:
     """Return the result of all shares, as `triptych merge-answers` puts them together; a judge marks the whole."""
     from triptych.evaluate.running.asked import ASKED
     from triptych.evaluate.running.merge import merge
+    from triptych.evaluate.running.writing import set_aside
 
     (one.folder / ASKED).unlink(missing_ok=True)  # as in one process, a result of other questions is replaced
+    set_aside(one.folder)
     return merge([one.folder / share.folder for share in shares], out=one.folder) or one.ask(None)
 
 
@@ -243,16 +248,33 @@ def _each(
 
 
 def _shown(one: _Evaluation, measure: Callable[[], Result], *, part: Shard | None, titled: bool) -> Result:
-    """Measure, and print the result; what it replaces is said before."""
+    """Measure, and print the result; what it replaces is said before. One of several that fails is left without one."""
     folder = one.folder / part.folder if part else one.folder
     before = _announce_replacement(folder, one.name, one.opened.responder.name, blind=one.blind)
-    result = measure()
+    try:
+        result = measure()
+    except (DataError, NotFoundError):
+        if titled:
+            _without_result(folder)
+        raise
     for line in ([one.name] if titled else []) + result_lines(result):
         typer.echo(line)
     if before is not None:
         _say_what_was(folder, before)
     say(f"answers and scores: {folder}")
     return result
+
+
+def _without_result(folder: Path) -> None:
+    """Set aside, and say so, a result among those of several benchmarks that is none of this evaluation.
+
+    One benchmark alone that is refused changes nothing, and the command ends; beside new results of the others an older
+    one would be read as one of them.
+    """
+    from triptych.evaluate.running.writing import EARLIER, set_aside
+
+    if set_aside(folder):
+        say(f"{folder}: its result, of an earlier evaluation, is called {EARLIER} until there is a new one.")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def run(
 ) -> None:
     """Score the saved replies again, say what changed, and replace result.json.
 
-    Exit code 1 where none has a score, or questions have not been asked yet.
+    Exit code 1 where none has a score, a judge's verdicts are lost, or questions have not been asked yet.
     """
     from triptych.evaluate.saved.rescore import lines_of, rescore_run, rescored_to_json
 
@@ -30,5 +30,5 @@ def run(
     else:
         for line in lines_of(found):
             typer.echo(line)
-    if not all(one.after.n and not one.not_asked for one in found):
+    if not all(one.after.n and not one.lost and not one.not_asked for one in found):
         raise typer.Exit(1)

@@ -26,6 +26,8 @@ _KINDS = (  # where each begins and ends
 )
 _MARK = re.compile("|".join(f"{begin}()|{end}()" for begin, end in _KINDS), re.IGNORECASE)
 """The group tells the kind, and which of the two it is."""
+_CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]*)\1(?!`)")
+"""A code span on one line."""
 
 
 def spoken(reply: str) -> str | None:
@@ -40,7 +42,9 @@ def unfinished(reply: str) -> bool:
 
 def _read(reply: str) -> tuple[str | None, bool]:
     """Return what is said, or None, and whether the reply ends in thinking."""
-    marks = [(*divmod((mark.lastindex or 1) - 1, 2), mark) for mark in _MARK.finditer(reply)]
+    named = {span.start() + span[0].index(span[2].strip()) for span in _CODE.finditer(reply) if _is_mark(span[2])}
+    found = [mark for mark in _MARK.finditer(reply) if mark.start() not in named]
+    marks = [(*divmod((mark.lastindex or 1) - 1, 2), mark) for mark in found]
     if not marks:
         return reply, False
     next_end: dict[int, re.Match[str]] = {}
@@ -64,3 +68,7 @@ def _read(reply: str) -> tuple[str | None, bool]:
     here = "" if within else reply[at:]
     said = here if here.strip() else said
     return said.lstrip() or None, within
+
+
+def _is_mark(code: str) -> bool:
+    return _MARK.fullmatch(code.strip()) is not None

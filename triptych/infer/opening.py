@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from os.path import lexists
 from pathlib import Path
 
-from triptych.core.errors import ConfigError
+from triptych.core.errors import ConfigError, NotFoundError
 from triptych.core.files import cache_folder
 from triptych.core.log import say
 from triptych.infer.answer_cache import AnswerCache
 from triptych.infer.responder import Responder
 from triptych.infer.settings import Asking, EndpointSettings, LocalSettings, address_of, parse_settings
-from triptych.models.disk.locate import on_disk
+from triptych.models.disk.locate import STARTER, on_disk
 
 ANSWERS = "answers"
 """Folder of kept replies, in the cache folder."""
@@ -33,6 +33,8 @@ _NO_SCHEME = re.compile(
 """An address but for its scheme: a host (``localhost``, an IP address, a name with a dot) and its port; a path and a
 model's name behind a ``#`` may follow. With a model's name, a path in place of the port is enough, any name is a host
 that has a port, and ``localhost`` is one without."""
+_MAYBE_HOST = re.compile(rf"(?!{STARTER})[A-Za-z0-9][\w.-]+:[0-9]{{1,5}}{_PATH}?#?")
+"""What may be a host and its port, without a model's name, and may be a slip in a folder's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,26 @@ def check_scheme(model: str) -> None:
     """Refuse an address that does not say http:// or https://, which would be looked for as a folder. ConfigError."""
     # Not Path.exists, which raises for a name that is too long.
     if _NO_SCHEME.fullmatch(model) and not lexists(model):
-        host, _, name = model.partition("#")
-        scheme = "https" if re.fullmatch(rf"{_NAMED}{_PATH}", host) and not host[0].isdigit() else "http"
-        whole = f"{scheme}://{host if '/' in host else f'{host}/v1'}#{name or 'NAME'}"
-        raise ConfigError(f"{model}: no such folder, and an address begins with http:// or https://: write {whole}.")
+        raise ConfigError(
+            f"{model}: no such folder, and an address begins with http:// or https://: write {_whole(model)}."
+        )
+
+
+def _check_host(model: str) -> None:
+    """Refuse what may be a host and its port, and tell of folders and of endpoints. NotFoundError."""
+    if _MAYBE_HOST.fullmatch(model) and not lexists(model):
+        raise NotFoundError(
+            f"{model}: no such folder. Give a folder, a hub id (OWNER/NAME) or {STARTER}NAME; an endpoint is written "
+            f"{_whole(model)}, NAME being its model's."
+        )
+
+
+def _whole(model: str) -> str:
+    """Return an address with its scheme, its path and a name."""
+    host, _, name = model.partition("#")
+    scheme = "https" if re.fullmatch(rf"{_NAMED}{_PATH}", host) and not host[0].isdigit() else "http"
+    host = host.rstrip("/")
+    return f"{scheme}://{host if '/' in host else f'{host}/v1'}#{name or 'NAME'}"
 
 
 def check_name(model: str) -> None:
@@ -65,6 +83,7 @@ def check_name(model: str) -> None:
         NotFoundError: there is no such folder, or no model in it.
     """
     check_scheme(model)
+    _check_host(model)
     if address_of(model) is None:
         on_disk(model)
 
@@ -86,6 +105,7 @@ def open_responder(model: str, overrides: Sequence[str] = ()) -> Opened:
 
         return Opened(RemoteResponder(address, endpoint), endpoint)
     check_scheme(model)
+    _check_host(model)
     local = parse_settings(overrides, model=LocalSettings)
     check_name(model)
     from triptych.infer.decoding.sampling import Sampling

@@ -25,9 +25,9 @@ from triptych.core.records import Example, Json, Text, Turn, text_of
 from triptych.data.format import Refused, read_source, refusal
 from triptych.evaluate.benchmark import chance_of, fact, story_of
 from triptych.evaluate.metrics.rouge import published_rouge_l
-from triptych.evaluate.question.own_options import listed_in, numbered_in, numbered_position, position_of
+from triptych.evaluate.question.own_options import listed_in, numbered_in, position_of
 from triptych.evaluate.question.own_words import compared, reference_in, with_reference, words_of
-from triptych.evaluate.reading import choices, scorers
+from triptych.evaluate.reading import scorers
 
 CHOICE, SHORT, ROUGE_L, JUDGE = "choice", "short", "rouge_l", "judge"
 """How a reply is marked: by the option that it chooses; by being the reference, in the form that ``scorers`` compares
@@ -86,7 +86,7 @@ def score(question: Example, reply: str) -> float:
 def answered(question: Example, reply: str) -> bool:
     """Return whether there is something to score: any word, or by the other rules what ``scorers`` can read."""
     if fact(question, "rule") == CHOICE:
-        return _chosen(question, reply) is not None
+        return scorers.choice_of(question, reply).option is not None
     return scorers.is_answered(question, reply) if fact(question, "rule") == SHORT else bool(words_of(reply))
 
 
@@ -194,7 +194,7 @@ def _with_answers(question: Example, asked: Turn) -> Example:
     listed, numbered = listed_in(shown), numbered_in(shown)
     for marks, options, at in (
         ("letters", listed, position_of(listed, reference)),
-        ("numbers", numbered, numbered_position(numbered, reference)),
+        ("numbers", numbered, scorers.numbered_position(numbered, reference)),
     ):
         if at is not None:
             facts: dict[str, Json] = {"choice": True, "options": [*options], "right": at, "marks": marks}
@@ -214,21 +214,11 @@ def _with_answers(question: Example, asked: Turn) -> Example:
 def _right(question: Example, reply: str) -> float:
     """Return 1.0 where a reply chooses the right option or is the short reference, else 0.0."""
     if scorers.is_choice(question):
-        chosen = _chosen(question, reply)
+        chosen = scorers.choice_of(question, reply).option
         return float(chosen is not None and chosen == scorers.reference_position(question))
     if "answers" in question.facts or not scorers.is_answered(question, reply):
         return scorers.correct(question, reply)
     return float(compared(question, reply) == compared(question, scorers.reference_of(question)))
-
-
-def _chosen(question: Example, reply: str) -> int | None:
-    """Return which option a reply chooses, by the marks that the words list them with where these were found there."""
-    marks = question.facts.get("marks")
-    options = scorers.options_of(question)
-    if marks == "numbers" and (at := numbered_position([*options], reply)) is not None:
-        return at
-    chosen = scorers.choice_of(question, reply).option
-    return choices.choose(options, reply).option if chosen is None and marks == "letters" else chosen
 
 
 def _twice(question: Example, earlier: str, row: Example | Refused) -> str:

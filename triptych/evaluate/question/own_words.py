@@ -14,7 +14,7 @@ from triptych.core import thinking
 from triptych.core.records import Example, Text, Turn
 from triptych.evaluate.reading import choices, scorers
 from triptych.evaluate.reading.phrases import MARKS as PROGRAM_MARKS
-from triptych.evaluate.reading.signs import MARKS, NO_MINUS, with_minus, without_points
+from triptych.evaluate.reading.signs import MARKS, NO_MINUS, with_grades, with_minus, without_points
 
 _LETTER_A = "\u0250"
 """Stands for the letter A, which is else taken for an article; ``normalise`` leaves it as it is."""
@@ -55,7 +55,7 @@ def compared(question: Example, text: str) -> str | tuple[str, ...]:
 
     A list of letters is these in one word, so that "A, C" is "AC"; a list of numbers is each of them.
     """
-    said = choices.spoken(text)
+    said = with_grades(choices.spoken(text))
     plain = _FRAME.sub("", said, count=1).strip()
     if _LETTERS.fullmatch(plain):
         return "".join(re.findall(r"\b[a-z]\b", plain.casefold()))

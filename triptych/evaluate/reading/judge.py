@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,6 +72,9 @@ _SAYS = re.compile(
 """A clause that begins with who is better; what is said of it before that ("I don't think that") makes it none."""
 _SUPPOSES = re.compile(r"\W*(?:if|unless|whether|when|were|at\s+first|some|one|it\s+depends)\b", re.IGNORECASE)
 _ASKS = re.compile(r"[^.!?;:,\n]*\?(?:\s|\Z)")
+_IN_ONE_THING = re.compile(r"(?:\s+than\s+(?:(?i:reply)\s+)?[AB])?\s+(?:in|at|on|for)\b")
+_HOLDS_AGAINST = re.compile(r"\W*(?:but|however|yet|still)\b", re.IGNORECASE)
+"""How a sentence begins that makes a preference in one thing none, as "but" does within one sentence."""
 _YET = re.compile(r"\b(?:but|though|although|however|yet|still|except|prefer)\b", re.IGNORECASE)
 _LINE_ENDS = re.compile(r"[^\w\n]*(?:\n|\Z)")
 _ITEM = {letter: re.compile(rf"(?<![\w'])(?i:{letter})\s*[.:)]") for letter in "ab"}
@@ -283,10 +287,12 @@ def _named(text: str) -> set[str]:
     """Return who is said to be better; "tie" where neither is; "unsure" where something is held against that."""
     named: set[str] = set()
     yet = False
-    for sentence in _SENTENCE_ENDS.split(text):
+    sentences = [sentence for sentence in _SENTENCE_ENDS.split(text) if sentence]
+    for sentence, following in zip_longest(sentences, sentences[1:], fillvalue=""):
         at = 0
+        against = _HOLDS_AGAINST.match(following)
         for match in () if _SUPPOSES.match(sentence) else _SAYS.finditer(sentence):
-            if _ASKS.match(sentence, match.end()):
+            if _ASKS.match(sentence, match.end()) or (against and _IN_ONE_THING.match(sentence, match.end())):
                 continue
             if match["even"]:
                 at, yet = match.end(), False

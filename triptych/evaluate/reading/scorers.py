@@ -4,7 +4,7 @@ Three kinds of question. Free-form: the reply must equal the reference after `no
 of answers (``facts["answers"]``): the reply must name the reference and no other of them, in whatever sentence. Marked
 thinking is no part of a reply, and what stands in a box or in answer tags is all of it.
 Multiple choice (``facts["choice"]``): ``choices`` reads which option the reply chooses, by its words, or by its letter
-where the question shows letters.
+where the question shows letters; where one's own rows say so (``facts["marks"]``), by its number.
 In the last two a reply that names none, or several, is *unanswered*, which scores 0 and is counted apart.
 The tables of cases in tests/evaluate/test_scorers.py and test_choices.py are the reference.
 """
@@ -19,7 +19,7 @@ from triptych.core.errors import DataError
 from triptych.core.records import Example, text_of
 from triptych.evaluate.reading import choices
 from triptych.evaluate.reading.existence import only_sight_declines, says_there_is
-from triptych.evaluate.reading.signs import MARKS, NO_MINUS, with_minus, without_points
+from triptych.evaluate.reading.signs import MARKS, NO_MINUS, with_grades, with_minus, without_points
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
@@ -43,6 +43,9 @@ _SHOWN_LETTER = re.compile(r"(?:^|[\s(\[])A\s?[).:\]]|\b(?i:letter)\b")
 """How a question shows its options' letters: ``A.``, ``(A)``, ``A:``; or it asks for the letter."""
 _REFERRED = re.compile(r"\b(image|picture|photo|frame|view|tile|box|panel|option|number) (\d+)\b")
 """In normalised words: a number that names an image and counts nothing."""
+_NUMBER = re.compile(r"[(（]?(\d{1,2})(?:[)）.．、](?!\d).*)?", re.DOTALL)
+"""The number of an option, perhaps with its words."""
+_FRAME = re.compile(r"(?i)\W*(?:(?:the|it|is|correct|answer|option|number)\b[\s:]*)*")
 _DECLINED = re.compile(r"\b(no (way|idea|clue|telling|means)|not (sure|certain|clear|possible|enough)|cannot|cant)\b")
 """In normalised words: the reply says that it does not answer."""
 
@@ -154,8 +157,10 @@ def choice_of(question: Example, reply: str) -> choices.Choice:
     Raises:
         DataError: as ``options_of``.
     """
-    options = options_of(question)
-    found = choices.choose(options, reply, letters=shows_letters(question))
+    options, marks = options_of(question), question.facts.get("marks")
+    if marks == "numbers" and (at := numbered_position(options, reply)) is not None:
+        return choices.Choice(at, "number")
+    found = choices.choose(options, reply, letters=marks == "letters" or shows_letters(question))
     names = [normalise(option) for option in options]
     said = choices.spoken(reply)
     declined = found.rule == "declined" and not only_sight_declines(said)
@@ -163,6 +168,32 @@ def choice_of(question: Example, reply: str) -> choices.Choice:
         return found
     there = says_there_is(str(question.facts.get("question") or ""), said)
     return found if there is None else choices.Choice(names.index("yes" if there else "no"), "claim", sure=False)
+
+
+def numbered_position(options: Sequence[str], text: str) -> int | None:
+    """Return which option of a list with numbers from 1 a text is, by its number or its words; None: none, or several.
+
+    >>> numbered_position(["boat", "tram"], "The answer is 2.")
+    1
+    """
+    said = choices.spoken(text)
+    framed = _FRAME.match(said)
+    begin = framed.end() if framed else 0
+    begin -= begin > 0 and said[begin - 1] in "(（"
+    named = position_of_words(options, said)  # "4" where the words of an option are "4"
+    found = _NUMBER.fullmatch(said[begin:].rstrip(" ."))
+    if found is not None and 1 <= int(found[1]) <= len(options):
+        return named if named is not None else int(found[1]) - 1
+    spelt = normalise(said)
+    at = int(spelt) - 1 if spelt.isascii() and spelt.isdecimal() and len(spelt) < 3 else -1
+    return at if named is None and 0 <= at < len(options) else named
+
+
+def position_of_words(options: Sequence[str], text: str) -> int | None:
+    """Return the one option of these words; None where there are several, or none. "A-" is no "A"."""
+    said = normalise(with_grades(text))
+    found = [at for at, option in enumerate(options) if said and normalise(with_grades(option)) == said]
+    return found[0] if len(found) == 1 else None
 
 
 def _answers_of(question: Example) -> tuple[str, ...]:

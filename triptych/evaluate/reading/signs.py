@@ -46,6 +46,12 @@ _WORD = re.compile(
 )
 """The words, before digits or a number in words; "minus" not behind a number or a variable, where it takes away."""
 
+_GRADE = re.compile(
+    r"(?<![\w+-])([A-Za-z]|[Aa][Bb])(?:[-\u2010-\u2013\u2212]| minus\b)"
+    r"(?=\s?(?:$|[.,;:!?)\]\"'/|]|(?:and|or|grade|in|as|because|since)\b))"
+)
+"""A letter with a minus behind it, as of grades and blood: "A-", "AB-"."""
+
 
 def straight(text: str) -> str:
     """Return a text in plain characters: "x2" for "x²", straight quotation marks."""
@@ -85,3 +91,12 @@ def _negative(found: re.Match[str]) -> str:
     if word and word not in NUMBERS:
         return found[0]  # "fıve": letters that are equal only where case is ignored
     return f"{found[1]}-{NUMBERS.index(word) if word else ''}"
+
+
+def with_grades(text: str) -> str:
+    """Return a text in which a grade's minus is part of its word, so that "A-" is no "A".
+
+    >>> with_grades("A-, not B, nor A-B")
+    'Aminus, not B, nor A-B'
+    """
+    return _GRADE.sub(r"\1minus", text)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, NotFoundError
 from triptych.core.files import only_one
 from triptych.core.records import Example, Text, parts_of
 from triptych.core.shard import Shard
@@ -20,12 +20,12 @@ from triptych.data.formats import messages
 from triptych.data.media.kept import keeping_only
 from triptych.evaluate.benchmark import Benchmark, asked, without_images
 from triptych.evaluate.reading.answers import Keys, Line
-from triptych.evaluate.running.asked import LOCK, Asked, groups_of, references_of, write_asked
+from triptych.evaluate.running.asked import LOCK, Asked, groups_of, read_asked, references_of, write_asked
 from triptych.evaluate.running.collect import collect_replies
 from triptych.evaluate.running.result import Result, check_judge, result_of, score_all
 from triptych.evaluate.running.sample import sample_questions
 from triptych.evaluate.running.shards import part_of
-from triptych.evaluate.running.writing import write_result
+from triptych.evaluate.running.writing import set_aside, write_result
 from triptych.infer.answer_cache import AnswerCache, Digests, prompt_key
 from triptych.infer.responder import Responder, knows_ids
 
@@ -88,6 +88,8 @@ def evaluate(
     if shard is not None:
         questions, refused = part_of(questions, shard), refused if shard.number == 1 else []
     with only_one(folder / LOCK):
+        if not _is_asked(folder, what):
+            set_aside(folder)  # else it would read as one of this asking where that is killed
         write_asked(folder, what)
         known = collect_replies(
             [prompts[question.id] for question in questions],
@@ -100,6 +102,14 @@ def evaluate(
         )
         lines = [(question, known[key_of[question.id]]) for question in questions]
         return _score(benchmark, lines, refused, what, judge=judge, folder=folder, seed=seed)
+
+
+def _is_asked(folder: Path, what: Asked) -> bool:
+    """Return whether a folder says that the same was asked there in the same way."""
+    try:
+        return read_asked(folder) == what
+    except (NotFoundError, DataError):
+        return False
 
 
 def _keys_of(

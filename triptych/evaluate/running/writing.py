@@ -17,6 +17,9 @@ from triptych.core.records import Json
 from triptych.data.format import Refused
 from triptych.evaluate.running.result import ITEMS, RESULT, Result, Scored
 
+EARLIER = "result-earlier.json"
+"""A result that was in the folder when an evaluation began there that has none of its own yet."""
+
 
 def result_to_json(result: Result) -> dict[str, Json]:
     """Return the result as ``result.json`` holds it: the total's numbers on top, groups below."""
@@ -29,6 +32,8 @@ def write_result(
     folder: Path, scored: Sequence[Scored], *, refused: Sequence[Refused], result: Result, max_tokens: int
 ) -> None:
     """Write ``result.json`` and ``items.jsonl``; say how many questions have no score, and how many replies were cut.
+
+    A result that was set aside is kept no longer.
 
     Args:
         folder: of the evaluation.
@@ -43,8 +48,22 @@ def write_result(
     )
     write_atomically(folder / ITEMS, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
     write_atomically(folder / RESULT, json.dumps(result_to_json(result), indent=1, ensure_ascii=False) + "\n")
+    (folder / EARLIER).unlink(missing_ok=True)
     for line in _troubles(scored, refused, result, max_tokens=max_tokens):
         say(f"{folder}: {line}")
+
+
+def set_aside(folder: Path) -> bool:
+    """Call a folder's result ``result-earlier.json``, so that nobody takes it for that of an evaluation without one.
+
+    Returns:
+        Whether there was a result.
+    """
+    try:
+        (folder / RESULT).replace(folder / EARLIER)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _troubles(
