@@ -11,15 +11,17 @@ import pytest
 
 from triptych.core.errors import ModelError
 from triptych.data.plan.cost_config import cost_of_config
+from triptych.data.plan.costs import Fixed
 from triptych.data.plan.costs_tiled import AnyRes
 
 CLIP = {"model_type": "clip_vision_model", "image_size": 336, "patch_size": 14}
+SIGLIP = {"model_type": "siglip_vision_model", "image_size": 896, "patch_size": 14}
 
 
 @pytest.mark.parametrize(
     ("config", "processor", "said"),
     [
-        ({"model_type": "whisper"}, None, "no cost is known for model_type 'whisper'; there are: fuyu, idefics2"),
+        ({"model_type": "whisper"}, None, "no cost is known for model_type 'whisper'; there are: fuyu, gemma3"),
         ({}, None, "no cost is known for model_type None"),
         ({"model_type": "qwen2_vl"}, None, "is in its preprocessor_config.json: give that file too"),
         ({"model_type": "llava"}, None, "vision_config is None in the model's JSON"),
@@ -63,6 +65,21 @@ CLIP = {"model_type": "clip_vision_model", "image_size": 336, "patch_size": 14}
             {"max_image_size": {"longest_edge": 364}},
             "tiles of 364 pixels, but image_size of the tower is 336",
         ),
+        (
+            {"model_type": "gemma3", "vision_config": SIGLIP, "mm_tokens_per_image": 250},
+            None,
+            "is 250: 64 x 64 patches do not make so many squares",
+        ),
+        (
+            {"model_type": "gemma3", "vision_config": SIGLIP},
+            {"image_processor": {"do_pan_and_scan": True}},
+            "do_pan_and_scan: true adds cut-outs",
+        ),
+        (
+            {"model_type": "gemma3", "vision_config": SIGLIP},
+            {"size": {"height": 224, "width": 224}},
+            "pictures of 224x224 pixels, but image_size of the tower is 896",
+        ),
     ],
 )
 def test_settings_that_do_not_tell_the_cost_are_refused(
@@ -70,6 +87,12 @@ def test_settings_that_do_not_tell_the_cost_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match=said):
         cost_of_config(config, processor)
+
+
+def test_every_picture_costs_a_gemma_the_same_as_its_settings_are_published() -> None:
+    published = {"do_pan_and_scan": None, "do_resize": True, "size": {"height": 896, "width": 896}}
+    for processor in (None, published, {"image_processor": published}):
+        assert cost_of_config({"model_type": "gemma3", "vision_config": SIGLIP}, processor) == Fixed(256, ends=4)
 
 
 @pytest.mark.parametrize(

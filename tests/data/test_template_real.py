@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from tests.data import test_template_properties as properties
-from tests.data.test_template_properties import OTHERS, SPOKEN, TEMPLATES, conversations, for_reply, ordinary, up_to
+from tests.data.test_template_properties import (
+    OTHERS,
+    SPOKEN,
+    TEMPLATES,
+    as_said,
+    conversations,
+    for_reply,
+    ordinary,
+    up_to,
+)
 from tests.released.real_tokenizers import opened
 from tests.toys import SPECIAL, encode, through_jinja
 from triptych.core.records import Example, Text, Turn
@@ -103,7 +112,7 @@ def test_parse_gives_back_what_was_rendered(
 def test_parse_reply_gives_back_what_was_said(
     tokenizer: PreTrainedTokenizerBase, template: Template, example: Example
 ) -> None:
-    example = written(example)
+    example, template = written(example), as_said(template)
     prompt = encode(replace(example, turns=example.turns[:-1]), template, tokenizer, open_reply=True)
     generated = encode(example, template, tokenizer).ids[len(prompt.ids) :]
     assert (Text(parse_reply(generated, template, tokenizer=tokenizer)),) == example.turns[-1].parts

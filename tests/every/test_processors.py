@@ -36,8 +36,8 @@ def test_the_saved_processor_makes_the_ids_and_pixels_that_we_make(
     model.save(tmp_path / "saved")
     try:
         processor = AutoProcessor.from_pretrained(tmp_path / "saved")
-    except ImportError as error:
-        if "Torchvision" not in str(error):
+    except (ImportError, ValueError) as error:
+        if "torchvision" not in str(error).lower():
             raise
         pytest.skip("its processor of transformers needs torchvision; compared part by part in tests/models")
     if isinstance(processor, FuyuProcessor):  # puts one picture before the words, and keeps no chat template

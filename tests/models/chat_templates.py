@@ -19,6 +19,13 @@ SMOLVLM2 = SMOLVLM.replace(
     "{{ '<image>' }}{% endif %}",
     "{{ '<image>' }}{% elif line['type'] == 'video' %}{{ '<video>' }}{% endif %}",
 )
+INTERNVL = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n'}}{% if message['content'] is string %}"
+    "{{ message['content'] }}{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' %}"
+    "{{ '<IMG_CONTEXT>\n' }}{% elif content['type'] == 'video' %}{{ '<video>\n' }}{% elif content['type'] == 'text' %}"
+    "{{ content['text'] }}{% endif %}{% endfor %}{% endif %}{{'<|im_end|>\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{'<|im_start|>assistant\n' }}{% endif %}"
+)
 QWEN2_VL = (
     "{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}{% for message in messages %}"
     "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -82,6 +89,48 @@ QWEN3_VL = """{%- if messages[0].role == 'system' %}
 {%- endif %}
 """
 
+GEMMA3 = """{{ bos_token }}
+{%- if messages[0]['role'] == 'system' -%}
+    {%- if messages[0]['content'] is string -%}
+        {%- set first_user_prefix = messages[0]['content'] + '\n\n' -%}
+    {%- else -%}
+        {%- set first_user_prefix = messages[0]['content'][0]['text'] + '\n\n' -%}
+    {%- endif -%}
+    {%- set loop_messages = messages[1:] -%}
+{%- else -%}
+    {%- set first_user_prefix = "" -%}
+    {%- set loop_messages = messages -%}
+{%- endif -%}
+{%- for message in loop_messages -%}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}
+        {{ raise_exception("Conversation roles must alternate user/assistant/user/assistant/...") }}
+    {%- endif -%}
+    {%- if (message['role'] == 'assistant') -%}
+        {%- set role = "model" -%}
+    {%- else -%}
+        {%- set role = message['role'] -%}
+    {%- endif -%}
+    {{ '<start_of_turn>' + role + '\n' + (first_user_prefix if loop.first else "") }}
+    {%- if message['content'] is string -%}
+        {{ message['content'] | trim }}
+    {%- elif message['content'] is iterable -%}
+        {%- for item in message['content'] -%}
+            {%- if item['type'] == 'image' -%}
+                {{ '<start_of_image>' }}
+            {%- elif item['type'] == 'text' -%}
+                {{ item['text'] | trim }}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- else -%}
+        {{ raise_exception("Invalid content type") }}
+    {%- endif -%}
+    {{ '<end_of_turn>\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {{'<start_of_turn>model\n'}}
+{%- endif -%}
+"""
+
 
 class Published(NamedTuple):
     """What a published folder says of its conversations."""
@@ -108,6 +157,7 @@ class Published(NamedTuple):
 _SMOLVLM = Published("idefics3", SMOLVLM, "idefics3", "<|im_start|>")
 _SMOLVLM2 = Published("idefics3", SMOLVLM2, "smolvlm", "<|im_start|>")
 _QWEN2_VL = Published("mantis_qwen2_vl_clean", QWEN2_VL, "qwen2_vl", "", image="<|image_pad|>")
+_GEMMA3 = Published("gemma3", GEMMA3, "gemma3", "<bos>", begins_itself=True, image="<image_soft_token>")
 _QWEN3_VL = Published("qwen3_vl", QWEN3_VL, "qwen3_vl", "", image="<|image_pad|>")
 
 PUBLISHED = {
@@ -116,6 +166,9 @@ PUBLISHED = {
     "HuggingFaceTB/SmolVLM-256M-Instruct": _SMOLVLM,
     "HuggingFaceTB/SmolVLM-500M-Instruct": _SMOLVLM,
     "HuggingFaceTB/SmolVLM2-2.2B-Instruct": _SMOLVLM2,
+    "google/gemma-3-4b-it": _GEMMA3,
+    "google/gemma-3-12b-it": _GEMMA3,
+    "google/gemma-3-27b-it": _GEMMA3,
     "Qwen/Qwen2-VL-2B-Instruct": _QWEN2_VL,
     "Qwen/Qwen2-VL-7B-Instruct": _QWEN2_VL,
     "Qwen/Qwen2.5-VL-3B-Instruct": _QWEN2_VL,
@@ -129,6 +182,8 @@ PUBLISHED = {
 def marked(text: str, published: Published) -> str:
     """Return what a processor makes of a text before its image tokens are counted out, each image as ``<image>``."""
     text = text.replace(published.image, "<image>")
+    if published.model_type == "gemma3":
+        text = text.replace("<start_of_image>", "\n\n<start_of_image><image><end_of_image>\n\n")
     if published.model_type == "idefics2":
         around = "<fake_token_around_image>"
         text = text.replace("<image>", f"{around}<image>{around}").replace(around * 2, around)

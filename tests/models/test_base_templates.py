@@ -15,6 +15,7 @@ from tests.toys import encode, text_of, through_jinja, toy_images, toy_tokenizer
 from triptych.core.errors import ModelError
 from triptych.core.records import Example, Part, Text, Turn
 from triptych.data.template import find_template
+from triptych.data.transform import tidy
 from triptych.models import zoo
 from triptych.models.disk.recognise import recognise
 
@@ -26,6 +27,7 @@ REPLIES = ("A cat.", "The second", "No,\nfour. ")
 SPECIALS = (
     *("<s>", "<|begin_of_text|>", "<end_of_utterance>", "<fake_token_around_image>"),
     *("<|vision_start|>", "<|vision_end|>"),
+    *("<bos>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>"),
 )
 
 
@@ -48,7 +50,8 @@ def conversations(draw: st.DrawFn) -> Example:
     turns = [Turn("system", (Text("Be brief."),))] if draw(st.booleans()) else []
     for _ in range(draw(st.integers(1, 3))):
         said: list[Part] = draw(questions)
-        turns += [Turn("user", tuple(said)), Turn("assistant", (Text(draw(st.sampled_from(REPLIES))),))]
+        # Words in several pieces are one here; Gemma's chat template would join them without a space between.
+        turns += [Turn("user", tidy(said)), Turn("assistant", (Text(draw(st.sampled_from(REPLIES))),))]
     return Example("random", tuple(turns[: len(turns) - draw(st.booleans())]))
 
 

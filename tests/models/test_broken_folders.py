@@ -23,7 +23,7 @@ from triptych.models.disk.locate import locate
 from triptych.models.disk.missing_files import missing_file
 from triptych.models.family import Family, open_model
 
-FAMILIES = ("flamingo", "fuyu", "idefics2", "idefics3", "llava", "llava_next", "qwen_vl")
+FAMILIES = ("flamingo", "fuyu", "gemma3", "idefics2", "idefics3", "internvl", "llava", "llava_next", "qwen_vl")
 WEIGHTS = "model.safetensors"
 
 
@@ -212,9 +212,16 @@ def _changed(
         ("llava_next", {"images": {"image_grid_pinpoints": [[16, 32], [48, 16]]}}, "give both files the same"),
         ("idefics2", {"images": {"do_pad": False}}, "do_pad: false"),
         ("idefics3", {"images": {"max_image_size": {"longest_edge": 24}}}, "tiles of 24 pixels.*tower is 16"),
+        ("internvl", {"images": {"do_resize": False}}, "do_resize: false is no way that InternVL's"),
+        ("internvl", {"images": {"size": {"height": 24, "width": 24}}}, "tiles of 24x24 pixels.*tower is 16"),
+        ("internvl", {"config": {"image_seq_length": 9}}, "is 9, but 4 x 4 patches with downsample_ratio 0.5 make 4"),
         ("qwen_vl", {"images": {"do_resize": False}}, "do_resize: false"),
         ("qwen_vl", {"images": {"size": {"min_pixels": 256, "max_pixels": 600}}}, "call them shortest_edge"),
         ("fuyu", {"images": {"do_resize": False}}, "do_resize: false"),
+        ("gemma3", {"images": {"do_pan_and_scan": True}}, "do_pan_and_scan: true adds cut-outs"),
+        ("gemma3", {"images": {"do_resize": False}}, "do_resize: false is no way that Gemma 3's"),
+        ("gemma3", {"images": {"size": {"height": 24, "width": 24}}}, "of 24x24 pixels, but image_size of the tower"),
+        ("gemma3", {"config": {"mm_tokens_per_image": 9}}, "is 9: 4 x 4 patches do not make so many squares"),
     ],
 )
 def test_odd_settings_of_images_are_told_before_a_picture_is_shown(

@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 from transformers import (
     CLIPImageProcessorPil,
+    Gemma3ImageProcessorPil,
+    Gemma3Processor,
     Idefics2ImageProcessorPil,
     Idefics2Processor,
     Idefics3ImageProcessorPil,
@@ -31,7 +33,7 @@ from transformers import (
     Qwen3VLProcessor,
 )
 
-from tests.models.chat_templates import IDEFICS2, IDEFICS3, QWEN2_VL, QWEN3_VL, SMOLVLM
+from tests.models.chat_templates import GEMMA3, IDEFICS2, IDEFICS3, QWEN2_VL, QWEN3_VL, SMOLVLM
 from tests.released.drawn import picture
 from tests.released.hard_words import SAID
 from tests.released.real_tokenizers import hard_example, opened
@@ -104,10 +106,15 @@ def _idefics3(tokenizer: PreTrainedTokenizerBase) -> Any:
     return Idefics3Processor(images, tokenizer, image_seq_len=2)
 
 
+def _gemma3(tokenizer: PreTrainedTokenizerBase) -> Any:
+    return Gemma3Processor(Gemma3ImageProcessorPil(size=SIDE), tokenizer, image_seq_length=3)
+
+
 KINDS = {
     "idefics2": Kind("idefics2", _idefics2, "idefics2", IDEFICS2, begins_itself=True),
     "idefics3": Kind("idefics3", _idefics3, "idefics3", IDEFICS3),
     "smolvlm": Kind("smolvlm", _idefics3, "idefics3", SMOLVLM),
+    "gemma3": Kind("gemma3", _gemma3, "gemma3", GEMMA3),
     "qwen2_vl": Kind("qwen2_5", partial(_qwen_vl, Qwen2VLProcessor), "mantis_qwen2_vl_clean", QWEN2_VL),
     "qwen3_vl": Kind("qwen3", partial(_qwen_vl, Qwen3VLProcessor), "qwen3_vl", QWEN3_VL),
     "llava": Kind("llava", _llava, "vicuna_v1"),
@@ -159,7 +166,8 @@ def test_ids_are_those_of_the_processor(kind: str, name: str) -> None:
     said = KINDS[kind]
     tokenizer = opened(said.tokenizer)
     processor, template = said.make(tokenizer), find_template(said.template)
-    number = tokenizer.convert_tokens_to_ids(processor.image_token)
+    # Of Gemma's processor, the image token is the mark that it makes the others of.
+    number = tokenizer.convert_tokens_to_ids(getattr(tokenizer, "image_token", processor.image_token))
     assert isinstance(number, int)
     alone = [each for each in ids_of(processor, processor.image_token) if each == number or not template.image_before]
     for turns in range(1, len(SAID[name]) + 1):

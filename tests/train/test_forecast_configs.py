@@ -37,15 +37,25 @@ def test_a_released_model_has_as_many_weights_as_its_network(name: str) -> None:
         ("idefics3-8b", {}, 13 * 169),
         ("idefics3-8b", {"do_image_splitting": False}, 169),
         ("smolvlm-256m", {}, 13 * 64),
+        ("internvl3-1b", {}, 13 * 256),
+        ("internvl3.5-8b", {"max_patches": 6}, 7 * 256),
+        ("internvl3.5-8b", {"max_patches": 1}, 256),
         ("llava-1.6-vicuna-7b", {}, 576 + 36 * 48 + 36),
         ("onevision-7b", {}, 729 + 1),
         ("llava-1.5-7b", {}, 576),
+        ("gemma-3-4b", {}, 256),
     ],
 )
 def test_a_usual_picture_takes_what_its_processor_makes_of_it(
     name: str, settings: dict[str, int | bool], tokens: int
 ) -> None:
     assert shape_of(ModelPlan(open=name, image_processor=settings)).image_tokens == tokens
+
+
+def test_patches_that_are_averaged_are_kept_as_their_averages() -> None:
+    gemma, llava = (shape_of(ModelPlan(open=name)) for name in ("gemma-3-4b", "llava-1.5-7b"))
+    assert (gemma.patches, gemma.feature_numbers) == (64 * 64, 256 * 1152)
+    assert llava.feature_numbers == 576 * 1024
 
 
 def test_the_folder_of_a_run_is_planned_by_its_model(tmp_path: Path) -> None:

@@ -101,7 +101,15 @@ def plain_losses(network: PreTrainedModel, state: StageState) -> Iterator[tuple[
 
 @pytest.mark.parametrize(
     ("family", "sample"),
-    [("llava", "vit"), ("qwen_vl", "qwen2_5_vl"), ("idefics3", "split"), ("idefics2", "whole"), ("fuyu", "plain")],
+    [
+        ("llava", "vit"),
+        ("qwen_vl", "qwen2_5_vl"),
+        ("idefics3", "split"),
+        ("idefics2", "whole"),
+        ("fuyu", "plain"),
+        ("gemma3", "windowed"),
+        ("internvl", "qwen2"),
+    ],
 )
 def test_five_steps_are_those_of_a_plain_loop_over_transformers(tmp_path: Path, family: str, sample: str) -> None:
     recipe = recipe_of(tmp_path, family, sample)

@@ -98,6 +98,8 @@ class Template:
     """With ``images_only``: all images in front, then the words of the first reply and nothing more."""
     one_image_first: bool = False
     """Move a turn's only image in front of its words, as ``data/text/turns.py`` says."""
+    trimmed: bool = False
+    """What users and replies say between images loses the white space around it, as ``data/text/turns.py`` says."""
     also_trained: tuple[Trainable, ...] = ()
     """What a published mask trains besides replies and their stops. ``header``: that of replies. ``wrappers``: what
     stands around images in a reply, and with ``images_only`` around all. ``begin``, ``end``: those strings.
@@ -242,9 +244,7 @@ def render_many(
     image_ids: Callable[[ImageRef], Sequence[int]],
     train_demonstrations: bool = False,
 ) -> Iterator[Encoded | Refused]:
-    """Yield each conversation as ``render`` gives it, in order; many go through the tokenizer at once.
-
-    One that cannot be rendered is refused as ``cannot be rendered``; what was refused before is passed on.
+    """Yield each conversation as ``render`` gives it, or refused, as ``cannot be rendered`` or as before, in order.
 
     Raises:
         ModelError: as ``render``.

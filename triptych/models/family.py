@@ -213,12 +213,9 @@ class Model(ABC):
         """Return the tokenizer and processors, set up to be saved with the network; files of later ones win."""
 
     def save(self, folder: str | Path) -> None:
-        """Write an ordinary Hugging Face folder: ``AutoModelForImageTextToText.from_pretrained`` opens it.
+        """Write a Hugging Face folder, with a ``triptych.json``: ``AutoModelForImageTextToText`` opens it.
 
-        With a ``triptych.json``, and the score head in a file of its own.
-
-        Raises:
-            ModelError: an adapter is not merged yet.
+        The score head is in a file of its own. Raises ModelError: an adapter is not merged yet.
         """
         save_folder(
             Path(folder),
@@ -231,11 +228,7 @@ class Model(ABC):
         )
 
     def set_linear_projection(self, weight_CH: Tensor, bias_H: Tensor) -> None:
-        """Make ``project(features)`` equal ``features @ weight_CH + bias_H``.
-
-        Raises:
-            ModelError: the projector is no linear map.
-        """
+        """Make ``project(features)`` equal ``features @ weight_CH + bias_H``; ModelError: it is no linear map."""
         raise ModelError(f"family {self.family!r} has no linear projector, which alone can be aligned in closed form.")
 
     @cached_property
@@ -277,6 +270,8 @@ class Family:
     about: str
     model_types: tuple[str, ...]
     """Values of ``model_type`` in config.json that it opens; empty where it only assembles models of another family."""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """Values of ``model_type`` of folders that need code of their own, and what to do instead, in a sentence."""
     assemble: Callable[[PartsPlan], Model]
     open: Callable[[Path], Model]
     """Opens an ordinary Hugging Face folder."""
@@ -329,14 +324,20 @@ def family_of(folder: Path) -> tuple[str, Family]:
     Raises:
         ModelError: config.json cannot be read, or no family opens its model.
     """
-    model_type = model_type_of(folder)
+    return family_for(model_type_of(folder), where=str(folder))
+
+
+def family_for(model_type: str, *, where: str) -> tuple[str, Family]:
+    """Return the family that opens such models, and its name; ModelError, which says where: none does."""
     known: list[str] = []
     for name in plugins.names("family"):
         family = plugins.find("family", name, expected=Family)
         if model_type in family.model_types:
             return name, family
+        if model_type in family.elsewhere:
+            raise ModelError(f"{where}: model_type {model_type!r} {family.elsewhere[model_type]}")
         known.extend(family.model_types)
-    raise ModelError(f"{folder}: no family opens model_type {model_type!r}; there are: {', '.join(sorted(known))}.")
+    raise ModelError(f"{where}: no family opens model_type {model_type!r}; there are: {', '.join(sorted(known))}.")
 
 
 def assemble(family: str, plan: PartsPlan) -> Model:

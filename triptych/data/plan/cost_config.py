@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import isqrt
 
 from triptych.core.errors import ModelError
 from triptych.data.plan.costs import AROUND, Cost, Fixed, Merged, Patches
@@ -137,6 +138,29 @@ def _fuyu(config: Settings, processor: Settings | None) -> Cost:
     return Patches(patch_px=patch[0], limit=(wide, high))
 
 
+def _gemma3(config: Settings, processor: Settings | None) -> Cost:
+    vision, tokens = _inner(config, "vision_config"), _whole(config, "mm_tokens_per_image", 256)
+    side, across = _whole(vision, "image_size"), isqrt(tokens)
+    patches = side // _whole(vision, "patch_size")
+    if across**2 != tokens or patches % across:
+        raise ModelError(
+            f"mm_tokens_per_image is {tokens}: {patches} x {patches} patches do not make so many squares of one size."
+        )
+    settings = processor or {}
+    _check_on(settings, "do_resize", family="Gemma 3")
+    if settings.get("do_pan_and_scan"):
+        raise ModelError(
+            "do_pan_and_scan: true adds cut-outs of long pictures, which are not shown here, nor by transformers' "
+            "processor unless each call asks for them: write false where the folder's JSON says so."
+        )
+    if (seen := _sides(settings, "size", (side, side))) != (side, side):
+        raise ModelError(
+            f"the image processor makes pictures of {seen[0]}x{seen[1]} pixels, but image_size of the tower is {side}: "
+            "they should be equal."
+        )
+    return Fixed(tokens, ends=4)
+
+
 def _qwen(config: Settings, processor: Settings | None) -> Cost:
     settings = _given(processor, "qwen2_vl")
     _check_on(settings, "do_resize", family="Qwen-VL")
@@ -155,17 +179,33 @@ def _qwen(config: Settings, processor: Settings | None) -> Cost:
 
 
 def _internvl(config: Settings, processor: Settings | None) -> Cost:
-    settings = _given(processor, "internvl")
+    vision, settings = _inner(config, "vision_config", {}), _given(processor, "internvl")
+    _check_on(settings, "do_resize", family="InternVL")
+    side, patch = _side(vision, "image_size", 448), _side(vision, "patch_size", 14)
+    if (tile := _sides(settings, "size", (384, 384))) != (side, side):
+        raise ModelError(
+            f"the image processor cuts tiles of {tile[0]}x{tile[1]} pixels, but image_size of the tower is {side}: "
+            "they should be equal."
+        )
+    ratio = config.get("downsample_ratio", 0.5)
+    across = side // patch * ratio if isinstance(ratio, int | float) else 0
+    if across**2 != (tokens := _whole(config, "image_seq_length", 256)):
+        raise ModelError(
+            f"image_seq_length is {tokens}, but {side // patch} x {side // patch} patches with downsample_ratio "
+            f"{ratio!r} make {across**2:g} tokens of a tile."
+        )
+    # Not asked: crop_to_patches, which is false in published folders. InternVL's processor always cuts.
     return Tiles(
-        tile=_sides(settings, "size", (384, 384)),
-        tile_tokens=_whole(config, "image_seq_length", 256),
+        tile=tile,
+        tile_tokens=tokens,
         least=_whole(settings, "min_patches", 1),
-        most=_whole(settings, "max_patches", 12) if settings.get("crop_to_patches", False) else 1,
+        most=_whole(settings, "max_patches", 12),
     )
 
 
 _READERS: Mapping[str, Callable[[Settings, Settings | None], Cost]] = {
     "fuyu": _fuyu,
+    "gemma3": _gemma3,
     "idefics2": _idefics2,
     "idefics3": _idefics3,
     "internvl": _internvl,
@@ -248,6 +288,14 @@ def _whole(settings: Settings, key: str, otherwise: int | None = None) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ModelError(f"{key} is {value!r} in the model's JSON: a whole number above 0 should be there.")
     return value
+
+
+def _side(settings: Settings, key: str, otherwise: int) -> int:
+    """Return the side of a square in a tower's JSON, where it may stand as a pair."""
+    value = settings.get(key, otherwise)
+    if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1]:
+        value = value[0]
+    return _whole({key: value}, key)
 
 
 def _sides(settings: Settings, key: str, otherwise: tuple[int, int]) -> tuple[int, int]:

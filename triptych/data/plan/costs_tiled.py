@@ -154,6 +154,21 @@ class Tiles(Cost):
     most: int = 12
     """Tiles, without the whole. 1: the whole alone."""
     ends: int = 2
+    between: tuple[str, ...] = ()
+    """What stands between two frames of a video side by side, as a tokenizer has it."""
+    between_tokens: int = 0
+    """How many tokens that is."""
+
+    @property
+    def frame(self) -> int:
+        """Tokens of a video's frame: those of one tile, which shows the whole of it."""
+        return self.tile_tokens
+
+    def framed(self, *, last: bool) -> Cost:
+        """Return what a frame of a video costs, with what stands between it and the next."""
+        if last or not self.between:
+            return Fixed(self.frame)
+        return Followed(self.frame, self.between, self.between_tokens)
 
     def grid(self, size: Size) -> tuple[int, int]:
         """Return (columns, rows)."""
@@ -170,6 +185,28 @@ class Tiles(Cost):
         """Return the features of all tiles and of the whole."""
         columns, rows = self.grid(size) if self.most > 1 else (1, 1)
         return self.tile_tokens * (columns * rows + 1 if columns * rows > 1 else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed(Cost):
+    """A frame of a video that another one follows, with the marks between them."""
+
+    shrinks: ClassVar[bool] = False
+    features: int
+    marks: tuple[str, ...]
+    mark_tokens: int
+
+    def tokens(self, size: Size) -> int:
+        """Return the same for every size."""
+        return self.features
+
+    def span(self, size: Size) -> int:
+        """Return the features and the marks behind them."""
+        return self.features + self.mark_tokens
+
+    def pattern(self, size: Size) -> tuple[int | str, ...]:
+        """Return the features, then the marks."""
+        return (self.features, *self.marks)
 
 
 def _even(width: int, height: int, longest: int) -> Size:

@@ -71,7 +71,7 @@ def _content(template: Template) -> str:
     """Write what a message says: a string, or a loop over its parts."""
     words = "message['role'] == 'assistant'" if template.images_only else "true"
     cleaned = f"|replace({json.dumps(NOISE_MARKER)}, '')" if template.one_image_first else ""
-    part = _if(_IS_IMAGE, _image(template), _if(words, f"{{{{ part['text']{cleaned} }}}}"))
+    part = _if(_IS_IMAGE, _image(template), _if(words, _said(template, f"part['text']{cleaned}")))
     if template.images_lead:
         skipped = _if(f"message['role'] == 'user' and images.lead and {_IS_IMAGE}", "", "{% set images.lead = false %}")
         parts = "{% set images.lead = true %}" + _loop_parts(skipped + _if("not images.lead", part))
@@ -79,8 +79,15 @@ def _content(template: Template) -> str:
         parts = _loop_parts(part)
     if template.one_image_first:
         parts = _moved(template, parts, cleaned)
-    string = _if(words, f"{{{{ message['content']{cleaned} }}}}")
+    string = _if(words, _said(template, f"message['content']{cleaned}"))
     return _if("message['content'] is string", string, parts)
+
+
+def _said(template: Template, words: str) -> str:
+    """Write what is said: trimmed, where the template wants it, but for the system turn."""
+    if not template.trimmed:
+        return f"{{{{ {words} }}}}"
+    return f"{{{{ {words} if message['role'] == 'system' else {words}|trim }}}}"
 
 
 def _moved(template: Template, parts: str, cleaned: str) -> str:

@@ -82,7 +82,8 @@ class _Reader:
         fits = [role for role in get_args(Role) if self.stands(self.before(role, last))]
         if not fits:
             raise self.foreign()
-        role: Role = max(fits, key=lambda role: len(self.before(role, last)))
+        # What the system says may stand in the user's own turn (Gemma): then it cannot be told from the user's words.
+        role: Role = max(fits, key=lambda role: (len(self.before(role, last)), role != "system"))
         self.skip(self.before(role, last))
         return role
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, count
+from itertools import accumulate, count, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from triptych.core.errors import DataError
@@ -51,6 +51,8 @@ def turns_of(example: Example, template: Template, *, open_reply: bool) -> list[
         return [_images_of(turn) if turn.role != "assistant" else turn for turn in turns]
     if template.one_image_first:
         return [turn._replace(parts=one_image_first(turn.parts)) for turn in turns]
+    if template.trimmed:
+        return [turn if turn.role == "system" else turn._replace(parts=trimmed(turn.parts)) for turn in turns]
     return turns
 
 
@@ -95,6 +97,20 @@ def one_image_first(parts: tuple[Part, ...]) -> tuple[Part, ...]:
         parts = (*images, Text(f"\n{words}" if words else ""))
     clean = (Text(part.text.replace(NOISE_MARKER, "")) if isinstance(part, Text) else part for part in parts)
     return tuple(part for part in clean if part != Text(""))
+
+
+def trimmed(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return a turn without the white space at the beginning and end of its words, and of those between two images.
+
+    As the chat templates of Gemma say ``trim``. Words in several pieces, with no image between, are trimmed as one.
+    """
+    found: list[Part] = []
+    for are_words, group in groupby(parts, lambda part: isinstance(part, Text)):
+        if not are_words:
+            found += group
+        elif words := "".join(part.text for part in group if isinstance(part, Text)).strip():
+            found.append(Text(words))
+    return tuple(found)
 
 
 def _in_order(example: Example, template: Template) -> Iterator[tuple[Turn, bool]]:

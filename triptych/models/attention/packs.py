@@ -25,6 +25,7 @@ from transformers import PreTrainedConfig
 
 from triptych.core.errors import ModelError
 from triptych.data.batch import PADDING, block_mask
+from triptych.models.attention.blocks import block_masks, near_mask, same_block
 from triptych.models.attention.lengths import (
     CHUNKED,
     check_columns,
@@ -43,7 +44,6 @@ from triptych.models.attention.segments import (
     segments_of,
     segments_on,
     try_kernel,
-    window_mask,
     window_of,
 )
 from triptych.models.memory.transfer import send
@@ -179,13 +179,23 @@ class PackAttention:
         self._table = table_of(body, text)
         forget_lengths(body, text)
 
-    def hidden(self, embeds_BTH: Tensor, segments_BT: Tensor, *, positions_ABT: Tensor, **more: object) -> Tensor:
+    def hidden(
+        self,
+        embeds_BTH: Tensor,
+        segments_BT: Tensor,
+        *,
+        positions_ABT: Tensor,
+        blocks_BT: Tensor | None = None,
+        **more: object,
+    ) -> Tensor:
         """Return hidden_BTH: ``Model.hidden``, for any body of transformers.
 
         Args:
             embeds_BTH: of whole packs.
             segments_BT: number of each token's conversation, beyond which nobody looks.
             positions_ABT: int64; one axis, or as many as the body's rotary positions have.
+            blocks_BT: whose tokens see each other both ways (``blocks.py``), in the host's memory; None: no token
+                sees one behind it.
             more: what else the body is given.
 
         Raises:
@@ -209,25 +219,39 @@ class PackAttention:
         check_columns(self._text, segments, width=segments_BT.shape[1])
         check_lengths(self._text, segments, positions_ABT=positions_ABT)
         positions = positions_ABT[0] if len(positions_ABT) == 1 else positions_ABT
-        return self._hidden(embeds_BTH, segments_BT, positions, **more)
+        return self._hidden(embeds_BTH, segments_BT, positions, blocks_BT=blocks_BT, **more)
 
-    def _hidden(self, embeds_BTH: Tensor, segments_BT: Tensor, positions: Tensor, **more: object) -> Tensor:
+    def _hidden(
+        self,
+        embeds_BTH: Tensor,
+        segments_BT: Tensor,
+        positions: Tensor,
+        *,
+        blocks_BT: Tensor | None = None,
+        **more: object,
+    ) -> Tensor:
         if self._agrees:
             try_kernel(self._text, embeds_BTH)
             with attending(self._text, SEGMENTS):
                 segments = segments_on(segments_BT, embeds_BTH.device)
+                if blocks_BT is not None:
+                    windows = list({None, window_of(self._text)})
+                    masks = block_masks(segments.each, blocks_BT, windows=windows, device=embeds_BTH.device)
+                    segments = replace(segments, masks=masks)
                 return self._run(embeds_BTH, positions, None, segments=segments, **more)
-        return self._run(embeds_BTH, positions, self._masks(segments_BT, like=embeds_BTH), **more)
+        return self._run(embeds_BTH, positions, self._masks(segments_BT, blocks_BT, like=embeds_BTH), **more)
 
-    def _masks(self, segments_BT: Tensor, *, like: Tensor) -> Tensor | dict[str, Tensor]:
+    def _masks(self, segments_BT: Tensor, blocks_BT: Tensor | None, *, like: Tensor) -> Tensor | dict[str, Tensor]:
         """Return the mask of all layers, or that of each kind where some look through a window that matters."""
         whole = block_mask(segments_BT)
+        if blocks_BT is not None:
+            whole = whole | same_block(blocks_BT)[:, None]
         kinds = set(getattr(self._text, "layer_types", None) or [SLIDING])
         segments = segments_of(segments_BT)
         longest = max((each.stop - each.start for each in segments), default=0)
         limited = {}
         if (window := window_of(self._text)) is not None and longest > window:
-            limited[SLIDING] = self._asked(whole & window_mask(segments_BT.shape[1], window), like=like)
+            limited[SLIDING] = self._asked(whole & near_mask(segments_BT.shape[1], window), like=like)
         if (chunk := chunk_of(self._text)) is not None and longest > chunk:
             limited[CHUNKED] = self._asked(whole & chunk_mask(segments_BT, segments, chunk=chunk), like=like)
         if kinds == set(limited) and len(kinds) == 1:

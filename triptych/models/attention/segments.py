@@ -10,7 +10,7 @@ Shapes: B rows, T tokens a row, A heads, K heads of keys and values, D size of a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -59,6 +59,8 @@ class Segments:
     """Tokens of the longest piece."""
     windows: list[int | None] | None = None
     """Filled during a trial: the sliding window that each layer asked for, in layer order. None: not recorded."""
+    masks: Mapping[int | None, tuple[Tensor | None, ...]] | None = None
+    """By window: who sees whom in each conversation, where some look ahead (``blocks.py``). None: nobody does."""
 
 
 def segments_of(segments_BT: Tensor) -> tuple[Segment, ...]:
@@ -113,6 +115,7 @@ def attend(
     dtype = _computed_in(query_BATD)
     if (
         segments.edges_N is not None
+        and segments.masks is None
         and not dropout
         and _has_kernel(query_BATD, key_BKTD, value_BKTD, dtype=dtype, window=sliding_window)
     ):
@@ -129,6 +132,7 @@ def attend(
         scaling=scaling,
         window=sliding_window,
         dropout=dropout,
+        masks=None if segments.masks is None else segments.masks[sliding_window],
     ), None
 
 
@@ -141,22 +145,29 @@ def attend_each(
     scaling: float | None,
     window: int | None,
     dropout: float = 0.0,
+    masks: Sequence[Tensor | None] | None = None,
 ) -> Tensor:
     """Return attended_BTAD, one conversation after the other; zero in padding."""
     rows: list[list[Tensor]] = [[] for _ in range(len(query_BATD))]
     ends = [0] * len(rows)
-    for row, start, stop in segments:
+    for number, (row, start, stop) in enumerate(segments):
         here = (slice(row, row + 1), slice(None), slice(start, stop))
-        windowed = window is not None and stop - start > window
+        mask = None if masks is None else masks[number]
+        if masks is None and window is not None and stop - start > window:
+            mask = send(window_mask(stop - start, window), query_BATD.device)
+        key, value, times = key_BKTD[here], value_BKTD[here], query_BATD.shape[1] // key_BKTD.shape[1]
+        if mask is not None and query_BATD.is_cuda and times > 1:
+            # With a mask torch has no fused kernel there for shared heads: it would keep the scores of all of them.
+            key, value, times = key.repeat_interleave(times, dim=1), value.repeat_interleave(times, dim=1), 1
         attended = scaled_dot_product_attention(
             query_BATD[here],
-            key_BKTD[here],
-            value_BKTD[here],
-            attn_mask=send(window_mask(stop - start, window), query_BATD.device) if windowed else None,
+            key,
+            value,
+            attn_mask=mask,
             dropout_p=dropout,
-            is_causal=not windowed,
+            is_causal=mask is None,
             scale=scaling,
-            enable_gqa=query_BATD.shape[1] != key_BKTD.shape[1],
+            enable_gqa=times > 1,
         )
         rows[row].append(pad(attended, (0, 0, start - ends[row], 0)))
         ends[row] = stop

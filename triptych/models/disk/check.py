@@ -232,9 +232,9 @@ def _counts(folder: Path, rendering: Rendering) -> str:
 
 
 def _written(write: Writer, token: str, number: int, size: Size) -> int:
-    """Return how many image tokens a processor writes for an image; Fuyu's wants none in the words."""
+    """Return how many image tokens a processor writes for an image; Fuyu's wants none in the words, Gemma's a mark."""
     failed: Exception | None = None
-    for text in (token, "a"):
+    for text in dict.fromkeys((token, str(getattr(write, "image_token", token)), "a")):
         try:
             made = write(text=text, images=[new("RGB", size, "grey")], return_tensors="pt")
         except _FAILS as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,8 @@ PUBLISHED = Path(__file__).with_name("published.yaml")
 
 ADDED = {"idefics2": (AROUND,)}
 """What a family's processor writes around images itself, so that a folder's chat template leaves it out."""
+STANDS_FOR = {"gemma3": "<start_of_image>"}
+"""What a family's chat templates write for an image, where its processor makes of it all that stands there."""
 
 Message = dict[str, Any]
 
@@ -107,28 +109,35 @@ def template_that_writes(jinja: str, folder: Path) -> Template | None:
     if theirs is None:
         return None
     image = image_token(folder) or IMAGE_MARK
-    added = ADDED.get(str(json_object(folder / "config.json").get("model_type")), ())
-    alike = _those_that_write(theirs, marks, image=image, added=added)
+    model_type = str(json_object(folder / "config.json").get("model_type"))
+    alike = _those_that_write(theirs, marks, image=image, model_type=model_type)
     if alike is None and (begin := marks["bos_token"]) and _begins_texts(folder, begin):
-        return _those_that_write([begin + text for text in theirs], marks, image=image, added=added)
+        return _those_that_write([begin + text for text in theirs], marks, image=image, model_type=model_type)
     return alike
 
 
 def _those_that_write(
-    theirs: Sequence[str], marks: Mapping[str, str], *, image: str, added: Sequence[str]
+    theirs: Sequence[str], marks: Mapping[str, str], *, image: str, model_type: str
 ) -> Template | None:
     return plainest(
         template
         for template in map(find_template, template_names())
-        if any(written(each, marks) == theirs for each in _as_saved(template, image, added))
+        if any(written(each, marks) == theirs for each in _as_saved(template, image, model_type))
     )
 
 
-def _as_saved(template: Template, image: str, added: Sequence[str]) -> Iterator[str]:
+def _as_saved(template: Template, image: str, model_type: str) -> Iterator[str]:
     jinja = template.jinja.replace(IMAGE_MARK, image)
     yield jinja
-    for mark in added:
+    for mark in ADDED.get(model_type, ()):
         yield jinja.replace(mark, "")
+    if (whole := STANDS_FOR.get(model_type)) and whole in template.image_before:
+        yield for_processor(template, whole)
+
+
+def for_processor(template: Template, mark: str) -> str:
+    """Return a template as a chat template that writes a mark for each image, and leaves the rest to a processor."""
+    return replace(template, image_before="", image_after="", image_between=None).jinja.replace(IMAGE_MARK, mark)
 
 
 def written(jinja: str, marks: Mapping[str, str]) -> Sequence[str] | None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from PIL.Image import Image
@@ -212,7 +212,7 @@ class QwenVLModel(Model):
         return (self.tokenizer, self.processor)
 
 
-def _levels(woven: Woven) -> dict[str, object]:
+def _levels(woven: Woven) -> dict[str, Any]:
     """Return what Qwen3-VL's language model is given besides: where images are, and their tokens level by level."""
     if not woven.extra_inputs:
         return {}

@@ -53,6 +53,7 @@ OPEN_PEFT = (
 )
 OPENINGS: Mapping[str, tuple[str, ...]] = {
     "flamingo": OPEN_FLAMINGO,
+    "internvl": OPEN_WITH_VIDEOS,
     "llava_onevision": OPEN_WITH_VIDEOS,
     "qwen_vl": OPEN_WITH_VIDEOS,
 }

@@ -1,8 +1,8 @@
 """What vLLM and llama.cpp make of our families: facts about other programs, and the lines that start them.
 
-Not run here: neither is installed. What vLLM has was read off the model registry in its wheel 0.33.0, what llama.cpp
-has off ``conversion/__init__.py`` and ``tools/mtmd/README.md`` of its repository in 2026. Both change: look before you
-rely on it.
+Not run here: neither is installed. What vLLM has was read off the model registry in its wheel 0.33.0 (Gemma 3 and
+InternVL off one of its repository), what llama.cpp has off ``conversion/`` and ``tools/mtmd/README.md`` of its
+repository in 2026. Both change: look before you rely on it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ VLLM_CLASSES = frozenset(
         "LlavaForConditionalGeneration",
         "LlavaNextForConditionalGeneration",
         "LlavaOnevisionForConditionalGeneration",
+        "Gemma3ForConditionalGeneration",
         "Idefics3ForConditionalGeneration",
+        "InternVLForConditionalGeneration",
         "SmolVLMForConditionalGeneration",
         "Qwen2VLForConditionalGeneration",
         "Qwen2_5_VLForConditionalGeneration",
@@ -60,7 +62,9 @@ WORDS = frozenset(
 NO_GGUF: Mapping[str, str] = {
     "flamingo": "it has no cross-attention between the layers of a language model that sees pictures beside its words",
     "fuyu": "it has no converter for FuyuForCausalLM",
+    "gemma3": "its converter reads Gemma's words from a tokenizer.model, which is not written here",
     "idefics2": "it has no converter for Idefics2's resampler; it has Idefics3's",
+    "internvl": "its converter reads folders of InternVL's own code, and here that of transformers is written",
     "llava_next": "its old scripts want LLaVA-1.6 in the layout of LLaVA's own code, which is not written here",
     "llava_onevision": "it has no converter for LlavaOnevisionForConditionalGeneration",
 }

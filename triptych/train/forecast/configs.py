@@ -31,6 +31,8 @@ RESAMPLED = ("idefics2",)
 TILED = ("idefics3", "smolvlm")
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads")
 MERGED = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+AVERAGED = ("gemma3",)
+"""Kinds whose patches are averaged to as many as an image has tokens, and whose projector is one matrix."""
 
 
 def shape_of_config(name: str, config: JsonObject, *, processor: JsonObject | None = None) -> Shape:
@@ -55,12 +57,15 @@ def shape_of_config(name: str, config: JsonObject, *, processor: JsonObject | No
 def _shape(config: JsonObject, processor: JsonObject) -> Shape:
     kind = str(config["model_type"])
     text, vision = _inner(config, "text_config"), config.get("vision_config")
-    # In a composed model the outer tie_word_embeddings decides.
-    language = replace(stack_of(text), tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings"))))
+    # In a composed model the outer tie_word_embeddings decides; a published InternVL says the inner one alone.
+    tied = text if kind == "internvl" else {**text, **config}
+    language = replace(stack_of(text), tied=bool(tied.get("tie_word_embeddings")))
     if not isinstance(vision, Mapping):  # patches straight into the decoder, each of 30 x 30 pixels of 3 colours
         return Shape(None, 0, _tokens(config, {"size": None, **processor}), 2700 * language.hidden, language)
     if kind in MERGED:
         return _merged(kind, config, vision, processor, language)
+    if kind == "internvl":
+        return _tiles(config, vision, processor, language)
     tower, patches = tower_of(vision)
     if "patch_size" not in vision:
         two = config.get("projector_hidden_act") != "linear"
@@ -82,8 +87,9 @@ def _shape(config: JsonObject, processor: JsonObject) -> Shape:
         return Shape(tower, tokens // cost.tile_tokens * patches, tokens, connector, language)
     cost = cost_of_config(config).among(SEVERAL)
     views = 1 + tiles_of(cost, USUAL_PX) if isinstance(cost, AnyRes) and cost.among_others is None else 1
-    found = joined((tower, patches), language, image_tokens=cost.tokens(USUAL_PX), two_layers=True)
-    return replace(found, patches=views * patches)
+    tokens = cost.tokens(USUAL_PX)
+    found = joined((tower, patches), language, image_tokens=tokens, two_layers=kind not in AVERAGED)
+    return replace(found, patches=views * patches, averaged=tokens if kind in AVERAGED else 0)
 
 
 def _merged(kind: str, config: JsonObject, vision: JsonObject, processor: JsonObject, language: Stack) -> Shape:
@@ -101,6 +107,17 @@ def _merged(kind: str, config: JsonObject, vision: JsonObject, processor: JsonOb
     mergers = 1 + len(levels) if isinstance(levels, list | tuple) else 1
     patches = tokens * _whole(vision, "spatial_merge_size") ** 2
     return Shape(tower, patches, tokens, mergers * (square * square + square * out), language)
+
+
+def _tiles(config: JsonObject, vision: JsonObject, processor: JsonObject, language: Stack) -> Shape:
+    """Return the shape of an InternVL: square tiles, whose patches are gathered before two layers."""
+    sides = [vision[key] for key in ("image_size", "patch_size")]
+    side, patch = (each[0] if isinstance(each, list | tuple) else each for each in sides)
+    tower, patches = tower_of({**vision, "image_size": side, "patch_size": patch})
+    tokens = _tokens(config, {"size": {"height": side, "width": side}, **processor})
+    each = _whole(config, "image_seq_length")
+    gathered = tower.hidden * (patches // each)
+    return Shape(tower, tokens // each * patches, tokens, (gathered + language.hidden) * language.hidden, language)
 
 
 def _resampler(config: JsonObject, tower: Stack, language: Stack) -> int:

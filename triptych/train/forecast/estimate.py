@@ -301,9 +301,9 @@ def _image_bytes(stage: Tune, shape: Shape, *, images: float, size: int) -> floa
     if shape.vision is None:
         return images * shape.image_tokens * 2700 * FLOAT
     tower, plan = shape.vision, stage.parts.vision
-    features = images * shape.patches * tower.hidden * FLOAT
     if isinstance(plan, Frozen):
-        return 2 * features
+        return 2 * images * shape.feature_numbers * FLOAT
+    features = images * shape.patches * tower.hidden * FLOAT
     block = images * shape.patches * (KEPT_HIDDEN * tower.hidden + KEPT_INNER * tower.inner) * size
     if stage.checkpoint_activations:
         return features * (tower.layers + 1) + block

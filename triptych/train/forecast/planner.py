@@ -231,7 +231,7 @@ def _stage(
 def _features(stage: Tune, shape: Shape, volume: Volume | None) -> Features | None:
     if shape.vision is None or not isinstance(stage.parts.vision, Frozen):
         return None
-    picture = shape.patches * shape.vision.hidden * FLOAT
+    picture = shape.feature_numbers * FLOAT
     if volume is None:
         return Features(picture, None, None)
     return Features(picture, volume.images * picture, volume.rows <= stage.in_memory_rows)

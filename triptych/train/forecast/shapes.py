@@ -110,6 +110,13 @@ class Shape:
     language: Stack
     cross_attention: int = 0
     """Weights of blocks that belong to the projector and work for every token: gated cross-attention."""
+    averaged: int = 0
+    """Positions of an image's features where patches are averaged before they are kept; 0: they are not."""
+
+    @property
+    def feature_numbers(self) -> int:
+        """Numbers of an image's features, as they are kept; 0 without a tower."""
+        return 0 if self.vision is None else (self.averaged or self.patches) * self.vision.hidden
 
     @property
     def part_weights(self) -> dict[str, int]:

@@ -29,7 +29,7 @@ from triptych.models.disk.llava_checkpoint import model_type_of
 from triptych.models.disk.llava_kind import class_of
 from triptych.models.disk.locate import HUB_ID, STARTER, locate
 from triptych.models.disk.weight_check import Check, Verdict, check_part, check_whole
-from triptych.models.family import Family
+from triptych.models.family import Family, family_for
 from triptych.train.forecast.shapes import LANGUAGES, MODELS
 from triptych.train.forecast.volume import datasets_of
 from triptych.train.inspection.first_rows import is_here, is_whole_here, parts_named, refused_of, rendering_here
@@ -200,16 +200,10 @@ def _opened_by(name: str, config: dict[str, object]) -> Finding:
         return Finding("wrong", "model.open", f"{name}: config.json {odd}. Bring the published model's config.json.")
     try:
         model_type = model_type_of(locate(name)) if original else str(said)
+        family, _ = family_for(model_type, where=name)
     except TriptychError as error:
         return Finding("wrong", "model.open", str(error))
-    known = {
-        kind: name
-        for name in plugins.names("family")
-        for kind in plugins.find("family", name, expected=Family).model_types
-    }
-    if model_type in known:
-        return Finding("ok", "model.open", f"model_type {model_type!r} is opened by family {known[model_type]!r}")
-    return Finding("wrong", "model.open", f"no family opens model_type {model_type!r}; there are: {', '.join(known)}")
+    return Finding("ok", "model.open", f"model_type {model_type!r} is opened by family {family!r}")
 
 
 def _source(stage: StagePlan, index: int, rendering: Rendering | None, *, key: str) -> Iterator[Finding]:
