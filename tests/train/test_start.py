@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_an_opened_models_image_processor_may_have_other_settings(folder: Path, 
         (folder / name).unlink(missing_ok=True)
     with pytest.raises(ModelError, match=r"leave model\.image_processor out"):
         start_model(plan, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("image_maen", r"CLIPImageProcessorPil has no setting 'image_maen'\. Did you mean 'image_mean'\?"),
+        ("max_pixels", r"has no setting 'max_pixels'\. There are: crop_size, .*, size\.$"),
+        ("return_tensors", "has no setting 'return_tensors'"),
+    ],
+)
+def test_a_setting_that_its_image_processor_has_not_is_refused(folder: Path, key: str, told: str) -> None:
+    plan = ModelPlan(open=str(folder), image_processor={"size": {"height": 48, "width": 48}, key: 1})
+    for look in (outline, partial(start_model, seed=0)):
+        with pytest.raises(ModelError, match=told):
+            look(plan)
 
 
 def test_a_published_model_with_other_image_settings_keeps_the_template_it_is_known_for(

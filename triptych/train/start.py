@@ -16,7 +16,7 @@ from torch import nn
 
 from triptych.core import plugins
 from triptych.core.config import parse_config
-from triptych.core.errors import ConfigError, ModelError, NotFoundError
+from triptych.core.errors import ConfigError, ModelError, NotFoundError, did_you_mean
 from triptych.core.files import cache_folder, hidden_folder
 from triptych.core.records import Json
 from triptych.data.plan.rendering import Rendering
@@ -28,10 +28,13 @@ from triptych.models.disk.recognise import hub_id_of, published
 from triptych.models.family import Family, Model, PartsPlan, assemble, open_model, outline_model, outline_parts
 from triptych.models.join import teach_tokenizer
 from triptych.models.memory.upcast import to_float32
+from triptych.models.parts import load_image_processor
 from triptych.train.recipe import ModelPlan
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 """Where a folder says how images are prepared."""
+NO_SETTINGS = {"data_format", "device", "disable_grouping", "input_data_format", "return_tensors"}
+"""What an image processor is told with each image, and no folder says."""
 
 
 def start_model(plan: ModelPlan, *, seed: int) -> Model:
@@ -79,7 +82,7 @@ def laid_over(plan: ModelPlan) -> str:
 
     Raises:
         NotFoundError: nothing is there.
-        ModelError: it has no image processor whose settings could be others.
+        ModelError: it has no image processor whose settings could be others, or that has no such setting.
     """
     assert plan.open is not None
     if plan.template is None and not plan.image_processor:
@@ -88,6 +91,8 @@ def laid_over(plan: ModelPlan) -> str:
     files = sorted(folder.iterdir())
     said = {path.name: path.read_text(encoding="utf-8") for path in files if path.name in (NOTE, *PROCESSORS)}
     names = [path.name for path in files]
+    if plan.image_processor:
+        _check_processor(plan, folder)
     template = _template_over(plan, folder)
     told = json.dumps([str(folder), names, said, template, plan.image_processor], sort_keys=True)
     over = cache_folder() / "opened" / hashlib.sha256(told.encode("utf-8")).hexdigest()[:16]
@@ -123,6 +128,21 @@ def _origin(name: str) -> Provenance:
     return provenance(name, locate(name))
 
 
+def _check_processor(plan: ModelPlan, folder: Path) -> None:
+    """Refuse a setting that the model's image processor has not: transformers would keep it, and do nothing with it."""
+    if not any((folder / name).exists() for name in PROCESSORS):
+        raise ModelError(f"{plan.open} holds none of {', '.join(PROCESSORS)}: leave model.image_processor out.")
+    processor = load_image_processor(folder)
+    taken = getattr(type(processor), "valid_kwargs", None)
+    if taken is None:
+        return
+    known = (set(taken.__annotations__) | set(processor.to_dict())) - NO_SETTINGS
+    for key in plan.image_processor:
+        if key not in known:
+            nearest = did_you_mean(key, known) or f" There are: {', '.join(sorted(known))}."
+            raise ModelError(f"model.image_processor: {type(processor).__name__} has no setting {key!r}.{nearest}")
+
+
 def _rewrite_processor(work: Path, plan: ModelPlan) -> None:
     def changed(said: dict[str, Json]) -> dict[str, Json]:
         inner = said.get("image_processor")
@@ -130,11 +150,9 @@ def _rewrite_processor(work: Path, plan: ModelPlan) -> None:
             return said | {"image_processor": inner | plan.image_processor}
         return said | plan.image_processor
 
-    files = [work / name for name in PROCESSORS if (work / name).exists()]
-    if not files:
-        raise ModelError(f"{plan.open} holds none of {', '.join(PROCESSORS)}: leave model.image_processor out.")
-    for file in files:
-        _rewrite(file, changed)
+    for name in PROCESSORS:
+        if (work / name).exists():
+            _rewrite(work / name, changed)
 
 
 def _rewrite(path: Path, change: Callable[[dict[str, Json]], dict[str, Json]]) -> None:
