@@ -77,6 +77,20 @@ def test_a_layer_that_gives_more_than_a_linear_one_gains_no_adapter(
         assert torch.allclose(logits_of(merge(model), batch), live, atol=1e-4)
 
 
+@pytest.mark.parametrize(("text", "told"), [(phi_moe, True), (falcon, False)])
+def test_experts_that_no_adapter_reaches_are_told_of(
+    text: Callable[[int], PreTrainedConfig], told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = opened(tmp_path, text)
+    experts = sum(weight.numel() for name, weight in model.parts()["language"].named_parameters() if "experts" in name)
+    share = experts / sum(weight.numel() for weight in model.parts()["language"].parameters())
+    capsys.readouterr()
+    add_adapter(model, PLAN)
+    said = capsys.readouterr().err
+    assert (f"language: {share:.0%} of its weights are experts in tensors such as model.layers.0." in said) == told
+    assert ("which no adapter reaches" in said) == told
+
+
 def test_a_weight_that_two_layers_share_gains_no_adapter(tmp_path: Path) -> None:
     model = opened(tmp_path, zamba_2)
     with pytest.raises(ModelError, match=r"layers\.1\..*q_proj and .*layers\.3\..*q_proj are one weight") as refusal:

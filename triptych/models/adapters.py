@@ -19,10 +19,12 @@ from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.conv import _ConvNd
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from triptych.core.errors import ModelError
+from triptych.core.log import say
 from triptych.models.family import Model
 from triptych.models.memory.half_precision import upcast_frozen
 from triptych.models.memory.quantise import dequantise, is_quantised, plain, quantise, weight_of
@@ -33,6 +35,8 @@ MARK = "lora_"
 HOST = torch.device("cpu")
 PART = "part"
 """What a part is called in the module that peft is given: a part may be one linear layer itself."""
+EXPERTS_SHARE = 0.1
+"""Of a part's weights; more of them in experts is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,7 @@ def add_adapter(model: Model, plan: AdapterPlan, *, part: str = "language", devi
     _check_own(model.network, model.parts()[part], targets, part=part)
     if plan.decomposed:
         _check_directions(model.parts()[part], targets, part=part)
+    _tell_experts(model.parts()[part], plan, part=part)
     if plan.quantised:
         quantise(model.network, model.parts()[part], skip=head, device=device)
     config = LoraConfig(
@@ -263,6 +268,24 @@ def _check_directions(module: nn.Module, names: Sequence[str], *, part: str) -> 
                 f"row {int(found[0])} of {name!r} in the {part} part is zero, so DoRA finds no direction in it. Use"
                 " lora, or targets without it."
             )
+
+
+def _tell_experts(module: nn.Module, plan: AdapterPlan, *, part: str) -> None:
+    """Say what share of a part's weights are experts of a mixture, many matrices in one tensor, out of its reach."""
+    experts = {
+        f"{name}.{own}": weight.numel()
+        for name, layer in module.named_modules()
+        if not isinstance(layer, _ConvNd)
+        for own, weight in layer.named_parameters(recurse=False)
+        if weight.ndim > 2
+    }
+    share = sum(experts.values()) / sum(weight.numel() for weight in module.parameters())
+    if share > EXPERTS_SHARE:
+        bits = ", and none of them is kept in 4 bits" if plan.quantised else ""
+        say(
+            f"{part}: {share:.0%} of its weights are experts in tensors such as {next(iter(experts))}, which no adapter"
+            f" reaches; they stay as they are{bits}"
+        )
 
 
 def _homes(network: nn.Module) -> dict[int, list[str]]:
