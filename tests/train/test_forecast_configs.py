@@ -58,6 +58,13 @@ def test_patches_that_are_averaged_are_kept_as_their_averages() -> None:
     assert llava.feature_numbers == 576 * 1024
 
 
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe", "deepseek_v3"])
+def test_a_mixture_of_experts_is_not_planned_as_if_it_had_one(kind: str) -> None:
+    config = {"model_type": "llava", "text_config": {"model_type": kind}}
+    with pytest.raises(ModelError, match=r"mixture of \d+ experts, for which there is no plan"):
+        shape_of_config("mine", config | {"vision_config": {"model_type": "clip_vision_model"}})
+
+
 def test_the_folder_of_a_run_is_planned_by_its_model(tmp_path: Path) -> None:
     words = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9}
     config = {

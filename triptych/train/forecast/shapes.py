@@ -10,6 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from triptych.core.errors import ModelError
+
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+"""How configurations call the number of their experts."""
 QUERY, KEY, VALUE, OUT = "query", "key", "value", "out"
 GATE, UP, DOWN = "gate", "up", "down"
 TABLE, HEAD = "table", "head"
@@ -182,7 +186,15 @@ def tower_of(config: Mapping[str, object]) -> tuple[Stack, int]:
 
 
 def stack_of(config: Mapping[str, object]) -> Stack:
-    """Return the shape that a configuration of a transformer says; raises KeyError where it says none."""
+    """Return the shape that a configuration of a transformer says.
+
+    Raises:
+        KeyError: it says none.
+        ModelError: it is a mixture of experts, whose weights and work are others.
+    """
+    experts = [count for key in EXPERTS if isinstance(count := config.get(key), int) and count > 1]
+    if experts:
+        raise ModelError(f"its language model is a mixture of {max(experts)} experts, for which there is no plan.")
 
     def number(*names: str) -> int:
         for name in names:
