@@ -112,6 +112,8 @@ def test_an_option_is_read_beside_the_thinking_by_whoever_reads_the_whole_reply(
         ("<think>Is it behind `</think>`? A.</think>B", "B"),
         ("<think>It is `A`</think>`B`", "`B`"),
         ("A `<think>`<think>Or `B`?</think>", "A `<think>`"),
+        ("<think>There is a ` and then `A`</think>`B`", "`B`"),
+        ("<think>There are `</think>`s in it.</think>B", "B"),
         ("`<think>A`", "`"),
         ("It is `B\n<think>` or", "It is `B\n"),
         ("`<think>A.</think>B`", "B`"),

@@ -28,6 +28,8 @@ _MARK = re.compile("|".join(f"{begin}()|{end}()" for begin, end in _KINDS), re.I
 """The group tells the kind, and which of the two it is."""
 _CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]*)\1(?!`)")
 """A code span on one line."""
+_BETWEEN = re.compile(r"[A-Za-z0-9.;)\]}]`{1,2}[^`\n]*`{1,2}[A-Za-z0-9]")
+"""What an odd back-tick makes look like one: it stands between two."""
 
 
 def spoken(reply: str) -> str | None:
@@ -42,7 +44,7 @@ def unfinished(reply: str) -> bool:
 
 def _read(reply: str) -> tuple[str | None, bool]:
     """Return what is said, or None, and whether the reply ends in thinking."""
-    named = {span.start() + span[0].index(span[2].strip()) for span in _CODE.finditer(reply) if _is_mark(span[2])}
+    named = {span.start() + span[0].index(span[2].strip()) for span in _CODE.finditer(reply) if _names_mark(span)}
     found = [mark for mark in _MARK.finditer(reply) if mark.start() not in named]
     marks = [(*divmod((mark.lastindex or 1) - 1, 2), mark) for mark in found]
     if not marks:
@@ -70,5 +72,7 @@ def _read(reply: str) -> tuple[str | None, bool]:
     return said.lstrip() or None, within
 
 
-def _is_mark(code: str) -> bool:
-    return _MARK.fullmatch(code.strip()) is not None
+def _names_mark(span: re.Match[str]) -> bool:
+    """Return whether a code span is a mark and nothing else; "`A`</think>`B`" has two others, and none between."""
+    between = span.start() > 0 and _BETWEEN.match(span.string, span.start() - 1)
+    return not between and _MARK.fullmatch(span[2].strip()) is not None

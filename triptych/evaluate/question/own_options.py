@@ -37,9 +37,11 @@ _FORMS = (
     (rf"{_LETTER}(?::{_BREAK}|：)\s*", ascii_uppercase, rf"(?:{_BEFORE}|(?i:{_ASKED}))"),
 )
 _BARE = (
-    re.compile(r"\b(?:[Oo]ptions|[Cc]hoices):\s*(?P<mark>A)\s+(?!(?:and|or|is|are)\b)(?=[\w\"'($])"),
-    re.compile(r"(?:\s*[;,|]|\n)\s*(?P<mark>[A-Z])\s+(?=[\w\"'($])"),
-    ascii_uppercase,
+    (
+        re.compile(r"\b(?:[Oo]ptions|[Cc]hoices):\s*(?P<mark>A)\s+(?!(?:and|or|is|are)\b)(?=[\w\"'($])"),
+        re.compile(r"(?:\s*[;,|]|\n)\s*(?P<mark>[A-Z])\s+(?=[\w\"'($])"),
+        ascii_uppercase,
+    ),
 )
 """Letters with nothing behind them, which else are words: "Choices: A cat; B dog"."""
 _LINE_FORMS = (
@@ -52,13 +54,13 @@ _NUMBER_FORMS = tuple(
 _MARKS = (
     *((re.compile(rf"{first}{form}"), re.compile(rf"{_NEXT}{form}"), letters) for form, letters, first in _FORMS),
     *((re.compile(form), re.compile(form), letters) for form, letters in _LINE_FORMS),
-    _BARE,
 )
 _LINES = tuple(
     (re.compile(form), letters)
-    for form, letters in (*((f"{_LINE}{form}", letters) for form, letters, _ in _FORMS), *_LINE_FORMS)
+    for form, letters in (*((f"{_LINE}{form}", letters) for form, letters, _ in _FORMS[:-1]), *_LINE_FORMS)
 )
-"""How each option is marked where each has a line."""
+_SPEAKERS = tuple((re.compile(f"{_LINE}{form}"), letters) for form, letters, _ in _FORMS[-1:])
+"""How each option is marked where each has a line; with a colon it may be who speaks: no listing is given up for it."""
 _NUMBERED = tuple((re.compile(form), re.compile(form), letters) for form, letters in _NUMBER_FORMS)
 """How the first option of a listing and the later ones are marked, one way in one listing, and by what."""
 _AT_BEGIN = re.compile(r"[^\S\n]*(?:[-*•>][^\S\n]+)?[(（\[]?")
@@ -83,14 +85,20 @@ _COUNTS = re.compile(r"(?i)\bhow many\b|\bcount\b|\bnumber of\b")
 
 
 def listed_in(text: str) -> list[str]:
-    """Return the options that the words list last with letters, without these; none where they list none."""
+    """Return the options that the words list last with letters, without these; none where they list none.
+
+    A mapping, and letters with nothing behind them, are read where there is no other listing: beside one they show
+    how to reply, as in ``Reply as {"A": "0.2", "B": "0.8"}``.
+    """
     plain = _plain(text)
     run = _last_of(plain, _MARKS)
     options, begin = _words_of(plain, run), run[0].start("mark") if run else -1
-    for found, start, end in (_in_lines(plain), _in_mapping(plain)):
-        if found and (not options or (begin <= end and (begin != start or len(found) > len(options)))):
+    for forms, replaces in ((_LINES, True), (_SPEAKERS, False)):
+        found, start, end = _in_lines(plain, forms)
+        more = (begin != start or len(found) > len(options)) and (start <= begin <= end or (replaces and begin < start))
+        if found and (not options or more):
             options, begin = found, start
-    return options
+    return options or _in_mapping(plain) or _words_of(plain, _last_of(plain, _BARE))
 
 
 def numbered_in(text: str) -> list[str]:
@@ -133,10 +141,10 @@ def _last_of(text: str, forms: tuple[tuple[re.Pattern[str], re.Pattern[str], str
     return best
 
 
-def _in_lines(text: str) -> tuple[list[str], int, int]:
+def _in_lines(text: str, forms: tuple[tuple[re.Pattern[str], str], ...]) -> tuple[list[str], int, int]:
     """Return the options of the last lines that have letters from A on, each once, and where these begin and end."""
     best: tuple[list[str], int, int] = ([], -1, -1)
-    for form, letters in _LINES:
+    for form, letters in forms:
         groups: list[list[re.Match[str]]] = []
         for mark in form.finditer(text):
             near = groups and "\n" not in text[groups[-1][-1].end() : mark.start()].strip()
@@ -154,15 +162,15 @@ def _in_lines(text: str) -> tuple[list[str], int, int]:
     return best
 
 
-def _in_mapping(text: str) -> tuple[list[str], int, int]:
-    """Return the options of the last mapping of letters to words, and where it begins and ends."""
-    best: tuple[list[str], int, int] = ([], -1, -1)
+def _in_mapping(text: str) -> list[str]:
+    """Return the options of the last mapping of letters to words; none where there is none."""
+    best: list[str] = []
     for found in _MEMBERS.finditer(text):
         members = _MEMBER.findall(found[0])
         said = {letter: words[1:-1].strip() for letter, words in members}
         whole = 2 <= len(said) == len(members) and sorted(said) == [*ascii_uppercase[: len(said)]]
         if whole and all(said.values()):
-            best = [said[letter] for letter in sorted(said)], found.start(), found.end()
+            best = [said[letter] for letter in sorted(said)]
     return best
 
 

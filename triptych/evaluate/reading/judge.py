@@ -72,8 +72,15 @@ _SAYS = re.compile(
 """A clause that begins with who is better; what is said of it before that ("I don't think that") makes it none."""
 _SUPPOSES = re.compile(r"\W*(?:if|unless|whether|when|were|at\s+first|some|one|it\s+depends)\b", re.IGNORECASE)
 _ASKS = re.compile(r"[^.!?;:,\n]*\?(?:\s|\Z)")
-_IN_ONE_THING = re.compile(r"(?:\s+than\s+(?:(?i:reply)\s+)?[AB])?\s+(?:in|at|on|for)\b")
-_HOLDS_AGAINST = re.compile(r"\W*(?:but|however|yet|still)\b", re.IGNORECASE)
+_IN_ONE_THING = re.compile(
+    r"(?:\s+than\s+(?:(?i:reply)\s+)?[AB])?\s+(?:in|at|on|for)\b"
+    r"(?!\s+(?:every|all|both|most|general|my|these|the\s+whole|(?:this|the)\s+(?:case|instance|question|task|user))\b)"
+)
+_HOLDS_AGAINST = re.compile(
+    r"\W*(?:but|however|yet|still|nevertheless|nonetheless|that\s+said|although)\b"
+    r"(?!\W+(?:both|neither|the\s+(?:difference|gap|margin))\b)",
+    re.IGNORECASE,
+)
 """How a sentence begins that makes a preference in one thing none, as "but" does within one sentence."""
 _YET = re.compile(r"\b(?:but|though|although|however|yet|still|except|prefer)\b", re.IGNORECASE)
 _LINE_ENDS = re.compile(r"[^\w\n]*(?:\n|\Z)")
@@ -286,21 +293,31 @@ def _who(said: str | None) -> str:
 def _named(text: str) -> set[str]:
     """Return who is said to be better; "tie" where neither is; "unsure" where something is held against that."""
     named: set[str] = set()
+    in_one_thing: set[str] = set()
     yet = False
     sentences = [sentence for sentence in _SENTENCE_ENDS.split(text) if sentence]
     for sentence, following in zip_longest(sentences, sentences[1:], fillvalue=""):
         at = 0
-        against = _HOLDS_AGAINST.match(following)
-        for match in () if _SUPPOSES.match(sentence) else _SAYS.finditer(sentence):
-            if _ASKS.match(sentence, match.end()) or (against and _IN_ONE_THING.match(sentence, match.end())):
-                continue
-            if match["even"]:
+        against = bool(_HOLDS_AGAINST.match(following))
+        for match in _said_in(sentence):
+            who = "even" if match["even"] else _who(match["better"] or match["chosen"])
+            # what is held against it may be the other one's merit in one thing, which decides as little
+            if (against or in_one_thing - {who, "even"}) and _IN_ONE_THING.match(sentence, match.end()):
+                in_one_thing.add(who)
+            elif who == "even":
                 at, yet = match.end(), False
-                named.add("even")
+                named.add(who)
             else:  # "Neither is better in style, but B is better": B
-                named = named - {"even"} | {_who(match["better"] or match["chosen"])}
+                named = named - {"even"} | {who}
         yet = yet or ("even" in named and bool(_YET.search(sentence, at)))
     return {{True: "unsure", False: "tie"}[yet] if who == "even" else who for who in named}
+
+
+def _said_in(sentence: str) -> list[re.Match[str]]:
+    """Return the clauses of a sentence that say who is better, and neither suppose nor ask that."""
+    if _SUPPOSES.match(sentence):
+        return []
+    return [match for match in _SAYS.finditer(sentence) if not _ASKS.match(sentence, match.end())]
 
 
 def _with_first(first: str, rest: str, named: set[str]) -> set[str]:
