@@ -82,6 +82,14 @@ def test_only_what_looks_ahead_or_less_far_back_has_a_mask() -> None:
     assert [mask is None for mask in masks[WINDOW]] == [True, False, False]
 
 
+def test_a_conversation_within_the_window_has_one_mask_for_all_layers() -> None:
+    segments_BT = torch.tensor([[0, 0, 0, 1, 1, 1, 1]])
+    segments = segments_of(segments_BT)
+    masks = block_masks(segments, blocks_of(segments_BT >= 0, segments_BT), windows=[None, WINDOW], device=HOST)
+    assert masks[None][0] is masks[WINDOW][0]
+    assert masks[None][1] is not masks[WINDOW][1]
+
+
 @pytest.mark.parametrize("window", [1, 2, 5])
 def test_what_is_near_reaches_back_as_far_as_the_window(window: int) -> None:
     near_TT = near_mask(4, window)
