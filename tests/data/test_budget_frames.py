@@ -16,6 +16,7 @@ from triptych.data.format import Refused
 from triptych.data.plan.budget import Budget, Fitted, costs_of, fit
 from triptych.data.plan.corpora import Corpora, NeedsSizes
 from triptych.data.plan.costs import Fixed
+from triptych.data.plan.costs_tiled import Tiles
 from triptych.data.plan.reader import Reader
 from triptych.data.plan.rendering import Rendering, tokens_of
 from triptych.data.show import pieces_of as shown_of
@@ -113,6 +114,15 @@ def test_frames_that_are_told_from_images_do_not_count_among_them() -> None:
     assert sizes[1:] == [(64, 48)] * 3, "a smaller frame costs as much"
     assert (sizes[0] or (0, 0))[0] < 192
     assert isinstance(fitted(example, Budget(image_tokens=4), cost=cost), Refused)
+
+
+def test_marks_between_frames_are_no_tokens_of_one_image() -> None:
+    cost = Tiles(tile=(64, 64), tile_tokens=5, between=("</img>", "<img>"), between_tokens=2)
+    example = chat(([*(replace(image(64, 48), video="/film.mp4") for _ in range(3)), "What?"], "A cat."))
+    assert isinstance(fitted(example, Budget(image_tokens=5), cost=cost), Fitted)
+    assert isinstance(fitted(example, Budget(image_tokens=4), cost=cost), Refused)
+    assert isinstance(fitted(example, Budget(images_tokens=7 + 7 + 5), cost=cost), Fitted)
+    assert isinstance(fitted(example, Budget(images_tokens=7 + 7 + 4), cost=cost), Refused)
 
 
 def test_the_frames_of_a_video_have_one_number_and_one_frame_around_them() -> None:

@@ -146,6 +146,21 @@ def test_the_page_shows_where_each_source_began_and_ended(tmp_path: Path) -> Non
         assert f"{losses[0]:.3f} → {losses[-1]:.3f}</td>" in page
 
 
+def test_the_page_shows_the_losses_of_a_streamed_stage_that_goes_on(tmp_path: Path) -> None:
+    recipe = two_sources(tmp_path, STREAMED, validate=False)
+    with pytest.raises(RunError):
+        train(recipe, run=tmp_path / "run", hooks=stop_at(3))
+    assert not (tmp_path / "run" / "ledger.jsonl").exists()
+    (stage,) = read_story(tmp_path / "run").stages
+    assert [(each.source, each.rows) for each in stage.sources] == [
+        (f"messages:{tmp_path / name / 'tune.jsonl'}", None) for name in ("one", "two")
+    ]
+    page = render_training(read_story(tmp_path / "run"))
+    for each in stage.sources:
+        assert each.loss is not None
+        assert f"{each.loss.first:.3f} → {each.loss.last:.3f}</td>" in page
+
+
 def test_each_token_is_of_the_source_of_its_conversation() -> None:
     def row(length: int, *learnt: int) -> Encoded:
         trained = tuple(at in learnt for at in range(length))

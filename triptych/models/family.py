@@ -329,15 +329,15 @@ def family_of(folder: Path) -> tuple[str, Family]:
 
 def family_for(model_type: str, *, where: str) -> tuple[str, Family]:
     """Return the family that opens such models, and its name; ModelError, which says where: none does."""
-    known: list[str] = []
+    known, said = list[str](), ""
     for name in plugins.names("family"):
         family = plugins.find("family", name, expected=Family)
         if model_type in family.model_types:
             return name, family
-        if model_type in family.elsewhere:
-            raise ModelError(f"{where}: model_type {model_type!r} {family.elsewhere[model_type]}")
+        said = family.elsewhere.get(model_type, said)
         known.extend(family.model_types)
-    raise ModelError(f"{where}: no family opens model_type {model_type!r}; there are: {', '.join(sorted(known))}.")
+    unknown = f"no family opens model_type {model_type!r}; there are: {', '.join(sorted(known))}."
+    raise ModelError(f"{where}: {f'model_type {model_type!r} {said}' if said else unknown}")
 
 
 def assemble(family: str, plan: PartsPlan) -> Model:

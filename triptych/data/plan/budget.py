@@ -230,10 +230,11 @@ def _fit_images(example: Example, budget: Budget, cost: Cost, text: int) -> list
             return None
         total = room if total is None else min(total, room)
     images, each, least = images_of(example), budget.image_tokens, budget.least_side_px or FLOOR_PX
-    in_frames = [what.span(_size(image)) for image, what in _frames(example, cost)]
-    if in_frames and each is not None and max(in_frames) > each:
+    framed = [(what, _size(image)) for image, what in _frames(example, cost)]
+    # What stands between two frames is neither's, as what stands around a picture is not the picture's.
+    if each is not None and any(what.tokens(size) > each for what, size in framed):
         return None
-    if total is not None and (total := total - sum(in_frames)) < 0:
+    if total is not None and (total := total - sum(what.span(size) for what, size in framed)) < 0:
         return None
     pictures = [_size(image) for image in images if not _is_frame(image, cost)]
     fitting = shrink(pictures, cost=cost.among(len(pictures)), each=each, total=total, floor_px=least)

@@ -28,6 +28,7 @@ from transformers import (
     InternVLConfig,
     InternVLForConditionalGeneration,
     InternVLVisionConfig,
+    PreTrainedConfig,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
@@ -183,19 +184,42 @@ def open_folder(folder: Path, *, weights: bool = True) -> Model:
         weights: False: shapes alone, to learn what conversations and images cost it.
 
     Raises:
-        ModelError: weights are missing, or nothing says which template it was tuned with.
+        ModelError: weights are missing, its settings are none of an InternVL's, or nothing says which template it was
+            tuned with.
     """
     with parts.clear_errors(folder, "an InternVL"):
         network = parts.load_saved(folder, weights=weights)
         tokenizer = open_tokenizer(folder)
         parts.check_tokenizer(tokenizer, folder)
         processor = parts.load_image_processor(folder)
+    _check_settings(network.config, processor, folder)
     # Published folders say of their language model alone that its table and head are two; the class takes them as one.
     if weights and network.get_output_embeddings().weight is not network.get_input_embeddings().weight:
         network.config.tie_word_embeddings = False
     _spell_out(tokenizer, str(tokenizer.convert_ids_to_tokens(network.config.image_token_id)))
     template = template_in(folder, tokenizer.chat_template)
     return InternVLModel(network, tokenizer, processor=processor, template=template, sources=read_note(folder).parts)
+
+
+def _check_settings(config: PreTrainedConfig, processor: ImageProcessor, folder: Path) -> None:
+    """Refuse features that transformers' class does not take, and an image processor of another kind."""
+    layer, strategy = config.vision_feature_layer, config.vision_feature_select_strategy
+    count = config.vision_config.num_hidden_layers
+    if not isinstance(layer, int) or not -count - 1 <= layer <= count:
+        raise ModelError(
+            f"{folder}: vision_feature_layer is {layer!r} in config.json, but its tower has {count} layers: "
+            f"give one number from {-count - 1} to {count}."
+        )
+    if strategy != "default":
+        raise ModelError(
+            f"{folder}: vision_feature_select_strategy is {strategy!r} in config.json: with the class token a tile is "
+            "no square of patches. Say 'default'."
+        )
+    if not hasattr(type(processor), "crop_to_patches"):  # settings of the JSON are attributes, whoever reads them
+        raise ModelError(
+            f"{folder}: the image processor, a {type(processor).__name__}, cuts no tiles: "
+            "bring the published preprocessor_config.json, which says GotOcr2ImageProcessor."
+        )
 
 
 def _spell_out(tokenizer: PreTrainedTokenizerBase, mark: str) -> None:

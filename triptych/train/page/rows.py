@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from triptych.core.records import Json
 from triptych.train.ledger import Record, by_source
+from triptych.train.recipe import StagePlan
 
 EXAMPLES = 3
 """Rows that are named of each reason."""
@@ -52,12 +53,15 @@ class SourceRows:
     """None: it is not written, as where a stage has one source alone."""
 
 
-def sources_of(records: Sequence[Record], *, steps: Iterable[Record] = ()) -> list[SourceRows]:
+def sources_of(
+    records: Sequence[Record], *, steps: Iterable[Record] = (), plan: StagePlan | None = None
+) -> list[SourceRows]:
     """Return the sources of a stage, in the ledger's order.
 
     Args:
         records: those of the stage.
         steps: what metrics.jsonl says of its steps.
+        plan: names the sources that the ledger does not, as where a stage that reads as it learns goes on.
     """
     found: dict[int, list[Record]] = {}
     for number, record in by_source(records):
@@ -65,6 +69,9 @@ def sources_of(records: Sequence[Record], *, steps: Iterable[Record] = ()) -> li
     lost: dict[str, list[tuple[float, float]]] = {}
     for source, loss, supervised in _lost(steps):
         lost.setdefault(source, []).append((loss, supervised))
+    for number, each in enumerate(plan.data if plan else ()):
+        if str(number) in lost:
+            found.setdefault(number, [{"source": each.source}])
     return [_source(own, lost.get(str(number), ())) for number, own in sorted(found.items())]
 
 
@@ -95,7 +102,7 @@ def _source(records: Sequence[Record], lost: Sequence[tuple[float, float]]) -> S
     states = {state: count for state in STATES if total and isinstance(count := total.get(state), int)}
     reasons: dict[tuple[str, bool], list[str]] = {}
     for record in records:
-        if "all" in record:
+        if "all" in record or not record.keys() & {"reason", "act"}:
             continue
         refused = "reason" in record
         what = str(record.get("reason", record.get("act", "")))

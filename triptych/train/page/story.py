@@ -189,7 +189,7 @@ def _stage(
         kept=next((step for each in reversed(events) if isinstance(step := _kept(each, name), int)), None),
         resumed=resumed,
         parts=_parts(plan if isinstance(plan, Tune) else None, begun[-1] if begun else {}),
-        sources=tuple(sources_of([each for each in ledger if each.get("stage") == name], steps=steps.values())),
+        sources=tuple(sources_of([row for row in ledger if row.get("stage") == name], steps=steps.values(), plan=plan)),
         validated=tuple(_validated(name, ledger)),
         spent=_spent(steps, total, _after(begun)) if steps else None,
     )
