@@ -3,12 +3,24 @@
 ``make test ARGS="--hypothesis-profile=seek"`` draws new cases, and many more.
 """
 
+import shutil
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("seek", deadline=None, max_examples=500)
 settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def roomy_disk() -> Iterator[None]:
+    """A disk that is half full, whatever this machine's is: on a nearly full one little is kept."""
+    usage = type(shutil.disk_usage("."))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _path: usage(1 << 40, 1 << 39, 1 << 39))
+        yield
 
 
 @pytest.fixture

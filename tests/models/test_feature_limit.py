@@ -78,7 +78,7 @@ def test_what_has_no_room_is_computed_each_time_and_said_once(
     store, shown = FeatureStore(model, folder, most_bytes=int(1.5 * size)), encoded_by(model, monkeypatch)
     for picture in pictures:
         store.features([picture])
-    assert stacked(store.features(pictures)).allclose(expected, atol=1e-6)
+    assert stacked(store.features(pictures)).allclose(expected, atol=1e-4)  # numbers up to 36
     assert shown == [1, 1, 1, 2]
     assert len(files(folder)) == 1
     assert capsys.readouterr().err.count("features of more images are not kept") == 1
