@@ -94,6 +94,15 @@ MODELS: Mapping[str, Shape] = {
         heads=16,
         inner=4096,
     ),
+    "siglip-so400m-14-384": Shape(
+        "LLaVA of SmolLM2-135M-Instruct and a tower of SigLIP so400m/14's size at 384 px",
+        384,
+        14,
+        hidden=1152,
+        layers=27,
+        heads=16,
+        inner=4304,
+    ),
     "smolvlm-256m": Shape("SmolVLM-256M: SmolLM2-135M-Instruct and SigLIP base/16 at 512 px", 512, 16, gathered=4),
     "toy": Shape("a toy, to try the benchmark itself", 64, 8, hidden=64, layers=2, heads=4, inner=256, small=True),
     "toy-gathered": Shape(
